@@ -1,0 +1,41 @@
+"""Errors of clvml: each says what is wrong, how many, where first, and what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["ClvError", "DataError", "ModelError", "NotFittedError", "OptionError", "did_you_mean"]
+
+
+class ClvError(ValueError):
+    """Anything the caller can mend. The command line prints it and exits with 2, without a traceback."""
+
+
+class DataError(ClvError):
+    """A log or a table breaks its contract."""
+
+
+class OptionError(ClvError):
+    """A setting is unknown, out of range, or contradicts another."""
+
+
+class ModelError(ClvError):
+    """A saved model is missing, damaged, tampered with, or does not fit the request."""
+
+
+class NotFittedError(ClvError):
+    """A prediction was asked of a model that has not been fitted."""
+
+    @classmethod
+    def of(cls, model: object) -> NotFittedError:
+        name = type(model).__name__
+        return cls(f"This {name} is not fitted yet: call {name}.fit(summary) first.")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """' Did you mean 'x'?' for the nearest known word, or an empty string where none is near."""
+    known = [str(k) for k in known]
+    lowered = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.5)
+    return f" Did you mean '{lowered[near[0]]}'?" if near else ""
