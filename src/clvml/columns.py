@@ -1,0 +1,169 @@
+"""Which column is what, and what each becomes: the SQL of the typed lines of a log."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+
+from clvml.dates import DayOrder, date_sql, is_zoned
+from clvml.engines import SCALE, Dialect, quoted
+from clvml.errors import DataError, OptionError, did_you_mean
+
+__all__ = ["Columns", "Probe", "lines_sql", "source_sql", "text_of"]
+
+MONEY = f"DECIMAL(18, {SCALE})"
+_MISSING_WORDS = "('', 'nan', 'none', 'null', '<na>', 'nat')"
+_WHOLE = r"^(0|-?[1-9][0-9]{0,17})([.]0+)?$"
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "UHUGEINT")
+_EARLIEST = -25571
+"""Day number of 1900-01-01. What is earlier is a placeholder (0001-01-01, 1899-12-30), no order."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """The caller's names of the columns; a number for margin (a share) or service_cost (per order) holds for all rows."""
+
+    customer: str
+    date: str
+    amount: str
+    order: str | None = None
+    is_return: str | None = None
+    margin: str | float | None = None
+    cost: str | None = None
+    service_cost: str | float | None = None
+    channel: str | None = None
+    covariates: tuple[str, ...] = ()
+
+    def named(self) -> dict[str, str]:
+        """Roles that are columns, with the caller's names."""
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "covariates"}
+        return {role: name for role, name in plain.items() if isinstance(name, str)} | dict(self.traits())
+
+    def traits(self) -> Iterator[tuple[str, str]]:
+        """Roles of the covariates: trait_0, trait_1, …"""
+        yield from ((f"trait_{i}", name) for i, name in enumerate(self.covariates))
+
+    def check(self, known: Iterable[str]) -> None:
+        """Raise DataError for the first column that the log does not have, and OptionError where two settings contradict."""
+        known = list(known)
+        for role, name in self.named().items():
+            if name not in known:
+                setting = "covariates" if role.startswith("trait_") else role
+                raise DataError(
+                    f"The log has no column '{name}' (wanted as {setting}).{did_you_mean(name, known)} "
+                    f"It has: {', '.join(known) or 'no columns'}. Say which column it is with {setting}='…'."
+                )
+        if self.margin is not None and self.cost is not None:
+            raise OptionError("Pass margin (a share of the amount) or cost (money per line), not both.")
+        if isinstance(self.margin, int | float) and not self.margin <= 1:
+            raise OptionError(f"margin={self.margin!r} is a share of the amount: at most 1, for example 0.4 for 40 %.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Probe:
+    """What one look at the text columns told about all of them."""
+
+    whole_ids: bool
+    day_order: DayOrder
+
+
+def source_sql(columns: Columns, raw: str, names: Iterable[str], dialect: Dialect) -> str:
+    """The columns needed, under the names of their roles, and a hash of the whole line."""
+    wanted = [f"{quoted(name)} AS src_{role}" for role, name in columns.named().items()]
+    line = dialect.row_hash.format(x=", ".join(quoted(name) for name in names))
+    return f"SELECT {', '.join(wanted)}, {line} AS line_hash FROM {raw}"
+
+
+def text_of(kind: str, column: str, dialect: Dialect) -> str:
+    """A column as trimmed text."""
+    return dialect.trimmed.format(x=column if kind == "VARCHAR" else f"CAST({column} AS VARCHAR)")
+
+
+def whole_id(kind: str, dialect: Dialect) -> str:
+    """Whether an id is a whole number in the way numbers are written: no leading zero, not more than 18 digits."""
+    text = text_of(kind, "src_customer", dialect)
+    return f"({dialect.matches.format(x=text, p=_WHOLE)})"
+
+
+def missing_id(kind: str, dialect: Dialect) -> str:
+    """Whether there is no id: NULL, blank, or a word such as nan."""
+    return f"(src_customer IS NULL OR LOWER({text_of(kind, 'src_customer', dialect)}) IN {_MISSING_WORDS})"
+
+
+def lines_sql(columns: Columns, types: Mapping[str, str], probe: Probe, dialect: Dialect) -> str:
+    """Every row of the source, typed: customer_id, day, amount (each NULL where it cannot be had), order_id, contribution, service, traits.
+
+    A row counts where all of the first three are there; `clean` says so. Nothing is dropped here.
+    """
+    kinds = {name.removeprefix("src_"): kind for name, kind in types.items()}
+    inner = ", ".join(
+        [
+            f"{_customer(kinds['customer'], probe, dialect)} AS customer_id",
+            f"{_day(kinds['date'], probe, dialect)} AS day",
+            f"{_amount(columns, kinds, dialect)} AS amount",
+            f"{_text_or_null('order', kinds, dialect)} AS order_id",
+            "*",
+        ]
+    )
+    clean = "customer_id IS NOT NULL AND day IS NOT NULL AND amount IS NOT NULL"
+    return (
+        f"SELECT *, {clean} AS clean, CAST({_contribution(columns, kinds)} AS {MONEY}) AS contribution, "
+        f"CAST({_service(columns, kinds)} AS {MONEY}) AS service FROM (SELECT {inner} FROM source) AS typed"
+    )
+
+
+def _customer(kind: str, probe: Probe, dialect: Dialect) -> str:
+    text = text_of(kind, "src_customer", dialect)
+    if not probe.whole_ids:
+        return f"CASE WHEN NOT {missing_id(kind, dialect)} THEN {text} END"
+    if kind in _INTEGERS:
+        return "TRY_CAST(src_customer AS BIGINT)"
+    return f"TRY_CAST(CASE WHEN NOT {missing_id(kind, dialect)} THEN regexp_replace({text}, '[.]0+$', '') END AS BIGINT)"
+
+
+def _day(kind: str, probe: Probe, dialect: Dialect) -> str:
+    value = text_of(kind, "src_date", dialect) if kind == "VARCHAR" else "src_date"
+    number = dialect.day_number.format(x=date_sql(kind, value, probe.day_order))
+    return f"CAST(CASE WHEN {number} >= {_EARLIEST} THEN {number} END AS INTEGER)"
+
+
+def number_of(role: str, kinds: Mapping[str, str]) -> str:
+    """A column as a DOUBLE, NULL where it is none."""
+    return f"TRY_CAST(src_{role} AS DOUBLE)"
+
+
+def _amount(columns: Columns, kinds: Mapping[str, str], dialect: Dialect) -> str:
+    money = f"TRY_CAST(src_amount AS {MONEY})"
+    if columns.is_return is None:
+        return money
+    return f"CASE WHEN {flag_of(kinds['is_return'], dialect)} THEN -ABS({money}) ELSE {money} END"
+
+
+def flag_of(kind: str, dialect: Dialect) -> str:
+    """The return flag as a BOOLEAN: booleans, 0 and 1, yes and no."""
+    if kind == "BOOLEAN":
+        return "COALESCE(src_is_return, FALSE)"
+    text = f"LOWER({text_of(kind, 'src_is_return', dialect)})"
+    return f"COALESCE({text} IN ('true', 't', 'yes', 'y', '1', '1.0'), FALSE)"
+
+
+def _text_or_null(role: str, kinds: Mapping[str, str], dialect: Dialect) -> str:
+    if role not in kinds:
+        return "CAST(NULL AS VARCHAR)"
+    text = text_of(kinds[role], f"src_{role}", dialect)
+    return f"CASE WHEN LOWER({text}) NOT IN {_MISSING_WORDS} THEN {text} END"
+
+
+def _contribution(columns: Columns, kinds: Mapping[str, str]) -> str:
+    """Net amount times margin, or net amount less cost; goods that come back bring their cost back. Unknown margin or cost: no contribution."""
+    if columns.cost is not None:
+        return f"COALESCE(amount - SIGN(amount) * ABS(TRY_CAST(src_cost AS {MONEY})), 0)"
+    if isinstance(columns.margin, str):
+        share = number_of("margin", kinds)
+        return f"CASE WHEN isfinite({share}) THEN CAST(amount AS DOUBLE) * {share} ELSE 0 END"
+    return "amount" if columns.margin is None else f"CAST(amount AS DOUBLE) * {float(columns.margin)!r}"
+
+
+def _service(columns: Columns, kinds: Mapping[str, str]) -> str:
+    """What serving the order costs; a flat cost is told once an order, in the tickets."""
+    return f"COALESCE(TRY_CAST(src_service_cost AS {MONEY}), 0)" if isinstance(columns.service_cost, str) else "0"

@@ -1,0 +1,124 @@
+"""Where statements run: an embedded DuckDB behind five verbs, the statements of sql/, and the few words two dialects spell apart."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import os
+import tempfile
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from clvml.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DUCKDB", "SCALE", "Dialect", "Engine", "quoted", "statement"]
+
+SCALE = 4
+"""Digits after the point of all money. DECIMAL sums are exact: the same in any row order, on any number of threads, on DuckDB and on
+Spark. Four digits hold sub-cent prices, and 18 digits in all leave 99,999,999,999,999.9999 for one line; `check` counts what is finer."""
+
+
+class Dialect(NamedTuple):
+    """The fragments that engines spell differently, as templates. Everything else in sql/ means the same on all of them."""
+
+    day_number: str
+    """Whole days since Monday 1970-01-05 of the DATE {x}."""
+    trimmed: str
+    """The text {x} without white space (no-break space too) at either end."""
+    matches: str
+    """Whether the text {x} contains the regular expression {p}."""
+    row_hash: str
+    """64 bits that are equal for equal rows over the columns {x}."""
+
+
+DUCKDB = Dialect(
+    day_number="DATE_DIFF('day', DATE '1970-01-05', {x})",
+    trimmed="TRIM({x}, chr(32) || chr(9) || chr(10) || chr(13) || chr(160))",
+    matches="regexp_matches({x}, '{p}')",
+    row_hash="hash({x})",
+)
+
+
+@functools.cache
+def _text(name: str) -> str:
+    return (importlib.resources.files("clvml") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def statement(name: str, **values: int | str) -> str:
+    """The statement sql/<name>.sql with its {settings} filled in: integers, column names that `quoted` made safe, or other statements."""
+    return _text(name).format(scale=SCALE, **values).strip().rstrip(";")
+
+
+def quoted(name: str) -> str:
+    """A column name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class Engine:
+    """A DuckDB in memory, with its own time zone; what does not fit in memory goes to the system's temporary folder.
+
+    Raises OptionError for an unknown time zone, and DataError where a source cannot be read.
+    """
+
+    dialect = DUCKDB
+
+    def __init__(self, timezone: str = "UTC") -> None:
+        import duckdb
+
+        self._error = duckdb.Error
+        self._connection = duckdb.connect(":memory:")
+        spill = os.path.join(tempfile.gettempdir(), f"clvml-{os.getpid()}")
+        self.run(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
+        try:
+            self._connection.execute(f"SET TimeZone = '{timezone.replace(chr(39), chr(39) * 2)}'")
+        except self._error:
+            raise OptionError(f"timezone={timezone!r} is unknown. Name one of the IANA data base, such as 'UTC' or 'Europe/London'.") from None
+
+    def register(self, name: str, table: Any) -> None:
+        """Make an arrow table or dataset readable as a relation, without copying it."""
+        self._connection.register(name, table)
+
+    def run(self, sql: str) -> None:
+        """Execute a statement for its effect."""
+        try:
+            self._connection.execute(sql).fetchall()
+        except self._error as error:
+            raise DataError(_first_line(error)) from error
+
+    def view(self, name: str, sql: str) -> None:
+        """Name a statement; it runs when it is read."""
+        self.run(f"CREATE OR REPLACE TEMP VIEW {name} AS {sql}")
+
+    def keep(self, name: str, sql: str) -> None:
+        """Run a statement once and keep its rows under a name."""
+        self.run(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
+
+    def columns(self, name: str) -> dict[str, str]:
+        """Column names of a relation with their SQL types."""
+        return {row[0]: str(row[1]).strip('"') for row in self.rows(f"DESCRIBE {name}")}
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """All rows of a small result."""
+        try:
+            return self._connection.execute(sql).fetchall()
+        except self._error as error:
+            raise DataError(_first_line(error)) from error
+
+    def record(self, sql: str) -> dict[str, Any]:
+        """The first row as a dictionary, empty where there is none."""
+        found = self.frame(sql).head(1).to_dict("records")
+        return {str(k): v for k, v in found[0].items()} if found else {}
+
+    def frame(self, sql: str) -> pd.DataFrame:
+        """A result as a pandas frame."""
+        try:
+            return self._connection.execute(sql).df()
+        except self._error as error:
+            raise DataError(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"The log could not be read: {str(error).strip().splitlines()[0]}"
+

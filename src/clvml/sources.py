@@ -1,0 +1,164 @@
+"""What a log may come as: frames, arrow streams, DuckDB relations, Parquet and CSV files; each turned into something the engine scans."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from clvml.csvfiles import text
+from clvml.errors import DataError, OptionError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["Source", "open_source"]
+
+_PARQUET = (".parquet", ".pq")
+_CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
+_KNOWN = "a pandas or polars frame, a pyarrow Table, Dataset or RecordBatchReader, a DuckDB relation, or a path, glob or list of paths (Parquet, CSV)"
+
+
+class Source(NamedTuple):
+    """A log as the engine sees it."""
+
+    label: str
+    """What the log is, for messages."""
+    table: Any = None
+    """An arrow table, dataset or reader; None for files."""
+    parquet: str = ""
+    """The SQL that reads Parquet files in place."""
+    csv: tuple[str, ...] = ()
+    """CSV files: read once, as text."""
+    once: bool = False
+    """Whether it can be read only once (a stream), or only slowly (CSV): then the columns needed are loaded. All else is scanned in place."""
+
+
+def open_source(source: Any) -> Source:
+    """Recognise a log. Nothing of the caller's is changed.
+
+    Raises OptionError for a type that is not known and DataError for a path that is not there.
+    """
+    if isinstance(source, str | os.PathLike):
+        return _files([source])
+    if isinstance(source, list | tuple) and source and all(isinstance(s, str | os.PathLike) for s in source):
+        return _files(source)
+    library = type(source).__module__.partition(".")[0]
+    if library == "pyspark":
+        raise OptionError("A Spark frame cannot be read here yet. Write it to Parquet and pass the path.")
+    if library == "pandas" and type(source).__name__ == "DataFrame":
+        return Source("pandas frame", table=_from_pandas(source))
+    if library == "polars" and type(source).__name__ in ("DataFrame", "LazyFrame"):
+        frame = source.collect() if hasattr(source, "collect") else source
+        return Source("polars frame", table=_readable(frame.to_arrow()))
+    if library == "pyarrow":
+        return _from_arrow(source)
+    if hasattr(source, "__arrow_c_stream__"):
+        import pyarrow as pa
+
+        return Source(f"{type(source).__name__}", table=pa.RecordBatchReader.from_stream(source), once=True)
+    raise OptionError(f"A log of type {type(source).__name__} cannot be read. Pass {_KNOWN}.")
+
+
+def _from_arrow(source: Any) -> Source:
+    import pyarrow as pa
+
+    kind = type(source).__name__
+    if isinstance(source, pa.RecordBatch):
+        source = pa.Table.from_batches([source])
+    if isinstance(source, pa.Table):
+        return Source("pyarrow Table", table=_readable(source))
+    if isinstance(source, pa.RecordBatchReader):
+        return Source("pyarrow RecordBatchReader", table=source, once=True)
+    if hasattr(source, "scanner"):
+        return Source("pyarrow Dataset", table=source)
+    raise OptionError(f"A log of type pyarrow {kind} cannot be read. Pass {_KNOWN}.")
+
+
+def _readable(table: pa.Table) -> pa.Table:
+    """The table with the few types that DuckDB does not know made doubles."""
+    import pyarrow as pa
+
+    def plain(kind: pa.DataType) -> pa.DataType:
+        return pa.float64() if pa.types.is_float16(kind) or pa.types.is_decimal256(kind) else kind
+
+    schema = pa.schema([pa.field(f.name, plain(f.type)) for f in table.schema])
+    return table if schema.types == table.schema.types else table.cast(schema)
+
+
+def _from_pandas(frame: pd.DataFrame) -> pa.Table:
+    """Arrow columns of a frame: numbers, times and arrow-backed text share memory; object columns are converted."""
+    import pyarrow as pa
+
+    names = [str(name) for name in frame.columns]
+    return _readable(pa.table([_arrow_column(frame.iloc[:, i]) for i in range(len(names))], names=names))
+
+
+def _arrow_column(column: pd.Series) -> pa.Array | pa.ChunkedArray:
+    """A column as arrow. Mixed objects (17850 beside '17850') become text; whole floats among them lose their '.0'."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if isinstance(column.dtype, pd.PeriodDtype):
+        column = column.dt.to_timestamp()
+    try:
+        return pa.array(column, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return pa.array([_as_text(value) for value in column], pa.string())
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or value != value or str(value) == "<NA>":  # noqa: PLR0124  NaN and NaT are what does not equal itself
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _files(paths: Sequence[Any]) -> Source:
+    found = [file for path in paths for file in _expand(os.fspath(path))]
+    label = found[0] if len(found) == 1 else f"{found[0]} and {len(found) - 1} more"
+    kinds = {_kind(file) for file in found}
+    if len(kinds) > 1:
+        raise OptionError(f"Parquet and CSV files cannot be mixed in one log ({label}). Read them apart.")
+    if kinds == {"parquet"}:
+        return Source(label, parquet=f"SELECT * FROM read_parquet([{', '.join(map(text, found))}], union_by_name = true)")
+    return Source(label, csv=tuple(found), once=True)
+
+
+def _kind(file: str) -> str:
+    lowered = file.lower()
+    if lowered.endswith(_PARQUET):
+        return "parquet"
+    if lowered.endswith(_CSV):
+        return "csv"
+    raise OptionError(f"{file}: unknown kind of file. A log is Parquet ({', '.join(_PARQUET)}) or CSV ({', '.join(_CSV)}).")
+
+
+def _expand(path: str) -> list[str]:
+    """The files behind a path, a glob or a folder of part files."""
+    if "://" in path:
+        raise OptionError(f"{path}: remote files are not fetched. Copy the file here, or pass a pyarrow Dataset that reads it.")
+    if os.path.isdir(path):
+        files = sorted(str(p) for kind in (*_PARQUET, *_CSV) for p in Path(path).rglob(f"*{kind}"))
+        if not files:
+            raise DataError(f"The folder {path} holds no Parquet or CSV file.")
+        return files
+    if os.path.isfile(path):
+        return [path]
+    files = sorted(glob.glob(os.path.expanduser(path), recursive=True))
+    if files:
+        return [file for file in files if os.path.isfile(file)]
+    if glob.has_magic(path):
+        raise DataError(f"No file matches {path}.")
+    raise DataError(f"There is no file {path}.{_neighbours(path)}")
+
+
+def _neighbours(path: str) -> str:
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        return f" There is no folder {folder} either."
+    return did_you_mean(os.path.basename(path), os.listdir(folder))

@@ -1,0 +1,13 @@
+-- One row a customer, day and order (a customer and day where the log has no order ids), from the lines that count.
+-- service: what serving costs, told on every line of its order, so the largest; without order ids the sum over the day.
+SELECT
+    customer_id,
+    day,
+    order_id,
+    CAST(SUM(CASE WHEN amount > 0 THEN amount ELSE 0 END) AS DECIMAL(18, {scale})) AS gross,
+    CAST(SUM(CASE WHEN amount < 0 THEN -amount ELSE 0 END) AS DECIMAL(18, {scale})) AS refunds,
+    CAST(SUM(contribution) AS DECIMAL(18, {scale})) AS contribution,
+    CAST(CASE WHEN order_id IS NULL THEN SUM(service) ELSE MAX(service) END AS DECIMAL(18, {scale})) AS service
+FROM lines
+WHERE clean AND {kept}
+GROUP BY customer_id, day, order_id
