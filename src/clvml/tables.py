@@ -1,0 +1,141 @@
+"""The column contracts of the tables that are handed over, and the one gate that checks them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from clvml.errors import DataError, did_you_mean
+
+__all__ = ["SCORES", "SUMMARY", "Column", "check_summary"]
+
+
+class Column(NamedTuple):
+    """One column of a table: name, pandas dtype, meaning, and unit ('' where it has none)."""
+
+    name: str
+    dtype: str
+    meaning: str
+    unit: str = ""
+
+
+SUMMARY = (
+    Column("customer_id", "int64 or str", "the customer; whole numbers where all ids of the log are"),
+    Column("first_date", "datetime64", "day of the first purchase"),
+    Column("last_date", "datetime64", "day of the last purchase"),
+    Column("frequency", "int64", "repeat purchases", "purchases"),
+    Column("recency", "int64", "age at the last purchase: from the first purchase to the last", "days"),
+    Column("T", "int64", "age: from the first purchase to as_of", "days"),
+    Column("days_since_last", "int64", "from the last purchase to as_of", "days"),
+    Column("monetary_value", "float64", "mean net amount per repeat purchase, 0 where there is none", "money"),
+    Column("first_amount", "float64", "net amount of the first purchase day", "money"),
+    Column("amount", "float64", "net amount in all, up to as_of", "money"),
+    Column("gross", "float64", "amount before refunds", "money"),
+    Column("returns_value", "float64", "amount refunded, at least 0", "money"),
+    Column("n_returns", "int64", "days with refunds", "days"),
+    Column("contribution", "float64", "net amount times margin (or less cost), less service cost; may be negative", "money"),
+    Column("log_gaps", "float64", "sum of the natural logarithms of the gaps between purchases", "log days"),
+)
+"""One row a customer, sorted by customer_id; then channel and the covariates. `attrs`: as_of, data_report."""
+
+SCORES = (
+    *(c for c in SUMMARY if c.name in ("customer_id", "frequency", "recency", "T", "days_since_last", "monetary_value", "contribution")),
+    Column("p_alive", "float64", "probability that the customer has not dropped out for good, by the model", "probability"),
+    Column("p_return", "float64", "probability of at least one purchase within the horizon", "probability"),
+    Column("churn_probability", "float64", "probability of none, by the calibrated classifier", "probability"),
+    Column("expected_purchases", "float64", "expected purchases within the horizon", "purchases"),
+    Column("expected_spend", "float64", "expected amount over the horizon, not discounted", "money"),
+    Column("clv", "float64", "expected discounted contribution over the horizon", "money"),
+    Column("clv_low", "float64", "5 % point of its predictive distribution", "money"),
+    Column("clv_high", "float64", "95 % point of its predictive distribution", "money"),
+    Column("purchases_low", "float64", "5 % point of purchases within the horizon", "purchases"),
+    Column("purchases_high", "float64", "95 % point of purchases within the horizon", "purchases"),
+    Column("next_purchase_due", "datetime64", "median date of the next purchase of a customer who is alive"),
+    Column("value_if_kept", "float64", "expected discounted contribution if the customer buys in the horizon, less that if silent", "money"),
+    Column("value_at_risk", "float64", "churn_probability * value_if_kept", "money"),
+    Column("tier", "str", "good, middle or bad, by value if kept and contribution"),
+    Column("state", "str", "on rhythm, late, at risk or lapsed, by the customer's own rhythm"),
+    Column("at_risk", "bool", "late or at risk, and treating pays or churn_probability is above the threshold"),
+    Column("flagged", "bool", "tier good and at risk: the list to act on"),
+    Column("reason", "str", "one sentence why"),
+    Column("as_of", "str", "the last day that was known, YYYY-MM-DD"),
+    Column("horizon_days", "int64", "how far ahead", "days"),
+    Column("model", "str", "name and version of the model"),
+)
+"""One row a customer: what `predict` writes."""
+
+
+class _Rule(NamedTuple):
+    """What must hold for the columns named; breaks(frame) marks the rows where it does not."""
+
+    columns: tuple[str, ...]
+    breaks: Callable[[pd.DataFrame], pd.Series]
+    says: str
+
+
+_COUNTS = ("frequency", "recency", "T", "days_since_last", "n_returns", "returns_value")
+
+_RULES = (
+    _Rule(("frequency",), lambda f: f["frequency"] % 1 != 0, "frequency is no whole number of repeat purchases"),
+    _Rule(
+        ("recency", "T"),
+        lambda f: f["recency"] > f["T"],
+        "recency is greater than T. recency is the age at the last purchase (days from the first purchase to the last), T the age at as_of; are they swapped?",
+    ),
+    _Rule(
+        ("frequency", "recency"),
+        lambda f: (f["frequency"] == 0) & (f["recency"] != 0),
+        "recency is not 0 though frequency is. recency is the age at the last purchase, not the days since it: pass T - days_since_last",
+    ),
+    _Rule(
+        ("frequency", "recency"),
+        lambda f: (f["frequency"] > 0) & (f["recency"] == 0),
+        "recency is 0 though there are repeat purchases. recency is the age at the last purchase, not the days since it: pass T - days_since_last",
+    ),
+)
+
+
+def check_summary(frame: pd.DataFrame, needs: Iterable[str]) -> pd.DataFrame:
+    """The frame itself, once the columns needed are there and make sense.
+
+    Refused: a missing column, text or missing or infinite numbers, negative counts or times, recency that is greater than T or that looks
+    like days since the last purchase, a customer_id that stands twice. Raises DataError: what, how many rows, the first of them.
+    """
+    needs = tuple(needs)
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"A summary is a pandas DataFrame with the columns {', '.join(needs)}, not a {type(frame).__name__}.")
+    for name in needs:
+        if name not in frame.columns:
+            known = [str(c) for c in frame.columns]
+            raise DataError(f"The summary has no column '{name}'.{did_you_mean(name, known)} It has: {', '.join(known) or 'none'}.")
+    numeric = [c.name for c in SUMMARY if c.name in needs and c.dtype in ("int64", "float64")]
+    for name in numeric:
+        _check_numbers(frame, name)
+    for rule in _RULES:
+        if set(rule.columns) <= set(needs):
+            _refuse(frame, rule.breaks(frame), rule.says, rule.columns)
+    if "customer_id" in frame.columns:
+        _refuse(frame, frame["customer_id"].duplicated(), "the customer_id stands in an earlier row already", ("customer_id",))
+    return frame
+
+
+def _check_numbers(frame: pd.DataFrame, name: str) -> None:
+    if not pd.api.types.is_numeric_dtype(frame[name].dtype):
+        raise DataError(f"The summary's column '{name}' holds {frame[name].dtype}, not numbers.")
+    values = frame[name].to_numpy(dtype=float, na_value=np.nan)
+    _refuse(frame, ~np.isfinite(values), f"{name} is missing or infinite", (name,))
+    if name in _COUNTS:
+        _refuse(frame, values < 0, f"{name} is negative", (name,))
+
+
+def _refuse(frame: pd.DataFrame, broken: pd.Series | np.ndarray, says: str, columns: tuple[str, ...]) -> None:
+    marks = np.asarray(broken, dtype=bool)
+    if not marks.any():
+        return
+    row = int(marks.argmax())
+    shown = [c for c in ("customer_id", *columns) if c in frame.columns]
+    first = ", ".join(f"{c}={frame[c].iloc[row]}" for c in dict.fromkeys(shown))
+    raise DataError(f"The summary breaks its contract in {int(marks.sum()):,} of {len(frame):,} rows: {says}. First: row {row} ({first}).")
