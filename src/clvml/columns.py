@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 
-from clvml.dates import DayOrder, date_sql, is_zoned
+from clvml.dates import DayOrder, date_sql
 from clvml.engines import SCALE, Dialect, quoted
 from clvml.errors import DataError, OptionError, did_you_mean
 
-__all__ = ["Columns", "Probe", "lines_sql", "source_sql", "text_of"]
+__all__ = ["MISSING_WORDS", "Columns", "Probe", "flag_words", "lines_sql", "missing_id", "number_of", "source_sql", "text_of", "whole_id"]
 
 MONEY = f"DECIMAL(18, {SCALE})"
-_MISSING_WORDS = "('', 'nan', 'none', 'null', '<na>', 'nat')"
+MISSING_WORDS = "('', 'nan', 'none', 'null', '<na>', 'nat')"
 _WHOLE = r"^(0|-?[1-9][0-9]{0,17})([.]0+)?$"
-_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "UHUGEINT")
+_INT64 = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _EARLIEST = -25571
 """Day number of 1900-01-01. What is earlier is a placeholder (0001-01-01, 1899-12-30), no order."""
 
@@ -64,6 +64,7 @@ class Probe:
     """What one look at the text columns told about all of them."""
 
     whole_ids: bool
+    """Whether all ids are whole numbers."""
     day_order: DayOrder
 
 
@@ -81,13 +82,17 @@ def text_of(kind: str, column: str, dialect: Dialect) -> str:
 
 def whole_id(kind: str, dialect: Dialect) -> str:
     """Whether an id is a whole number in the way numbers are written: no leading zero, not more than 18 digits."""
+    if kind in _INT64:
+        return "TRUE"
     text = text_of(kind, "src_customer", dialect)
     return f"({dialect.matches.format(x=text, p=_WHOLE)})"
 
 
 def missing_id(kind: str, dialect: Dialect) -> str:
     """Whether there is no id: NULL, blank, or a word such as nan."""
-    return f"(src_customer IS NULL OR LOWER({text_of(kind, 'src_customer', dialect)}) IN {_MISSING_WORDS})"
+    if kind in _INT64:
+        return "(src_customer IS NULL)"
+    return f"(src_customer IS NULL OR LOWER({text_of(kind, 'src_customer', dialect)}) IN {MISSING_WORDS})"
 
 
 def lines_sql(columns: Columns, types: Mapping[str, str], probe: Probe, dialect: Dialect) -> str:
@@ -107,8 +112,8 @@ def lines_sql(columns: Columns, types: Mapping[str, str], probe: Probe, dialect:
     )
     clean = "customer_id IS NOT NULL AND day IS NOT NULL AND amount IS NOT NULL"
     return (
-        f"SELECT *, {clean} AS clean, CAST({_contribution(columns, kinds)} AS {MONEY}) AS contribution, "
-        f"CAST({_service(columns, kinds)} AS {MONEY}) AS service FROM (SELECT {inner} FROM source) AS typed"
+        f"SELECT *, {clean} AS clean, CAST({_contribution(columns)} AS {MONEY}) AS contribution, "
+        f"CAST({_service(columns)} AS {MONEY}) AS service FROM (SELECT {inner} FROM source) AS typed"
     )
 
 
@@ -116,8 +121,8 @@ def _customer(kind: str, probe: Probe, dialect: Dialect) -> str:
     text = text_of(kind, "src_customer", dialect)
     if not probe.whole_ids:
         return f"CASE WHEN NOT {missing_id(kind, dialect)} THEN {text} END"
-    if kind in _INTEGERS:
-        return "TRY_CAST(src_customer AS BIGINT)"
+    if kind in _INT64:
+        return "CAST(src_customer AS BIGINT)"
     return f"TRY_CAST(CASE WHEN NOT {missing_id(kind, dialect)} THEN regexp_replace({text}, '[.]0+$', '') END AS BIGINT)"
 
 
@@ -127,7 +132,7 @@ def _day(kind: str, probe: Probe, dialect: Dialect) -> str:
     return f"CAST(CASE WHEN {number} >= {_EARLIEST} THEN {number} END AS INTEGER)"
 
 
-def number_of(role: str, kinds: Mapping[str, str]) -> str:
+def number_of(role: str) -> str:
     """A column as a DOUBLE, NULL where it is none."""
     return f"TRY_CAST(src_{role} AS DOUBLE)"
 
@@ -136,34 +141,37 @@ def _amount(columns: Columns, kinds: Mapping[str, str], dialect: Dialect) -> str
     money = f"TRY_CAST(src_amount AS {MONEY})"
     if columns.is_return is None:
         return money
-    return f"CASE WHEN {flag_of(kinds['is_return'], dialect)} THEN -ABS({money}) ELSE {money} END"
+    return f"CASE WHEN {_flag(kinds['is_return'], dialect)} THEN -ABS({money}) ELSE {money} END"
 
 
-def flag_of(kind: str, dialect: Dialect) -> str:
-    """The return flag as a BOOLEAN: booleans, 0 and 1, yes and no."""
+def flag_words(value: bool) -> str:
+    """Texts and numbers that stand for true or false."""
+    return "('true', 't', 'yes', 'y', '1', '1.0')" if value else "('false', 'f', 'no', 'n', '0', '0.0')"
+
+
+def _flag(kind: str, dialect: Dialect) -> str:
     if kind == "BOOLEAN":
         return "COALESCE(src_is_return, FALSE)"
-    text = f"LOWER({text_of(kind, 'src_is_return', dialect)})"
-    return f"COALESCE({text} IN ('true', 't', 'yes', 'y', '1', '1.0'), FALSE)"
+    return f"COALESCE(LOWER({text_of(kind, 'src_is_return', dialect)}) IN {flag_words(True)}, FALSE)"
 
 
 def _text_or_null(role: str, kinds: Mapping[str, str], dialect: Dialect) -> str:
     if role not in kinds:
         return "CAST(NULL AS VARCHAR)"
     text = text_of(kinds[role], f"src_{role}", dialect)
-    return f"CASE WHEN LOWER({text}) NOT IN {_MISSING_WORDS} THEN {text} END"
+    return f"CASE WHEN LOWER({text}) NOT IN {MISSING_WORDS} THEN {text} END"
 
 
-def _contribution(columns: Columns, kinds: Mapping[str, str]) -> str:
+def _contribution(columns: Columns) -> str:
     """Net amount times margin, or net amount less cost; goods that come back bring their cost back. Unknown margin or cost: no contribution."""
     if columns.cost is not None:
         return f"COALESCE(amount - SIGN(amount) * ABS(TRY_CAST(src_cost AS {MONEY})), 0)"
     if isinstance(columns.margin, str):
-        share = number_of("margin", kinds)
+        share = number_of("margin")
         return f"CASE WHEN isfinite({share}) THEN CAST(amount AS DOUBLE) * {share} ELSE 0 END"
     return "amount" if columns.margin is None else f"CAST(amount AS DOUBLE) * {float(columns.margin)!r}"
 
 
-def _service(columns: Columns, kinds: Mapping[str, str]) -> str:
+def _service(columns: Columns) -> str:
     """What serving the order costs; a flat cost is told once an order, in the tickets."""
     return f"COALESCE(TRY_CAST(src_service_cost AS {MONEY}), 0)" if isinstance(columns.service_cost, str) else "0"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["DayOrder", "date_sql", "is_zoned", "shows_day_first", "shows_month_first", "zoned_text"]
+from clvml.errors import DataError
+
+__all__ = ["DayOrder", "date_sql", "day_month_text", "is_zoned", "shows_day_first", "shows_month_first", "zoned_text"]
 
 _DAY_MONTH = r"^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}([T ,].*)?$"
 _YEAR_FIRST = r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ,].*)?$"
 _COMPACT = r"^\d{8}([.]0+|[T ].*)?$"
 _ZONED = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}[0-9:.,]* ?(Z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "NULL")
 _NAMED = "['%d %b %Y', '%d %B %Y', '%b %d %Y', '%B %d %Y', '%Y %b %d', '%Y %B %d']"
 
 
@@ -21,14 +24,19 @@ class DayOrder(Enum):
     MONTH_FIRST = "month/day/year"
 
 
+def day_month_text(text: str) -> str:
+    """Whether a text is a date whose day and month could be taken for each other: 03/04/2011."""
+    return f"regexp_matches({text}, '{_DAY_MONTH}')"
+
+
 def shows_day_first(text: str) -> str:
     """Whether a text can only be day/month/year: its first number is above 12."""
-    return f"(regexp_matches({text}, '{_DAY_MONTH}') AND CAST(regexp_extract({text}, '^\\d+') AS INTEGER) > 12)"
+    return f"({day_month_text(text)} AND CAST(regexp_extract({text}, '^\\d+') AS INTEGER) > 12)"
 
 
 def shows_month_first(text: str) -> str:
     """Whether a text can only be month/day/year: its second number is above 12."""
-    return f"(regexp_matches({text}, '{_DAY_MONTH}') AND CAST(regexp_extract({text}, '^\\d+[-/.](\\d+)', 1) AS INTEGER) > 12)"
+    return f"({day_month_text(text)} AND CAST(regexp_extract({text}, '^\\d+[-/.](\\d+)', 1) AS INTEGER) > 12)"
 
 
 def zoned_text(text: str) -> str:
@@ -51,7 +59,9 @@ def date_sql(kind: str, value: str, order: DayOrder) -> str:
         return f"CAST({value} AS DATE)"
     if kind == "VARCHAR":
         return _text_date(value, order)
-    return _number_date(value)
+    if kind in _NUMBERS or kind.startswith("DECIMAL"):
+        return _number_date(value)
+    raise DataError(f"The date column holds {kind}. Dates are dates, times, texts such as 2011-12-09, or numbers such as 20111209.")
 
 
 def _number_date(value: str) -> str:

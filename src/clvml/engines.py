@@ -6,6 +6,7 @@ import functools
 import importlib.resources
 import os
 import tempfile
+import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, OptionError
@@ -69,7 +70,7 @@ class Engine:
 
         self._error = duckdb.Error
         self._connection = duckdb.connect(":memory:")
-        spill = os.path.join(tempfile.gettempdir(), f"clvml-{os.getpid()}")
+        spill = os.path.join(tempfile.gettempdir(), f"clvml-{uuid.uuid4().hex}")
         self.run(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
         try:
             self._connection.execute(f"SET TimeZone = '{timezone.replace(chr(39), chr(39) * 2)}'")

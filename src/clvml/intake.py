@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import functools
 from collections.abc import Sequence
@@ -15,8 +16,9 @@ from clvml.csvfiles import scan_csv
 from clvml.dates import DayOrder, shows_day_first, shows_month_first
 from clvml.engines import Engine, statement
 from clvml.errors import DataError, OptionError
-from clvml.horizon import EPOCH, as_date, day_number, day_of_number
-from clvml.report import DataReport, check_lines
+from clvml.horizon import EPOCH, as_date, day_number
+from clvml.report import DataReport, Rule, count_rules, with_examples
+from clvml.rules import Condition, line_rules, log_rules
 from clvml.sources import Source, open_source
 
 __all__ = ["Split", "Transactions"]
@@ -50,6 +52,8 @@ class Transactions:
     grain: "day", or "week" (Monday to Sunday), within which several orders are one purchase.
     timezone: the business's own, for times that name a zone (default UTC). Times without a zone are taken as they are.
 
+    free_orders: whether a day of nothing but zero amounts is a purchase, as lifetimes and the published CDNOW figures take it.
+
     Everything is by booking time: what is booked after `as_of`, cancellations too, is unknown at `as_of`.
 
     Raises DataError where the log cannot be read or lacks a column, OptionError for settings that do not exist.
@@ -72,12 +76,14 @@ class Transactions:
         returns: Literal["net", "ignore", "error"] = "net",
         grain: Literal["day", "week"] = "day",
         timezone: str | None = None,
+        free_orders: bool = False,
     ) -> None:
         _choice("returns", returns, _KEPT)
         _choice("grain", grain, _PERIODS)
         self._columns = Columns(customer, date, amount, order, is_return, margin, cost, service_cost, channel, tuple(covariates))
-        self._returns, self._grain, self._timezone = returns, grain, timezone
-        self._engine = Engine(timezone or "UTC")
+        self._returns, self._grain, self._free_orders = returns, grain, free_orders
+        self._zone = timezone or "UTC"
+        self._engine = Engine(self._zone)
         self._encoding = _load(self._engine, open_source(source), self._columns)
         self._types = self._engine.columns("source")
 
@@ -96,8 +102,9 @@ class Transactions:
 
     def check(self, as_of: Any = None) -> DataReport:
         """What is unusual about the log and what is done about it, rule by rule. `as_of` adds the lines dated after it."""
-        self._lines  # noqa: B018  the view that the rules read
-        return check_lines(self._engine, self._columns, self._types, as_of)
+        conditions = self._conditions(as_of)
+        report = self._counted(as_of)
+        return with_examples(report, self._engine, self._columns, conditions)
 
     def summarize(self, as_of: Any) -> pd.DataFrame:
         """One row a customer with a purchase by `as_of`, sorted by customer_id; see `clvml.tables.SUMMARY` for the columns.
@@ -106,20 +113,20 @@ class Transactions:
         """
         day = as_date(as_of)
         days = self._known(day)
-        table = self._engine.frame(statement("summary", days=days, rhythm=self._rhythm(day)))
+        table = self._engine.frame(statement("summary", days=days, rhythm=self._rhythm(day, "SELECT * FROM days")))
         if table.empty:
             raise DataError(f"No purchase up to {day}: all lines up to then are refunds, zero, or orders cancelled in full.")
         summary = _dated(table)
         for pick, role, name in self._traits():
             summary[name] = self._trait(role, pick, day, summary["customer_id"])
-        summary.attrs = {"as_of": day.isoformat(), "data_report": self.check(day).to_dict()}
+        summary.attrs = {"as_of": day.isoformat(), "data_report": self._counted(day).to_dict()}
         return summary
 
     def counts(self, as_of: Any) -> pd.DataFrame:
         """frequency, recency, T and how many customers share them: all that a BTYD likelihood needs."""
         day = as_date(as_of)
-        self._known(day)
-        return self._engine.frame(statement("counts", rhythm=self._rhythm(day))).rename(columns={"age": "T"})
+        days = self._known(day)
+        return self._engine.frame(statement("counts", rhythm=self._rhythm(day, days))).rename(columns={"age": "T"})
 
     def split(self, cut: Any, end: Any) -> Split:
         """The summary as of `cut`, and the purchases of its customers in (cut, end].
@@ -142,7 +149,7 @@ class Transactions:
 
     def purchase_days(self, as_of: Any) -> str:
         """The SELECT of all customer-days known at `as_of`: customer_id, day (number since Monday 1970-01-05), gross, net, refunds,
-        contribution, orders, sold; gross > 0 marks a purchase. `frame` runs statements built on it.
+        contribution, orders, sold, purchase (1 or 0: gross > 0, or a free order that counts). `frame` runs statements built on it.
         """
         return self._known(as_date(as_of))
 
@@ -151,18 +158,44 @@ class Transactions:
         return self._engine.frame(sql)
 
     @functools.cached_property
-    def _lines(self) -> None:
-        """The typed lines, as a view."""
+    def _probed(self) -> Probe:
+        """What the text columns show; makes the typed lines readable."""
         probe = _probe(self._engine, self._types)
         self._engine.view("lines", lines_sql(self._columns, self._types, probe, self._engine.dialect))
+        return probe
+
+    @functools.cached_property
+    def _rules(self) -> tuple[list[Condition], list[Condition]]:
+        """The rules of single lines, and those of the whole log."""
+        zero = "a purchase (free_orders=True)" if self._free_orders else "no purchase by itself; free_orders=True counts it"
+        zone = self._zone + ("" if self._zone != "UTC" else " (name the business's own with timezone='…')")
+        told = {"zero": zero, "zone": zone, "returns": self._returns}
+        lines = line_rules(self._columns, self._types, self._probed, self._engine.dialect, told)
+        return lines, log_rules(self._columns, self._types, self._probed)
+
+    @functools.cached_property
+    def _report(self) -> DataReport:
+        """The counts that hold for every as_of."""
+        return count_rules(self._engine, *self._rules)
+
+    def _conditions(self, as_of: Any) -> list[Condition]:
+        return [*self._rules[0], *self._rules[1], *_after(as_of)]
+
+    def _counted(self, as_of: Any) -> DataReport:
+        """The report without examples: the counts, with those after `as_of`."""
+        rules = [*self._report.rules]
+        if self._encoding != "utf-8":
+            rules.append(Rule("encoding", self._report.rows, "", "converted", f"the file is not UTF-8: read as {self._encoding}"))
+        for condition in _after(as_of):
+            rows = self._engine.rows(f"SELECT COUNT(*) FROM lines WHERE {condition.sql}")[0][0]
+            rules.append(Rule(condition.name, rows, "", condition.action, condition.message))
+        return dataclasses.replace(self._report, rules=tuple(rules))
 
     @functools.cached_property
     def _span(self) -> tuple[dt.date, dt.date]:
-        self._lines  # noqa: B018
-        first, last = self._engine.rows("SELECT MIN(day), MAX(day) FROM lines WHERE clean")[0]
-        if first is None:
+        if self._report.first is None or self._report.last is None:
             raise DataError(self.check().why_empty())
-        return day_of_number(first), day_of_number(last)
+        return self._report.first, self._report.last
 
     @functools.cached_property
     def _ledger(self) -> None:
@@ -172,7 +205,7 @@ class Transactions:
             self._refuse_refunds()
         flat = self._columns.service_cost
         cost = float(flat) if isinstance(flat, int | float) else 0.0
-        self._engine.keep("tickets", statement("tickets", kept=_KEPT[self._returns]))
+        self._engine.keep("tickets", statement("tickets", kept=_KEPT[self._returns], free=int(self._free_orders)))
         self._engine.keep("voids", statement("voids"))
         self._engine.keep("ledger", statement("ledger", never=_NEVER, order_cost=repr(cost)))
         self._engine.run("DROP TABLE voids")
@@ -193,9 +226,9 @@ class Transactions:
         start = _ALWAYS if after is None else day_number(after)
         return statement("days", as_of=day_number(as_of), after=start, period=_PERIODS[self._grain])
 
-    def _rhythm(self, as_of: dt.date) -> str:
+    def _rhythm(self, as_of: dt.date, days: str) -> str:
         number = day_number(as_of)
-        return statement("rhythm", days=self._days(as_of), as_of=number // 7 * 7 if self._grain == "week" else number)
+        return statement("rhythm", days=days, as_of=number // 7 * 7 if self._grain == "week" else number)
 
     def _traits(self) -> list[tuple[str, str, str]]:
         first = [("MIN", "channel", "channel")] if self._columns.channel else []
@@ -205,6 +238,13 @@ class Transactions:
         sql = statement("trait", column=f"src_{role}", pick=pick, as_of=day_number(as_of))
         values = self._engine.frame(sql).set_index("customer_id")["value"]
         return customers.map(values)
+
+
+def _after(as_of: Any) -> list[Condition]:
+    if as_of is None:
+        return []
+    day = as_date(as_of)
+    return [Condition("date after as_of", f"clean AND day > {day_number(day)}", "ignored", f"booked after {day}: unknown then")]
 
 
 def _choice(name: str, value: object, known: dict[str, str]) -> None:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
-from typing import Any
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from clvml.columns import Columns
 from clvml.engines import Engine
-from clvml.errors import DataError
-from clvml.horizon import as_date, day_number, day_of_number
+from clvml.errors import DataError, did_you_mean
+from clvml.horizon import day_of_number
+from clvml.rules import Condition
 
-__all__ = ["DataReport", "Rule", "check_lines"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DataReport", "Rule", "count_rules", "with_examples"]
+
+_WIDTH = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,50 +31,105 @@ class Rule:
     first: str
     """The first such row, readable; empty where there is none."""
     action: str
-    """dropped, netted, kept or converted."""
+    """dropped (counts nowhere), netted, kept, converted or ignored."""
     message: str
 
 
 @dataclasses.dataclass(frozen=True)
 class DataReport:
-    """What is unusual about a log."""
+    """What is unusual about a log, and what is done about it. A row can break several rules."""
 
     rows: int
     customers: int
+    """With at least one usable row."""
     first: dt.date | None
     last: dt.date | None
     rules: tuple[Rule, ...]
+    usable: int = 0
+    """Rows with an id, a day and an amount."""
 
     def rule(self, name: str) -> Rule:
-        """The rule of that name."""
-        return next(rule for rule in self.rules if rule.name == name)
+        """The rule of that name. Raises DataError for one that was not applied."""
+        known = {rule.name: rule for rule in self.rules}
+        if name not in known:
+            raise DataError(f"The report has no rule '{name}'.{did_you_mean(name, known)} It has: {', '.join(known)}.")
+        return known[name]
 
     def to_dict(self) -> dict[str, Any]:
-        """Counts alone, no customer's row: what travels with a summary."""
+        """Counts alone, no customer's row: what travels with a summary and into a model's record."""
         return {
             "rows": self.rows,
+            "usable": self.usable,
             "customers": self.customers,
             "first": self.first and self.first.isoformat(),
             "last": self.last and self.last.isoformat(),
             "rules": {rule.name: {"rows": rule.rows, "action": rule.action} for rule in self.rules},
         }
 
+    def to_frame(self) -> pd.DataFrame:
+        """A row a rule: name, rows, action, message, first."""
+        import pandas as pd
+
+        columns = ["name", "rows", "action", "message", "first"]
+        return pd.DataFrame([dataclasses.asdict(rule) for rule in self.rules], columns=columns)
+
+    def __str__(self) -> str:
+        """A table for the terminal, at most 100 columns wide."""
+        span = f"{self.first} to {self.last}" if self.first else "no usable day"
+        head = f"{self.rows:,} rows, {self.usable:,} usable · {self.customers:,} customers · {span}"
+        broken = [rule for rule in self.rules if rule.rows]
+        lines = [line for rule in broken for line in _told(rule)]
+        clean = len(self.rules) - len(broken)
+        return "\n".join([head, *lines, f"{clean} of {len(self.rules)} rules found nothing."])
+
     def why_empty(self) -> str:
         """The message for a log of which no row counts."""
         if not self.rows:
             return "The log is empty: it has no rows."
-        told = "; ".join(f"{rule.rows:,} with {rule.name}" for rule in self.rules if rule.rows and rule.action == "dropped")
+        told = "; ".join(f"{rule.rows:,} with {rule.name} (first: {rule.first})" for rule in self.rules if rule.rows and rule.action == "dropped")
         return f"None of the {self.rows:,} rows can be used: {told}."
 
 
-def check_lines(engine: Engine, columns: Columns, types: Mapping[str, str], as_of: Any) -> DataReport:
-    """Apply every rule to the typed lines."""
-    sql = "SELECT COUNT(*), COUNT(DISTINCT CASE WHEN clean THEN customer_id END), MIN(CASE WHEN clean THEN day END), MAX(CASE WHEN clean THEN day END) FROM lines"
-    rows, customers, first, last = engine.rows(sql)[0]
-    found = []
-    for name, condition in (("missing id", "customer_id IS NULL"), ("unparsable date", "day IS NULL"), ("unparsable amount", "amount IS NULL")):
-        n = engine.rows(f"SELECT COUNT(*) FROM lines WHERE {condition}")[0][0]
-        found.append(Rule(name, n, "", "dropped", ""))
-    n = engine.rows("SELECT COUNT(*) FROM lines WHERE amount < 0")[0][0]
-    found.append(Rule("negative amount", n, "", "netted", ""))
-    return DataReport(rows, customers, None if first is None else day_of_number(first), None if last is None else day_of_number(last), tuple(found))
+def _told(rule: Rule) -> list[str]:
+    start = f"  {rule.name:<24}{rule.rows:>12,}  "
+    lines = textwrap.wrap(f"{rule.action}: {rule.message}", _WIDTH, initial_indent=start, subsequent_indent=" " * 40)
+    return [*lines, textwrap.shorten(f"{' ' * 40}{rule.first}", _WIDTH)] if not rule.first else [*lines, " " * 40 + rule.first[: _WIDTH - 40]]
+
+
+def count_rules(engine: Engine, together: Sequence[Condition], apart: Sequence[Condition]) -> DataReport:
+    """Count the rows of each rule: those of one row in one pass, those of the whole log one by one."""
+    span = "COUNT(*), COALESCE(SUM(CASE WHEN clean THEN 1 ELSE 0 END), 0), COUNT(DISTINCT CASE WHEN clean THEN customer_id END)"
+    ends = "MIN(CASE WHEN clean THEN day END), MAX(CASE WHEN clean THEN day END)"
+    sums = [f"COALESCE(SUM(CASE WHEN {rule.sql} THEN 1 ELSE 0 END), 0)" for rule in together]
+    rows, usable, customers, first, last, *counts = engine.rows(f"SELECT {', '.join([span, ends, *sums])} FROM lines")[0]
+    for rule in apart:
+        where = "" if rule.count else f" WHERE {rule.sql}"
+        counts.append(engine.rows(f"SELECT {rule.count or 'COUNT(*)'} FROM lines{where}")[0][0])
+    rules = tuple(Rule(c.name, int(n), "", c.action, c.message) for c, n in zip((*together, *apart), counts, strict=True))
+    return DataReport(rows, customers, _day(first), _day(last), rules, int(usable))
+
+
+def _day(number: int | None) -> dt.date | None:
+    return None if number is None else day_of_number(number)
+
+
+def with_examples(report: DataReport, engine: Engine, columns: Columns, conditions: Sequence[Condition]) -> DataReport:
+    """The report with the first row of every rule that is broken."""
+    sql = {condition.name: condition.sql for condition in conditions}
+    broken = [rule.name for rule in report.rules if rule.rows]
+    if not broken:
+        return report
+    numbered = "(SELECT ROW_NUMBER() OVER () AS line, * FROM lines)"
+    shown = {name: f"src_{role}" for role, name in columns.named().items() if role in ("customer", "date", "amount", "order", "is_return")}
+    firsts = {name: engine.rows(f"SELECT MIN(line) FROM {numbered} AS lines WHERE {sql[name]}")[0][0] for name in broken}
+    fields = ", ".join(f"CAST({column} AS VARCHAR)" for column in shown.values())
+    wanted = ", ".join(str(line) for line in set(firsts.values()))
+    texts = {row[0]: row[1:] for row in engine.rows(f"SELECT line, {fields} FROM {numbered} AS lines WHERE line IN ({wanted})")}
+    excerpts = {name: _excerpt(line, dict(zip(shown, texts[line], strict=True))) for name, line in firsts.items()}
+    rules = tuple(dataclasses.replace(rule, first=excerpts.get(rule.name, "")) for rule in report.rules)
+    return dataclasses.replace(report, rules=rules)
+
+
+def _excerpt(line: int, fields: dict[str, str | None]) -> str:
+    told = ", ".join(f"{name}={'nothing' if value is None else repr(value)[1:-1]}" for name, value in fields.items())
+    return f"row {line:,}: {told}"

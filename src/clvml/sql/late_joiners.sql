@@ -4,5 +4,5 @@ SELECT
     COUNT(*) AS purchases,
     CAST(COALESCE(SUM(l.net), 0) AS DOUBLE) AS spend
 FROM ({later}) AS l
-LEFT JOIN (SELECT DISTINCT customer_id FROM ({known}) AS a WHERE gross > 0) AS k ON l.customer_id = k.customer_id
-WHERE l.gross > 0 AND k.customer_id IS NULL
+LEFT JOIN (SELECT DISTINCT customer_id FROM ({known}) AS a WHERE purchase = 1) AS k ON l.customer_id = k.customer_id
+WHERE l.purchase = 1 AND k.customer_id IS NULL

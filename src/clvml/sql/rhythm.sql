@@ -11,6 +11,6 @@ SELECT
 FROM (
     SELECT customer_id, day, LAG(day) OVER (PARTITION BY customer_id ORDER BY day) AS previous
     FROM ({days}) AS d
-    WHERE gross > 0
+    WHERE purchase = 1
 ) AS purchases
 GROUP BY customer_id
