@@ -1,0 +1,71 @@
+"""Distinct histories of a summary: a million customers are a few hundred thousand of them, so everything is computed
+once each.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from clvml.errors import DataError
+from clvml.maths.sample import Floats
+from clvml.tables import check_summary
+
+__all__ = ["Histories", "counts_of", "histories_of"]
+
+
+class Histories(NamedTuple):
+    """The distinct (frequency, recency, T), in ascending order, so that the order of the summary does not matter."""
+
+    x: Floats  # repeat purchases
+    t_x: Floats  # age at the last purchase, days
+    T: Floats  # age at as_of, days
+    weight: Floats  # customers with this history
+    place: NDArray[np.intp]  # for each row of the summary, which history it has
+
+
+def histories_of(summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> Histories:
+    """The distinct histories of a summary. Raises DataError where it breaks its contract or has no rows."""
+    check_summary(summary, ("frequency", "recency", "T"))
+    columns = summary[["frequency", "recency", "T"]].to_numpy(dtype=np.float64)
+    weight = counts_of(len(summary), sample_weight)
+    keys, place = _distinct(columns)
+    first = np.empty(keys, dtype=np.intp)
+    first[place[::-1]] = np.arange(len(summary) - 1, -1, -1)
+    x, t_x, T = columns[first].T.copy()
+    return Histories(x, t_x, T, np.bincount(place, weights=weight, minlength=keys), place)
+
+
+def counts_of(rows: int, sample_weight: ArrayLike | None) -> Floats:
+    """How many customers each row stands for: one, unless told. Raises DataError for a weight that is no count."""
+    if rows == 0:
+        raise DataError("The summary has no rows, so there is nothing to learn or predict. Check the log and as_of.")
+    weight = np.ones(rows) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    if weight.shape != (rows,):
+        raise DataError(f"sample_weight has shape {weight.shape}, the summary has {rows} rows. Give one weight a row.")
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    if bad.any() or not weight.any():
+        row = int(bad.argmax())
+        raise DataError(
+            f"sample_weight is negative, missing or infinite in {int(bad.sum())} of {rows} rows, "
+            f"first in row {row} ({weight[row]}). It is how many customers a row stands for; some must be above 0."
+        )
+    return weight
+
+
+def _distinct(columns: Floats) -> tuple[int, NDArray[np.intp]]:
+    """How many distinct rows there are, and the rank of each row among them."""
+    base = columns.max(axis=0) + 1.0
+    if (columns == np.floor(columns)).all() and float(np.prod(base)) < 2.0**53:
+        key = (columns[:, 0] * base[1] + columns[:, 1]) * base[2] + columns[
+            :, 2
+        ]  # whole numbers: one key, ten times as fast
+        place, distinct = pd.factorize(key)
+        rank = np.empty(distinct.size, dtype=np.intp)
+        rank[np.argsort(distinct)] = np.arange(distinct.size)
+        return distinct.size, rank[place]
+    groups = pd.DataFrame(columns).groupby([0, 1, 2], sort=True)
+    return int(groups.ngroups), groups.ngroup().to_numpy(dtype=np.intp)

@@ -1,0 +1,174 @@
+"""Customer lifetime value: purchases to come, times what each is worth, discounted, with predictive intervals."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from clvml.errors import OptionError
+from clvml.estimators.base import Estimator
+from clvml.estimators.histories import histories_of
+from clvml.estimators.purchases import BetaGeoModel, PurchaseModel, purchase_model_from
+from clvml.estimators.saved import FORMAT, check_level, check_rate, settings_from
+from clvml.estimators.spend import GammaGammaModel
+from clvml.horizon import as_date, horizon_days
+from clvml.maths.predictive import spend_quantile
+from clvml.maths.sample import Floats
+
+__all__ = ["LifetimeValueModel"]
+
+_FAR = 36_525
+"""Days: a next purchase expected later than in a hundred years has no date."""
+
+
+class LifetimeValueModel(Estimator):
+    """A model of purchases and one of spend, taken as independent.
+
+    purchases, spend: the models to fit (BetaGeoModel(), GammaGammaModel()); horizon: how far ahead unless told
+    otherwise; discount_rate: per year; margin: share of the amount that is earned.
+
+    Learned: purchases_, spend_ (fitted copies).
+    """
+
+    def __init__(
+        self,
+        *,
+        purchases: PurchaseModel | None = None,
+        spend: GammaGammaModel | None = None,
+        horizon: int | str = "12m",
+        discount_rate: float = 0.10,
+        margin: float = 1.0,
+    ) -> None:
+        self.purchases = purchases
+        self.spend = spend
+        self.horizon = horizon
+        self.discount_rate = discount_rate
+        self.margin = margin
+
+    def fit(self, summary: pd.DataFrame, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit both parts to a summary; the models passed in stay as they are."""
+        del y  # scikit-learn's pipelines pass it
+        check_rate(self.discount_rate)
+        _check_margin(self.margin)
+        purchases, spend = self.purchases or BetaGeoModel(), self.spend or GammaGammaModel()
+        self.purchases_ = type(purchases)(**purchases.get_params()).fit(summary, sample_weight=sample_weight)
+        self.spend_ = type(spend)(**spend.get_params()).fit(summary, sample_weight=sample_weight)
+        return self
+
+    def p_alive(self, summary: pd.DataFrame) -> Floats:
+        """Probability of not having left by as_of. A property of the model: act on p_return instead."""
+        return self._purchases().p_alive(summary)
+
+    def p_return(self, summary: pd.DataFrame, horizon: int | str | None = None) -> Floats:
+        """Probability of at least one purchase within the horizon."""
+        return self._purchases().p_return(summary, self._horizon(horizon))
+
+    def expected_purchases(self, summary: pd.DataFrame, horizon: int | str | None = None) -> Floats:
+        """Expected number of purchases within the horizon."""
+        return self._purchases().expected_purchases(summary, self._horizon(horizon))
+
+    def expected_spend(self, summary: pd.DataFrame, horizon: int | str | None = None) -> Floats:
+        """Expected total amount over the horizon, not discounted."""
+        return self.expected_purchases(summary, horizon) * self.spend_.expected_spend(summary)
+
+    def clv(self, summary: pd.DataFrame, horizon: int | str | None = None) -> Floats:
+        """Expected discounted contribution over the horizon: margin x spend per purchase x discounted purchases."""
+        purchases = self._purchases().discounted_purchases(
+            summary, self._horizon(horizon), check_rate(self.discount_rate)
+        )
+        return _check_margin(self.margin) * purchases * self.spend_.expected_spend(summary)
+
+    def spend_interval(
+        self, summary: pd.DataFrame, horizon: int | str | None = None, level: float = 0.9
+    ) -> tuple[Floats, Floats]:
+        """Central predictive interval of the total amount over the horizon, not discounted: of the total itself, not
+        its mean.
+        """
+        below = 0.5 * (1.0 - check_level(level))
+        return self._spend_quantile(summary, horizon, below), self._spend_quantile(summary, horizon, 1.0 - below)
+
+    def predict(self, summary: pd.DataFrame, horizon: int | str | None = None) -> pd.DataFrame:
+        """Everything about every customer, one row each in the summary's order.
+
+        clv_low, clv_high: 90 % predictive interval, that of the amount scaled by what discounting takes off its
+        expectation. purchases_low, purchases_high: 90 % predictive interval. next_purchase_due: median date, given
+        that the customer is alive; missing where it lies more than a hundred years ahead or the summary does not say
+        its as_of.
+        """
+        purchases, span = self._purchases(), self._horizon(horizon)
+        expected, clv = self.expected_purchases(summary, span), self.clv(summary, span)
+        spend = expected * self.spend_.expected_spend(summary)
+        worth = np.divide(clv, spend, out=np.zeros_like(clv), where=spend > 0)
+        low, high = self.spend_interval(summary, span)
+        few, many = purchases.purchases_interval(summary, span)
+        table = {
+            "p_alive": purchases.p_alive(summary),
+            "p_return": purchases.p_return(summary, span),
+            "expected_purchases": expected,
+            "expected_spend": spend,
+            "clv": clv,
+            "clv_low": worth * low,
+            "clv_high": worth * high,
+            "purchases_low": few,
+            "purchases_high": many,
+            "next_purchase_due": _due(purchases.next_purchase_due(summary), summary.attrs.get("as_of")),
+        }
+        ids = {"customer_id": summary["customer_id"]} if "customer_id" in summary.columns else {}
+        return pd.DataFrame(ids | table, index=summary.index)
+
+    def _spend_quantile(self, summary: pd.DataFrame, horizon: int | str | None, level: float) -> Floats:
+        """Solved once per distinct history: given it, spend over (v + x m) has one distribution for all."""
+        purchases, (p, q, v) = self._purchases(), self.spend_.params_
+        t = horizon_days(self._horizon(horizon), summary.attrs.get("as_of")) / purchases.unit_days
+        rows = histories_of(summary)
+        normalised = spend_quantile(purchases.future(rows), t, level, p, p * rows.x + q)
+        x, m = summary["frequency"].to_numpy(float), np.maximum(summary["monetary_value"].to_numpy(float), 0.0)
+        return normalised[rows.place] * (v + x * m)
+
+    def _purchases(self) -> PurchaseModel:
+        self._check_fitted("purchases_")
+        return self.purchases_
+
+    def _horizon(self, horizon: int | str | None) -> int | str:
+        return self.horizon if horizon is None else horizon
+
+    def to_dict(self) -> dict[str, Any]:
+        """Settings and both fitted parts, as JSON knows them."""
+        self._check_fitted("purchases_")
+        settings = {k: getattr(self, k) for k in ("horizon", "discount_rate", "margin")}
+        return {
+            "type": type(self).__name__,
+            "format": FORMAT,
+            "settings": settings,
+            "purchases": self.purchases_.to_dict(),
+            "spend": self.spend_.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        """The model that `to_dict` told. Raises ModelError where it is not one."""
+        model = cls(**settings_from(cls, saved, ("purchases", "spend")))
+        model.purchases_ = purchase_model_from(saved["purchases"])
+        model.spend_ = GammaGammaModel.from_dict(saved["spend"])
+        return model
+
+
+def _check_margin(margin: float) -> float:
+    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0.0 < margin < math.inf:
+        raise OptionError(
+            f"margin={margin!r} is not the share of the amount that is earned. Give a number above 0, such as 0.3."
+        )
+    return float(margin)
+
+
+def _due(days: Floats, as_of: Any) -> NDArray[np.datetime64]:
+    """as_of plus whole days, missing where too far ahead or as_of is unknown."""
+    due = np.full(days.shape, np.datetime64("NaT", "s"))
+    if as_of is not None:
+        near = days < _FAR
+        due[near] = np.datetime64(as_date(as_of), "D") + np.ceil(days[near]).astype("timedelta64[D]")
+    return due

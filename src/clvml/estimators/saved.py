@@ -1,0 +1,118 @@
+"""Saved estimators: plain data that is checked before it becomes a model again, and checks of settings that several
+share.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from clvml.errors import ModelError, OptionError, did_you_mean
+from clvml.fit import Outcome
+from clvml.maths.sample import Floats
+
+__all__ = [
+    "FORMAT",
+    "check_choice",
+    "check_level",
+    "check_rate",
+    "jsonable",
+    "params_from",
+    "quality_from",
+    "settings_from",
+]
+
+FORMAT = 1
+"""Version of the layout of `to_dict`."""
+
+
+def jsonable(covariance: Floats) -> list[list[float | None]]:
+    """A covariance as nested lists, inf as None: JSON has no infinity."""
+    return [[v if math.isfinite(v) else None for v in row] for row in covariance.tolist()]
+
+
+def settings_from(cls: type, saved: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    """The settings of a saved `cls`, once its type, format and keys are right."""
+    if not isinstance(saved, dict) or saved.get("type") != cls.__name__:
+        told = saved.get("type") if isinstance(saved, dict) else type(saved).__name__
+        raise ModelError(f"Expected a saved {cls.__name__}, found {told!r}. Load it with the class that saved it.")
+    if saved.get("format") != FORMAT:
+        raise ModelError(
+            f"A saved {cls.__name__} has format {saved.get('format')!r}; this version of clvml reads {FORMAT}. "
+            "Train it again."
+        )
+    missing = [k for k in ("settings", *keys) if k not in saved]
+    if missing or not isinstance(saved["settings"], dict):
+        raise ModelError(
+            f"A saved {cls.__name__} lacks {', '.join(missing) or 'its settings'}: the file is damaged. Train it again."
+        )
+    return dict(saved["settings"])
+
+
+def params_from(cls: type, saved: dict[str, Any]) -> Any:
+    """Parameters by name, all finite and above 0."""
+    told = saved["params"]
+    fields: tuple[str, ...] = cls._fields  # type: ignore[attr-defined]
+    if not isinstance(told, dict) or set(told) != set(fields):
+        raise ModelError(
+            f"The saved model's parameters must be {', '.join(fields)}; found {told!r}. The file is damaged."
+        )
+    bad = [n for n in fields if not _is_number(told[n]) or not 0.0 < told[n] < math.inf]
+    if bad:
+        raise ModelError(
+            f"The saved model's parameter {bad[0]}={told[bad[0]]!r} is not a number above 0. The file is damaged."
+        )
+    return cls(*(float(told[n]) for n in fields))
+
+
+def quality_from(saved: dict[str, Any], k: int) -> tuple[Floats, float, Outcome]:
+    """Covariance, log-likelihood and outcome."""
+    try:
+        covariance = np.array(
+            [[math.inf if v is None else float(v) for v in row] for row in saved["covariance"]], dtype=np.float64
+        )
+        log_likelihood = float(saved["log_likelihood"])
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"The saved model's covariance or log-likelihood is not made of numbers ({error}). The file is damaged."
+        ) from None
+    if covariance.shape != (k, k):
+        raise ModelError(
+            f"The saved model's covariance has shape {covariance.shape}, not {(k, k)}. The file is damaged."
+        )
+    known = Outcome.__members__
+    if saved["outcome"] not in known:
+        raise ModelError(f"The saved model's outcome {saved['outcome']!r} is unknown. It is one of {', '.join(known)}.")
+    return covariance, log_likelihood, known[saved["outcome"]]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def check_choice(name: str, value: Any, known: tuple[Any, ...]) -> Any:
+    """The value, if it is one of those known."""
+    if value not in known:
+        raise OptionError(
+            f"{name}={value!r} is unknown.{did_you_mean(str(value), map(str, known))} "
+            f"It is one of {', '.join(map(repr, known))}."
+        )
+    return value
+
+
+def check_rate(rate: float) -> float:
+    """A yearly discount rate: at least 0."""
+    if not _is_number(rate) or not 0.0 <= rate < math.inf:
+        raise OptionError(
+            f"discount_rate={rate!r} is not a yearly rate. Give a share such as 0.10 for 10 % a year, at least 0."
+        )
+    return float(rate)
+
+
+def check_level(level: float) -> float:
+    """The probability that an interval is to hold: above 0, below 1."""
+    if not _is_number(level) or not 0.0 < level < 1.0:
+        raise OptionError(f"level={level!r} is not the probability of an interval. Give a share such as 0.9.")
+    return float(level)

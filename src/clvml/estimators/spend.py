@@ -1,0 +1,116 @@
+"""Gamma-Gamma as an estimator: how much a customer spends at a purchase."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from clvml.errors import DataError
+from clvml.estimators.base import Estimator
+from clvml.estimators.histories import counts_of
+from clvml.estimators.saved import FORMAT, check_choice, jsonable, params_from, quality_from, settings_from
+from clvml.fit import Fit, Outcome, fit_spend
+from clvml.maths import gammagamma
+from clvml.maths.gammagamma import MeanSpend, Params, spend_of
+from clvml.maths.sample import Floats
+from clvml.tables import check_summary
+
+__all__ = ["GammaGammaModel"]
+
+
+class GammaGammaModel(Estimator):
+    """Gamma-Gamma (Fader & Hardie 2013): params_ p, q, v (v in the log's currency).
+
+    Learned from customers with repeat purchases of positive mean value; how many were left out is n_excluded_. The
+    mean of the fitted distribution is always finite: where the likelihood wants none, outcome_ says what was done
+    instead.
+
+    Also learned: standard_errors_, covariance_ (3 x 3), log_likelihood_, outcome_, n_customers_.
+    """
+
+    def __init__(self, *, prior: Literal["weak"] | None = None) -> None:
+        self.prior = prior
+
+    def fit(self, summary: pd.DataFrame, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit to frequency and monetary_value; to first_amount where nobody has a repeat purchase of value.
+
+        Raises DataError where there is no positive amount at all.
+        """
+        del y  # scikit-learn's pipelines pass it
+        check_summary(summary, ("frequency", "monetary_value"))
+        prior = check_choice("prior", self.prior, (None, "weak"))
+        weight = counts_of(len(summary), sample_weight)
+        sample, poor = _repeat_spend(summary, weight), None
+        self.n_excluded_ = float(weight.sum()) - (sample.customers if sample else 0.0)
+        if sample is None:
+            sample, poor = _first_spend(summary, weight), Outcome.FIRST_PURCHASES
+        self.n_customers_ = sample.customers
+        return self._set(fit_spend(sample, prior=prior, poor=poor))
+
+    def _set(self, found: Fit) -> Self:
+        self.params_: Params = found.params
+        self.covariance_, self.log_likelihood_, self.outcome_ = found.covariance, found.log_likelihood, found.outcome
+        self.standard_errors_ = Params(*(float(v) for v in np.sqrt(np.diag(found.covariance))))
+        return self
+
+    def expected_spend(self, summary: pd.DataFrame) -> Floats:
+        """Expected mean net amount per purchase; for one-time buyers the mean of all customers (`mean_`)."""
+        self._check_fitted("params_")
+        check_summary(summary, ("frequency", "monetary_value"))
+        return gammagamma.expected_spend(
+            self.params_, summary["frequency"].to_numpy(float), summary["monetary_value"].to_numpy(float)
+        )
+
+    @property
+    def mean_(self) -> float:
+        """Mean net amount per purchase of a new customer."""
+        self._check_fitted("params_")
+        return gammagamma.mean(self.params_)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything needed to predict, as JSON knows it: no code, no customers. Variances that are inf become None."""
+        self._check_fitted("params_")
+        return {
+            "type": type(self).__name__,
+            "format": FORMAT,
+            "settings": self.get_params(),
+            "params": self.params_._asdict(),
+            "covariance": jsonable(self.covariance_),
+            "log_likelihood": self.log_likelihood_,
+            "outcome": self.outcome_.name,
+            "n_customers": self.n_customers_,
+            "n_excluded": self.n_excluded_,
+        }
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        """The model that `to_dict` told. Raises ModelError where it is not one."""
+        model = cls(
+            **settings_from(
+                cls, saved, ("params", "covariance", "log_likelihood", "outcome", "n_customers", "n_excluded")
+            )
+        )
+        model.n_customers_, model.n_excluded_ = float(saved["n_customers"]), float(saved["n_excluded"])
+        return model._set(Fit(params_from(Params, saved), *quality_from(saved, 3), evaluations=0))
+
+
+def _repeat_spend(summary: pd.DataFrame, weight: Floats) -> MeanSpend | None:
+    """Customers with repeat purchases of positive mean value, if any."""
+    x, m = summary["frequency"].to_numpy(float), summary["monetary_value"].to_numpy(float)
+    known = (x > 0) & (m > 0) & (weight > 0)
+    return spend_of(x[known], m[known], weight[known]) if known.any() else None
+
+
+def _first_spend(summary: pd.DataFrame, weight: Floats) -> MeanSpend:
+    """First purchases of positive value, each customer's only one."""
+    first = summary["first_amount"].to_numpy(float) if "first_amount" in summary.columns else np.zeros(len(summary))
+    known = (first > 0) & (weight > 0)
+    if not known.any():
+        raise DataError(
+            f"None of the {len(summary)} customers has a repeat purchase of positive monetary_value, "
+            "nor a positive first_amount, so nothing can be learned about spend. Check the amount column of the log."
+        )
+    return spend_of(np.ones(int(known.sum())), first[known], weight[known])

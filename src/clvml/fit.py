@@ -1,0 +1,251 @@
+"""Maximum likelihood by a safeguarded Newton method on the logarithms of the parameters, and what came of it.
+ `maximise` knows nothing of customers: it takes a function of theta = log(parameters) that returns value, gradient
+and Hessian. The models need 6 to 12 evaluations from their own start. `fit` adds what the data may do to a model: no
+repeat purchase, no drop-out, one customer. It always returns usable parameters, and an Outcome that says in words
+what they are worth.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from clvml.maths import gammagamma, nbd
+from clvml.maths.gammagamma import MeanSpend
+from clvml.maths.sample import Floats, Objective, Penalty, Sample
+
+__all__ = ["Fit", "Maximum", "Outcome", "fit", "fit_spend", "maximise", "natural_covariance"]
+
+_BOUND = 23.0
+"""|log parameter| stays below this (1e-10 to 1e10): beyond it a model equals its limit."""
+_STEP = 3.0
+"""Longest Newton step in log-parameters: a factor of 20."""
+_DECREMENT = 1e-9
+"""Converged when a Newton step promises less log-likelihood than this. That last step is still taken: after it the
+error is below 1e-6 standard errors, and derivatives there would add nothing."""
+_ITERATIONS = 200
+
+
+class Outcome(enum.Enum):
+    """How a fit ended; the value says it in words."""
+
+    CONVERGED = "Converged."
+    WEAK_PRIOR = (
+        "Converged, with the weak prior that was asked for: the parameters are the most probable ones, "
+        "not those of maximum likelihood."
+    )
+    NO_DROPOUT = (
+        "Drop-out is not identified: the data are as likely if nobody ever leaves, so the model is its limit, NBD. "
+        "p_alive is 1 for everyone. Longer histories would show drop-out if there is any."
+    )
+    UNIDENTIFIED = (
+        "Converged on a ridge: the data hardly tell some parameters apart, so their standard errors are huge or "
+        "missing. Predictions within the range of the data are sound; a weak prior (prior='weak') settles the parameters."
+    )
+    NO_REPEATS = (
+        "Nobody has bought twice, so the data say little about rates and nothing about drop-out. "
+        "A weak prior was used; predictions are cautious guesses. Wait for repeat purchases."
+    )
+    ONE_CUSTOMER = (
+        "One customer says nothing about how customers differ. A weak prior was used; predictions are cautious guesses."
+    )
+    NO_TIME = "Nobody has been observed after the first purchase (T = 0). A weak prior was used; choose a later as_of."
+    HEAVY_TAIL = (
+        "Spend is so uneven between customers that the fitted distribution has no useful mean (q near or below 1). "
+        "The mean was held at the mean amount per purchase in the data instead."
+    )
+    FIRST_PURCHASES = "No repeat purchase of positive value: spend was learned from first purchases, with a weak prior."
+    STOPPED = (
+        "The maximum was not reached within the allowed steps; the best parameters found are kept. "
+        "Check the data report for customers that are no customers (tests, resellers)."
+    )
+
+    @property
+    def usable(self) -> bool:
+        """Whether the parameters come from the data rather than from a prior or an unfinished search."""
+        return self in {
+            Outcome.CONVERGED,
+            Outcome.WEAK_PRIOR,
+            Outcome.NO_DROPOUT,
+            Outcome.UNIDENTIFIED,
+            Outcome.HEAVY_TAIL,
+        }
+
+
+class Maximum(NamedTuple):
+    """Where the search ended."""
+
+    theta: Floats  # log-parameters
+    objective: Objective  # there
+    converged: bool
+    evaluations: int
+
+
+class Fit(NamedTuple):
+    """A fitted model: parameters, their covariance on the natural scale, and what they are worth.
+
+    Variances are inf where the data do not identify a parameter; its covariances are then 0.
+    """
+
+    params: Any  # the model's own NamedTuple
+    covariance: Floats  # (k, k)
+    log_likelihood: float
+    outcome: Outcome
+    evaluations: int
+
+
+def maximise(function: Callable[[Floats], Objective], theta: Floats) -> Maximum:
+    """A maximum of `function` near `theta`, within |theta| <= 23.
+
+    Newton with the Hessian made negative definite by the absolute value of its eigenvalues, steps cut to a length of
+    3 and halved until they climb; a parameter at its bound that wants to leave stays there.
+    """
+    here, evaluations = function(theta), 1
+    while evaluations < _ITERATIONS:
+        free = (np.abs(theta) < _BOUND) | (np.sign(theta) != np.sign(here.gradient))
+        step = np.zeros_like(theta)
+        step[free] = _ascent(here.gradient[free], here.hessian[np.ix_(free, free)])
+        promised = float(here.gradient @ step)
+        if promised < _DECREMENT:
+            value = here.value + 0.5 * promised
+            return Maximum(np.clip(theta + step, -_BOUND, _BOUND), here._replace(value=value), True, evaluations)
+        step *= min(1.0, _STEP / float(np.max(np.abs(step))))
+        promised = float(here.gradient @ step)
+        noise = 1e-13 * abs(here.value)
+        for _ in range(40):
+            trial = np.clip(theta + step, -_BOUND, _BOUND)
+            there, evaluations = function(trial), evaluations + 1
+            if np.isfinite(there.value) and there.value >= here.value + 1e-4 * promised - noise:
+                break
+            step, promised = 0.5 * step, 0.5 * promised
+        else:
+            return Maximum(theta, here, False, evaluations)
+        theta, here = trial, there
+    return Maximum(theta, here, False, evaluations)
+
+
+def _ascent(gradient: Floats, hessian: Floats) -> Floats:
+    """The Newton step, uphill also where the function is not concave or flat."""
+    if gradient.size == 0:
+        return gradient
+    curvature, axes = np.linalg.eigh(-hessian)
+    along = np.maximum(np.abs(curvature), 1e-10 * max(1.0, float(np.abs(curvature).max())))
+    step: Floats = axes @ ((axes.T @ gradient) / along)
+    return step
+
+
+def natural_covariance(theta: Floats, hessian: Floats) -> Floats:
+    """Covariance of exp(theta) by the delta method, from the Hessian in theta; inf on the diagonal where there is
+    none.
+    """
+    scale = np.sqrt(np.maximum(-np.diag(hessian), 1e-300))
+    curvature, axes = np.linalg.eigh(-hessian / np.outer(scale, scale))
+    flat = curvature < 1e-9
+    lost = (np.abs(axes[:, flat]) > 1e-3).any(axis=1) | (np.abs(theta) >= _BOUND)
+    inverse = (axes[:, ~flat] / curvature[~flat]) @ axes[:, ~flat].T
+    spread = np.exp(theta) / scale
+    covariance = inverse * np.outer(spread, spread)
+    covariance[lost, :], covariance[:, lost] = 0.0, 0.0
+    covariance[lost, lost] = np.inf
+    return covariance
+
+
+def fit(model: ModuleType, sample: Sample, *, prior: str | None = None) -> Fit:
+    """Fit one of the models of repeat purchases in `clvml.maths` to distinct histories and their counts.
+
+    model: a module with Params, start, value_gradient_hessian, weak_prior and, where it has drop-out,
+    without_dropout(r, alpha). prior: None for maximum likelihood, 'weak' for the mode under the model's weak prior.
+    """
+    poor = _too_little(sample)
+    penalty: Penalty | None = model.weak_prior(sample) if prior == "weak" or poor else None
+
+    def function(theta: Floats) -> Objective:
+        objective: Objective = model.value_gradient_hessian(model.Params(*np.exp(theta)), sample)
+        return objective if penalty is None else penalty.subtract_from(objective, theta)
+
+    found = maximise(function, np.log(np.array(model.start(sample), dtype=np.float64)))
+    params = model.Params(*(float(v) for v in np.exp(found.theta)))
+    covariance = natural_covariance(found.theta, found.objective.hessian)
+    value = model.value_gradient_hessian(params, sample).value if penalty else found.objective.value
+    outcome = poor or _verdict(found, covariance, penalised=penalty is not None)
+    if outcome in {Outcome.UNIDENTIFIED, Outcome.STOPPED} and hasattr(model, "without_dropout"):
+        limit = fit(nbd, sample)
+        if limit.log_likelihood > value - 1e-3:
+            return _as_limit(model, limit, found.evaluations)
+    return Fit(params, covariance, value, outcome, found.evaluations)
+
+
+def _too_little(sample: Sample) -> Outcome | None:
+    """What is missing from data that cannot identify any model, if so."""
+    if sample.exposure == 0.0:
+        return Outcome.NO_TIME
+    if sample.purchases == 0.0:
+        return Outcome.NO_REPEATS
+    return Outcome.ONE_CUSTOMER if sample.customers <= 1.0 else None
+
+
+def _verdict(found: Maximum, covariance: Floats, *, penalised: bool) -> Outcome:
+    if not found.converged:
+        return Outcome.STOPPED
+    relative_error = np.sqrt(np.diag(covariance)) / np.exp(found.theta)
+    if not np.all(relative_error < 5.0):
+        return Outcome.UNIDENTIFIED
+    return Outcome.WEAK_PRIOR if penalised else Outcome.CONVERGED
+
+
+def _as_limit(model: ModuleType, limit: Fit, evaluations: int) -> Fit:
+    """The limit's parameters under the model's names, the drop-out parameters at values that mean never."""
+    params = model.without_dropout(*limit.params)
+    k, covariance = len(limit.params), np.zeros((len(params), len(params)))
+    covariance[:k, :k] = limit.covariance
+    covariance[range(k, len(params)), range(k, len(params))] = np.inf
+    return Fit(params, covariance, limit.log_likelihood, Outcome.NO_DROPOUT, evaluations + limit.evaluations)
+
+
+def fit_spend(sample: MeanSpend, *, prior: str | None = None, poor: Outcome | None = None) -> Fit:
+    """Fit Gamma-Gamma. `poor`: why the data cannot identify it, if so; then, or with prior='weak', the weak prior is
+    added.
+
+    Where the maximum has no mean (q <= 1), or one beyond twice the data's own, the mean is held at the data's own.
+    """
+    poor = poor or (Outcome.ONE_CUSTOMER if sample.customers <= 1.0 else None)
+    penalty = gammagamma.weak_prior(sample) if prior == "weak" or poor else None
+
+    def function(theta: Floats) -> Objective:
+        objective = gammagamma.value_gradient_hessian(gammagamma.Params(*np.exp(theta)), sample)
+        return objective if penalty is None else penalty.subtract_from(objective, theta)
+
+    found = maximise(function, np.log(np.array(gammagamma.start(sample))))
+    outcome = poor or _verdict(
+        found, natural_covariance(found.theta, found.objective.hessian), penalised=penalty is not None
+    )
+    params = gammagamma.Params(*np.exp(found.theta))
+    if not gammagamma.mean(params) < 2.0:
+        return _spend_given_mean(sample)
+    return _in_money(
+        params, natural_covariance(found.theta, found.objective.hessian), sample, outcome, found.evaluations
+    )
+
+
+def _spend_given_mean(sample: MeanSpend) -> Fit:
+    """The most likely p and q > 1 whose mean amount is that of the data; v = mean (q - 1) / p."""
+    found = maximise(lambda theta: gammagamma.objective_given_mean(*np.exp(theta), sample), np.log([2.0, 1.0]))
+    p, s = np.exp(found.theta)
+    jacobian = np.array([[1.0, 0.0], [0.0, 1.0], [-s / p**2, 1.0 / p]])
+    inner = natural_covariance(found.theta, found.objective.hessian)
+    covariance = jacobian @ inner @ jacobian.T if np.isfinite(inner).all() else np.diag([np.inf] * 3)
+    return _in_money(gammagamma.Params(p, 1.0 + s, s / p), covariance, sample, Outcome.HEAVY_TAIL, found.evaluations)
+
+
+def _in_money(
+    params: gammagamma.Params, covariance: Floats, sample: MeanSpend, outcome: Outcome, evaluations: int
+) -> Fit:
+    """From units of the mean amount to the log's currency: v, its covariances and the density of m scale."""
+    scale = np.array([1.0, 1.0, sample.unit])
+    told = gammagamma.Params(*(float(v) for v in np.array(params) * scale))
+    value = gammagamma.value_gradient_hessian(params, sample).value - sample.customers * float(np.log(sample.unit))
+    return Fit(told, covariance * np.outer(scale, scale), value, outcome, evaluations)

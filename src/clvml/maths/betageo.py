@@ -1,0 +1,204 @@
+"""What BG/NBD and MBG/NBD share: gamma rates and beta-geometric drop-out.
+ A customer buys at a rate lambda ~ Gamma(r, alpha) while alive, and each of `flips` purchases was an occasion to
+leave with probability p ~ Beta(a, b): the x repeat purchases in BG/NBD, the first purchase as well in MBG/NBD (flips
+= x + 1). The likelihood of a history is
+
+    G(r + x) / G(r) alpha^r  B(a, b + flips) / B(a, b)  [(alpha + T)^-(r+x) + {flips > 0} a / (b + flips - 1) (alpha +
+    t_x)^-(r+x)]
+
+with the two ways to it in brackets: alive at T, or gone right after the last purchase.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betainc, betaln, digamma, expit, gammaln, polygamma
+
+from clvml.maths.discount import discounted
+from clvml.maths.hyp import beta_geometric_mean
+from clvml.maths.sample import Floats, Objective, Penalty, Sample
+
+__all__ = [
+    "NEVER",
+    "BetaGeoFuture",
+    "Params",
+    "future",
+    "log_likelihood",
+    "objective",
+    "start",
+    "weak_prior",
+    "without_dropout",
+]
+
+NEVER = 1e-100
+"""A drop-out parameter so small that nobody leaves, while its logarithm stays finite."""
+
+
+class Params(NamedTuple):
+    """All positive. Mean rate r / alpha per unit of time while alive; mean drop-out probability a / (a + b)."""
+
+    r: float
+    alpha: float
+    a: float
+    b: float
+
+
+def start(sample: Sample) -> Params:
+    """A first guess: twice the overall rate while alive, and a fifth leaving at each purchase."""
+    rate = (sample.purchases + 0.5) / (sample.exposure + 0.5 * sample.typical_age)
+    return Params(0.5, 0.25 / rate, 0.6, 2.4)
+
+
+def weak_prior(sample: Sample) -> Penalty:
+    """Worth about one customer: mean purchases by now, spread of rates, odds of drop-out, spread of drop-out."""
+    rows = np.array([[1.0, -1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, -1.0], [0.0, 0.0, 0.5, 0.5]])
+    centre = np.array([-np.log(sample.typical_age), -0.5, -1.0, 0.0])
+    return Penalty(rows, centre, np.array([1.5, 1.0, 1.5, 1.0]))
+
+
+def without_dropout(r: float, alpha: float) -> Params:
+    """The limit in which nobody leaves: NBD."""
+    return Params(r, alpha, NEVER, 1.0)
+
+
+def _log_odds_gone(params: Params, x: Floats, t_x: Floats, T: Floats, flips: Floats) -> Floats:
+    """Log odds of being gone at T given the history: the second term in brackets over the first; -inf before any
+    flip.
+    """
+    r, alpha, a, b = params
+    tried = flips > 0
+    hazard = np.log(a) - np.log(np.where(tried, b + flips - 1.0, 1.0))
+    odds = hazard + (r + x) * (np.log(alpha + T) - np.log(alpha + t_x))
+    return np.where(tried, odds, -np.inf)
+
+
+def log_likelihood(params: Params, x: Floats, t_x: Floats, T: Floats, flips: Floats) -> Floats:
+    """Log-likelihood of each history."""
+    r, alpha, a, b = params
+    buying = gammaln(r + x) - gammaln(r) + r * np.log(alpha) - (r + x) * np.log(alpha + T)
+    staying = betaln(a, b + flips) - betaln(a, b)
+    ln: Floats = buying + staying + np.logaddexp(0.0, _log_odds_gone(params, x, t_x, T, flips))
+    return ln
+
+
+def objective(params: Params, sample: Sample, extra_flips: float) -> Objective:
+    """The log-likelihood of a sample where flips = x + extra_flips, with its derivatives."""
+    value, gradient, hessian = (
+        by_x + by_row
+        for by_x, by_row in zip(_by_x(params, sample, extra_flips), _by_row(params, sample, extra_flips), strict=True)
+    )
+    natural = np.array(params)
+    return Objective(
+        float(value), natural * gradient, np.outer(natural, natural) * hessian + np.diag(natural * gradient)
+    )
+
+
+def _by_x(params: Params, sample: Sample, extra_flips: float) -> tuple[float, Floats, Floats]:
+    """The factors that depend on a history through x alone: value, gradient, Hessian in r, alpha, a, b."""
+    r, alpha, a, b = params
+    x, n, flips, N = sample.xs, sample.xs_weight, sample.xs + extra_flips, sample.customers
+    value = N * r * np.log(alpha) + n @ (gammaln(r + x) - gammaln(r))
+    value += n @ (gammaln(b + flips) - gammaln(b) + gammaln(a + b) - gammaln(a + b + flips))
+    d_a = n @ (digamma(a + b) - digamma(a + b + flips))
+    d_b = d_a + n @ (digamma(b + flips) - digamma(b))
+    d_r = N * np.log(alpha) + n @ (digamma(r + x) - digamma(r))
+    d_aa = n @ (polygamma(1, a + b) - polygamma(1, a + b + flips))
+    d_bb = d_aa + n @ (polygamma(1, b + flips) - polygamma(1, b))
+    d_rr = n @ (polygamma(1, r + x) - polygamma(1, r))
+    hessian = np.zeros((4, 4))
+    hessian[0, :2] = d_rr, N / alpha
+    hessian[1, :2] = N / alpha, -N * r / alpha**2
+    hessian[2, 2:] = d_aa, d_aa
+    hessian[3, 2:] = d_aa, d_bb
+    return float(value), np.array([d_r, N * r / alpha, d_a, d_b]), hessian
+
+
+def _by_row(params: Params, sample: Sample, extra_flips: float) -> tuple[float, Floats, Floats]:
+    """(alpha + T)^-(r+x) times the bracket's 1 + odds of being gone: value, gradient, Hessian in r, alpha, a, b."""
+    r, alpha, a, b = params
+    x, t_x, T, n, *_ = sample
+    flips = x + extra_flips
+    s, log_T, per_T, per_t = r + x, np.log(alpha + T), 1.0 / (alpha + T), 1.0 / (alpha + t_x)
+    log_odds = _log_odds_gone(params, x, t_x, T, flips)
+    gone = expit(log_odds)
+    left = np.where(flips > 0, b + flips - 1.0, 1.0)
+    # Derivatives of the log odds, one row a parameter; those of the odds' logarithm in a are constants.
+    slope = np.stack([log_T + np.log(per_t), s * (per_T - per_t), np.full_like(s, 1.0 / a), -1.0 / left])
+    n_gone = n * gone
+    value = n @ (np.logaddexp(0.0, log_odds) - s * log_T)
+    gradient = slope @ n_gone
+    gradient[:2] -= n @ log_T, n @ (s * per_T)
+    hessian = (slope * (n_gone * (1.0 - gone))) @ slope.T
+    cross = n_gone @ (per_T - per_t) - n @ per_T
+    hessian[0, 1] += cross
+    hessian[1, 0] += cross
+    hessian[1, 1] += n_gone @ (s * (per_t**2 - per_T**2)) + n @ (s * per_T**2)
+    hessian[2, 2] -= n_gone.sum() / a**2
+    hessian[3, 3] += n_gone @ left**-2.0
+    return float(value), gradient, hessian
+
+
+class BetaGeoFuture(NamedTuple):
+    """What is to come of customers: alive with probability p_alive, and if so lambda ~ Gamma(R, A), p ~ Beta(a, B).
+
+    One entry a customer; `a` is shared. Every later purchase is an occasion to leave.
+    """
+
+    p_alive: Floats
+    R: Floats
+    A: Floats
+    a: float
+    B: Floats
+
+    def p_return(self, t: ArrayLike) -> Floats:
+        """Probability of at least one purchase within t."""
+        chance: Floats = self.p_alive * -np.expm1(-self.R * np.log1p(t / self.A))
+        return chance
+
+    def expected(self, t: ArrayLike) -> Floats:
+        """Expected number of purchases within t; Fader, Hardie & Lee (2005), eq. (10)."""
+        return self.p_alive * beta_geometric_mean(self.R, self.a, self.B, t / self.A)
+
+    def discounted(self, t: ArrayLike, delta: float) -> Floats:
+        """Expected purchases within t (which may be inf), each weighted by exp(-delta s) at its time s."""
+        return discounted(self.expected, self.A, t, delta)
+
+    def at_least(self, n: ArrayLike, t: ArrayLike) -> Floats:
+        """P(Y >= n), n >= 0: he survives the first n - 1 occasions to leave, and his rate alone brings n purchases by
+        t.
+        """
+        n = np.asarray(n, dtype=np.float64)
+        m = np.maximum(n, 1.0)
+        stays = np.exp(betaln(self.a, self.B + m - 1.0) - betaln(self.a, self.B))
+        return np.where(n > 0, self.p_alive * stays * betainc(m, self.R, t / (self.A + t)), 1.0)
+
+    def pmf(self, n: ArrayLike, t: ArrayLike) -> Floats:
+        """P(Y = n), eq. (8): n purchases and still alive, or gone right after the nth; for n = 0 also gone already."""
+        n = np.asarray(n, dtype=np.float64)
+        m, R, B, z = np.maximum(n, 1.0), self.R, self.B, t / (self.A + t)
+        stays = np.exp(betaln(self.a, B + m - 1.0) - betaln(self.a, B))
+        log_nb = gammaln(R + m) - gammaln(R) - gammaln(m + 1.0) - R * np.log1p(t / self.A) + m * np.log(z)
+        leaves = self.a / (self.a + B + m - 1.0)
+        some = self.p_alive * stays * ((1.0 - leaves) * np.exp(log_nb) + leaves * betainc(m, R, z))
+        return np.where(n > 0, some, 1.0 - self.p_return(t))
+
+    def median_wait(self) -> Floats:
+        """Median time to the next purchase of one who is alive: (A / (A + t))^R = 1/2."""
+        with np.errstate(over="ignore"):  # a rate near zero: he is not expected back, and infinity says so
+            wait: Floats = self.A * np.expm1(np.log(2.0) / self.R)
+        return wait
+
+    def take(self, rows: NDArray[np.intp]) -> BetaGeoFuture:
+        """The future of some of the customers."""
+        return BetaGeoFuture(self.p_alive[rows], self.R[rows], self.A[rows], self.a, self.B[rows])
+
+
+def future(params: Params, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, extra_flips: float) -> BetaGeoFuture:
+    """The posterior after a history. A history of (0, 0, 0) gives a customer who has just made his first purchase."""
+    x, t_x, T = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, t_x, T)))
+    flips = x + extra_flips
+    p_alive = expit(-_log_odds_gone(params, x, t_x, T, flips))
+    return BetaGeoFuture(p_alive, params.r + x, params.alpha + T, params.a, params.b + flips)

@@ -1,0 +1,97 @@
+"""Expected purchases of a customer who is alive, for models with beta-geometric drop-out, without overflow.
+ A customer buys at a rate lambda ~ Gamma(R, A) and leaves after each purchase with probability p ~ Beta(a, B). The
+expected number of purchases within t, with h = t / A, is
+
+    N = E[(1 - (1 + p h)^-R) / p]
+      = (a + B - 1) / (a - 1) * (1 - (1 + h)^-R 2F1(R, B; a + B - 1; h / (1 + h)))
+ which is the bracket of Fader, Hardie & Lee (2005), eq. (10). Their form overflows for frequent buyers and is 0 / 0
+at a = 1. Two rules replace it. The series is the Euler transform of 2F1 with the factor (a - 1) divided out by hand.
+The quadrature is the trapezoid rule in logit(p), whose terms are all positive and whose exponential tails are summed
+in closed form.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaln
+
+__all__ = ["beta_geometric_mean"]
+
+Floats = NDArray[np.float64]
+
+_Z_SERIES = 0.9
+"""Above this h / (1 + h) the series needs more terms than the quadrature needs nodes."""
+_ROWS = 8192
+"""Rows worked on at once, so that the working arrays stay in the processor's cache."""
+_DROP = 50.0
+"""Where the beta density has fallen by exp(-50) from its mode it no longer counts."""
+
+
+def beta_geometric_mean(R: ArrayLike, a: float, B: ArrayLike, h: ArrayLike) -> Floats:
+    """N for arrays R > 0, B > 0, h >= 0 (broadcast against each other) and one a > 0.
+
+    Agrees with 50-digit arithmetic to 1e-9 relative; tested for R, B up to 1e5 and a from 1e-100 to 50.
+    """
+    R, B, h = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (R, B, h)))
+    shape, R, B, h = h.shape, R.ravel(), B.ravel(), h.ravel()
+    # The series cancels where its terms alternate (B - R very negative) and where N is small beside a + B (R tiny).
+    safe = (h <= _Z_SERIES / (1.0 - _Z_SERIES)) & (a - 1.0 + B - R > -15.0) & (np.abs(a + B - 1.0) < 1e4 * R)
+    out = np.zeros(h.shape)
+    for rule, rows in ((_series, np.flatnonzero(safe & (h > 0.0))), (_quadrature, np.flatnonzero(~safe))):
+        rows = rows[np.argsort(h[rows], kind="stable")]  # neighbours need about as many terms  # noqa: PLW2901
+        for start in range(0, rows.size, _ROWS):
+            part = rows[start : start + _ROWS]
+            out[part] = rule(R[part], a, B[part], h[part])
+    return out.reshape(shape)
+
+
+def _series(R: Floats, a: float, B: Floats, h: Floats) -> Floats:
+    """N = -C expm1(e L) / e - exp(e L) S, with e = a - 1, C = a + B - 1, L = log(1 - z).
+
+    S = sum over k >= 1 of (e + 1)_{k-1} (C - R)_k / (C + 1)_{k-1} z^k / k!
+    """
+    e, C, z, L = a - 1.0, a + B - 1.0, h / (1.0 + h), -np.log1p(h)
+    Q = C - R
+    term = Q * z
+    total = term.copy()
+    for k in range(1, 10_000):
+        term *= (e + k) / (k + 1.0) * z * (Q + k) / (C + k)
+        total += term
+        if k % 8 == 0 and np.all(np.abs(term) <= 1e-17 * (np.abs(total) + C)):
+            break
+    first = -L if e == 0.0 else -np.expm1(e * L) / e
+    return C * first - np.exp(e * L) * total
+
+
+def _quadrature(R: Floats, a: float, B: Floats, h: Floats) -> Floats:
+    """Trapezoid rule for N in y = logit(p); the sums over nodes beyond both ends are geometric series."""
+    step = 0.3 / max(1.0, np.sqrt(a))
+    low, high = _range(R, a, B, h)
+    nodes = np.ceil((high - low) / step).astype(np.int64) + 1
+    y = low[:, None] + step * np.arange(int(nodes.max()))
+    R, B, h = R[:, None], B[:, None], h[:, None]
+    log1p_exp = np.logaddexp(0.0, y)
+    p = np.exp(y - log1p_exp)
+    density = np.exp(a * y - (a + B) * log1p_exp - betaln(a, B))
+    f = density * -np.expm1(-R * np.log1p(p * h)) / p
+    f[np.arange(y.shape[1]) >= nodes[:, None]] = 0.0
+    left = f[:, 0] / np.expm1(a * step)
+    right = np.take_along_axis(f, nodes[:, None] - 1, axis=1)[:, 0] / np.expm1(np.minimum(B[:, 0] * step, 700.0))
+    total: Floats = step * (f.sum(axis=1) + left + right)
+    return total
+
+
+def _range(R: Floats, a: float, B: Floats, h: Floats) -> tuple[Floats, Floats]:
+    """Ends in logit(p): beyond them the integrand is exponential to 1e-13, or nothing."""
+    mode = np.log(a / B)
+    reach = (_DROP + np.sqrt(_DROP * (_DROP + 8.0 * a))) / (2.0 * a)  # a d^2 / (2 + d) >= DROP at d = reach
+    low = np.maximum(-30.0 - np.log1p(h * (R + 1.0) + a + B), np.minimum(mode, -np.log1p(R * h)) - reach)
+    kappa = a * B / (a + B)
+    reach = (_DROP + np.sqrt(_DROP * (_DROP + 8.0 * kappa))) / (2.0 * kappa)
+    c = (4.0 * a + 1.2 * _DROP) / B
+    thin = np.where(
+        c < 1.0, np.log(c) - np.log1p(-np.minimum(c, 0.5)) + 1.0, np.inf
+    )  # beyond it exp(-B p) has ended the density
+    high = np.minimum(np.minimum(30.0 + np.log1p(a + B + R), mode + reach), thin)
+    return low, np.maximum(high, low + 1.0)

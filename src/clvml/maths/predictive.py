@@ -1,0 +1,123 @@
+"""Exact predictive distributions of one customer: how many purchases he will make, and how much he will spend.
+
+Both start from the closed-form tail P(Y >= n) of a model's future. Spend: given Y = n > 0, the total over v + x m is a
+beta-prime(p n, p x + q), see `clvml.maths.gammagamma`, so
+
+    P(S <= s) = P(Y = 0) + sum over n > 0 of P(Y = n) I_{u / (1 + u)}(p n, p x + q),   u = s / (v + x m)
+
+and the quantile of u depends on the customer's history alone: it is found once per distinct history.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betainc, betaln
+
+from clvml.maths.sample import Floats
+
+__all__ = ["Future", "purchases_quantile", "spend_quantile"]
+
+_TAIL = 1e-6
+"""Probability of more purchases than are looked at."""
+_ROWS = 4096
+"""Rows worked on at once."""
+
+
+class Future(Protocol):
+    """What is to come of customers, one entry each; every model has one."""
+
+    @property
+    def p_alive(self) -> Floats:
+        """Probability of not having left yet."""
+
+    def p_return(self, t: ArrayLike) -> Floats:
+        """Probability of at least one purchase within t."""
+
+    def expected(self, t: ArrayLike) -> Floats:
+        """Expected purchases within t."""
+
+    def discounted(self, t: ArrayLike, delta: float) -> Floats:
+        """Expected purchases within t (or inf), each discounted by exp(-delta s)."""
+
+    def at_least(self, n: ArrayLike, t: ArrayLike) -> Floats:
+        """P(Y >= n) for purchases within t."""
+
+    def pmf(self, n: ArrayLike, t: ArrayLike) -> Floats:
+        """P(Y = n) for purchases within t."""
+
+    def median_wait(self) -> Floats:
+        """Median time to the next purchase of one who is alive."""
+
+    def take(self, rows: Any) -> Self:
+        """The same for some of the customers."""
+
+
+def purchases_quantile(future: Future, t: float, level: float) -> Floats:
+    """Smallest n with P(Y <= n) >= level, per customer: doubling, then bisection on the closed-form tail."""
+    out = np.zeros(future.p_alive.shape)
+    rows = np.flatnonzero(future.at_least(1.0, t) > 1.0 - level)
+    ahead = future.take(rows)
+    low, high = np.zeros(rows.size), np.ones(rows.size)  # P(Y <= low) < level
+    short = ahead.at_least(high + 1.0, t) > 1.0 - level
+    while short.any():
+        low[short] = high[short]
+        high[short] *= 2.0
+        short[short] = future.take(rows[short]).at_least(high[short] + 1.0, t) > 1.0 - level
+    while (open_ := high - low > 1.0).any():
+        middle = np.floor(0.5 * (low + high))
+        enough = ahead.at_least(middle + 1.0, t) <= 1.0 - level
+        high, low = np.where(open_ & enough, middle, high), np.where(open_ & ~enough, middle, low)
+    out[rows] = high
+    return out
+
+
+def spend_quantile(future: Future, t: float, level: float, p: float, c: Floats) -> Floats:
+    """Quantile of u = spend within t over (v + x m), per customer, to 1e-6 relative; c = p x + q. 0 where silence is
+    likelier.
+    """
+    out = np.zeros(c.shape)
+    rows = np.flatnonzero(future.at_least(1.0, t) > 1.0 - level)
+    most = purchases_quantile(future.take(rows), t, 1.0 - _TAIL)
+    typical = np.maximum(purchases_quantile(future.take(rows), t, level), 1.0)
+    rows, typical, most = (v[np.argsort(most, kind="stable")] for v in (rows, typical, most))
+    for start in range(0, rows.size, _ROWS):
+        part = slice(start, start + _ROWS)
+        out[rows[part]] = _solve(future.take(rows[part]), t, level, p, c[rows[part]], typical[part], most[part].max())
+    return out
+
+
+def _solve(future: Future, t: float, level: float, p: float, c: Floats, typical: Floats, most: float) -> Floats:
+    """Newton's method in log u, kept within what the signs seen so far allow."""
+    edges = _edges(most)
+    tail = np.stack([future.at_least(e, t) for e in edges], axis=1)
+    mass = tail[:, :-1] - tail[:, 1:]
+    shape = p * 0.5 * (edges[:-1] + edges[1:] - 1.0)
+    log_norm = betaln(shape, c[:, None])
+    y = np.log(p * typical / c)
+    low, high, active = np.full(y.shape, -np.inf), np.full(y.shape, np.inf), np.arange(y.size)
+    for _ in range(100):
+        yi, ci = y[active, None], c[active, None]
+        log1p_u = np.logaddexp(0.0, yi)
+        above = (mass[active] * betainc(ci, shape, np.exp(-log1p_u))).sum(axis=1) - (1.0 - level)
+        density = (mass[active] * np.exp(shape * yi - (shape + ci) * log1p_u - log_norm[active])).sum(axis=1)
+        low[active] = np.where(above > 0.0, yi[:, 0], low[active])
+        high[active] = np.where(above > 0.0, high[active], yi[:, 0])
+        step = np.clip(above / np.maximum(density, 1e-300), -2.0, 2.0)
+        new = yi[:, 0] + step
+        outside = (new <= low[active]) | (new >= high[active])
+        y[active] = np.where(outside & (step != 0.0), 0.5 * (low[active] + high[active]), new)
+        active = active[np.abs(y[active] - yi[:, 0]) > 1e-7]
+        if active.size == 0:
+            break
+    return np.exp(y)
+
+
+def _edges(most: float) -> NDArray[np.float64]:
+    """Purchase counts 1, 2, ... and, from 16 on, bins a half standard deviation of a Poisson wide, up to `most`."""
+    edges = [1.0]
+    while edges[-1] <= most:
+        edges.append(edges[-1] + max(1.0, np.floor(np.sqrt(edges[-1]) / 4.0)))
+    return np.array(edges)

@@ -1,0 +1,84 @@
+"""What a likelihood needs of the customers: distinct histories, how many customers share each, and the counts of
+purchases.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Floats", "Objective", "Penalty", "Sample", "sample_of"]
+
+Floats = NDArray[np.float64]
+
+
+class Sample(NamedTuple):
+    """Distinct histories with counts. Gamma functions depend on x alone, so its histogram is kept beside them."""
+
+    x: Floats  # repeat purchases, one entry a distinct history
+    t_x: Floats  # age at the last purchase, in the model's unit of time
+    T: Floats  # age at the end of observation
+    weight: Floats  # customers with this history
+    xs: Floats  # distinct values of x, ascending
+    xs_weight: Floats  # customers with that many purchases
+
+    @property
+    def customers(self) -> float:
+        """How many customers there are."""
+        return float(self.xs_weight.sum())
+
+    @property
+    def purchases(self) -> float:
+        """How many repeat purchases there are."""
+        return float(self.xs @ self.xs_weight)
+
+    @property
+    def exposure(self) -> float:
+        """How long all customers together have been watched."""
+        return float(self.weight @ self.T)
+
+    @property
+    def typical_age(self) -> float:
+        """Mean age at the end of observation, or 1 where nobody has been watched for any time."""
+        return self.exposure / self.customers or 1.0
+
+
+class Objective(NamedTuple):
+    """A log-likelihood with its derivatives with respect to the logarithms of the parameters."""
+
+    value: float
+    gradient: Floats  # (k,)
+    hessian: Floats  # (k, k)
+
+
+class Penalty(NamedTuple):
+    """Minus the log-density of a normal prior on linear functions of the log-parameters: sum (rows @ theta -
+    centre)^2 / 2 sd^2.
+
+    The rows are chosen so that the functions have no unit: a change from days to weeks or cents to euros changes
+    nothing.
+    """
+
+    rows: Floats  # (m, k)
+    centre: Floats  # (m,)
+    sd: Floats  # (m,)
+
+    def subtract_from(self, objective: Objective, theta: Floats) -> Objective:
+        """The objective less the penalty at theta."""
+        scaled = self.rows / self.sd[:, None]
+        miss = scaled @ theta - self.centre / self.sd
+        return Objective(
+            objective.value - 0.5 * float(miss @ miss),
+            objective.gradient - scaled.T @ miss,
+            objective.hessian - scaled.T @ scaled,
+        )
+
+
+def sample_of(x: ArrayLike, t_x: ArrayLike, T: ArrayLike, weight: ArrayLike | None = None) -> Sample:
+    """A Sample from columns; rows need not be distinct, `weight` is how many customers each stands for (default 1)."""
+    x, t_x, T = (np.asarray(v, dtype=np.float64) for v in (x, t_x, T))
+    weight = np.ones(x.shape) if weight is None else np.asarray(weight, dtype=np.float64)
+    xs, place = np.unique(x, return_inverse=True)
+    return Sample(x, t_x, T, weight, xs, np.bincount(place, weights=weight, minlength=xs.size))
