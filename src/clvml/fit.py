@@ -44,7 +44,7 @@ class Outcome(enum.Enum):
     )
     UNIDENTIFIED = (
         "Converged on a ridge: the data hardly tell some parameters apart, so their standard errors are huge or "
-        "missing. Predictions within the range of the data are sound; a weak prior (prior='weak') settles the parameters."
+        "missing. Predictions within the range of the data are sound; a weak prior (prior='weak') settles them."
     )
     NO_REPEATS = (
         "Nobody has bought twice, so the data say little about rates and nothing about drop-out. "
@@ -148,7 +148,7 @@ def natural_covariance(theta: Floats, hessian: Floats) -> Floats:
     lost = (np.abs(axes[:, flat]) > 1e-3).any(axis=1) | (np.abs(theta) >= _BOUND)
     inverse = (axes[:, ~flat] / curvature[~flat]) @ axes[:, ~flat].T
     spread = np.exp(theta) / scale
-    covariance = inverse * np.outer(spread, spread)
+    covariance: Floats = inverse * np.outer(spread, spread)
     covariance[lost, :], covariance[:, lost] = 0.0, 0.0
     covariance[lost, lost] = np.inf
     return covariance
@@ -233,7 +233,7 @@ def fit_spend(sample: MeanSpend, *, prior: str | None = None, poor: Outcome | No
 
 def _spend_given_mean(sample: MeanSpend) -> Fit:
     """The most likely p and q > 1 whose mean amount is that of the data; v = mean (q - 1) / p."""
-    found = maximise(lambda theta: gammagamma.objective_given_mean(*np.exp(theta), sample), np.log([2.0, 1.0]))
+    found = maximise(lambda theta: gammagamma.objective_given_mean(sample, *np.exp(theta)), np.log([2.0, 1.0]))
     p, s = np.exp(found.theta)
     jacobian = np.array([[1.0, 0.0], [0.0, 1.0], [-s / p**2, 1.0 / p]])
     inner = natural_covariance(found.theta, found.objective.hessian)

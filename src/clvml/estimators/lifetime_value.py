@@ -127,7 +127,8 @@ class LifetimeValueModel(Estimator):
         rows = histories_of(summary)
         normalised = spend_quantile(purchases.future(rows), t, level, p, p * rows.x + q)
         x, m = summary["frequency"].to_numpy(float), np.maximum(summary["monetary_value"].to_numpy(float), 0.0)
-        return normalised[rows.place] * (v + x * m)
+        spend: Floats = normalised[rows.place] * (v + x * m)
+        return spend
 
     def _purchases(self) -> PurchaseModel:
         self._check_fitted("purchases_")

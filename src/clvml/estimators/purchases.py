@@ -176,7 +176,7 @@ class PurchaseModel(Estimator):
 class BetaGeoModel(PurchaseModel):
     """BG/NBD (Fader, Hardie & Lee 2005): params_ r, alpha (a time), a, b."""
 
-    maths = bgnbd
+    maths: ClassVar[ModuleType] = bgnbd
 
 
 _MODELS: dict[str, type[PurchaseModel]] = {cls.__name__: cls for cls in (BetaGeoModel,)}

@@ -14,12 +14,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import betainc, betaln, digamma, expit, gammaln, polygamma
 
 from clvml.maths.discount import discounted
 from clvml.maths.hyp import beta_geometric_mean
-from clvml.maths.sample import Floats, Objective, Penalty, Sample
+from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample
 
 __all__ = [
     "NEVER",
@@ -86,17 +86,11 @@ def log_likelihood(params: Params, x: Floats, t_x: Floats, T: Floats, flips: Flo
 
 def objective(params: Params, sample: Sample, extra_flips: float) -> Objective:
     """The log-likelihood of a sample where flips = x + extra_flips, with its derivatives."""
-    value, gradient, hessian = (
-        by_x + by_row
-        for by_x, by_row in zip(_by_x(params, sample, extra_flips), _by_row(params, sample, extra_flips), strict=True)
-    )
-    natural = np.array(params)
-    return Objective(
-        float(value), natural * gradient, np.outer(natural, natural) * hessian + np.diag(natural * gradient)
-    )
+    parts = _by_x(params, sample, extra_flips), _by_row(params, sample, extra_flips)
+    return parts[0].plus(parts[1]).in_logs(params)
 
 
-def _by_x(params: Params, sample: Sample, extra_flips: float) -> tuple[float, Floats, Floats]:
+def _by_x(params: Params, sample: Sample, extra_flips: float) -> Objective:
     """The factors that depend on a history through x alone: value, gradient, Hessian in r, alpha, a, b."""
     r, alpha, a, b = params
     x, n, flips, N = sample.xs, sample.xs_weight, sample.xs + extra_flips, sample.customers
@@ -113,10 +107,10 @@ def _by_x(params: Params, sample: Sample, extra_flips: float) -> tuple[float, Fl
     hessian[1, :2] = N / alpha, -N * r / alpha**2
     hessian[2, 2:] = d_aa, d_aa
     hessian[3, 2:] = d_aa, d_bb
-    return float(value), np.array([d_r, N * r / alpha, d_a, d_b]), hessian
+    return Objective(float(value), np.array([d_r, N * r / alpha, d_a, d_b]), hessian)
 
 
-def _by_row(params: Params, sample: Sample, extra_flips: float) -> tuple[float, Floats, Floats]:
+def _by_row(params: Params, sample: Sample, extra_flips: float) -> Objective:
     """(alpha + T)^-(r+x) times the bracket's 1 + odds of being gone: value, gradient, Hessian in r, alpha, a, b."""
     r, alpha, a, b = params
     x, t_x, T, n, *_ = sample
@@ -138,7 +132,7 @@ def _by_row(params: Params, sample: Sample, extra_flips: float) -> tuple[float, 
     hessian[1, 1] += n_gone @ (s * (per_t**2 - per_T**2)) + n @ (s * per_T**2)
     hessian[2, 2] -= n_gone.sum() / a**2
     hessian[3, 3] += n_gone @ left**-2.0
-    return float(value), gradient, hessian
+    return Objective(float(value), gradient, hessian)
 
 
 class BetaGeoFuture(NamedTuple):
@@ -153,20 +147,20 @@ class BetaGeoFuture(NamedTuple):
     a: float
     B: Floats
 
-    def p_return(self, t: ArrayLike) -> Floats:
+    def p_return(self, t: Numbers) -> Floats:
         """Probability of at least one purchase within t."""
         chance: Floats = self.p_alive * -np.expm1(-self.R * np.log1p(t / self.A))
         return chance
 
-    def expected(self, t: ArrayLike) -> Floats:
+    def expected(self, t: Numbers) -> Floats:
         """Expected number of purchases within t; Fader, Hardie & Lee (2005), eq. (10)."""
         return self.p_alive * beta_geometric_mean(self.R, self.a, self.B, t / self.A)
 
-    def discounted(self, t: ArrayLike, delta: float) -> Floats:
+    def discounted(self, t: Numbers, delta: float) -> Floats:
         """Expected purchases within t (which may be inf), each weighted by exp(-delta s) at its time s."""
         return discounted(self.expected, self.A, t, delta)
 
-    def at_least(self, n: ArrayLike, t: ArrayLike) -> Floats:
+    def at_least(self, n: Numbers, t: Numbers) -> Floats:
         """P(Y >= n), n >= 0: he survives the first n - 1 occasions to leave, and his rate alone brings n purchases by
         t.
         """
@@ -175,7 +169,7 @@ class BetaGeoFuture(NamedTuple):
         stays = np.exp(betaln(self.a, self.B + m - 1.0) - betaln(self.a, self.B))
         return np.where(n > 0, self.p_alive * stays * betainc(m, self.R, t / (self.A + t)), 1.0)
 
-    def pmf(self, n: ArrayLike, t: ArrayLike) -> Floats:
+    def pmf(self, n: Numbers, t: Numbers) -> Floats:
         """P(Y = n), eq. (8): n purchases and still alive, or gone right after the nth; for n = 0 also gone already."""
         n = np.asarray(n, dtype=np.float64)
         m, R, B, z = np.maximum(n, 1.0), self.R, self.B, t / (self.A + t)
@@ -196,7 +190,7 @@ class BetaGeoFuture(NamedTuple):
         return BetaGeoFuture(self.p_alive[rows], self.R[rows], self.A[rows], self.a, self.B[rows])
 
 
-def future(params: Params, x: ArrayLike, t_x: ArrayLike, T: ArrayLike, extra_flips: float) -> BetaGeoFuture:
+def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers, extra_flips: float) -> BetaGeoFuture:
     """The posterior after a history. A history of (0, 0, 0) gives a customer who has just made his first purchase."""
     x, t_x, T = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, t_x, T)))
     flips = x + extra_flips

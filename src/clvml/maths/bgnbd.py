@@ -7,11 +7,10 @@ x: repeat purchases; t_x: age at the last purchase; T: age now; in any unit of t
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from clvml.maths import betageo
 from clvml.maths.betageo import BetaGeoFuture, Params, start, weak_prior, without_dropout
-from clvml.maths.sample import Floats, Objective, Sample
+from clvml.maths.sample import Floats, Numbers, Objective, Sample
 
 __all__ = [
     "TIME",
@@ -29,7 +28,7 @@ TIME = ("alpha",)
 """The parameters that are times, and change with the unit."""
 
 
-def log_likelihood(params: Params, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> Floats:
+def log_likelihood(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:
     """Log-likelihood of each history, eq. (6)."""
     x, t_x, T = (np.asarray(v, dtype=np.float64) for v in (x, t_x, T))
     return betageo.log_likelihood(params, x, t_x, T, flips=x)
@@ -40,11 +39,11 @@ def value_gradient_hessian(params: Params, sample: Sample) -> Objective:
     return betageo.objective(params, sample, extra_flips=0.0)
 
 
-def future(params: Params, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> BetaGeoFuture:
+def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> BetaGeoFuture:
     """What is to come after each history: of the same form with r + x, alpha + T, a, b + x."""
     return betageo.future(params, x, t_x, T, extra_flips=0.0)
 
 
-def p_alive(params: Params, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> Floats:
+def p_alive(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:
     """Probability of not having left by T."""
     return future(params, x, t_x, T).p_alive

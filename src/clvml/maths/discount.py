@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from clvml.maths.sample import Floats
+from clvml.maths.sample import Floats, Numbers
 
 __all__ = ["daily_rate", "discounted"]
 
@@ -27,7 +26,7 @@ def daily_rate(yearly: float) -> float:
     return float(np.log1p(yearly)) / 365.0
 
 
-def discounted(expected: Callable[[Floats], Floats], A: Floats, t: ArrayLike, delta: float) -> Floats:
+def discounted(expected: Callable[[Floats], Floats], A: Floats, t: Numbers, delta: float) -> Floats:
     """D(t) per customer. `expected(s)` takes one time a customer; A is the time on which E bends; delta per unit of
     time.
 

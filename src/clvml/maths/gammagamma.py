@@ -11,10 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.special import digamma, gammaln, polygamma
 
-from clvml.maths.sample import Floats, Objective, Penalty
+from clvml.maths.sample import Floats, Numbers, Objective, Penalty, tally
 
 __all__ = [
     "MeanSpend", "Params", "expected_spend", "log_likelihood", "mean", "objective_given_mean", "spend_of", "start",
@@ -46,13 +45,13 @@ class MeanSpend(NamedTuple):
         return float(self.xs_weight.sum())
 
 
-def spend_of(x: ArrayLike, m: ArrayLike, weight: ArrayLike | None = None) -> MeanSpend:
+def spend_of(x: Numbers, m: Numbers, weight: Numbers | None = None) -> MeanSpend:
     """MeanSpend from columns with x > 0 and m > 0."""
     x, m = np.asarray(x, dtype=np.float64), np.asarray(m, dtype=np.float64)
     weight = np.ones(x.shape) if weight is None else np.asarray(weight, dtype=np.float64)
     xs, place = np.unique(x, return_inverse=True)
     unit = float(weight @ (x * m)) / float(weight @ x)
-    return MeanSpend(x, m / unit, weight, xs, np.bincount(place, weights=weight, minlength=xs.size), unit)
+    return MeanSpend(x, m / unit, weight, xs, tally(place, weight, xs.size), unit)
 
 
 def mean(params: Params) -> float:
@@ -61,8 +60,8 @@ def mean(params: Params) -> float:
     return p * v / (q - 1.0) if q > 1.0 else float("inf")
 
 
-def expected_spend(params: Params, x: ArrayLike, m: ArrayLike) -> Floats:
-    """Posterior mean amount per purchase. A mean below zero, of one who returned more than he bought, counts as zero."""
+def expected_spend(params: Params, x: Numbers, m: Numbers) -> Floats:
+    """Posterior mean amount per purchase. A mean below zero (more was returned than bought) counts as zero."""
     p, q, v = params
     x, m = np.asarray(x, dtype=np.float64), np.maximum(np.asarray(m, dtype=np.float64), 0.0)
     return np.asarray(p * (v + x * m) / (p * x + q - 1.0), dtype=np.float64)
@@ -79,7 +78,7 @@ def weak_prior(sample: MeanSpend) -> Penalty:
     return Penalty(rows, np.log([2 / 3, 2.0, 3.0]), np.array([0.5, 1.0, 0.7]))
 
 
-def log_likelihood(params: Params, x: ArrayLike, m: ArrayLike) -> Floats:
+def log_likelihood(params: Params, x: Numbers, m: Numbers) -> Floats:
     """Log-density of each customer's mean amount, eq. (1a) of the note."""
     p, q, v = params
     x, m = np.asarray(x, dtype=np.float64), np.asarray(m, dtype=np.float64)
@@ -112,12 +111,10 @@ def _natural(params: Params, sample: MeanSpend) -> Objective:
 
 def value_gradient_hessian(params: Params, sample: MeanSpend) -> Objective:
     """Sum of the log-density with derivatives in log p, log q, log v. Amounts and v in the sample's unit."""
-    value, gradient, hessian = _natural(params, sample)
-    natural = np.array(params)
-    return Objective(value, natural * gradient, np.outer(natural, natural) * hessian + np.diag(natural * gradient))
+    return _natural(params, sample).in_logs(params)
 
 
-def objective_given_mean(p: float, s: float, sample: MeanSpend) -> Objective:
+def objective_given_mean(sample: MeanSpend, p: float, s: float) -> Objective:
     """The same where q = 1 + s and v = s / p, so that the mean amount is the sample's own: derivatives in log p, log s.
 
     For spend so uneven that the free maximum has no mean (q <= 1).

@@ -13,12 +13,11 @@ in closed form.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaln
 
-__all__ = ["beta_geometric_mean"]
+from clvml.maths.sample import Floats, Numbers
 
-Floats = NDArray[np.float64]
+__all__ = ["beta_geometric_mean"]
 
 _Z_SERIES = 0.9
 """Above this h / (1 + h) the series needs more terms than the quadrature needs nodes."""
@@ -28,7 +27,7 @@ _DROP = 50.0
 """Where the beta density has fallen by exp(-50) from its mode it no longer counts."""
 
 
-def beta_geometric_mean(R: ArrayLike, a: float, B: ArrayLike, h: ArrayLike) -> Floats:
+def beta_geometric_mean(R: Numbers, a: float, B: Numbers, h: Numbers) -> Floats:
     """N for arrays R > 0, B > 0, h >= 0 (broadcast against each other) and one a > 0.
 
     Agrees with 50-digit arithmetic to 1e-9 relative; tested for R, B up to 1e5 and a from 1e-100 to 50.

@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.special import digamma, gammaln, polygamma
 
 from clvml.maths.betageo import NEVER, BetaGeoFuture
-from clvml.maths.sample import Floats, Objective, Penalty, Sample
+from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample
 
 __all__ = ["TIME", "Params", "future", "log_likelihood", "p_alive", "start", "value_gradient_hessian", "weak_prior"]
 
@@ -39,7 +38,7 @@ def weak_prior(sample: Sample) -> Penalty:
     return Penalty(rows, np.array([-np.log(sample.typical_age), -0.5]), np.array([1.5, 1.0]))
 
 
-def log_likelihood(params: Params, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> Floats:
+def log_likelihood(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:
     """Log-likelihood of each history; t_x does not matter."""
     r, alpha = params
     x, T = np.asarray(x, dtype=np.float64), np.asarray(T, dtype=np.float64)
@@ -58,18 +57,16 @@ def value_gradient_hessian(params: Params, sample: Sample) -> Objective:
     d_rr = nx @ (polygamma(1, r + xs) - polygamma(1, r))
     d_ra = N / alpha - n @ per_T
     d_aa = -N * r / alpha**2 + n @ ((r + x) * per_T**2)
-    natural = np.array(params)
-    gradient = natural * np.array([d_r, d_alpha])
-    hessian = np.outer(natural, natural) * np.array([[d_rr, d_ra], [d_ra, d_aa]]) + np.diag(gradient)
-    return Objective(float(value), gradient, hessian)
+    hessian = np.array([[d_rr, d_ra], [d_ra, d_aa]])
+    return Objective(float(value), np.array([d_r, d_alpha]), hessian).in_logs(params)
 
 
-def future(params: Params, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> BetaGeoFuture:
+def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> BetaGeoFuture:
     """What is to come after each history: alive for certain, at rate Gamma(r + x, alpha + T)."""
     x, _, T = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, t_x, T)))
     return BetaGeoFuture(np.ones(x.shape), params.r + x, params.alpha + T, NEVER, np.ones(x.shape))
 
 
-def p_alive(params: Params, x: ArrayLike, t_x: ArrayLike, T: ArrayLike) -> Floats:
+def p_alive(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:
     """One, for everyone."""
     return future(params, x, t_x, T).p_alive

@@ -13,10 +13,10 @@ from __future__ import annotations
 from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import betainc, betaln
 
-from clvml.maths.sample import Floats
+from clvml.maths.sample import Floats, Numbers
 
 __all__ = ["Future", "purchases_quantile", "spend_quantile"]
 
@@ -33,19 +33,19 @@ class Future(Protocol):
     def p_alive(self) -> Floats:
         """Probability of not having left yet."""
 
-    def p_return(self, t: ArrayLike) -> Floats:
+    def p_return(self, t: Numbers) -> Floats:
         """Probability of at least one purchase within t."""
 
-    def expected(self, t: ArrayLike) -> Floats:
+    def expected(self, t: Numbers) -> Floats:
         """Expected purchases within t."""
 
-    def discounted(self, t: ArrayLike, delta: float) -> Floats:
+    def discounted(self, t: Numbers, delta: float) -> Floats:
         """Expected purchases within t (or inf), each discounted by exp(-delta s)."""
 
-    def at_least(self, n: ArrayLike, t: ArrayLike) -> Floats:
+    def at_least(self, n: Numbers, t: Numbers) -> Floats:
         """P(Y >= n) for purchases within t."""
 
-    def pmf(self, n: ArrayLike, t: ArrayLike) -> Floats:
+    def pmf(self, n: Numbers, t: Numbers) -> Floats:
         """P(Y = n) for purchases within t."""
 
     def median_wait(self) -> Floats:
@@ -82,7 +82,8 @@ def spend_quantile(future: Future, t: float, level: float, p: float, c: Floats) 
     rows = np.flatnonzero(future.at_least(1.0, t) > 1.0 - level)
     most = purchases_quantile(future.take(rows), t, 1.0 - _TAIL)
     typical = np.maximum(purchases_quantile(future.take(rows), t, level), 1.0)
-    rows, typical, most = (v[np.argsort(most, kind="stable")] for v in (rows, typical, most))
+    order = np.argsort(most, kind="stable")  # neighbours need about as many counts
+    rows, typical, most = rows[order], typical[order], most[order]
     for start in range(0, rows.size, _ROWS):
         part = slice(start, start + _ROWS)
         out[rows[part]] = _solve(future.take(rows[part]), t, level, p, c[rows[part]], typical[part], most[part].max())

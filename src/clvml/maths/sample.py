@@ -9,9 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Floats", "Objective", "Penalty", "Sample", "sample_of"]
+__all__ = ["Floats", "Numbers", "Objective", "Penalty", "Sample", "sample_of", "tally"]
 
 Floats = NDArray[np.float64]
+Numbers = float | Floats
+"""One number for all customers, or one a customer."""
 
 
 class Sample(NamedTuple):
@@ -46,11 +48,21 @@ class Sample(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """A log-likelihood with its derivatives with respect to the logarithms of the parameters."""
+    """A log-likelihood with its derivatives, with respect to the logarithms of the parameters unless said otherwise."""
 
     value: float
     gradient: Floats  # (k,)
     hessian: Floats  # (k, k)
+
+    def plus(self, other: Objective) -> Objective:
+        """The sum of two terms of a log-likelihood."""
+        return Objective(self.value + other.value, self.gradient + other.gradient, self.hessian + other.hessian)
+
+    def in_logs(self, params: tuple[float, ...]) -> Objective:
+        """From derivatives in the parameters themselves to those in their logarithms."""
+        scale = np.array(params)
+        gradient = scale * self.gradient
+        return Objective(self.value, gradient, np.outer(scale, scale) * self.hessian + np.diag(gradient))
 
 
 class Penalty(NamedTuple):
@@ -76,9 +88,14 @@ class Penalty(NamedTuple):
         )
 
 
+def tally(place: NDArray[np.intp], weight: Floats, size: int) -> Floats:
+    """Sum of the weights at each place."""
+    return np.bincount(place, weights=weight, minlength=size).astype(np.float64)
+
+
 def sample_of(x: ArrayLike, t_x: ArrayLike, T: ArrayLike, weight: ArrayLike | None = None) -> Sample:
     """A Sample from columns; rows need not be distinct, `weight` is how many customers each stands for (default 1)."""
     x, t_x, T = (np.asarray(v, dtype=np.float64) for v in (x, t_x, T))
     weight = np.ones(x.shape) if weight is None else np.asarray(weight, dtype=np.float64)
     xs, place = np.unique(x, return_inverse=True)
-    return Sample(x, t_x, T, weight, xs, np.bincount(place, weights=weight, minlength=xs.size))
+    return Sample(x, t_x, T, weight, xs, tally(place, weight, xs.size))
