@@ -9,7 +9,18 @@ from clvml.dates import DayOrder, date_sql
 from clvml.engines import SCALE, Dialect, quoted
 from clvml.errors import DataError, OptionError, did_you_mean
 
-__all__ = ["MISSING_WORDS", "Columns", "Probe", "flag_words", "lines_sql", "missing_id", "number_of", "source_sql", "text_of", "whole_id"]
+__all__ = [
+    "MISSING_WORDS",
+    "Columns",
+    "Probe",
+    "flag_words",
+    "lines_sql",
+    "missing_id",
+    "number_of",
+    "source_sql",
+    "text_of",
+    "whole_id",
+]
 
 MONEY = f"DECIMAL(18, {SCALE})"
 MISSING_WORDS = "('', 'nan', 'none', 'null', '<na>', 'nat')"
@@ -123,7 +134,9 @@ def _customer(kind: str, probe: Probe, dialect: Dialect) -> str:
         return f"CASE WHEN NOT {missing_id(kind, dialect)} THEN {text} END"
     if kind in _INT64:
         return "CAST(src_customer AS BIGINT)"
-    return f"TRY_CAST(CASE WHEN NOT {missing_id(kind, dialect)} THEN regexp_replace({text}, '[.]0+$', '') END AS BIGINT)"
+    return (
+        f"TRY_CAST(CASE WHEN NOT {missing_id(kind, dialect)} THEN regexp_replace({text}, '[.]0+$', '') END AS BIGINT)"
+    )
 
 
 def _day(kind: str, probe: Probe, dialect: Dialect) -> str:

@@ -40,5 +40,7 @@ def _shipped(name: str) -> Path:
     folders = list(spec.submodule_search_locations or []) if spec else []
     file = Path(folders[0], "datasets", name) if folders else None
     if file is None or not file.is_file():
-        raise DataError(f"{name} is part of the lifetimes package, which is not installed here. Install it: pip install lifetimes.")
+        raise DataError(
+            f"{name} is part of the lifetimes package, which is not installed here. Install it: pip install lifetimes."
+        )
     return file

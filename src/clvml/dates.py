@@ -12,7 +12,20 @@ _DAY_MONTH = r"^\d{1,2}[-/.]\d{1,2}[-/.]\d{4}([T ,].*)?$"
 _YEAR_FIRST = r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ,].*)?$"
 _COMPACT = r"^\d{8}([.]0+|[T ].*)?$"
 _ZONED = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}[0-9:.,]* ?(Z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
-_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "NULL")
+_NUMBERS = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "FLOAT",
+    "DOUBLE",
+    "NULL",
+)
 _NAMED = "['%d %b %Y', '%d %B %Y', '%b %d %Y', '%B %d %Y', '%Y %b %d', '%Y %B %d']"
 
 
@@ -61,24 +74,28 @@ def date_sql(kind: str, value: str, order: DayOrder) -> str:
         return _text_date(value, order)
     if kind in _NUMBERS or kind.startswith("DECIMAL"):
         return _number_date(value)
-    raise DataError(f"The date column holds {kind}. Dates are dates, times, texts such as 2011-12-09, or numbers such as 20111209.")
+    raise DataError(
+        f"The date column holds {kind}. Dates are dates, times, texts such as 2011-12-09, or numbers such as 20111209."
+    )
 
 
 def _number_date(value: str) -> str:
     """19970101, also as 19970101.0."""
     whole = f"TRY_CAST({value} AS BIGINT)"
-    return f"CASE WHEN {whole} = {value} AND {whole} BETWEEN 10000101 AND 99991231 THEN TRY_CAST(CAST({whole} AS VARCHAR) AS DATE) END"
+    return f"CASE WHEN {whole} = {value} AND {whole} BETWEEN 10000101 AND 99991231 THEN CAST(TRY_STRPTIME(CAST({whole} AS VARCHAR), '%Y%m%d') AS DATE) END"
 
 
 def _text_date(text: str, order: DayOrder) -> str:
     year_first = f"TRY_CAST(REPLACE(REPLACE(regexp_extract({text}, '^[0-9/.-]+'), '/', '-'), '.', '-') AS DATE)"
     # DuckDB reads offsets with a colon only.
-    instant = f"TRY_CAST(regexp_replace(REPLACE({text}, ',', '.'), '([+-]\\d{{2}})(\\d{{2}})$', '\\1:\\2') AS TIMESTAMPTZ)"
+    instant = (
+        f"TRY_CAST(regexp_replace(REPLACE({text}, ',', '.'), '([+-]\\d{{2}})(\\d{{2}})$', '\\1:\\2') AS TIMESTAMPTZ)"
+    )
     words = f"TRIM(regexp_replace({text}, '[-/., ]+', ' ', 'g'))"
     return f"""CASE
         WHEN {zoned_text(text)} THEN CAST({instant} AS DATE)
         WHEN regexp_matches({text}, '{_YEAR_FIRST}') THEN {year_first}
-        WHEN regexp_matches({text}, '{_COMPACT}') THEN TRY_CAST(LEFT({text}, 8) AS DATE)
+        WHEN regexp_matches({text}, '{_COMPACT}') THEN CAST(TRY_STRPTIME(LEFT({text}, 8), '%Y%m%d') AS DATE)
         WHEN regexp_matches({text}, '{_DAY_MONTH}') THEN {_day_month(text, order)}
         WHEN regexp_matches({text}, '[A-Za-z]{{3}}') THEN CAST(TRY_STRPTIME({words}, {_NAMED}) AS DATE)
     END"""
@@ -87,6 +104,6 @@ def _text_date(text: str, order: DayOrder) -> str:
 def _day_month(text: str, order: DayOrder) -> str:
     if order is DayOrder.UNKNOWN:
         return "NULL"
-    day, month = (1, 2) if order is DayOrder.DAY_FIRST else (2, 1)
-    part = f"regexp_extract({text}, '^(\\d+)[-/.](\\d+)[-/.](\\d{{4}})', {{}})"
-    return f"TRY_CAST({part.format(3)} || '-' || {part.format(month)} || '-' || {part.format(day)} AS DATE)"
+    groups = (3, 2, 1) if order is DayOrder.DAY_FIRST else (3, 1, 2)
+    year, month, day = (f"regexp_extract({text}, '^(\\d+)[-/.](\\d+)[-/.](\\d{{4}})', {group})" for group in groups)
+    return f"TRY_CAST({year} || '-' || {month} || '-' || {day} AS DATE)"

@@ -75,7 +75,9 @@ class Engine:
         try:
             self._connection.execute(f"SET TimeZone = '{timezone.replace(chr(39), chr(39) * 2)}'")
         except self._error:
-            raise OptionError(f"timezone={timezone!r} is unknown. Name one of the IANA data base, such as 'UTC' or 'Europe/London'.") from None
+            raise OptionError(
+                f"timezone={timezone!r} is unknown. Name one of the IANA data base, such as 'UTC' or 'Europe/London'."
+            ) from None
 
     def register(self, name: str, table: Any) -> None:
         """Make an arrow table or dataset readable as a relation, without copying it."""
@@ -122,4 +124,3 @@ class Engine:
 
 def _first_line(error: Exception) -> str:
     return f"The log could not be read: {str(error).strip().splitlines()[0]}"
-

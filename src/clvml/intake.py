@@ -80,7 +80,9 @@ class Transactions:
     ) -> None:
         _choice("returns", returns, _KEPT)
         _choice("grain", grain, _PERIODS)
-        self._columns = Columns(customer, date, amount, order, is_return, margin, cost, service_cost, channel, tuple(covariates))
+        self._columns = Columns(
+            customer, date, amount, order, is_return, margin, cost, service_cost, channel, tuple(covariates)
+        )
         self._returns, self._grain, self._free_orders = returns, grain, free_orders
         self._zone = timezone or "UTC"
         self._engine = Engine(self._zone)
@@ -115,7 +117,9 @@ class Transactions:
         days = self._known(day)
         table = self._engine.frame(statement("summary", days=days, rhythm=self._rhythm(day, "SELECT * FROM days")))
         if table.empty:
-            raise DataError(f"No purchase up to {day}: all lines up to then are refunds, zero, or orders cancelled in full.")
+            raise DataError(
+                f"No purchase up to {day}: all lines up to then are refunds, zero, or orders cancelled in full."
+            )
         summary = _dated(table)
         for pick, role, name in self._traits():
             summary[name] = self._trait(role, pick, day, summary["customer_id"])
@@ -144,7 +148,12 @@ class Transactions:
         holdout["returned"] = holdout["purchases"] > 0
         joined = self._engine.rows(statement("late_joiners", known=known, later=later))[0]
         late = dict(zip(("late_joiners", "late_joiner_purchases", "late_joiner_spend"), joined, strict=True))
-        holdout.attrs = {"cut": first.isoformat(), "end": last.isoformat(), "last_date": self.last_date.isoformat(), **late}
+        holdout.attrs = {
+            "cut": first.isoformat(),
+            "end": last.isoformat(),
+            "last_date": self.last_date.isoformat(),
+            **late,
+        }
         return Split(summary, holdout)
 
     def purchase_days(self, as_of: Any) -> str:
@@ -167,7 +176,11 @@ class Transactions:
     @functools.cached_property
     def _rules(self) -> tuple[list[Condition], list[Condition]]:
         """The rules of single lines, and those of the whole log."""
-        zero = "a purchase (free_orders=True)" if self._free_orders else "no purchase by itself; free_orders=True counts it"
+        zero = (
+            "a purchase (free_orders=True)"
+            if self._free_orders
+            else "no purchase by itself; free_orders=True counts it"
+        )
         zone = self._zone + ("" if self._zone != "UTC" else " (name the business's own with timezone='…')")
         told = {"zero": zero, "zone": zone, "returns": self._returns}
         lines = line_rules(self._columns, self._types, self._probed, self._engine.dialect, told)
@@ -185,7 +198,9 @@ class Transactions:
         """The report without examples: the counts, with those after `as_of`."""
         rules = [*self._report.rules]
         if self._encoding != "utf-8":
-            rules.append(Rule("encoding", self._report.rows, "", "converted", f"the file is not UTF-8: read as {self._encoding}"))
+            rules.append(
+                Rule("encoding", self._report.rows, "", "converted", f"the file is not UTF-8: read as {self._encoding}")
+            )
         for condition in _after(as_of):
             rows = self._engine.rows(f"SELECT COUNT(*) FROM lines WHERE {condition.sql}")[0][0]
             rules.append(Rule(condition.name, rows, "", condition.action, condition.message))
@@ -203,22 +218,39 @@ class Transactions:
         self._span  # noqa: B018  raises where no line counts
         if self._returns == "error":
             self._refuse_refunds()
-        flat = self._columns.service_cost
-        cost = float(flat) if isinstance(flat, int | float) else 0.0
-        self._engine.keep("tickets", statement("tickets", kept=_KEPT[self._returns], free=int(self._free_orders)))
+        self._engine.keep("tickets", self._tickets())
         self._engine.keep("voids", statement("voids"))
-        self._engine.keep("ledger", statement("ledger", never=_NEVER, order_cost=repr(cost)))
-        self._engine.run("DROP TABLE voids")
-        self._engine.run("DROP TABLE tickets")
+        self._engine.view("ledger", statement("ledger", never=_NEVER))
+
+    def _tickets(self) -> str:
+        flat = self._columns.service_cost
+        by_order = self._columns.order is not None
+        return statement(
+            "tickets",
+            keys="customer_id, day, order_id" if by_order else "customer_id, day",
+            order="order_id" if by_order else "CAST(NULL AS VARCHAR)",
+            # A column tells the cost on every line of an order; without order ids each line is one.
+            service="CASE WHEN order_id IS NULL THEN SUM(service) ELSE MAX(service) END"
+            if by_order
+            else "SUM(service)",
+            order_cost=repr(float(flat)) if isinstance(flat, int | float) else "0",
+            kept=_KEPT[self._returns],
+            free=int(self._free_orders),
+            paid=">= 0" if self._free_orders else "> 0",
+        )
 
     def _refuse_refunds(self) -> None:
         rule = self.check().rule("negative amount")
         if rule.rows:
-            raise DataError(f"returns='error', and {rule.rows:,} lines are refunds, the first: {rule.first}. Use returns='net' or 'ignore'.")
+            raise DataError(
+                f"returns='error', and {rule.rows:,} lines are refunds, the first: {rule.first}. Use returns='net' or 'ignore'."
+            )
 
     def _known(self, as_of: dt.date) -> str:
         if as_of < self.first_date:
-            raise DataError(f"Nothing was booked up to {as_of}: the log begins on {self.first_date} and ends on {self.last_date}.")
+            raise DataError(
+                f"Nothing was booked up to {as_of}: the log begins on {self.first_date} and ends on {self.last_date}."
+            )
         return self._days(as_of)
 
     def _days(self, as_of: dt.date, after: dt.date | None = None) -> str:
@@ -244,7 +276,11 @@ def _after(as_of: Any) -> list[Condition]:
     if as_of is None:
         return []
     day = as_date(as_of)
-    return [Condition("date after as_of", f"clean AND day > {day_number(day)}", "ignored", f"booked after {day}: unknown then")]
+    return [
+        Condition(
+            "date after as_of", f"clean AND day > {day_number(day)}", "ignored", f"booked after {day}: unknown then"
+        )
+    ]
 
 
 def _choice(name: str, value: object, known: dict[str, str]) -> None:

@@ -86,14 +86,20 @@ class DataReport:
         """The message for a log of which no row counts."""
         if not self.rows:
             return "The log is empty: it has no rows."
-        told = "; ".join(f"{rule.rows:,} with {rule.name} (first: {rule.first})" for rule in self.rules if rule.rows and rule.action == "dropped")
+        told = "; ".join(
+            f"{rule.rows:,} with {rule.name} (first: {rule.first})"
+            for rule in self.rules
+            if rule.rows and rule.action == "dropped"
+        )
         return f"None of the {self.rows:,} rows can be used: {told}."
 
 
 def _told(rule: Rule) -> list[str]:
     start = f"  {rule.name:<24}{rule.rows:>12,}  "
-    lines = textwrap.wrap(f"{rule.action}: {rule.message}", _WIDTH, initial_indent=start, subsequent_indent=" " * 40)
-    return [*lines, textwrap.shorten(f"{' ' * 40}{rule.first}", _WIDTH)] if not rule.first else [*lines, " " * 40 + rule.first[: _WIDTH - 40]]
+    lines = textwrap.wrap(
+        f"{rule.action}: {rule.message}", _WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
+    )
+    return [*lines, f"      first: {rule.first}"[:_WIDTH]] if rule.first else lines
 
 
 def count_rules(engine: Engine, together: Sequence[Condition], apart: Sequence[Condition]) -> DataReport:
@@ -101,11 +107,13 @@ def count_rules(engine: Engine, together: Sequence[Condition], apart: Sequence[C
     span = "COUNT(*), COALESCE(SUM(CASE WHEN clean THEN 1 ELSE 0 END), 0), COUNT(DISTINCT CASE WHEN clean THEN customer_id END)"
     ends = "MIN(CASE WHEN clean THEN day END), MAX(CASE WHEN clean THEN day END)"
     sums = [f"COALESCE(SUM(CASE WHEN {rule.sql} THEN 1 ELSE 0 END), 0)" for rule in together]
-    rows, usable, customers, first, last, *counts = engine.rows(f"SELECT {', '.join([span, ends, *sums])} FROM lines")[0]
-    for rule in apart:
-        where = "" if rule.count else f" WHERE {rule.sql}"
-        counts.append(engine.rows(f"SELECT {rule.count or 'COUNT(*)'} FROM lines{where}")[0][0])
-    rules = tuple(Rule(c.name, int(n), "", c.action, c.message) for c, n in zip((*together, *apart), counts, strict=True))
+    rows, usable, customers, first, last, *counts = engine.rows(f"SELECT {', '.join([span, ends, *sums])} FROM lines")[
+        0
+    ]
+    counts += [engine.rows(rule.count or f"SELECT COUNT(*) FROM lines WHERE {rule.sql}")[0][0] for rule in apart]
+    rules = tuple(
+        Rule(c.name, int(n), "", c.action, c.message) for c, n in zip((*together, *apart), counts, strict=True)
+    )
     return DataReport(rows, customers, _day(first), _day(last), rules, int(usable))
 
 
@@ -120,16 +128,30 @@ def with_examples(report: DataReport, engine: Engine, columns: Columns, conditio
     if not broken:
         return report
     numbered = "(SELECT ROW_NUMBER() OVER () AS line, * FROM lines)"
-    shown = {name: f"src_{role}" for role, name in columns.named().items() if role in ("customer", "date", "amount", "order", "is_return")}
-    firsts = {name: engine.rows(f"SELECT MIN(line) FROM {numbered} AS lines WHERE {sql[name]}")[0][0] for name in broken}
+    shown = {
+        name: f"src_{role}"
+        for role, name in columns.named().items()
+        if role in ("customer", "date", "amount", "order", "is_return")
+    }
+    firsts = {
+        name: engine.rows(f"SELECT MIN(line) FROM {numbered} AS lines WHERE {sql[name]}")[0][0] for name in broken
+    }
     fields = ", ".join(f"CAST({column} AS VARCHAR)" for column in shown.values())
     wanted = ", ".join(str(line) for line in set(firsts.values()))
-    texts = {row[0]: row[1:] for row in engine.rows(f"SELECT line, {fields} FROM {numbered} AS lines WHERE line IN ({wanted})")}
+    texts = {
+        row[0]: row[1:]
+        for row in engine.rows(f"SELECT line, {fields} FROM {numbered} AS lines WHERE line IN ({wanted})")
+    }
     excerpts = {name: _excerpt(line, dict(zip(shown, texts[line], strict=True))) for name, line in firsts.items()}
     rules = tuple(dataclasses.replace(rule, first=excerpts.get(rule.name, "")) for rule in report.rules)
     return dataclasses.replace(report, rules=rules)
 
 
 def _excerpt(line: int, fields: dict[str, str | None]) -> str:
-    told = ", ".join(f"{name}={'nothing' if value is None else repr(value)[1:-1]}" for name, value in fields.items())
+    told = ", ".join(f"{name}={'nothing' if value is None else _short(value)}" for name, value in fields.items())
     return f"row {line:,}: {told}"
+
+
+def _short(value: str) -> str:
+    plain = repr(value.removesuffix(" 00:00:00"))
+    return plain if value != value.strip() or not value else textwrap.shorten(plain[1:-1], 30)

@@ -22,10 +22,12 @@ class Condition(NamedTuple):
     """dropped (the row counts nowhere), netted, kept, converted or ignored."""
     message: str
     count: str = ""
-    """How the rows are counted where it is not one by one."""
+    """The statement that counts the rows, where that is not the number of rows that meet `sql`."""
 
 
-def line_rules(columns: Columns, types: Mapping[str, str], probe: Probe, dialect: Dialect, setting: Mapping[str, str]) -> list[Condition]:
+def line_rules(
+    columns: Columns, types: Mapping[str, str], probe: Probe, dialect: Dialect, setting: Mapping[str, str]
+) -> list[Condition]:
     """The rules that one row can break alone. setting: returns, zone, order (what became of day and month)."""
     no_date, no_amount = (_blank(role, types, dialect) for role in ("date", "amount"))
     number = number_of("amount")
@@ -35,7 +37,12 @@ def line_rules(columns: Columns, types: Mapping[str, str], probe: Probe, dialect
         Condition("missing date", no_date, "dropped", "no day to count it on"),
         Condition("unparsable date", f"NOT {no_date} AND day IS NULL", "dropped", _date_hint(probe)),
         Condition("missing amount", no_amount, "dropped", "blank or NaN; if it means nothing was paid, write 0"),
-        Condition("non-finite amount", f"NOT {no_amount} AND COALESCE(NOT {finite}, FALSE)", "dropped", "infinite, or not a number"),
+        Condition(
+            "non-finite amount",
+            f"NOT {no_amount} AND COALESCE(NOT {finite}, FALSE)",
+            "dropped",
+            "infinite, or not a number",
+        ),
         Condition(
             "unparsable amount",
             f"NOT {no_amount} AND amount IS NULL AND COALESCE({finite}, TRUE)",
@@ -50,8 +57,18 @@ def line_rules(columns: Columns, types: Mapping[str, str], probe: Probe, dialect
             "converted",
             f"rounded to {SCALE} digits after the point",
         ),
-        Condition("time zone", f"clean AND {_zoned(types, dialect)}", "converted", f"to {setting['zone']}; the day may differ from the one written"),
-        Condition("day and month", _ordered(types, probe, dialect), "converted", f"read as {probe.day_order.value}: only this fits all dates of the column"),
+        Condition(
+            "time zone",
+            f"clean AND {_zoned(types, dialect)}",
+            "converted",
+            f"to {setting['zone']}; the day may differ from the one written",
+        ),
+        Condition(
+            "day and month",
+            _ordered(types, probe, dialect),
+            "converted",
+            f"read as {probe.day_order.value}: only this fits all dates of the column",
+        ),
         Condition("padded id", _padded(types), "converted", "white space around the id is taken off"),
     ]
     return rules + _optional_rules(columns, types, dialect)
@@ -70,7 +87,14 @@ def _optional_rules(columns: Columns, types: Mapping[str, str], dialect: Dialect
     if columns.is_return is not None and types["src_is_return"] != "BOOLEAN":
         text = f"LOWER({text_of(types['src_is_return'], 'src_is_return', dialect)})"
         known = f"{text} IN {flag_words(True)} OR {text} IN {flag_words(False)} OR {text} IN {MISSING_WORDS}"
-        rules.append(Condition("unknown return flag", f"clean AND NOT COALESCE({known}, TRUE)", "kept", "taken for no return; write true or false"))
+        rules.append(
+            Condition(
+                "unknown return flag",
+                f"clean AND NOT COALESCE({known}, TRUE)",
+                "kept",
+                "taken for no return; write true or false",
+            )
+        )
     for role in ("margin", "cost"):
         if f"src_{role}" in types:
             unknown = f"clean AND NOT COALESCE(isfinite({number_of(role)}), FALSE)"
@@ -81,23 +105,51 @@ def _optional_rules(columns: Columns, types: Mapping[str, str], dialect: Dialect
 def log_rules(columns: Columns, types: Mapping[str, str], probe: Probe) -> list[Condition]:
     """The rules that need the whole log: repeated lines, orders that are torn, ids that look alike, returns without a sale."""
     twins = "line_hash IN (SELECT line_hash FROM lines GROUP BY line_hash HAVING COUNT(*) > 1)"
-    rules = [Condition("exact duplicate", twins, "kept", "the same in every column; drop them beforehand if they are errors", "COUNT(*) - COUNT(DISTINCT line_hash)")]
+    rules = [
+        Condition(
+            "exact duplicate",
+            twins,
+            "kept",
+            "the same in every column; drop them beforehand if they are errors",
+            "SELECT COUNT(*) - COUNT(DISTINCT line_hash) FROM lines",
+        )
+    ]
     if columns.order is not None:
-        torn = "order_id IN (SELECT order_id FROM lines WHERE clean AND amount > 0 GROUP BY order_id HAVING MIN({0}) <> MAX({0}))"
         rules += [
-            Condition("order on two dates", f"clean AND amount > 0 AND {torn.format('day')}", "kept", "each date is a purchase of its own"),
-            Condition("order of two customers", f"clean AND amount > 0 AND {torn.format('customer_id')}", "kept", "an order for each customer"),
+            _torn("order on two dates", "day", "each date is a purchase of its own"),
+            _torn("order of two customers", "customer_id", "an order for each customer"),
         ]
     if not probe.whole_ids:
         # 'A1' and 'a1', '17850' and '17850.0', '007' and '7'
         plain = "regexp_replace(regexp_replace(LOWER(customer_id), '[.]0+$', ''), '^0+([0-9])', '\\1')"
         alike = f"(SELECT {plain} FROM lines WHERE clean GROUP BY 1 HAVING MIN(customer_id) <> MAX(customer_id))"
-        rules.append(Condition("look-alike ids", f"clean AND {plain} IN {alike}", "kept", "differ by case, leading zeros or '.0' only; taken for different customers"))
+        rules.append(
+            Condition(
+                "look-alike ids",
+                f"clean AND {plain} IN {alike}",
+                "kept",
+                "differ by case, leading zeros or '.0' only; taken for different customers",
+            )
+        )
     if columns.is_return is not None:
         turned = f"clean AND amount < 0 AND {number_of('amount')} > 0"
         sale = "SELECT 1 FROM lines AS s WHERE s.clean AND s.customer_id = lines.customer_id AND s.amount = -lines.amount AND s.day <= lines.day"
-        rules.append(Condition("flagged without a sale", f"{turned} AND NOT EXISTS ({sale})", "netted", "no sale of that amount before: if the flag marks the sale itself, use returns='ignore'"))
+        rules.append(
+            Condition(
+                "flagged without a sale",
+                f"{turned} AND NOT EXISTS ({sale})",
+                "netted",
+                "no sale of that amount before: if the flag marks the sale itself, use returns='ignore'",
+            )
+        )
     return rules
+
+
+def _torn(name: str, column: str, message: str) -> Condition:
+    """Orders whose sales have more than one value of a column. Refunds under the order's id on a later day are as they should be."""
+    torn = f"FROM lines WHERE clean AND amount > 0 AND order_id IS NOT NULL GROUP BY order_id HAVING MIN({column}) <> MAX({column})"
+    count = f"SELECT COALESCE(SUM(n), 0) FROM (SELECT COUNT(*) AS n {torn}) AS orders"
+    return Condition(name, f"clean AND amount > 0 AND order_id IN (SELECT order_id {torn})", "kept", message, count)
 
 
 def _blank(role: str, types: Mapping[str, str], dialect: Dialect) -> str:
@@ -127,4 +179,8 @@ def _ordered(types: Mapping[str, str], probe: Probe, dialect: Dialect) -> str:
 
 
 def _padded(types: Mapping[str, str]) -> str:
-    return "clean AND LENGTH(src_customer) <> LENGTH(TRIM(src_customer))" if types["src_customer"] == "VARCHAR" else "FALSE"
+    return (
+        "clean AND LENGTH(src_customer) <> LENGTH(TRIM(src_customer))"
+        if types["src_customer"] == "VARCHAR"
+        else "FALSE"
+    )

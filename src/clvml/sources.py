@@ -125,7 +125,9 @@ def _files(paths: Sequence[Any]) -> Source:
     if len(kinds) > 1:
         raise OptionError(f"Parquet and CSV files cannot be mixed in one log ({label}). Read them apart.")
     if kinds == {"parquet"}:
-        return Source(label, parquet=f"SELECT * FROM read_parquet([{', '.join(map(text, found))}], union_by_name = true)")
+        return Source(
+            label, parquet=f"SELECT * FROM read_parquet([{', '.join(map(text, found))}], union_by_name = true)"
+        )
     return Source(label, csv=tuple(found), once=True)
 
 
@@ -135,13 +137,17 @@ def _kind(file: str) -> str:
         return "parquet"
     if lowered.endswith(_CSV):
         return "csv"
-    raise OptionError(f"{file}: unknown kind of file. A log is Parquet ({', '.join(_PARQUET)}) or CSV ({', '.join(_CSV)}).")
+    raise OptionError(
+        f"{file}: unknown kind of file. A log is Parquet ({', '.join(_PARQUET)}) or CSV ({', '.join(_CSV)})."
+    )
 
 
 def _expand(path: str) -> list[str]:
     """The files behind a path, a glob or a folder of part files."""
     if "://" in path:
-        raise OptionError(f"{path}: remote files are not fetched. Copy the file here, or pass a pyarrow Dataset that reads it.")
+        raise OptionError(
+            f"{path}: remote files are not fetched. Copy the file here, or pass a pyarrow Dataset that reads it."
+        )
     if os.path.isdir(path):
         files = sorted(str(p) for kind in (*_PARQUET, *_CSV) for p in Path(path).rglob(f"*{kind}"))
         if not files:

@@ -36,14 +36,22 @@ SUMMARY = (
     Column("gross", "float64", "amount before refunds", "money"),
     Column("returns_value", "float64", "amount refunded, at least 0", "money"),
     Column("n_returns", "int64", "days with refunds", "days"),
-    Column("contribution", "float64", "net amount times margin (or less cost), less service cost; may be negative", "money"),
+    Column(
+        "contribution", "float64", "net amount times margin (or less cost), less service cost; may be negative", "money"
+    ),
     Column("log_gaps", "float64", "sum of the natural logarithms of the gaps between purchases", "log days"),
 )
 """One row a customer, sorted by customer_id; then channel and the covariates. `attrs`: as_of, data_report."""
 
 SCORES = (
-    *(c for c in SUMMARY if c.name in ("customer_id", "frequency", "recency", "T", "days_since_last", "monetary_value", "contribution")),
-    Column("p_alive", "float64", "probability that the customer has not dropped out for good, by the model", "probability"),
+    *(
+        c
+        for c in SUMMARY
+        if c.name in ("customer_id", "frequency", "recency", "T", "days_since_last", "monetary_value", "contribution")
+    ),
+    Column(
+        "p_alive", "float64", "probability that the customer has not dropped out for good, by the model", "probability"
+    ),
     Column("p_return", "float64", "probability of at least one purchase within the horizon", "probability"),
     Column("churn_probability", "float64", "probability of none, by the calibrated classifier", "probability"),
     Column("expected_purchases", "float64", "expected purchases within the horizon", "purchases"),
@@ -54,7 +62,12 @@ SCORES = (
     Column("purchases_low", "float64", "5 % point of purchases within the horizon", "purchases"),
     Column("purchases_high", "float64", "95 % point of purchases within the horizon", "purchases"),
     Column("next_purchase_due", "datetime64", "median date of the next purchase of a customer who is alive"),
-    Column("value_if_kept", "float64", "expected discounted contribution if the customer buys in the horizon, less that if silent", "money"),
+    Column(
+        "value_if_kept",
+        "float64",
+        "expected discounted contribution if the customer buys in the horizon, less that if silent",
+        "money",
+    ),
     Column("value_at_risk", "float64", "churn_probability * value_if_kept", "money"),
     Column("tier", "str", "good, middle or bad, by value if kept and contribution"),
     Column("state", "str", "on rhythm, late, at risk or lapsed, by the customer's own rhythm"),
@@ -106,11 +119,15 @@ def check_summary(frame: pd.DataFrame, needs: Iterable[str]) -> pd.DataFrame:
     """
     needs = tuple(needs)
     if not isinstance(frame, pd.DataFrame):
-        raise DataError(f"A summary is a pandas DataFrame with the columns {', '.join(needs)}, not a {type(frame).__name__}.")
+        raise DataError(
+            f"A summary is a pandas DataFrame with the columns {', '.join(needs)}, not a {type(frame).__name__}."
+        )
     for name in needs:
         if name not in frame.columns:
             known = [str(c) for c in frame.columns]
-            raise DataError(f"The summary has no column '{name}'.{did_you_mean(name, known)} It has: {', '.join(known) or 'none'}.")
+            raise DataError(
+                f"The summary has no column '{name}'.{did_you_mean(name, known)} It has: {', '.join(known) or 'none'}."
+            )
     numeric = [c.name for c in SUMMARY if c.name in needs and c.dtype in ("int64", "float64")]
     for name in numeric:
         _check_numbers(frame, name)
@@ -118,7 +135,12 @@ def check_summary(frame: pd.DataFrame, needs: Iterable[str]) -> pd.DataFrame:
         if set(rule.columns) <= set(needs):
             _refuse(frame, rule.breaks(frame), rule.says, rule.columns)
     if "customer_id" in frame.columns:
-        _refuse(frame, frame["customer_id"].duplicated(), "the customer_id stands in an earlier row already", ("customer_id",))
+        _refuse(
+            frame,
+            frame["customer_id"].duplicated(),
+            "the customer_id stands in an earlier row already",
+            ("customer_id",),
+        )
     return frame
 
 
@@ -138,4 +160,6 @@ def _refuse(frame: pd.DataFrame, broken: pd.Series | np.ndarray, says: str, colu
     row = int(marks.argmax())
     shown = [c for c in ("customer_id", *columns) if c in frame.columns]
     first = ", ".join(f"{c}={frame[c].iloc[row]}" for c in dict.fromkeys(shown))
-    raise DataError(f"The summary breaks its contract in {int(marks.sum()):,} of {len(frame):,} rows: {says}. First: row {row} ({first}).")
+    raise DataError(
+        f"The summary breaks its contract in {int(marks.sum()):,} of {len(frame):,} rows: {says}. First: row {row} ({first})."
+    )

@@ -53,10 +53,10 @@ paired AS (
 
 SELECT
     customer_id, day, cancelled_day,
-    CASE WHEN cancelled_day = day THEN gross - corrected ELSE gross END AS gross,
-    CASE WHEN cancelled_day = day THEN refunds - corrected ELSE refunds END AS refunds,
-    CASE WHEN cancelled_day = day THEN corrected ELSE 0 END AS corrected,
+    CAST(CASE WHEN cancelled_day = day THEN gross - corrected ELSE gross END AS DECIMAL(18, {scale})) AS gross,
+    CAST(CASE WHEN cancelled_day = day THEN refunds - corrected ELSE refunds END AS DECIMAL(18, {scale})) AS refunds,
+    CAST(CASE WHEN cancelled_day = day THEN corrected ELSE 0 END AS DECIMAL(18, {scale})) AS corrected,
     CASE WHEN gross > 0 THEN 1 ELSE 0 END AS orders
 FROM linked WHERE cancelled_day IS NOT NULL
 UNION ALL
-SELECT customer_id, day, day AS cancelled_day, 0 AS gross, 0 AS refunds, corrected, 0 AS orders FROM paired WHERE corrected > 0
+SELECT customer_id, day, day, 0, 0, CAST(corrected AS DECIMAL(18, {scale})), 0 FROM paired WHERE corrected > 0
