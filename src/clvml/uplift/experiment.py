@@ -222,7 +222,8 @@ def _check_columns(data: pd.DataFrame, wanted: list[str]) -> None:
     for name in wanted:
         if name not in data:
             raise DataError(
-                f"The experiment has no column '{name}'.{did_you_mean(name, map(str, data))} It has: {', '.join(map(str, data))}."
+                f"The experiment has no column '{name}'.{did_you_mean(name, map(str, data))} "
+                f"It has: {', '.join(map(str, data))}."
             )
 
 

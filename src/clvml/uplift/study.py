@@ -233,7 +233,8 @@ def _check_options(
     for column in filter(None, (risk, value)):
         if column not in experiment.features or not pd.api.types.is_numeric_dtype(experiment.features[column]):
             raise OptionError(
-                f"'{column}' is no numeric feature of the experiment.{did_you_mean(column, map(str, experiment.features))}"
+                f"'{column}' is no numeric feature of the experiment."
+                f"{did_you_mean(column, map(str, experiment.features))}"
             )
 
 

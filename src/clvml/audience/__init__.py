@@ -1,0 +1,21 @@
+"""Whom to treat with what, at which cost, with a control group that will show whether it paid."""
+
+from clvml.audience.control import Power, detectable, needed_per_arm, share_for_power
+from clvml.audience.options import MeasuredEffect
+from clvml.audience.planner import plan_audience
+from clvml.audience.result import AUDIENCE_COLUMNS, Audience, read_audience
+from clvml.audience.treatments import Plan, Treatment
+
+__all__ = [
+    "AUDIENCE_COLUMNS",
+    "Audience",
+    "MeasuredEffect",
+    "Plan",
+    "Power",
+    "Treatment",
+    "detectable",
+    "needed_per_arm",
+    "plan_audience",
+    "read_audience",
+    "share_for_power",
+]
