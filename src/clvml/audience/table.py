@@ -70,6 +70,7 @@ def table_of(draft: Draft) -> pd.DataFrame:
             "planned_treatment": planned,
             "campaign": draft.plan.name,
             "as_of": str(draft.as_of),
+            "horizon_days": scores["horizon_days"],
             "certainty": np.round(of("sure"), 4),
             "churn_probability": np.round(churn, 6),
             "threshold": np.round(threshold, 4),
