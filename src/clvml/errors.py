@@ -5,11 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["ClvError", "DataError", "ModelError", "NotFittedError", "OptionError", "did_you_mean"]
+__all__ = ["ClvError", "ClvWarning", "DataError", "ModelError", "NotFittedError", "OptionError", "did_you_mean"]
 
 
 class ClvError(ValueError):
     """Anything the caller can mend. The command line prints it and exits with 2, without a traceback."""
+
+
+class ClvWarning(UserWarning):
+    """The work goes on, but its result is less than was asked for; the message says in what."""
 
 
 class DataError(ClvError):

@@ -1,1 +1,1 @@
-"""The formulas: arrays in, arrays out; numpy and scipy only. A module is a model: all export the same names."""
+"""The formulas: pure functions of arrays, numpy and scipy only. Each lives here and nowhere else."""

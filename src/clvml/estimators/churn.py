@@ -1,0 +1,262 @@
+"""Churn: the calibrated probability of no purchase within the horizon, learned from the log's own past."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clvml import metrics
+from clvml.errors import DataError
+from clvml.estimators.base import Estimator
+from clvml.estimators.design import CLUES, Design, Expectation, expect, expect_origins, log_hazard
+from clvml.estimators.heads import Head, Trees, fit_return_head, return_log_hazards
+from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.maths import glm
+from clvml.snapshots import Snapshots, one_vote
+
+__all__ = ["Audit", "ChurnClassifier"]
+
+Floats = NDArray[np.float64]
+
+_PRIOR_EVENTS = 50.0
+"""The calibration's ridge: as if the uncalibrated probabilities had been right for so many returns."""
+_PERSISTENCE = 1 / 3
+"""How much of one origin's error of level is taken to last: levels move with the season, J / (J + 2) for J = 1 origin."""
+
+
+class Audit(NamedTuple):
+    """How the classifier did on a later snapshot than those it was trained on, beside recency alone and BTYD's p_return."""
+
+    origin: str
+    """Day of the snapshot it was tested and calibrated on."""
+    later: bool
+    """Whether the training labels ended before that day; else the two overlap in time, and other customers were held out."""
+    customers: int
+    returned: int
+    auc: float
+    auc_recency: float
+    auc_btyd: float
+    brier: float
+    brier_btyd: float
+    calibration_error: float
+    came_back: float
+    """Share of those labelled as lost who bought after their window, as far as the log goes; NaN where it ends with the window."""
+
+
+class ChurnClassifier(Estimator):
+    """P(no purchase within the horizon), calibrated, for every customer with a first purchase.
+
+    It multiplies the hazard of return that BTYD expects by what rhythm, trend, recency and spend add, as learned on snapshots
+    of the log at earlier dates: the mean, on the log-hazard scale, of BTYD, a penalised hazard regression, and
+    scikit-learn's gradient boosting. Level and slope are calibrated on the latest labelled snapshot, with customers or
+    a time that the trial model had not seen.
+
+    value: the BTYD model (LifetimeValueModel()); penalty: ridge of the regression; trees: settings of the boosting;
+    max_rows: labelled rows used at most, drawn by customer; seed: of the draws.
+
+    Learned: value_ (fitted as of the latest day), threshold_ (of the churn probability, chosen out of time), audit_, classes_.
+    """
+
+    def __init__(
+        self,
+        *,
+        value: LifetimeValueModel | None = None,
+        penalty: float = 10.0,
+        trees: Trees = Trees(),  # noqa: B008  an immutable tuple
+        max_rows: int = 200_000,
+        seed: int = 0,
+    ) -> None:
+        self.value = value
+        self.penalty = penalty
+        self.trees = trees
+        self.max_rows = max_rows
+        self.seed = seed
+
+    def fit(self, snapshots: Snapshots, y: None = None) -> Self:
+        """Learn from labelled snapshots. Raises DataError where nobody, or everybody, came back in all of them."""
+        del y
+        self.value_ = self._value(snapshots).fit(snapshots.now)
+        labelled, expected = self.training(snapshots)
+        bought = (labelled["purchases"].to_numpy() > 0).astype(float)
+        if bought.min() == bought.max():
+            who = "everybody" if bought[0] else "nobody"
+            raise DataError(
+                f"In all {len(snapshots.origins)} earlier snapshots {who} of {labelled['customer_id'].nunique():,} customers bought again "
+                f"within {snapshots.window} days, so there is nothing to tell apart. Use a longer log or another horizon."
+            )
+        self.window_, self.horizon_, self.classes_ = snapshots.window, snapshots.horizon, np.array([0, 1])
+        self._calibrate(labelled, bought, expected, snapshots)
+        self.design_ = Design.learn(labelled, expected)
+        self.head_ = self._learn(self.design_.matrix(labelled, expected), bought, expected, labelled)
+        return self
+
+    def training(self, snapshots: Snapshots) -> tuple[pd.DataFrame, Expectation]:
+        """The labelled rows that are learned from, and what BTYD, fitted at each origin to what it knew, expected of them."""
+        expected = expect_origins(self._value(snapshots), snapshots.labelled, snapshots.window)
+        kept = _thinned(snapshots.labelled["customer_id"], self.max_rows, self.seed)
+        return snapshots.labelled.iloc[kept].reset_index(drop=True), Expectation(*(v[kept] for v in expected))
+
+    def _value(self, snapshots: Snapshots) -> LifetimeValueModel:
+        value = self.value or LifetimeValueModel(horizon=snapshots.horizon)
+        return type(value)(**value.get_params(deep=False))
+
+    def p_return(self, frame: pd.DataFrame, horizon: int | None = None) -> Floats:
+        """Probability of at least one purchase within `horizon` days (default: those trained for); frame: summary and features."""
+        self._check_fitted("head_")
+        days = horizon or self.horizon_
+        near = expect(self.value_, frame, self.window_)
+        far = near if days == self.window_ else expect(self.value_, frame, days)
+        X = self.design_.matrix(frame, near)
+        raw = np.mean(return_log_hazards(self.head_, X, log_hazard(near.p_return), log_hazard(far.p_return)), axis=0)
+        return -np.expm1(-np.exp(self._calibrated(raw)))
+
+    def predict_proba(self, frame: pd.DataFrame, horizon: int | None = None) -> Floats:
+        """(n, 2): probability of return, and of churn; scikit-learn's order of `classes_`."""
+        p = self.p_return(frame, horizon)
+        return np.column_stack([p, 1.0 - p])
+
+    def predict(self, frame: pd.DataFrame, horizon: int | None = None) -> NDArray[np.int64]:
+        """1 where the churn probability is above threshold_, else 0."""
+        return (1.0 - self.p_return(frame, horizon) > self.threshold_).astype(np.int64)
+
+    def clues(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """What each clue adds to the log hazard of return, beyond BTYD: one column a clue, by the regression's coefficients."""
+        self._check_fitted("head_")
+        X = self.design_.matrix(frame, expect(self.value_, frame, self.window_))
+        return pd.DataFrame(X * self.head_.beta[1:], columns=list(CLUES), index=frame.index)
+
+    def _learn(self, X: Floats, bought: Floats, expected: Expectation, rows: pd.DataFrame) -> Head:
+        offset = log_hazard(expected.p_return)
+        return fit_return_head(X, bought, offset, one_vote(rows["customer_id"]), self.penalty, self.trees, self.seed)
+
+    def _calibrate(self, labelled: pd.DataFrame, bought: Floats, expected: Expectation, snapshots: Snapshots) -> None:
+        """Predict the latest origin by a trial trained without it; learn level and slope, the threshold, and how good it is."""
+        origin = labelled["origin"].to_numpy()
+        tested = np.flatnonzero(origin == origin.max())
+        before = np.flatnonzero(origin + snapshots.window <= origin.max())
+        later = len(before) >= 500 and 100 <= bought[before].sum() <= len(before) - 100
+        raw = np.empty(len(tested))
+        for fold, training in self._folds(labelled, tested, before if later else None):
+            raw[fold] = self._trial(labelled, bought, expected, training, tested[fold])
+        self.calibration_ = _recalibration(raw, bought[tested])
+        p = -np.expm1(-np.exp(self._calibrated(raw)))
+        stake = expected.ticket[tested] * np.maximum(expected.purchases[tested] / np.maximum(expected.p_return[tested], 1e-9), 1.0)
+        self.threshold_ = _threshold(bought[tested], 1.0 - p, stake)
+        self.audit_ = _audit(labelled.iloc[tested], bought[tested], p, expected.p_return[tested], snapshots, bool(later))
+
+    def _folds(
+        self, labelled: pd.DataFrame, tested: NDArray[np.intp], before: NDArray[np.intp] | None
+    ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """(positions among the tested, training rows): one fold where a purged past is long enough, else other customers' earlier rows."""
+        if before is not None:
+            return [(np.arange(len(tested)), before)]
+        customers = labelled["customer_id"].astype("category").cat.codes.to_numpy()
+        part = np.random.default_rng(self.seed).integers(0, 3, customers.max() + 1)[customers]
+        earlier = labelled["origin"].to_numpy() < labelled["origin"].max()
+        earlier = earlier if earlier.any() else ~earlier
+        return [(np.flatnonzero(part[tested] == k), np.flatnonzero(earlier & (part != k))) for k in range(3)]
+
+    def _trial(
+        self, labelled: pd.DataFrame, bought: Floats, expected: Expectation, training: NDArray[np.intp], tested: NDArray[np.intp]
+    ) -> Floats:
+        """Uncalibrated log hazards of the tested rows, learned from the training rows."""
+        def part(rows: NDArray[np.intp]) -> tuple[pd.DataFrame, Expectation]:
+            return labelled.iloc[rows], Expectation(*(v[rows] for v in expected))
+
+        (train, told), (test, asked) = part(training), part(tested)
+        if not len(train) or not 0 < bought[training].sum() < len(train):
+            return log_hazard(asked.p_return)
+        design = Design.learn(train, told)
+        head = self._learn(design.matrix(train, told), bought[training], told, train)
+        offset = log_hazard(asked.p_return)
+        return np.mean(return_log_hazards(head, design.matrix(test, asked), offset, offset), axis=0)
+
+    def _calibrated(self, raw: Floats) -> Floats:
+        level, slope, centre = self.calibration_
+        return raw + level + slope * (raw - centre)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the trees, JSON-able."""
+        self._check_fitted("head_")
+        return {
+            "type": "ChurnClassifier",
+            "value": self.value_.to_dict(),
+            "window": self.window_,
+            "horizon": self.horizon_,
+            "design": self.design_.to_dict(),
+            "beta": self.head_.beta.tolist(),
+            "calibration": list(self.calibration_),
+            "threshold": self.threshold_,
+            "audit": self.audit_._asdict(),
+        }
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any], trees: Any) -> Self:
+        """The inverse of `to_dict`; `trees` is the boosted classifier, or None where there was none."""
+        model = cls()
+        model.value_ = LifetimeValueModel.from_dict(told["value"])
+        model.window_, model.horizon_, model.classes_ = int(told["window"]), int(told["horizon"]), np.array([0, 1])
+        model.design_ = Design.from_dict(told["design"])
+        model.head_ = Head(np.asarray(told["beta"], dtype=float), trees)
+        level, slope, centre = (float(v) for v in told["calibration"])
+        model.calibration_, model.threshold_ = (level, slope, centre), float(told["threshold"])
+        model.audit_ = Audit(**told["audit"])
+        return model
+
+
+def _thinned(customers: pd.Series, max_rows: int, seed: int) -> NDArray[np.intp]:
+    """All rows, or those of customers drawn at random so that about max_rows remain."""
+    if len(customers) <= max_rows:
+        return np.arange(len(customers))
+    kept = customers.drop_duplicates().sort_values().sample(frac=max_rows / len(customers), random_state=seed)
+    return np.flatnonzero(customers.isin(kept))
+
+
+def _recalibration(raw: Floats, bought: Floats) -> tuple[float, float, float]:
+    """(level, slope - 1, centre): raw + level + (slope - 1)(raw - centre), shrunk towards leaving it as it is."""
+    centre = float(raw.mean())
+    X = np.column_stack([np.ones_like(raw), raw - centre])
+    beta = glm.fit(glm.HAZARD, X, bought, raw, np.ones_like(raw), _PRIOR_EVENTS, intercept=False)
+    return _PERSISTENCE * float(beta[0]), float(max(beta[1], -0.9)), centre
+
+
+def _threshold(bought: Floats, churn: Floats, stake: Floats) -> float:
+    """The churn probability that best parts lost from kept value: largest (lost value above it) - (kept value above it), as shares."""
+    order = np.argsort(-churn, kind="stable")
+    lost, kept = stake * (bought == 0), stake * (bought > 0)
+    gain = np.cumsum(lost[order]) / max(lost.sum(), 1e-12) - np.cumsum(kept[order]) / max(kept.sum(), 1e-12)
+    ends = np.r_[np.flatnonzero(np.diff(churn[order])), len(churn) - 1]
+    best = ends[np.argmax(gain[ends])]
+    following = churn[order][min(best + 1, len(churn) - 1)]
+    return float((churn[order][best] + following) / 2)
+
+
+def _audit(rows: pd.DataFrame, bought: Floats, p: Floats, p_btyd: Floats, snapshots: Snapshots, later: bool) -> Audit:
+    origin = snapshots.labelled["origin"].max()
+    return Audit(
+        origin=snapshots.origins[0].isoformat(),
+        later=later,
+        customers=len(bought),
+        returned=int(bought.sum()),
+        auc=metrics.auc(bought, p),
+        auc_recency=metrics.auc(bought, -rows["days_since_last"].to_numpy(float)),
+        auc_btyd=metrics.auc(bought, p_btyd),
+        brier=metrics.brier(bought, p),
+        brier_btyd=metrics.brier(bought, p_btyd),
+        calibration_error=metrics.expected_calibration_error(bought, p),
+        came_back=_came_back(snapshots, int(origin)),
+    )
+
+
+def _came_back(snapshots: Snapshots, latest: int) -> float:
+    """Of all labelled as lost at earlier origins: the share whose last purchase known today falls after their window."""
+    rows = snapshots.labelled
+    rows = rows[(rows["purchases"] == 0) & (rows["origin"] < latest)]
+    if rows.empty:
+        return float("nan")
+    since = snapshots.now.set_index("customer_id")["days_since_last"].reindex(rows["customer_id"]).to_numpy()
+    follow_up = latest - rows["origin"].to_numpy()  # days between the end of the window and today
+    return float(np.mean(since < follow_up))

@@ -1,0 +1,102 @@
+"""A head: one quantity predicted as the BTYD expectation, and twice corrected, by a straight line and by trees.
+
+Both corrections are learned on rolling snapshots as a factor on the expectation over the label window, and applied to the
+expectation over the horizon: what BTYD knows of time carries the horizon, what the past of the log knows of customers
+carries the difference. Their mean with BTYD itself was as good as or better than each alone on nearly every log tried.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clvml.maths import glm
+
+__all__ = ["Head", "Trees", "amounts", "fit_amount_head", "fit_return_head", "return_log_hazards"]
+
+Floats = NDArray[np.float64]
+
+_FLOOR = 0.01
+"""Least expectation, as a share of the mean, that a factor is applied to: a factor on nothing would be nothing for ever."""
+_REACH = 3.0
+"""Corrections stay within exp(+-3) of BTYD."""
+
+
+class Trees(NamedTuple):
+    """Settings of scikit-learn's histogram gradient boosting: small trees, strongly regularised, no early stopping."""
+
+    max_iter: int = 100
+    learning_rate: float = 0.06
+    max_leaf_nodes: int = 8
+    min_samples_leaf: int = 80
+    l2_regularization: float = 20.0
+
+    def settings(self, rows: int, seed: int) -> dict[str, Any]:
+        """As scikit-learn takes them; leaves never larger than a tenth of the rows."""
+        least = max(2, min(self.min_samples_leaf, rows // 10))
+        return self._asdict() | {"min_samples_leaf": least, "random_state": seed, "early_stopping": False}
+
+
+class Head(NamedTuple):
+    """What was learned: the coefficients of the straight line (intercept first), and the trees, or None where data are too few."""
+
+    beta: Floats
+    trees: Any
+
+    def line(self, X: Floats) -> Floats:
+        """The log of the straight line's factor."""
+        return np.clip(self.beta[0] + X @ self.beta[1:], -_REACH, _REACH)
+
+
+def _enough(y: Floats) -> bool:
+    """Trees need a few hundred rows with both outcomes."""
+    return len(y) >= 300 and 50 <= int((y > 0).sum()) <= len(y) - 50
+
+
+def fit_return_head(X: Floats, bought: Floats, log_hazard: Floats, weight: Floats, penalty: float, trees: Trees, seed: int) -> Head:
+    """P(return): a hazard model with BTYD's log cumulative hazard as its offset, and a boosted classifier.
+
+    X (n, k), bought (n,) of 0 and 1, log_hazard (n,) over the label window.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    beta = glm.fit(glm.HAZARD, X, bought, log_hazard, weight, penalty)
+    if not _enough(bought):
+        return Head(beta, None)
+    forest = HistGradientBoostingClassifier(**trees.settings(len(X), seed))
+    return Head(beta, forest.fit(X, bought.astype(np.int64), sample_weight=weight / weight.mean()))
+
+
+def return_log_hazards(head: Head, X: Floats, window: Floats, horizon: Floats) -> list[Floats]:
+    """Log cumulative hazard over the horizon by each member: BTYD, line, trees. `window`, `horizon`: BTYD's own over either length."""
+    members = [horizon, horizon + head.line(X)]
+    if head.trees is not None:
+        p = np.clip(head.trees.predict_proba(X)[:, 1], 1e-6, 1 - 1e-6)
+        members.append(np.log(-np.log1p(-p)) + horizon - window)
+    return members
+
+
+def fit_amount_head(family: glm.Family, X: Floats, y: Floats, expected: Floats, weight: Floats, penalty: float, trees: Trees, seed: int) -> Head:
+    """Purchases or spend as factors on an expectation over the label window. Poisson trees on y / o with weight o are an exact offset.
+
+    X (n, k), y (n,) >= 0 and expected (n,) > 0, both divided by the mean of y.
+    """
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    offset = np.maximum(expected, _FLOOR)
+    beta = glm.fit(family, X, y, np.log(offset), weight, penalty)
+    if not _enough(y):
+        return Head(beta, None)
+    forest = HistGradientBoostingRegressor(loss="poisson", **trees.settings(len(X), seed))
+    return Head(beta, forest.fit(X, y / offset, sample_weight=weight / weight.mean() * offset))
+
+
+def amounts(head: Head, X: Floats, expected: Floats) -> list[Floats]:
+    """The quantity over the horizon by each member: BTYD, line, trees. `expected`: BTYD's own, in the unit of the fit."""
+    offset = np.maximum(expected, _FLOOR)
+    members = [expected, offset * np.exp(head.line(X))]
+    if head.trees is not None:
+        members.append(offset * np.clip(head.trees.predict(X), np.exp(-_REACH), np.exp(_REACH)))
+    return members

@@ -1,0 +1,108 @@
+"""Hybrid value: what BTYD expects of purchases, spend and return, corrected by what the log's own past shows."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clvml.estimators.base import Estimator
+from clvml.estimators.churn import ChurnClassifier
+from clvml.estimators.design import Design, Expectation, expect
+from clvml.estimators.heads import Head, amounts, fit_amount_head
+from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.maths import glm
+from clvml.snapshots import Snapshots, one_vote
+
+__all__ = ["HybridValueModel"]
+
+Floats = NDArray[np.float64]
+
+
+class HybridValueModel(Estimator):
+    """Purchases and spend as the mean of BTYD and two corrections of it; the return probability by a ChurnClassifier.
+
+    The corrections are factors on BTYD's own expectation, learned on snapshots at earlier dates: a ridge regression (Poisson for
+    purchases, Tweedie for spend) and boosted trees, each with the expectation as its offset. Where data are few the
+    ridge leaves BTYD as it is, and there are no trees.
+
+    churn: the classifier to fit (ChurnClassifier()), whose settings the corrections share.
+
+    Learned: value_ (BTYD as of the latest day), churn_, purchases_head_, spend_head_, design_.
+    """
+
+    def __init__(self, *, churn: ChurnClassifier | None = None) -> None:
+        self.churn = churn
+
+    def fit(self, snapshots: Snapshots, y: None = None) -> Self:
+        """Learn from labelled snapshots; raises as ChurnClassifier.fit does."""
+        del y
+        churn = self.churn or ChurnClassifier()
+        self.churn_ = type(churn)(**churn.get_params(deep=False)).fit(snapshots)
+        self.value_, self.design_ = self.churn_.value_, self.churn_.design_
+        labelled, expected = self.churn_.training(snapshots)
+        X, weight = self.design_.matrix(labelled, expected), one_vote(labelled["customer_id"])
+        purchases, spend = labelled["purchases"].to_numpy(float), np.maximum(labelled["spend"].to_numpy(float), 0.0)
+        self.unit_ = (max(float(purchases.mean()), 1e-9), max(float(spend.mean()), 1e-9))
+        self.purchases_head_ = self._head(glm.POISSON, X, purchases, expected.purchases, weight, self.unit_[0])
+        self.spend_head_ = self._head(glm.TWEEDIE, X, spend, expected.spend, weight, self.unit_[1])
+        return self
+
+    def _head(self, family: glm.Family, X: Floats, y: Floats, expected: Floats, weight: Floats, unit: float) -> Head:
+        settings = self.churn_
+        return fit_amount_head(family, X, y / unit, expected / unit, weight, settings.penalty, settings.trees, settings.seed)
+
+    def correct(self, frame: pd.DataFrame, horizon: int) -> tuple[Floats, Floats, Floats]:
+        """(p_return, purchases, spend) over the horizon in days; frame: summary and features."""
+        self._check_fitted("spend_head_")
+        near: Expectation = expect(self.value_, frame, self.churn_.window_)
+        far = expect(self.value_, frame, horizon)
+        X = self.design_.matrix(frame, near)
+        purchases = self.unit_[0] * np.mean(amounts(self.purchases_head_, X, far.purchases / self.unit_[0]), axis=0)
+        spend = self.unit_[1] * np.mean(amounts(self.spend_head_, X, far.spend / self.unit_[1]), axis=0)
+        return self.churn_.p_return(frame, horizon), purchases, spend
+
+    def predict(self, frame: pd.DataFrame, horizon: int | None = None) -> pd.DataFrame:
+        """The table of LifetimeValueModel.predict, with purchases, spend and return corrected.
+
+        A return is at most as likely as purchases are expected. The intervals and the discount are BTYD's: scaled by what the
+        correction makes of the expectation.
+        """
+        days = horizon or self.churn_.horizon_
+        table = self.value_.predict(frame, days)
+        p_return, purchases, spend = self.correct(frame, days)
+        more = spend / np.maximum(table["expected_spend"].to_numpy(), 1e-12 * self.unit_[1])
+        often = purchases / np.maximum(table["expected_purchases"].to_numpy(), 1e-12)
+        for name, factor in (("clv", more), ("clv_low", more), ("clv_high", more), ("purchases_low", often), ("purchases_high", often)):
+            table[name] = table[name].to_numpy() * factor
+        table["purchases_low"], table["purchases_high"] = np.floor(table["purchases_low"]), np.ceil(table["purchases_high"])
+        return table.assign(p_return=np.minimum(p_return, purchases), expected_purchases=purchases, expected_spend=spend)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the trees, JSON-able."""
+        self._check_fitted("spend_head_")
+        return {
+            "type": "HybridValueModel",
+            "churn": self.churn_.to_dict(),
+            "unit": list(self.unit_),
+            "purchases": self.purchases_head_.beta.tolist(),
+            "spend": self.spend_head_.beta.tolist(),
+        }
+
+    def forests(self) -> dict[str, Any]:
+        """The boosted trees by the name of their head, where there are any."""
+        heads = {"return": self.churn_.head_, "purchases": self.purchases_head_, "spend": self.spend_head_}
+        return {name: head.trees for name, head in heads.items() if head.trees is not None}
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any], forests: dict[str, Any]) -> Self:
+        """The inverse of `to_dict` and `forests`."""
+        model = cls()
+        model.churn_ = ChurnClassifier.from_dict(told["churn"], forests.get("return"))
+        model.value_, model.design_ = model.churn_.value_, model.churn_.design_
+        model.unit_ = (float(told["unit"][0]), float(told["unit"][1]))
+        model.purchases_head_ = Head(np.asarray(told["purchases"], dtype=float), forests.get("purchases"))
+        model.spend_head_ = Head(np.asarray(told["spend"], dtype=float), forests.get("spend"))
+        return model

@@ -1,0 +1,28 @@
+"""A customer's own rhythm: the distribution of gaps learned from the gaps he has shown, with everybody's as the prior.
+
+While alive he buys at a rate lambda ~ Gamma(r, alpha) over customers (Schmittlein, Morrison & Colombo 1987). x gaps that
+add up to t_x make it Gamma(r + x, alpha + t_x), so the next gap is Lomax: P(gap > u) = ((alpha + t_x) / (alpha + t_x + u))^(r + x).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["median_gap", "overdue_share"]
+
+Floats = NDArray[np.float64]
+
+
+def overdue_share(r: float, alpha: float, x: ArrayLike, t_x: ArrayLike, since: ArrayLike) -> Floats:
+    """The share of a customer's own gaps that would have ended within `since`, in 0..1."""
+    x, t_x, since = (np.asarray(v, dtype=np.float64) for v in (x, t_x, since))
+    return -np.expm1(-(r + x) * np.log1p(since / (alpha + t_x)))
+
+
+def median_gap(r: float, alpha: float, x: ArrayLike, t_x: ArrayLike) -> Floats:
+    """The gap that half of a customer's own gaps exceed; inf where the rate is too near zero to say."""
+    x, t_x = (np.asarray(v, dtype=np.float64) for v in (x, t_x))
+    with np.errstate(over="ignore"):
+        gap: Floats = (alpha + t_x) * np.expm1(np.log(2.0) / (r + x))
+    return gap

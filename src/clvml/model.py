@@ -1,0 +1,199 @@
+"""ClvModel: everything that one training run learns, from log to Scores, as one object that can be saved, registered and served."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from clvml import score as scoring
+from clvml import segments
+from clvml.errors import ClvWarning, DataError, OptionError
+from clvml.estimators.base import Estimator
+from clvml.estimators.churn import ChurnClassifier
+from clvml.estimators.hybrid import HybridValueModel
+from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.horizon import as_date, horizon_days
+from clvml.intake import Transactions
+from clvml.snapshots import FEATURES, snapshot, take_snapshots
+from clvml.tables import check_summary
+
+__all__ = ["ClvModel"]
+
+
+class ClvModel(Estimator):
+    """Purchases, spend, return and flag of every customer of a log.
+
+    horizon: how far ahead, unless a prediction says otherwise; discount_rate: per year; good_share, bad_share: size of the tiers;
+    seed: of the random draws in training. What of the amount is earned is the log's own (Transactions(margin=..., cost=...)).
+
+    Learned: model_ (HybridValueModel, or a LifetimeValueModel where the log is too short to learn from its past), value_
+    (the BTYD part), churn_ (the classifier, or None), threshold_, edges_ (of the tiers), margin_, as_of_, notes_ (what fell
+    short, in words), data_report_.
+    """
+
+    def __init__(
+        self,
+        *,
+        horizon: int | str = "12m",
+        discount_rate: float = 0.10,
+        good_share: float = 0.2,
+        bad_share: float = 0.2,
+        seed: int = 0,
+    ) -> None:
+        self.horizon = horizon
+        self.discount_rate = discount_rate
+        self.good_share = good_share
+        self.bad_share = bad_share
+        self.seed = seed
+
+    def fit(self, log: Transactions, as_of: Any) -> Self:
+        """Train on what the log knew on the day `as_of`. Warns (ClvWarning) where the log is short for the horizon."""
+        for name in ("good_share", "bad_share"):
+            _share(name, getattr(self, name))
+        day = as_date(as_of)
+        self.as_of_, self.horizon_days_ = day.isoformat(), horizon_days(self.horizon, day)
+        self.notes_ = _notes(log, day, self.horizon_days_)
+        summary = log.summarize(day)
+        self.data_report_ = summary.attrs["data_report"]
+        self.n_customers_, self.margin_ = len(summary), self._margin(summary)
+        value = LifetimeValueModel(horizon=self.horizon_days_, discount_rate=self.discount_rate, margin=self.margin_)
+        self._learn(log, summary, value)
+        for note in self.notes_:
+            warnings.warn(note, ClvWarning, stacklevel=2)
+        self.edges_ = None
+        scores = self.predict(self.frame(log, day))
+        self.edges_ = self._edges(scores)
+        return self
+
+    def _learn(self, log: Transactions, summary: pd.DataFrame, value: LifetimeValueModel) -> None:
+        """The hybrid where the past of the log can teach it, else BTYD alone with a note."""
+        try:
+            snapshots = take_snapshots(log, self.as_of_, self.horizon_days_)
+            hybrid = HybridValueModel(churn=ChurnClassifier(value=value, seed=self.seed)).fit(snapshots)
+        except DataError as error:
+            self.notes_.append(f"Churn is told by BG/NBD alone, without a classifier. {error}")
+            self.model_: HybridValueModel | LifetimeValueModel = value.fit(summary)
+            self.value_, self.churn_, self.window_ = self.model_, None, self.horizon_days_
+            self.threshold_ = float(np.median(1.0 - self.value_.p_return(summary)))
+            return
+        self.model_, self.value_, self.churn_ = hybrid, hybrid.value_, hybrid.churn_
+        self.window_, self.threshold_ = hybrid.churn_.window_, hybrid.churn_.threshold_
+
+    def _margin(self, summary: pd.DataFrame) -> float:
+        """What of the net amount is earned, over the whole base; CLV needs it above zero."""
+        amount, contribution = float(summary["amount"].sum()), float(summary["contribution"].sum())
+        if amount > 0 and contribution > 0:
+            return contribution / amount
+        self.notes_.append(
+            f"The base has brought {contribution:,.2f} on {amount:,.2f} net, so no share of the amount is earned: CLV is told in "
+            "net amount (margin 1). Check margin, cost and service_cost."
+        )
+        return 1.0
+
+    def frame(self, log: Transactions, as_of: Any = None) -> pd.DataFrame:
+        """The rows that `predict` takes: summary and features of every customer as of a day (default: that of the training)."""
+        self._check_fitted("model_")
+        return snapshot(log, as_of or self.as_of_, self.window_)
+
+    def predict(self, frame: pd.DataFrame, horizon: int | str | None = None) -> pd.DataFrame:
+        """Scores, one row for each row of `frame`, in its order; see `clvml.tables.SCORES`.
+
+        frame: rows of `frame(log, as_of)`. Tiers are placed by the edges of the training base.
+        """
+        self._check_fitted("model_")
+        check_summary(frame, self.needs())
+        as_of = frame.attrs.get("as_of", self.as_of_)
+        return scoring.score(
+            frame,
+            self.model_,
+            as_of=as_of,
+            horizon=self.horizon_days_ if horizon is None else horizon_days(horizon, as_of),
+            threshold=self.threshold_,
+            edges=self.edges_,
+            name=self.name,
+            margin=self.margin_,
+        )
+
+    def score(self, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> pd.DataFrame:
+        """Scores of every customer of a log, sorted by customer_id; tiers are shares of this base on this day."""
+        scores = self.predict(self.frame(log, as_of), horizon)
+        worth, earned = scores["value_if_kept"].to_numpy(), scores["contribution"].to_numpy()
+        scores["tier"] = segments.tiers(worth, earned, self._edges(scores))
+        scores["flagged"] = scores["at_risk"] & (scores["tier"] == "good")
+        return scores
+
+    def needs(self) -> tuple[str, ...]:
+        """The columns that `predict` cannot do without."""
+        btyd = ("frequency", "recency", "T", "monetary_value")
+        return btyd if self.churn_ is None else (*btyd, "days_since_last", "gross", "returns_value", "amount", "first_amount", *FEATURES)
+
+    @property
+    def name(self) -> str:
+        """What the scores say of their model."""
+        self._check_fitted("model_")
+        kind = "BG/NBD + Gamma-Gamma" if self.churn_ is None else "BG/NBD + Gamma-Gamma + snapshots"
+        return f"{kind}, trained as of {self.as_of_}"
+
+    def _edges(self, scores: pd.DataFrame) -> segments.Cutoffs:
+        worth, earned = scores["value_if_kept"].to_numpy(), scores["contribution"].to_numpy()
+        return segments.cutoffs(worth, earned, self.good_share, self.bad_share)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the trees, JSON-able."""
+        self._check_fitted("edges_")
+        return {
+            "type": "ClvModel",
+            "settings": self.get_params(deep=False),
+            "as_of": self.as_of_,
+            "horizon_days": self.horizon_days_,
+            "window": self.window_,
+            "threshold": self.threshold_,
+            "edges": list(self.edges_ or ()),
+            "margin": self.margin_,
+            "n_customers": self.n_customers_,
+            "notes": self.notes_,
+            "data_report": self.data_report_,
+            "model": self.model_.to_dict(),
+        }
+
+    def forests(self) -> dict[str, Any]:
+        """The boosted trees by name; they alone are no plain numbers."""
+        return self.model_.forests() if isinstance(self.model_, HybridValueModel) else {}
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any], forests: dict[str, Any]) -> Self:
+        """The inverse of `to_dict` and `forests`. Raises ModelError where a part breaks its contract."""
+        model = cls(**told["settings"])
+        model.as_of_, model.notes_, model.data_report_ = str(told["as_of"]), list(told["notes"]), dict(told["data_report"])
+        model.horizon_days_, model.window_, model.n_customers_ = int(told["horizon_days"]), int(told["window"]), int(told["n_customers"])
+        model.threshold_, model.margin_ = float(told["threshold"]), float(told["margin"])
+        good, bad = told["edges"]
+        model.edges_ = segments.Cutoffs(float(good), float(bad))
+        if told["model"]["type"] == "HybridValueModel":
+            model.model_ = HybridValueModel.from_dict(told["model"], forests)
+            model.value_, model.churn_ = model.model_.value_, model.model_.churn_
+        else:
+            model.model_ = model.value_ = LifetimeValueModel.from_dict(told["model"])
+            model.churn_ = None
+        return model
+
+
+def _share(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise OptionError(f"{name}={value!r} is not the share of a tier. Give a number between 0 and 1, such as 0.2.")
+
+
+def _notes(log: Transactions, day: Any, horizon: int) -> list[str]:
+    """What a user should know of the log before trusting the result."""
+    history, notes = (day - log.first_date).days, []
+    if horizon > history:
+        notes.append(
+            f"The horizon of {horizon} days is longer than the {history} days of history before as_of={day}: "
+            "predictions extrapolate beyond anything the log has shown."
+        )
+    if day > log.last_date:
+        notes.append(f"as_of={day} is {(day - log.last_date).days} days after the last order of the log ({log.last_date}): the days between count as silence.")
+    return notes

@@ -1,0 +1,88 @@
+"""Summary and features times fitted models: the table of Scores, one row a customer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clvml import segments
+from clvml.estimators.hybrid import HybridValueModel
+from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.maths import rhythm
+from clvml.tables import SCORES
+
+__all__ = ["score"]
+
+Floats = NDArray[np.float64]
+
+_FARTHEST_DUE = 3650
+"""A due date later than ten years ahead is told as ten years ahead."""
+
+
+def score(
+    frame: pd.DataFrame,
+    model: HybridValueModel | LifetimeValueModel,
+    *,
+    as_of: str,
+    horizon: int,
+    threshold: float,
+    edges: segments.Cutoffs | None,
+    name: str,
+    margin: float,
+) -> pd.DataFrame:
+    """Scores (DESIGN 5.2) of a frame of summaries and features. `edges` None: this frame is the base that sets the tiers.
+
+    threshold: churn probability above which a late customer is at risk, chosen out of time; margin: what of the amount is earned,
+    used where the frame has no contribution of its own.
+    """
+    value = model.value_ if isinstance(model, HybridValueModel) else model
+    table = model.predict(frame, horizon)
+    overdue, gap = _rhythm(value, frame)
+    x, T = frame["frequency"].to_numpy(), frame["T"].to_numpy()
+    table["contribution"] = _column(frame, "contribution", _column(frame, "amount", x * frame["monetary_value"].to_numpy(float)) * margin)
+    for name_ in ("frequency", "recency", "T", "monetary_value"):
+        table[name_] = frame[name_].to_numpy()
+    table["days_since_last"] = T - frame["recency"].to_numpy()
+    table["churn_probability"] = 1.0 - table["p_return"]
+    table["value_if_kept"] = _value_if_kept(table)
+    table["value_at_risk"] = table["churn_probability"] * table["value_if_kept"]
+    worth, earned = table["value_if_kept"].to_numpy(), table["contribution"].to_numpy()
+    table["tier"] = segments.tiers(worth, earned, edges or segments.cutoffs(worth, earned))
+    table["state"] = segments.states(overdue, table["p_alive"].to_numpy())
+    table["at_risk"] = table["state"].isin(("late", "at risk")) & (table["churn_probability"] > threshold)
+    table["flagged"] = table["at_risk"] & (table["tier"] == "good")
+    table["next_purchase_due"] = _due(as_of, gap - table["days_since_last"].to_numpy())
+    table["as_of"], table["horizon_days"], table["model"] = as_of, horizon, name
+    table["reason"] = segments.reasons(table, overdue, gap)
+    if "customer_id" not in table:
+        table["customer_id"] = np.arange(len(table))
+    return table[[c.name for c in SCORES]].reset_index(drop=True)
+
+
+def _column(frame: pd.DataFrame, name: str, otherwise: Floats) -> Floats:
+    return frame[name].to_numpy(float) if name in frame else otherwise
+
+
+def _value_if_kept(table: pd.DataFrame) -> Floats:
+    """Expected discounted contribution over the horizon if the customer buys in it: CLV over the probability that he does.
+
+    Nothing is earned from the silent, so E[Y] = P(return) E[Y | return]; and who returns buys at least once.
+    """
+    purchases = table["expected_purchases"].to_numpy()
+    once = table["clv"].to_numpy() / np.maximum(purchases, 1e-300)
+    return once * np.maximum(purchases / np.maximum(table["p_return"].to_numpy(), 1e-300), 1.0)
+
+
+def _rhythm(value: LifetimeValueModel, frame: pd.DataFrame) -> tuple[Floats, Floats]:
+    """(share of own gaps that would have ended by now, usual gap in days) of each customer."""
+    purchases = value.purchases_
+    r, alpha = purchases.params_.r, purchases.params_.alpha * purchases.unit_days
+    x, t_x = frame["frequency"].to_numpy(float), frame["recency"].to_numpy(float)
+    return rhythm.overdue_share(r, alpha, x, t_x, frame["T"].to_numpy(float) - t_x), rhythm.median_gap(r, alpha, x, t_x)
+
+
+def _due(as_of: str, ahead: Floats) -> NDArray[np.datetime64]:
+    """The day on which half of a customer's own gaps would have ended; in the past where he is overdue."""
+    days = np.ceil(np.minimum(ahead, _FARTHEST_DUE)).astype("timedelta64[D]")
+    return (np.datetime64(as_of, "D") + days).astype("datetime64[s]")
