@@ -32,7 +32,7 @@ _EARLIEST = -25571
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """The caller's names of the columns; a number for margin (a share) or service_cost (per order) holds for all rows."""
+    """The caller's names of the columns; margin (a share) and service_cost (per order) may be numbers instead."""
 
     customer: str
     date: str
@@ -55,7 +55,7 @@ class Columns:
         yield from ((f"trait_{i}", name) for i, name in enumerate(self.covariates))
 
     def check(self, known: Iterable[str]) -> None:
-        """Raise DataError for the first column that the log does not have, and OptionError where two settings contradict."""
+        """Raise DataError for a column that the log does not have, OptionError for settings that contradict."""
         known = list(known)
         for role, name in self.named().items():
             if name not in known:
@@ -107,9 +107,9 @@ def missing_id(kind: str, dialect: Dialect) -> str:
 
 
 def lines_sql(columns: Columns, types: Mapping[str, str], probe: Probe, dialect: Dialect) -> str:
-    """Every row of the source, typed: customer_id, day, amount (each NULL where it cannot be had), order_id, contribution, service, traits.
+    """Every row of the source, typed: customer_id, day, amount, order_id, contribution, service, and the source itself.
 
-    A row counts where all of the first three are there; `clean` says so. Nothing is dropped here.
+    The first three are NULL where they cannot be had; a row counts (`clean`) where all are there. None is dropped.
     """
     kinds = {name.removeprefix("src_"): kind for name, kind in types.items()}
     inner = ", ".join(
@@ -176,7 +176,7 @@ def _text_or_null(role: str, kinds: Mapping[str, str], dialect: Dialect) -> str:
 
 
 def _contribution(columns: Columns) -> str:
-    """Net amount times margin, or net amount less cost; goods that come back bring their cost back. Unknown margin or cost: no contribution."""
+    """Net amount times margin, or less cost; goods that come back bring their cost back. Unknown margin or cost: 0."""
     if columns.cost is not None:
         return f"COALESCE(amount - SIGN(amount) * ABS(TRY_CAST(src_cost AS {MONEY})), 0)"
     if isinstance(columns.margin, str):

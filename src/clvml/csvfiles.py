@@ -1,4 +1,4 @@
-"""CSV as text, without guessing: the header and the delimiter are read here, so that the engine never skips or retypes a line."""
+"""CSV as text, without guessing: header and delimiter are read here, so that no line is skipped or retyped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _DELIMITERS = ",;\t|"
 
 
 def scan_csv(files: Sequence[str], encoding: str = "utf-8") -> str:
-    """The SQL that reads CSV files by column name, every field as text. Raises DataError for a file without a header or with one name twice."""
+    """The SQL that reads CSV files by column name, every field as text.
+
+    Raises DataError for a file that cannot be read, has no header, or one name twice.
+    """
     layouts: dict[tuple[str, ...], list[str]] = {}
     for file in files:
         layouts.setdefault(_layout(file, encoding), []).append(file)
@@ -25,7 +28,8 @@ def scan_csv(files: Sequence[str], encoding: str = "utf-8") -> str:
 def _scan(files: list[str], layout: tuple[str, ...], encoding: str) -> str:
     delimiter, *names = layout
     columns = ", ".join(f"{text(name)}: 'VARCHAR'" for name in names)
-    options = f"""auto_detect = false, header = true, delim = {text(delimiter)}, quote = '"', escape = '"', encoding = '{encoding}'"""
+    form = f"""delim = {text(delimiter)}, quote = '"', escape = '"', encoding = '{encoding}'"""
+    options = f"auto_detect = false, header = true, {form}"
     return f"SELECT * FROM read_csv([{', '.join(map(text, files))}], columns = {{{columns}}}, {options})"
 
 

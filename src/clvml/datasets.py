@@ -1,4 +1,4 @@
-"""Real logs to try things on: CDNOW and the donations, read from the files that lifetimes ships, without importing it (3.5 s)."""
+"""Real logs to try things on, read from the files that lifetimes ships, without importing it (3.5 s)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ __all__ = ["cdnow_path", "load_cdnow", "load_donations"]
 
 
 def cdnow_path(sample: bool = False) -> Path:
-    """The file of the CDNOW log: 69,659 lines of 23,570 customers, 1997-01-01 to 1998-06-30; or of its 1/10 sample of customers."""
+    """The file of the CDNOW log (69,659 lines, 23,570 customers, 1997-01-01 to 1998-06-30) or of its 1/10 sample."""
     return _shipped("CDNOW_sample.txt" if sample else "CDNOW_master.txt")
 
 
 def load_cdnow(sample: bool = False) -> pd.DataFrame:
-    """CDNOW, music orders of a cohort that first bought in early 1997: customer_id, date, quantity (CDs), amount (US dollars).
+    """Music orders of those who first bought in early 1997: customer_id, date, quantity (CDs), amount (US dollars).
 
-    `sample` gives the 1/10 systematic sample of 2,357 customers used by Fader, Hardie & Lee (2005), numbered 1, 2, … as there.
+    `sample` gives the 2,357 customers of Fader, Hardie & Lee (2005), numbered 1, 2, … as there. Published figures take
+    a day of nothing but free goods for a purchase: `Transactions(log, free_orders=True)`.
     """
     names = ["customer_id", "date", "quantity", "amount"]
     if sample:
@@ -31,7 +32,7 @@ def load_cdnow(sample: bool = False) -> pd.DataFrame:
 
 
 def load_donations() -> pd.DataFrame:
-    """Yearly gifts to a charity (Fader, Hardie & Shang 2010), one row a kind of donor: frequency, recency, periods, weights (donors)."""
+    """Yearly gifts to a charity (Fader, Hardie & Shang 2010): frequency, recency, periods, weights (donors)."""
     return pd.read_csv(_shipped("donations.csv"))
 
 
@@ -41,6 +42,6 @@ def _shipped(name: str) -> Path:
     file = Path(folders[0], "datasets", name) if folders else None
     if file is None or not file.is_file():
         raise DataError(
-            f"{name} is part of the lifetimes package, which is not installed here. Install it: pip install lifetimes."
+            f"{name} comes with the lifetimes package, which is not here. Install it: pip install lifetimes."
         )
     return file

@@ -1,4 +1,4 @@
-"""Dates of any kind as SQL that gives a DATE, or NULL where the value is no date. Day and month are never guessed at."""
+"""Dates of any kind as SQL that gives a DATE, or NULL where the value is none. Day and month are never guessed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NAMED = "['%d %b %Y', '%d %B %Y', '%b %d %Y', '%B %d %Y', '%Y %b %d', '%Y %B %d
 
 
 class DayOrder(Enum):
-    """How texts such as 03/04/2011 are read: by what the column itself shows, and not at all where it shows nothing or both."""
+    """How texts such as 03/04/2011 are read: by what the column shows; not at all where it shows nothing or both."""
 
     UNKNOWN = "unknown"
     DAY_FIRST = "day/month/year"
@@ -82,7 +82,8 @@ def date_sql(kind: str, value: str, order: DayOrder) -> str:
 def _number_date(value: str) -> str:
     """19970101, also as 19970101.0."""
     whole = f"TRY_CAST({value} AS BIGINT)"
-    return f"CASE WHEN {whole} = {value} AND {whole} BETWEEN 10000101 AND 99991231 THEN CAST(TRY_STRPTIME(CAST({whole} AS VARCHAR), '%Y%m%d') AS DATE) END"
+    date = f"CAST(TRY_STRPTIME(CAST({whole} AS VARCHAR), '%Y%m%d') AS DATE)"
+    return f"CASE WHEN {whole} = {value} AND {whole} BETWEEN 10000101 AND 99991231 THEN {date} END"
 
 
 def _text_date(text: str, order: DayOrder) -> str:

@@ -1,4 +1,4 @@
-"""Where statements run: an embedded DuckDB behind five verbs, the statements of sql/, and the few words two dialects spell apart."""
+"""Where statements run: an embedded DuckDB, the statements of sql/, and the few words that dialects spell apart."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["DUCKDB", "SCALE", "Dialect", "Engine", "quoted", "statement"]
 
 SCALE = 4
-"""Digits after the point of all money. DECIMAL sums are exact: the same in any row order, on any number of threads, on DuckDB and on
-Spark. Four digits hold sub-cent prices, and 18 digits in all leave 99,999,999,999,999.9999 for one line; `check` counts what is finer."""
+"""Digits after the point of all money. DECIMAL sums are exact: the same in any row order, on any number of threads, on
+any engine. Four digits hold sub-cent prices; 18 in all leave 99,999,999,999,999.9999 for a line or a customer-day.
+`check` counts amounts that are finer."""
 
 
 class Dialect(NamedTuple):
-    """The fragments that engines spell differently, as templates. Everything else in sql/ means the same on all of them."""
+    """The fragments that engines spell differently, as templates. All else in sql/ means the same on each."""
 
     day_number: str
     """Whole days since Monday 1970-01-05 of the DATE {x}."""
@@ -48,7 +49,7 @@ def _text(name: str) -> str:
 
 
 def statement(name: str, **values: int | str) -> str:
-    """The statement sql/<name>.sql with its {settings} filled in: integers, column names that `quoted` made safe, or other statements."""
+    """The statement sql/<name>.sql with its {settings} filled in: numbers, fragments of ours, or other statements."""
     return _text(name).format(scale=SCALE, **values).strip().rstrip(";")
 
 
@@ -105,21 +106,18 @@ class Engine:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """All rows of a small result."""
         try:
-            return self._connection.execute(sql).fetchall()
+            found: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()
         except self._error as error:
             raise DataError(_first_line(error)) from error
-
-    def record(self, sql: str) -> dict[str, Any]:
-        """The first row as a dictionary, empty where there is none."""
-        found = self.frame(sql).head(1).to_dict("records")
-        return {str(k): v for k, v in found[0].items()} if found else {}
+        return found
 
     def frame(self, sql: str) -> pd.DataFrame:
         """A result as a pandas frame."""
         try:
-            return self._connection.execute(sql).df()
+            found: pd.DataFrame = self._connection.execute(sql).df()
         except self._error as error:
             raise DataError(_first_line(error)) from error
+        return found
 
 
 def _first_line(error: Exception) -> str:

@@ -104,17 +104,21 @@ def _told(rule: Rule) -> list[str]:
 
 def count_rules(engine: Engine, together: Sequence[Condition], apart: Sequence[Condition]) -> DataReport:
     """Count the rows of each rule: those of one row in one pass, those of the whole log one by one."""
-    span = "COUNT(*), COALESCE(SUM(CASE WHEN clean THEN 1 ELSE 0 END), 0), COUNT(DISTINCT CASE WHEN clean THEN customer_id END)"
-    ends = "MIN(CASE WHEN clean THEN day END), MAX(CASE WHEN clean THEN day END)"
-    sums = [f"COALESCE(SUM(CASE WHEN {rule.sql} THEN 1 ELSE 0 END), 0)" for rule in together]
-    rows, usable, customers, first, last, *counts = engine.rows(f"SELECT {', '.join([span, ends, *sums])} FROM lines")[
-        0
+    span = [_number_of("clean")] + [
+        f"{pick} CASE WHEN clean THEN {column} END)"
+        for pick, column in (("COUNT(DISTINCT", "customer_id"), ("MIN(", "day"), ("MAX(", "day"))
     ]
-    counts += [engine.rows(rule.count or f"SELECT COUNT(*) FROM lines WHERE {rule.sql}")[0][0] for rule in apart]
+    numbers = ", ".join([*span, *(_number_of(rule.sql) for rule in together)])
+    rows, usable, customers, first, last, *counts = engine.rows(f"SELECT COUNT(*), {numbers} FROM lines")[0]
+    counts += [engine.rows(rule.counted or f"SELECT COUNT(*) FROM lines WHERE {rule.sql}")[0][0] for rule in apart]
     rules = tuple(
         Rule(c.name, int(n), "", c.action, c.message) for c, n in zip((*together, *apart), counts, strict=True)
     )
     return DataReport(rows, customers, _day(first), _day(last), rules, int(usable))
+
+
+def _number_of(condition: str) -> str:
+    return f"COALESCE(SUM(CASE WHEN {condition} THEN 1 ELSE 0 END), 0)"
 
 
 def _day(number: int | None) -> dt.date | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from clvml.columns import MISSING_WORDS, Columns, Probe, flag_words, missing_id, number_of, text_of
+from clvml.columns import MISSING_WORDS, Columns, Probe, flag_words, number_of, text_of
 from clvml.dates import DayOrder, day_month_text, is_zoned
 from clvml.engines import SCALE, Dialect
 
@@ -21,7 +21,7 @@ class Condition(NamedTuple):
     action: str
     """dropped (the row counts nowhere), netted, kept, converted or ignored."""
     message: str
-    count: str = ""
+    counted: str = ""
     """The statement that counts the rows, where that is not the number of rows that meet `sql`."""
 
 
@@ -50,7 +50,7 @@ def line_rules(
             "no plain number (or above 14 digits); write 1234.50 without currency or thousands sign",
         ),
         Condition("zero amount", "clean AND amount = 0", "kept", setting["zero"]),
-        Condition("negative amount", "clean AND amount < 0", *_RETURNS[setting["returns"]]),
+        Condition("negative amount", "clean AND amount < 0", *_REFUNDS[setting["returns"]]),
         Condition(
             "fine amount",
             f"clean AND ABS({number} - ROUND({number}, {SCALE})) > 1e-9 * (1 + ABS({number}))",
@@ -74,7 +74,7 @@ def line_rules(
     return rules + _optional_rules(columns, types, dialect)
 
 
-_RETURNS = {
+_REFUNDS = {
     "net": ("netted", "taken out of the money; never a purchase"),
     "ignore": ("ignored", "left out altogether (returns='ignore')"),
     "error": ("kept", "refused by returns='error'"),
@@ -103,53 +103,49 @@ def _optional_rules(columns: Columns, types: Mapping[str, str], dialect: Dialect
 
 
 def log_rules(columns: Columns, types: Mapping[str, str], probe: Probe) -> list[Condition]:
-    """The rules that need the whole log: repeated lines, orders that are torn, ids that look alike, returns without a sale."""
-    twins = "line_hash IN (SELECT line_hash FROM lines GROUP BY line_hash HAVING COUNT(*) > 1)"
-    rules = [
-        Condition(
-            "exact duplicate",
-            twins,
-            "kept",
-            "the same in every column; drop them beforehand if they are errors",
-            "SELECT COUNT(*) - COUNT(DISTINCT line_hash) FROM lines",
-        )
-    ]
+    """The rules that need the whole log."""
+    rules = [_twins()]
     if columns.order is not None:
-        rules += [
-            _torn("order on two dates", "day", "each date is a purchase of its own"),
-            _torn("order of two customers", "customer_id", "an order for each customer"),
-        ]
+        rules.append(_torn("order on two dates", "day", "each date is a purchase of its own"))
+        rules.append(_torn("order of two customers", "customer_id", "an order for each customer"))
     if not probe.whole_ids:
-        # 'A1' and 'a1', '17850' and '17850.0', '007' and '7'
-        plain = "regexp_replace(regexp_replace(LOWER(customer_id), '[.]0+$', ''), '^0+([0-9])', '\\1')"
-        alike = f"(SELECT {plain} FROM lines WHERE clean GROUP BY 1 HAVING MIN(customer_id) <> MAX(customer_id))"
-        rules.append(
-            Condition(
-                "look-alike ids",
-                f"clean AND {plain} IN {alike}",
-                "kept",
-                "differ by case, leading zeros or '.0' only; taken for different customers",
-            )
-        )
+        rules.append(_look_alike())
     if columns.is_return is not None:
-        turned = f"clean AND amount < 0 AND {number_of('amount')} > 0"
-        sale = "SELECT 1 FROM lines AS s WHERE s.clean AND s.customer_id = lines.customer_id AND s.amount = -lines.amount AND s.day <= lines.day"
-        rules.append(
-            Condition(
-                "flagged without a sale",
-                f"{turned} AND NOT EXISTS ({sale})",
-                "netted",
-                "no sale of that amount before: if the flag marks the sale itself, use returns='ignore'",
-            )
-        )
+        rules.append(_flagged_alone())
     return rules
 
 
+def _twins() -> Condition:
+    """Lines that repeat an earlier one in every column of the log."""
+    twins = "line_hash IN (SELECT line_hash FROM lines GROUP BY line_hash HAVING COUNT(*) > 1)"
+    message = "the same in every column; drop them beforehand if they are errors"
+    count = "SELECT COUNT(*) - COUNT(DISTINCT line_hash) FROM lines"
+    return Condition("exact duplicate", twins, "kept", message, count)
+
+
 def _torn(name: str, column: str, message: str) -> Condition:
-    """Orders whose sales have more than one value of a column. Refunds under the order's id on a later day are as they should be."""
-    torn = f"FROM lines WHERE clean AND amount > 0 AND order_id IS NOT NULL GROUP BY order_id HAVING MIN({column}) <> MAX({column})"
+    """Orders whose sales have several values of a column. Refunds of an order on a later day are as they should be."""
+    sales = "clean AND amount > 0 AND order_id IS NOT NULL"
+    torn = f"FROM lines WHERE {sales} GROUP BY order_id HAVING MIN({column}) <> MAX({column})"
     count = f"SELECT COALESCE(SUM(n), 0) FROM (SELECT COUNT(*) AS n {torn}) AS orders"
-    return Condition(name, f"clean AND amount > 0 AND order_id IN (SELECT order_id {torn})", "kept", message, count)
+    return Condition(name, f"{sales} AND order_id IN (SELECT order_id {torn})", "kept", message, count)
+
+
+def _look_alike() -> Condition:
+    """Ids such as 'A1' and 'a1', 'B7' and 'B7.0', '007' and '7'."""
+    plain = "regexp_replace(regexp_replace(LOWER(customer_id), '[.]0+$', ''), '^0+([0-9])', '\\1')"
+    alike = f"SELECT {plain} FROM lines WHERE clean GROUP BY 1 HAVING MIN(customer_id) <> MAX(customer_id)"
+    message = "differ by case, leading zeros or '.0' only; taken for different customers"
+    return Condition("look-alike ids", f"clean AND {plain} IN ({alike})", "kept", message)
+
+
+def _flagged_alone() -> Condition:
+    """Lines that the return flag made negative, without a sale of that amount up to then."""
+    turned = f"clean AND amount < 0 AND {number_of('amount')} > 0"
+    same = "s.customer_id = lines.customer_id AND s.amount = -lines.amount AND s.day <= lines.day"
+    alone = f"NOT EXISTS (SELECT 1 FROM lines AS s WHERE s.clean AND {same})"
+    message = "no sale of that amount before: if the flag marks the sale itself, use returns='ignore'"
+    return Condition("flagged without a sale", f"{turned} AND {alone}", "netted", message)
 
 
 def _blank(role: str, types: Mapping[str, str], dialect: Dialect) -> str:

@@ -1,4 +1,4 @@
-"""What a log may come as: frames, arrow streams, DuckDB relations, Parquet and CSV files; each turned into something the engine scans."""
+"""What a log may come as: frames, arrow streams, relations, Parquet and CSV files, each made readable to the engine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ __all__ = ["Source", "open_source"]
 
 _PARQUET = (".parquet", ".pq")
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
-_KNOWN = "a pandas or polars frame, a pyarrow Table, Dataset or RecordBatchReader, a DuckDB relation, or a path, glob or list of paths (Parquet, CSV)"
+_KNOWN = (
+    "a pandas or polars frame, a pyarrow Table, Dataset or RecordBatchReader, a DuckDB relation, "
+    "or a path, glob or list of paths (Parquet, CSV)"
+)
 
 
 class Source(NamedTuple):
@@ -34,7 +37,7 @@ class Source(NamedTuple):
     csv: tuple[str, ...] = ()
     """CSV files: read once, as text."""
     once: bool = False
-    """Whether it can be read only once (a stream), or only slowly (CSV): then the columns needed are loaded. All else is scanned in place."""
+    """Whether it can be read only once (a stream) or only slowly (CSV): then the columns needed are loaded."""
 
 
 def open_source(source: Any) -> Source:
@@ -146,7 +149,7 @@ def _expand(path: str) -> list[str]:
     """The files behind a path, a glob or a folder of part files."""
     if "://" in path:
         raise OptionError(
-            f"{path}: remote files are not fetched. Copy the file here, or pass a pyarrow Dataset that reads it."
+            f"{path}: remote files are not fetched. Copy it here, or pass a pyarrow Dataset that reads it."
         )
     if os.path.isdir(path):
         files = sorted(str(p) for kind in (*_PARQUET, *_CSV) for p in Path(path).rglob(f"*{kind}"))

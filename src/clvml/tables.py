@@ -90,23 +90,25 @@ class _Rule(NamedTuple):
 
 
 _COUNTS = ("frequency", "recency", "T", "days_since_last", "n_returns", "returns_value")
+_RECENCY = "recency is the age at the last purchase (days from the first purchase to the last)"
+_SINCE = f"{_RECENCY}, not the days since it: pass T - days_since_last"
 
 _RULES = (
     _Rule(("frequency",), lambda f: f["frequency"] % 1 != 0, "frequency is no whole number of repeat purchases"),
     _Rule(
         ("recency", "T"),
         lambda f: f["recency"] > f["T"],
-        "recency is greater than T. recency is the age at the last purchase (days from the first purchase to the last), T the age at as_of; are they swapped?",
+        f"recency is greater than T, so the two may be swapped. {_RECENCY}, T the age at as_of",
     ),
     _Rule(
         ("frequency", "recency"),
         lambda f: (f["frequency"] == 0) & (f["recency"] != 0),
-        "recency is not 0 though frequency is. recency is the age at the last purchase, not the days since it: pass T - days_since_last",
+        f"recency is not 0 though there is no repeat purchase. {_SINCE}",
     ),
     _Rule(
         ("frequency", "recency"),
         lambda f: (f["frequency"] > 0) & (f["recency"] == 0),
-        "recency is 0 though there are repeat purchases. recency is the age at the last purchase, not the days since it: pass T - days_since_last",
+        f"recency is 0 though there are repeat purchases. {_SINCE}",
     ),
 )
 
@@ -114,8 +116,9 @@ _RULES = (
 def check_summary(frame: pd.DataFrame, needs: Iterable[str]) -> pd.DataFrame:
     """The frame itself, once the columns needed are there and make sense.
 
-    Refused: a missing column, text or missing or infinite numbers, negative counts or times, recency that is greater than T or that looks
-    like days since the last purchase, a customer_id that stands twice. Raises DataError: what, how many rows, the first of them.
+    Refused: a missing column, text, missing or infinite numbers, negative counts or times, recency that is greater
+    than T or looks like days since the last purchase, a customer_id that stands twice.
+    Raises DataError: what, in how many rows, the first of them.
     """
     needs = tuple(needs)
     if not isinstance(frame, pd.DataFrame):
@@ -161,5 +164,5 @@ def _refuse(frame: pd.DataFrame, broken: pd.Series | np.ndarray, says: str, colu
     shown = [c for c in ("customer_id", *columns) if c in frame.columns]
     first = ", ".join(f"{c}={frame[c].iloc[row]}" for c in dict.fromkeys(shown))
     raise DataError(
-        f"The summary breaks its contract in {int(marks.sum()):,} of {len(frame):,} rows: {says}. First: row {row} ({first})."
+        f"The summary is wrong in {int(marks.sum()):,} of {len(frame):,} rows: {says}. First: row {row} ({first})."
     )

@@ -1,0 +1,185 @@
+"""A log behind its engine: the source loaded, its lines typed, its rules counted, its ledger kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import functools
+from typing import Any, NamedTuple
+
+from clvml.columns import Columns, Probe, lines_sql, missing_id, source_sql, text_of, whole_id
+from clvml.csvfiles import scan_csv
+from clvml.dates import DayOrder, shows_day_first, shows_month_first
+from clvml.engines import Engine, statement
+from clvml.errors import DataError
+from clvml.horizon import as_date, day_number
+from clvml.report import DataReport, Rule, count_rules, with_examples
+from clvml.rules import Condition, line_rules, log_rules
+from clvml.sources import Source
+
+__all__ = ["KEPT", "Log", "Policy"]
+
+_NEVER = 99_999_999
+_ALWAYS = -99_999_999
+KEPT = {"net": "TRUE", "ignore": "amount >= 0", "error": "TRUE"}
+"""Which lines enter the ledger, by the setting `returns`."""
+
+
+class Policy(NamedTuple):
+    """What is made of the lines."""
+
+    returns: str
+    timezone: str
+    free_orders: bool
+
+
+class Log:
+    """source -> lines (typed, nothing dropped) -> ledger (every customer-day, made once, when it is first wanted)."""
+
+    def __init__(self, source: Source, columns: Columns, policy: Policy) -> None:
+        self.columns, self.policy = columns, policy
+        self.engine = Engine(policy.timezone)
+        self._encoding = _load(self.engine, source, columns)
+        self._types = self.engine.columns("source")
+
+    def report(self, as_of: Any = None) -> DataReport:
+        """The counts of every rule, with the lines after `as_of`, without examples."""
+        rules = [*self._counted.rules]
+        if self._encoding != "utf-8":
+            message = f"the file is not UTF-8: read as {self._encoding}"
+            rules.append(Rule("encoding", self._counted.rows, "", "converted", message))
+        for condition in _after(as_of):
+            rows = self.engine.rows(f"SELECT COUNT(*) FROM lines WHERE {condition.sql}")[0][0]
+            rules.append(Rule(condition.name, rows, "", condition.action, condition.message))
+        return dataclasses.replace(self._counted, rules=tuple(rules))
+
+    def report_with_examples(self, as_of: Any = None) -> DataReport:
+        """The same, with the first row that breaks each rule."""
+        conditions = [*self._rules[0], *self._rules[1], *_after(as_of)]
+        return with_examples(self.report(as_of), self.engine, self.columns, conditions)
+
+    @functools.cached_property
+    def span(self) -> tuple[dt.date, dt.date]:
+        """First and last day of the lines that count. Raises DataError where none does."""
+        if self._counted.first is None or self._counted.last is None:
+            raise DataError(self.report_with_examples().why_empty())
+        return self._counted.first, self._counted.last
+
+    def days(self, as_of: dt.date, after: dt.date | None, period: str) -> str:
+        """The SELECT of customer-days booked after one day and known on another; see sql/days.sql."""
+        self._ledger  # noqa: B018  is made when it is first wanted
+        start = _ALWAYS if after is None else day_number(after)
+        return statement("days", as_of=day_number(as_of), after=start, period=period)
+
+    @functools.cached_property
+    def _probe(self) -> Probe:
+        """What the text columns show; makes the typed lines readable."""
+        probe = _look(self.engine, self._types)
+        self.engine.view("lines", lines_sql(self.columns, self._types, probe, self.engine.dialect))
+        return probe
+
+    @functools.cached_property
+    def _rules(self) -> tuple[list[Condition], list[Condition]]:
+        """The rules of single lines, and those of the whole log."""
+        zone, free = self.policy.timezone, self.policy.free_orders
+        told = {
+            "zero": "a purchase (free_orders=True)" if free else "no purchase by itself; free_orders=True makes it one",
+            "zone": zone if zone != "UTC" else "UTC (name the business's own with timezone='…')",
+            "returns": self.policy.returns,
+        }
+        lines = line_rules(self.columns, self._types, self._probe, self.engine.dialect, told)
+        return lines, log_rules(self.columns, self._types, self._probe)
+
+    @functools.cached_property
+    def _counted(self) -> DataReport:
+        """The counts that hold for every as_of."""
+        return count_rules(self.engine, *self._rules)
+
+    @functools.cached_property
+    def _ledger(self) -> None:
+        """The book of all customer-days."""
+        self.span  # noqa: B018  raises where no line counts
+        if self.policy.returns == "error":
+            self._refuse_refunds()
+        self.engine.keep("tickets", _tickets(self.columns, self.policy))
+        self.engine.keep("voids", statement("voids"))
+        self.engine.view("ledger", statement("ledger", never=_NEVER))
+
+    def _refuse_refunds(self) -> None:
+        if not self._counted.rule("negative amount").rows:
+            return
+        rule = self.report_with_examples().rule("negative amount")
+        raise DataError(
+            f"returns='error', and {rule.rows:,} lines are refunds, the first: {rule.first}. "
+            "Use returns='net' to take them out of the money, or 'ignore' to leave them out."
+        )
+
+
+def _tickets(columns: Columns, policy: Policy) -> str:
+    flat = columns.service_cost
+    by_order = columns.order is not None
+    return statement(
+        "tickets",
+        keys="customer_id, day, order_id" if by_order else "customer_id, day",
+        order="order_id" if by_order else "CAST(NULL AS VARCHAR)",
+        # A column tells the cost on every line of an order; a line without order id is an order.
+        service="CASE WHEN order_id IS NULL THEN SUM(service) ELSE MAX(service) END" if by_order else "SUM(service)",
+        order_cost=repr(float(flat)) if isinstance(flat, int | float) else "0",
+        kept=KEPT[policy.returns],
+        free=int(policy.free_orders),
+        paid=">= 0" if policy.free_orders else "> 0",
+    )
+
+
+def _after(as_of: Any) -> list[Condition]:
+    if as_of is None:
+        return []
+    day = as_date(as_of)
+    message = f"booked after {day}: unknown then"
+    return [Condition("date after as_of", f"clean AND day > {day_number(day)}", "ignored", message)]
+
+
+def _load(engine: Engine, source: Source, columns: Columns) -> str:
+    """Make the relation `source`: a view where the log can be scanned again, else a copy of the columns needed.
+
+    Gives the encoding of the text files.
+    """
+    encoding = "utf-8"
+    if source.table is not None:
+        engine.register("raw", source.table)
+    else:
+        engine.view("raw", source.parquet or scan_csv(source.csv, encoding))
+    names = list(engine.columns("raw"))
+    columns.check(names)
+    sql = source_sql(columns, "raw", names, engine.dialect)
+    if not source.once:
+        engine.view("source", sql)
+        return encoding
+    try:
+        engine.keep("source", sql)
+    except DataError as error:
+        if "not utf-8" not in str(error):
+            raise
+        encoding = "latin-1"
+        engine.view("raw", scan_csv(source.csv, encoding))
+        engine.keep("source", sql)
+    return encoding
+
+
+def _look(engine: Engine, types: dict[str, str]) -> Probe:
+    """One look at the columns whose types leave something open."""
+    id_kind, date_kind = types["src_customer"], types["src_date"]
+    text = text_of(date_kind, "src_date", engine.dialect)
+    is_text = date_kind == "VARCHAR"
+    sql = statement(
+        "probe",
+        missing=missing_id(id_kind, engine.dialect),
+        whole=whole_id(id_kind, engine.dialect),
+        day_first=shows_day_first(text) if is_text else "FALSE",
+        month_first=shows_month_first(text) if is_text else "FALSE",
+    )
+    other, day_first, month_first = engine.rows(sql)[0]
+    order = DayOrder.UNKNOWN
+    if bool(day_first) != bool(month_first):
+        order = DayOrder.DAY_FIRST if day_first else DayOrder.MONTH_FIRST
+    return Probe(whole_ids=not other, day_order=order)
