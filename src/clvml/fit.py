@@ -20,13 +20,19 @@ from clvml.maths.sample import Floats, Objective, Penalty, Sample
 
 __all__ = ["Fit", "Maximum", "Outcome", "fit", "fit_spend", "maximise", "natural_covariance"]
 
-_BOUND = 23.0
-"""|log parameter| stays below this (1e-10 to 1e10): beyond it a model equals its limit."""
+_BOUND = 12.0
+"""No parameter goes further than a factor of 160,000 from its start: there a model equals its limit."""
+_TOUCH = 1e-9
+"""As near to its bound as this, a parameter is at it."""
 _STEP = 3.0
 """Longest Newton step in log-parameters: a factor of 20."""
 _DECREMENT = 1e-9
 """Converged when a Newton step promises less log-likelihood than this. That last step is still taken: after it the
 error is below 1e-6 standard errors, and derivatives there would add nothing."""
+_ROUNDING = 1e-3
+"""Log-likelihood that may remain where rounding ends the search."""
+_FLAT = 1e-8
+"""Less curvature than this, in log-parameters, is none."""
 _ITERATIONS = 200
 
 
@@ -39,8 +45,12 @@ class Outcome(enum.Enum):
         "not those of maximum likelihood."
     )
     NO_DROPOUT = (
-        "Drop-out is not identified: the data are as likely if nobody ever leaves, so the model is its limit, NBD. "
-        "p_alive is 1 for everyone. Longer histories would show drop-out if there is any."
+        "Drop-out is not identified: the data are about as likely if nobody ever leaves, so the model is its limit, "
+        "NBD. p_alive is 1 for everyone. Longer histories would show drop-out if there is any."
+    )
+    ALIKE = (
+        "Customers do not differ measurably in how often they buy: r grows without end, and the model is its limit, in "
+        "which all buy at the same rate r / alpha. Predictions are sound as long as that is true of new customers."
     )
     UNIDENTIFIED = (
         "Converged on a ridge: the data hardly tell some parameters apart, so their standard errors are huge or "
@@ -57,6 +67,10 @@ class Outcome(enum.Enum):
     HEAVY_TAIL = (
         "Spend is so uneven between customers that the fitted distribution has no useful mean (q near or below 1). "
         "The mean was held at the mean amount per purchase in the data instead."
+    )
+    SAME_SPEND = (
+        "All customers spend the same at each purchase, so the data say nothing about how spend varies. "
+        "A weak prior was used around that amount."
     )
     FIRST_PURCHASES = "No repeat purchase of positive value: spend was learned from first purchases, with a weak prior."
     STOPPED = (
@@ -99,33 +113,39 @@ class Fit(NamedTuple):
 
 
 def maximise(function: Callable[[Floats], Objective], theta: Floats) -> Maximum:
-    """A maximum of `function` near `theta`, within |theta| <= 23.
+    """A maximum of `function` near `theta`, within 12 of it.
 
     Newton with the Hessian made negative definite by the absolute value of its eigenvalues, steps cut to a length of
     3 and halved until they climb; a parameter at its bound that wants to leave stays there.
     """
+    lowest, highest = theta - _BOUND, theta + _BOUND
     here, evaluations = function(theta), 1
+    gain = np.inf
     while evaluations < _ITERATIONS:
-        free = (np.abs(theta) < _BOUND) | (np.sign(theta) != np.sign(here.gradient))
+        free = ~(
+            ((theta < lowest + _TOUCH) & (here.gradient < 0.0)) | ((theta > highest - _TOUCH) & (here.gradient > 0.0))
+        )
         step = np.zeros_like(theta)
         step[free] = _ascent(here.gradient[free], here.hessian[np.ix_(free, free)])
-        promised = float(here.gradient @ step)
-        if promised < _DECREMENT:
-            value = here.value + 0.5 * promised
-            return Maximum(np.clip(theta + step, -_BOUND, _BOUND), here._replace(value=value), True, evaluations)
-        step *= min(1.0, _STEP / float(np.max(np.abs(step))))
+        gain = float(here.gradient @ step)
+        if gain < _DECREMENT:
+            value = here.value + 0.5 * gain
+            return Maximum(np.clip(theta + step, lowest, highest), here._replace(value=value), True, evaluations)
+        room = np.where(step > 0.0, highest - theta, theta - lowest) / np.maximum(np.abs(step), 1e-300)
+        step *= min(1.0, _STEP / float(np.max(np.abs(step))), float(room[free].min()))
         promised = float(here.gradient @ step)
         noise = 1e-13 * abs(here.value)
         for _ in range(40):
-            trial = np.clip(theta + step, -_BOUND, _BOUND)
+            trial = np.clip(theta + step, lowest, highest)
             there, evaluations = function(trial), evaluations + 1
             if np.isfinite(there.value) and there.value >= here.value + 1e-4 * promised - noise:
                 break
             step, promised = 0.5 * step, 0.5 * promised
         else:
-            return Maximum(theta, here, False, evaluations)
+            break
         theta, here = trial, there
-    return Maximum(theta, here, False, evaluations)
+    # On a ridge far out rounding hides gains as small as this: it is as good as it gets.
+    return Maximum(theta, here, gain < _ROUNDING, evaluations)
 
 
 def _ascent(gradient: Floats, hessian: Floats) -> Floats:
@@ -142,10 +162,11 @@ def natural_covariance(theta: Floats, hessian: Floats) -> Floats:
     """Covariance of exp(theta) by the delta method, from the Hessian in theta; inf on the diagonal where there is
     none.
     """
-    scale = np.sqrt(np.maximum(-np.diag(hessian), 1e-300))
+    bent = -np.diag(hessian) > _FLAT
+    scale = np.sqrt(np.where(bent, -np.diag(hessian), 1.0))
     curvature, axes = np.linalg.eigh(-hessian / np.outer(scale, scale))
-    flat = curvature < 1e-9
-    lost = (np.abs(axes[:, flat]) > 1e-3).any(axis=1) | (np.abs(theta) >= _BOUND)
+    flat = curvature < _FLAT
+    lost = (np.abs(axes[:, flat]) > 1e-3).any(axis=1) | ~bent
     inverse = (axes[:, ~flat] / curvature[~flat]) @ axes[:, ~flat].T
     spread = np.exp(theta) / scale
     covariance: Floats = inverse * np.outer(spread, spread)
@@ -171,10 +192,10 @@ def fit(model: ModuleType, sample: Sample, *, prior: str | None = None) -> Fit:
     params = model.Params(*(float(v) for v in np.exp(found.theta)))
     covariance = natural_covariance(found.theta, found.objective.hessian)
     value = model.value_gradient_hessian(params, sample).value if penalty else found.objective.value
-    outcome = poor or _verdict(found, covariance, penalised=penalty is not None)
+    outcome = poor or _verdict(found, params, covariance, penalised=penalty is not None)
     if outcome in {Outcome.UNIDENTIFIED, Outcome.STOPPED} and hasattr(model, "without_dropout"):
         limit = fit(nbd, sample)
-        if limit.log_likelihood > value - 1e-3:
+        if value < limit.log_likelihood + len(params) - len(limit.params):  # Akaike: not worth its parameters
             return _as_limit(model, limit, found.evaluations)
     return Fit(params, covariance, value, outcome, found.evaluations)
 
@@ -188,12 +209,14 @@ def _too_little(sample: Sample) -> Outcome | None:
     return Outcome.ONE_CUSTOMER if sample.customers <= 1.0 else None
 
 
-def _verdict(found: Maximum, covariance: Floats, *, penalised: bool) -> Outcome:
+def _verdict(found: Maximum, params: Any, covariance: Floats, *, penalised: bool) -> Outcome:
+    """What the errors of a fit say of it. Gamma-Gamma has no r."""
     if not found.converged:
         return Outcome.STOPPED
-    relative_error = np.sqrt(np.diag(covariance)) / np.exp(found.theta)
+    relative_error = np.sqrt(np.diag(covariance)) / np.array(params)
     if not np.all(relative_error < 5.0):
-        return Outcome.UNIDENTIFIED
+        alike = getattr(params, "r", 0.0) > 1e3 and np.all(relative_error[2:] < 5.0)
+        return Outcome.ALIKE if alike else Outcome.UNIDENTIFIED
     return Outcome.WEAK_PRIOR if penalised else Outcome.CONVERGED
 
 
@@ -212,7 +235,7 @@ def fit_spend(sample: MeanSpend, *, prior: str | None = None, poor: Outcome | No
 
     Where the maximum has no mean (q <= 1), or one beyond twice the data's own, the mean is held at the data's own.
     """
-    poor = poor or (Outcome.ONE_CUSTOMER if sample.customers <= 1.0 else None)
+    poor = poor or _too_little_spend(sample)
     penalty = gammagamma.weak_prior(sample) if prior == "weak" or poor else None
 
     def function(theta: Floats) -> Objective:
@@ -220,15 +243,21 @@ def fit_spend(sample: MeanSpend, *, prior: str | None = None, poor: Outcome | No
         return objective if penalty is None else penalty.subtract_from(objective, theta)
 
     found = maximise(function, np.log(np.array(gammagamma.start(sample))))
-    outcome = poor or _verdict(
-        found, natural_covariance(found.theta, found.objective.hessian), penalised=penalty is not None
-    )
-    params = gammagamma.Params(*np.exp(found.theta))
+    params = gammagamma.Params(*(float(v) for v in np.exp(found.theta)))
+    covariance = natural_covariance(found.theta, found.objective.hessian)
+    outcome = poor or _verdict(found, params, covariance, penalised=penalty is not None)
     if not gammagamma.mean(params) < 2.0:
         return _spend_given_mean(sample)
     return _in_money(
         params, natural_covariance(found.theta, found.objective.hessian), sample, outcome, found.evaluations
     )
+
+
+def _too_little_spend(sample: MeanSpend) -> Outcome | None:
+    """What is missing from amounts that cannot identify Gamma-Gamma, if so."""
+    if sample.customers <= 1.0:
+        return Outcome.ONE_CUSTOMER
+    return Outcome.SAME_SPEND if np.ptp(sample.m) < 1e-6 else None
 
 
 def _spend_given_mean(sample: MeanSpend) -> Fit:

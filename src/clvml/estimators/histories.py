@@ -65,6 +65,6 @@ def _distinct(columns: Floats) -> tuple[int, NDArray[np.intp]]:
         place, distinct = pd.factorize(key)
         rank = np.empty(distinct.size, dtype=np.intp)
         rank[np.argsort(distinct)] = np.arange(distinct.size)
-        return distinct.size, rank.take(place)
+        return distinct.size, rank[place]
     groups = pd.DataFrame(columns).groupby([0, 1, 2], sort=True)
-    return int(groups.ngroups), groups.ngroup().to_numpy(dtype=np.intp)
+    return int(groups.ngroups), np.asarray(groups.ngroup(), dtype=np.intp)

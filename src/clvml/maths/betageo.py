@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 NEVER = 1e-100
-"""A drop-out parameter so small that nobody leaves, while its logarithm stays finite."""
+"""A value of `a` that stands for the limit 0, in which nobody leaves, while its logarithm stays finite."""
 
 
 class Params(NamedTuple):
@@ -70,7 +70,7 @@ def _log_odds_gone(params: Params, x: Floats, t_x: Floats, T: Floats, flips: Flo
     """
     r, alpha, a, b = params
     tried = flips > 0
-    hazard = np.log(a) - np.log(np.where(tried, b + flips - 1.0, 1.0))
+    hazard = (np.log(a) if a > NEVER else -np.inf) - np.log(np.where(tried, b + flips - 1.0, 1.0))
     odds = hazard + (r + x) * (np.log(alpha + T) - np.log(alpha + t_x))
     return np.where(tried, odds, -np.inf)
 

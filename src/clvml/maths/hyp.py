@@ -34,8 +34,10 @@ def beta_geometric_mean(R: Numbers, a: float, B: Numbers, h: Numbers) -> Floats:
     """
     R, B, h = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (R, B, h)))
     shape, R, B, h = h.shape, R.ravel(), B.ravel(), h.ravel()
-    # The series cancels where its terms alternate (B - R very negative) and where N is small beside a + B (R tiny).
-    safe = (h <= _Z_SERIES / (1.0 - _Z_SERIES)) & (a - 1.0 + B - R > -15.0) & (np.abs(a + B - 1.0) < 1e4 * R)
+    # The series cancels where its terms alternate (B - R very negative) and where N is small beside a + B (R tiny);
+    # it overflows where a is large.
+    C = a + B - 1.0
+    safe = (a < 100.0) & (h <= _Z_SERIES / (1.0 - _Z_SERIES)) & (C - R > -15.0) & (np.abs(C) < 1e4 * R)
     out = np.zeros(h.shape)
     for rule, rows in ((_series, np.flatnonzero(safe & (h > 0.0))), (_quadrature, np.flatnonzero(~safe))):
         rows = rows[np.argsort(h[rows], kind="stable")]  # neighbours need about as many terms  # noqa: PLW2901
@@ -65,32 +67,42 @@ def _series(R: Floats, a: float, B: Floats, h: Floats) -> Floats:
 
 def _quadrature(R: Floats, a: float, B: Floats, h: Floats) -> Floats:
     """Trapezoid rule for N in y = logit(p); the sums over nodes beyond both ends are geometric series."""
-    step = 0.3 / max(1.0, np.sqrt(a))
+    step = 0.3 / np.sqrt(np.maximum(1.0, a * B / (a + B)))
     low, high = _range(R, a, B, h)
     nodes = np.ceil((high - low) / step).astype(np.int64) + 1
-    y = low[:, None] + step * np.arange(int(nodes.max()))
+    y = low[:, None] + step[:, None] * np.arange(int(nodes.max()))
+    right = np.expm1(np.minimum(B * step, 700.0))
     R, B, h = R[:, None], B[:, None], h[:, None]
     log1p_exp = np.logaddexp(0.0, y)
     p = np.exp(y - log1p_exp)
     density = np.exp(a * y - (a + B) * log1p_exp - betaln(a, B))
     f = density * -np.expm1(-R * np.log1p(p * h)) / p
     f[np.arange(y.shape[1]) >= nodes[:, None]] = 0.0
-    left = f[:, 0] / np.expm1(a * step)
-    right = np.take_along_axis(f, nodes[:, None] - 1, axis=1)[:, 0] / np.expm1(np.minimum(B[:, 0] * step, 700.0))
+    left = f[:, 0] / np.expm1(np.minimum(a * step, 700.0))
+    right = np.take_along_axis(f, nodes[:, None] - 1, axis=1)[:, 0] / right
     total: Floats = step * (f.sum(axis=1) + left + right)
     return total
 
 
 def _range(R: Floats, a: float, B: Floats, h: Floats) -> tuple[Floats, Floats]:
     """Ends in logit(p): beyond them the integrand is exponential to 1e-13, or nothing."""
-    mode = np.log(a / B)
-    reach = (_DROP + np.sqrt(_DROP * (_DROP + 8.0 * a))) / (2.0 * a)  # a d^2 / (2 + d) >= DROP at d = reach
-    low = np.maximum(-30.0 - np.log1p(h * (R + 1.0) + a + B), np.minimum(mode, -np.log1p(R * h)) - reach)
-    kappa = a * B / (a + B)
-    reach = (_DROP + np.sqrt(_DROP * (_DROP + 8.0 * kappa))) / (2.0 * kappa)
-    c = (4.0 * a + 1.2 * _DROP) / B
-    thin = np.where(
-        c < 1.0, np.log(c) - np.log1p(-np.minimum(c, 0.5)) + 1.0, np.inf
-    )  # beyond it exp(-B p) has ended the density
-    high = np.minimum(np.minimum(30.0 + np.log1p(a + B + R), mode + reach), thin)
+    # From small p to large the integrand turns from the shape of Beta(a, B) to that of Beta(a - 1, B).
+    turned = max(a - 1.0, 0.5 * a)
+    left = np.minimum(np.log(turned / B), np.log(a / B) if a > 2.0 else -np.log1p(R * h))
+    low = np.maximum(left - _reach(turned * B / (turned + B)), -30.0 - np.log1p(h * (R + 1.0) + a + B))
+    high = np.minimum(np.log(a / B) + _reach(a * B / (a + B)), 30.0 + np.log1p(a + B + R))
+    low, high = np.maximum(low, -_thin(B, turned)), np.minimum(high, _thin(a, B))
     return low, np.maximum(high, low + 1.0)
+
+
+def _thin(a: Numbers, B: Numbers) -> Numbers:
+    """The logit beyond which exp(-B p) has ended the density of Beta(a, B), or inf."""
+    c = (4.0 * a + 1.2 * _DROP) / B
+    end: Numbers = np.where(c < 1.0, np.log(c) - np.log1p(-np.minimum(c, 0.5)) + 1.0, np.inf)
+    return end
+
+
+def _reach(shape: Numbers) -> Numbers:
+    """The distance d from a mode where shape d^2 / (2 + d), a lower bound of the fall of the log-density, is _DROP."""
+    reach: Numbers = (_DROP + np.sqrt(_DROP * (_DROP + 8.0 * shape))) / (2.0 * shape)
+    return reach

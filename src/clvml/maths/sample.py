@@ -43,8 +43,8 @@ class Sample(NamedTuple):
 
     @property
     def typical_age(self) -> float:
-        """Mean age at the end of observation, or 1 where nobody has been watched for any time."""
-        return self.exposure / self.customers or 1.0
+        """Mean age at the end of observation; 365 where nobody has been watched at all, so that guesses are low."""
+        return self.exposure / self.customers or 365.0
 
 
 class Objective(NamedTuple):

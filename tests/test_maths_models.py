@@ -1,0 +1,241 @@
+"""Every model of purchases through the same questions: derivatives, published values, invariances, recovery."""
+
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import cdnow
+from clvml.fit import Outcome, fit
+from clvml.maths import bgnbd, nbd
+from clvml.maths.predictive import purchases_quantile
+from clvml.maths.sample import sample_of
+
+
+class Case(NamedTuple):
+    """A model, its published CDNOW fit (weeks), and what follows from it for customers 1 to 10 over 39 weeks."""
+
+    maths: ModuleType
+    params: tuple[float, ...]
+    log_likelihood: float
+    errors: tuple[float, ...] = ()
+    expected: tuple[float, ...] = ()  # customers 1..10, then the sum over all
+    p_alive: tuple[float, ...] = ()
+    expected_new_52: float | None = None
+    pmf_new_39: tuple[float, ...] = ()
+
+
+CASES = {
+    "bgnbd": Case(  # Fader, Hardie & Lee (2005) and their spreadsheet; digits measured with CLVTools
+        bgnbd,
+        (0.2425945415, 4.4136018839, 0.7929199146, 2.4258880623),
+        -9582.429207,
+        (0.01255737679, 0.37822385828, 0.18573276758, 0.70540681122),
+        (1.2259933272, 0.2034179736, 0.194793574, 0.194793574, 0.194793574, 3.3375725354, 0.3016355289, 0.194793574,
+         1.3242806179, 0.194793574, 1653.407839),
+        (0.7266197521, 0.2123901873, 1, 1, 1, 0.641834806, 0.3149398518, 1, 0.7848725054, 1),
+        1.4440049,
+        (0.574304665, 0.199192774, 0.0853242578, 0.0457984105, 0.0276318783, 0.0179387123),
+    ),
+    "nbd": Case(nbd, (0.3847659, 12.07201), -9763.657615),
+}  # fmt: skip
+
+models = pytest.mark.parametrize("name", CASES)
+
+
+@pytest.fixture(scope="module")
+def histories():
+    s = cdnow.summary()
+    return s["frequency"].to_numpy(float), s["recency"].to_numpy() / 7, s["T"].to_numpy() / 7
+
+
+@pytest.fixture(scope="module")
+def weekly(histories):
+    return sample_of(*histories)
+
+
+@pytest.fixture(scope="module")
+def fits(weekly):
+    return {name: fit(case.maths, weekly) for name, case in CASES.items()}
+
+
+@models
+def test_published_fit(name, fits):
+    case, found = CASES[name], fits[name]
+    assert found.outcome is Outcome.CONVERGED
+    np.testing.assert_allclose(found.params, case.params, rtol=1e-4)
+    assert found.log_likelihood == pytest.approx(case.log_likelihood, abs=1e-3)
+    if case.errors:
+        np.testing.assert_allclose(np.sqrt(np.diag(found.covariance)), case.errors, rtol=0.01)
+    np.testing.assert_allclose(found.covariance, found.covariance.T, rtol=1e-12)
+
+
+def test_published_covariance_of_bgnbd(fits):
+    published = [
+        [1.576877118e-04, 3.706417314e-03, -8.784718344e-05, 6.563233245e-05],
+        [3.706417314e-03, 1.4305328697e-01, -2.86569712e-03, 1.052296287e-02],
+        [-8.784718344e-05, -2.86569712e-03, 3.449666095e-02, 1.232157516e-01],
+        [6.563233245e-05, 1.052296287e-02, 1.232157516e-01, 4.975987693e-01],
+    ]
+    np.testing.assert_allclose(fits["bgnbd"].covariance, published, rtol=0.01)
+
+
+@models
+def test_newton_needs_few_evaluations(name, fits):
+    assert fits[name].evaluations <= 15
+
+
+@models
+def test_published_predictions(name, histories):
+    """At the published parameters, so that nothing but the formulas is judged."""
+    case = CASES[name]
+    params = case.maths.Params(*case.params)
+    ahead, new = case.maths.future(params, *histories), case.maths.future(params, 0.0, 0.0, 0.0)
+    if case.expected:
+        got = ahead.expected(39.0)
+        np.testing.assert_allclose([*got[:10], got.sum()], case.expected, rtol=1e-6)
+    if case.p_alive:
+        np.testing.assert_allclose(ahead.p_alive[:10], case.p_alive, rtol=1e-7)
+    if case.expected_new_52:
+        assert new.expected(52.0) == pytest.approx(case.expected_new_52, rel=1e-5)
+    if case.pmf_new_39:
+        # Published from a fit that agrees with the parameters above to five digits only.
+        np.testing.assert_allclose([float(new.pmf(float(n), 39.0)) for n in range(6)], case.pmf_new_39, rtol=3e-5)
+
+
+@models
+@pytest.mark.parametrize("away", [0.0, -1.5, 1.5])
+def test_derivatives_equal_differences(name, away, weekly):
+    """Eighth-order central differences of the value and of the gradient, at the optimum and far from it."""
+    case = CASES[name]
+    theta = np.log(case.params) + away * np.cos(np.arange(len(case.params)))
+    at = lambda v: case.maths.value_gradient_hessian(case.maths.Params(*np.exp(v)), weekly)  # noqa: E731
+    here, step = at(theta), 1e-2
+    weights = np.array([4 / 5, -1 / 5, 4 / 105, -1 / 280]) / step
+    gradient, hessian = np.zeros_like(here.gradient), np.zeros_like(here.hessian)
+    for i, unit in enumerate(np.eye(theta.size) * step):
+        pairs = [(at(theta + k * unit), at(theta - k * unit)) for k in (1, 2, 3, 4)]
+        gradient[i] = sum(w * (up.value - down.value) for w, (up, down) in zip(weights, pairs, strict=True))
+        hessian[i] = sum(w * (up.gradient - down.gradient) for w, (up, down) in zip(weights, pairs, strict=True))
+    np.testing.assert_allclose(here.gradient, gradient, rtol=1e-6, atol=1e-6 * np.abs(gradient).max() + 1e-5)
+    np.testing.assert_allclose(here.hessian, hessian, rtol=1e-6, atol=1e-6 * np.abs(hessian).max())
+
+
+@models
+def test_objective_is_the_sum_of_the_log_likelihood(name, histories, weekly):
+    case = CASES[name]
+    params = case.maths.Params(*case.params)
+    each = case.maths.log_likelihood(params, *histories)
+    assert each.shape == histories[0].shape
+    assert case.maths.value_gradient_hessian(params, weekly).value == pytest.approx(each.sum(), rel=1e-12)
+
+
+@models
+def test_a_weight_is_a_repetition(name, histories):
+    case = CASES[name]
+    some = [v[:300] for v in histories]
+    weight = np.arange(300) % 3
+    once = fit(case.maths, sample_of(*some, weight))
+    again = fit(case.maths, sample_of(*(np.repeat(v, weight) for v in some)))
+    np.testing.assert_allclose(once.params, again.params, rtol=1e-6)
+    assert once.log_likelihood == pytest.approx(again.log_likelihood, rel=1e-12)
+
+
+@models
+@pytest.mark.parametrize("unit", [24 * 7.0, 7.0, 1 / 52])
+def test_the_unit_of_time_does_not_matter(name, unit, histories, fits):
+    case, (x, t_x, T) = CASES[name], histories
+    other = fit(case.maths, sample_of(x, unit * t_x, unit * T))
+    scale = [unit if f in case.maths.TIME else 1.0 for f in case.maths.Params._fields]
+    np.testing.assert_allclose(other.params, np.array(fits[name].params) * scale, rtol=1e-6)
+    there = case.maths.future(other.params, x, unit * t_x, unit * T)
+    here = case.maths.future(fits[name].params, x, t_x, T)
+    np.testing.assert_allclose(there.expected(39.0 * unit), here.expected(39.0), rtol=1e-6)
+    np.testing.assert_allclose(there.median_wait(), unit * here.median_wait(), rtol=1e-6)
+
+
+@models
+def test_a_horizon_cut_in_two_adds_up(name, fits):
+    """The expectation within t is the sum of P(Y >= n), at every t, so what falls between two dates is their
+    difference; discounting takes away, and for ever is more than ten years.
+    """
+    case = CASES[name]
+    ahead = case.maths.future(
+        fits[name].params, np.array([0.0, 2.0, 7.0]), np.array([0.0, 20.0, 30.0]), np.array([39.0, 30.0, 31.0])
+    )
+    n = np.arange(1, 600)
+    for t in (13.0, 26.0, 39.0):
+        tail_sum = sum(ahead.at_least(float(k), t) for k in n)
+        np.testing.assert_allclose(tail_sum, ahead.expected(t), rtol=1e-6)
+    delta = np.log(1.1) / 52
+    assert (ahead.discounted(26.0, delta) < ahead.expected(26.0)).all()
+    assert (ahead.discounted(np.inf, delta) > ahead.discounted(520.0, delta)).all()
+    np.testing.assert_allclose(ahead.discounted(26.0, 0.0), ahead.expected(26.0), rtol=1e-12)
+
+
+@models
+def test_counts_are_a_distribution(name, fits):
+    ahead = CASES[name].maths.future(
+        fits[name].params, np.array([0.0, 2.0, 29.0]), np.array([0.0, 20.0, 37.0]), np.array([39.0, 30.0, 38.0])
+    )
+    n = np.arange(900)
+    p = np.stack([ahead.pmf(float(k), 39.0) for k in n])
+    assert (p >= 0).all()
+    np.testing.assert_allclose(p.sum(axis=0), 1.0, atol=1e-9)
+    np.testing.assert_allclose(n @ p, ahead.expected(39.0), rtol=1e-6)
+    np.testing.assert_allclose(1 - p[0], ahead.p_return(39.0), atol=1e-12)
+    np.testing.assert_array_equal(purchases_quantile(ahead, 39.0, 0.9), (np.cumsum(p, axis=0) >= 0.9).argmax(axis=0))
+    half = [
+        float(ahead.take(np.array([i])).p_return(w)[0] / ahead.p_alive[i]) for i, w in enumerate(ahead.median_wait())
+    ]
+    np.testing.assert_allclose(half, 0.5, rtol=1e-9)
+
+
+@models
+def test_extreme_histories_stay_finite(name, fits):
+    case = CASES[name]
+    x = np.array([0, 1, 2, 10, 133, 200, 2_000, 5_000, 100_000.0])
+    for T in (1.0, 38.86, 200.0, 100_000.0):
+        for share in (0.0, 0.5, 1.0):
+            t_x = np.where(x > 0, max(share * T, 1e-3), 0.0)
+            for t in (1.0, 39.0, 10 * T):
+                ahead = case.maths.future(fits[name].params, x, t_x, T)
+                found = [ahead.p_alive, ahead.p_return(t), ahead.expected(t), ahead.at_least(3.0, t), ahead.pmf(2.0, t)]
+                assert all(np.isfinite(v).all() and (v >= 0).all() for v in found), (T, share, t)
+                assert all((v <= 1 + 1e-12).all() for v in (*found[:2], *found[3:]))
+    assert np.isfinite(case.maths.log_likelihood(fits[name].params, x, np.minimum(x, 500.0), 1e5)).all()
+
+
+def draw(maths, params, rng, size):
+    """Histories of customers who behave as the model says, one event at a time."""
+    T = rng.uniform(100.0, 300.0, size)
+    rate = rng.gamma(params[0], 1.0 / params[1], size)
+    x, t_x = np.zeros(size), np.zeros(size)
+    leave = rng.beta(params[2], params[3], size) if maths is bgnbd else np.zeros(size)
+    clock, active = np.zeros(size), np.arange(size)
+    while active.size:
+        clock[active] += rng.exponential(1.0 / rate[active])
+        active = active[clock[active] <= T[active]]
+        x[active] += 1
+        t_x[active] = clock[active]
+        active = active[rng.random(active.size) >= leave[active]]
+    return x, t_x, T
+
+
+@models
+def test_simulated_customers_are_recovered(name):
+    case = CASES[name]
+    truth = (0.8, 25.0, 0.9, 3.0)[: len(case.params)]
+    found = fit(case.maths, sample_of(*draw(case.maths, truth, np.random.default_rng(11), 20_000)))
+    distance = (np.array(found.params) - truth) / np.sqrt(np.diag(found.covariance))
+    assert np.abs(distance).max() < 3.5
+
+
+@models
+def test_weak_prior_hardly_moves_a_large_sample_and_settles_a_small_one(name, weekly, histories, fits):
+    case = CASES[name]
+    np.testing.assert_allclose(fit(case.maths, weekly, prior="weak").params, fits[name].params, rtol=0.2)
+    few = fit(case.maths, sample_of(*(v[:12] for v in histories)), prior="weak")
+    assert few.outcome is Outcome.WEAK_PRIOR
+    assert np.isfinite(few.covariance).all()
