@@ -92,7 +92,8 @@ def _text_date(text: str, order: DayOrder) -> str:
     instant = (
         f"TRY_CAST(regexp_replace(REPLACE({text}, ',', '.'), '([+-]\\d{{2}})(\\d{{2}})$', '\\1:\\2') AS TIMESTAMPTZ)"
     )
-    words = f"TRIM(regexp_replace({text}, '[-/., ]+', ' ', 'g'))"
+    date = f"regexp_replace({text}, '[ T]\\d{{1,2}}:\\d{{2}}.*$', '')"
+    words = f"TRIM(regexp_replace({date}, '[-/., ]+', ' ', 'g'))"
     return f"""CASE
         WHEN {zoned_text(text)} THEN CAST({instant} AS DATE)
         WHEN regexp_matches({text}, '{_YEAR_FIRST}') THEN {year_first}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+import itertools
 import os
 import tempfile
+import textwrap
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -89,7 +91,7 @@ class Engine:
         try:
             self._connection.execute(sql).fetchall()
         except self._error as error:
-            raise DataError(_first_line(error)) from error
+            raise DataError(_told(error)) from error
 
     def view(self, name: str, sql: str) -> None:
         """Name a statement; it runs when it is read."""
@@ -108,7 +110,7 @@ class Engine:
         try:
             found: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()
         except self._error as error:
-            raise DataError(_first_line(error)) from error
+            raise DataError(_told(error)) from error
         return found
 
     def frame(self, sql: str) -> pd.DataFrame:
@@ -116,9 +118,12 @@ class Engine:
         try:
             found: pd.DataFrame = self._connection.execute(sql).df()
         except self._error as error:
-            raise DataError(_first_line(error)) from error
+            raise DataError(_told(error)) from error
         return found
 
 
-def _first_line(error: Exception) -> str:
-    return f"The log could not be read: {str(error).strip().splitlines()[0]}"
+def _told(error: Exception) -> str:
+    """The engine's own message without its advice on options that are not ours."""
+    lines = str(error).strip().splitlines()
+    kept = itertools.takewhile(lambda line: line and not line.startswith(("Possible", "Candidate")), lines)
+    return f"The log could not be read: {textwrap.shorten(' '.join(kept), 400)}"

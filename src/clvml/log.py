@@ -158,7 +158,7 @@ def _load(engine: Engine, source: Source, columns: Columns) -> str:
     try:
         engine.keep("source", sql)
     except DataError as error:
-        if "not utf-8" not in str(error):
+        if "not utf-8 encoded" not in str(error):
             raise
         encoding = "latin-1"
         engine.view("raw", scan_csv(source.csv, encoding))

@@ -128,7 +128,7 @@ def _day(number: int | None) -> dt.date | None:
 def with_examples(report: DataReport, engine: Engine, columns: Columns, conditions: Sequence[Condition]) -> DataReport:
     """The report with the first row of every rule that is broken."""
     sql = {condition.name: condition.sql for condition in conditions}
-    broken = [rule.name for rule in report.rules if rule.rows]
+    broken = [rule.name for rule in report.rules if rule.rows and rule.name in sql]
     if not broken:
         return report
     numbered = "(SELECT ROW_NUMBER() OVER () AS line, * FROM lines)"

@@ -107,6 +107,9 @@ def _arrow_column(column: pd.Series) -> pa.Array | pa.ChunkedArray:
 
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        instants = pa.array(column.dt.tz_convert(None), from_pandas=True)
+        return instants.cast(pa.timestamp(instants.type.unit, "UTC"))
     try:
         return pa.array(column, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):

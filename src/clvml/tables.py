@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clvml.errors import DataError, did_you_mean
 
 __all__ = ["SCORES", "SUMMARY", "Column", "check_summary"]
+
+
+Numbers = NDArray[np.float64]
 
 
 class Column(NamedTuple):
@@ -82,10 +86,10 @@ SCORES = (
 
 
 class _Rule(NamedTuple):
-    """What must hold for the columns named; breaks(frame) marks the rows where it does not."""
+    """What must hold for the columns named; breaks(values by column) marks the rows where it does not."""
 
     columns: tuple[str, ...]
-    breaks: Callable[[pd.DataFrame], pd.Series]
+    breaks: Callable[[Mapping[str, Numbers]], NDArray[np.bool_]]
     says: str
 
 
@@ -132,11 +136,10 @@ def check_summary(frame: pd.DataFrame, needs: Iterable[str]) -> pd.DataFrame:
                 f"The summary has no column '{name}'.{did_you_mean(name, known)} It has: {', '.join(known) or 'none'}."
             )
     numeric = [c.name for c in SUMMARY if c.name in needs and c.dtype in ("int64", "float64")]
-    for name in numeric:
-        _check_numbers(frame, name)
+    values = {name: _numbers(frame, name) for name in numeric}
     for rule in _RULES:
         if set(rule.columns) <= set(needs):
-            _refuse(frame, rule.breaks(frame), rule.says, rule.columns)
+            _refuse(frame, rule.breaks(values), rule.says, rule.columns)
     if "customer_id" in frame.columns:
         _refuse(
             frame,
@@ -147,16 +150,18 @@ def check_summary(frame: pd.DataFrame, needs: Iterable[str]) -> pd.DataFrame:
     return frame
 
 
-def _check_numbers(frame: pd.DataFrame, name: str) -> None:
+def _numbers(frame: pd.DataFrame, name: str) -> Numbers:
+    """A column as finite doubles, not negative where it counts something."""
     if not pd.api.types.is_numeric_dtype(frame[name].dtype):
         raise DataError(f"The summary's column '{name}' holds {frame[name].dtype}, not numbers.")
-    values = frame[name].to_numpy(dtype=float, na_value=np.nan)
+    values: Numbers = frame[name].to_numpy(dtype=float, na_value=np.nan)
     _refuse(frame, ~np.isfinite(values), f"{name} is missing or infinite", (name,))
     if name in _COUNTS:
         _refuse(frame, values < 0, f"{name} is negative", (name,))
+    return values
 
 
-def _refuse(frame: pd.DataFrame, broken: pd.Series | np.ndarray, says: str, columns: tuple[str, ...]) -> None:
+def _refuse(frame: pd.DataFrame, broken: pd.Series | NDArray[np.bool_], says: str, columns: tuple[str, ...]) -> None:
     marks = np.asarray(broken, dtype=bool)
     if not marks.any():
         return
