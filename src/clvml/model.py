@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -179,6 +181,19 @@ class ClvModel(Estimator):
             model.model_ = model.value_ = LifetimeValueModel.from_dict(told["model"])
             model.churn_ = None
         return model
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write a folder of data only; see `clvml.persist.save_model`."""
+        from clvml.persist import save_model
+
+        return save_model(self, folder)
+
+    @staticmethod
+    def load(folder: str | os.PathLike[str]) -> ClvModel:
+        """The model that `save` wrote; see `clvml.persist.read_model`."""
+        from clvml.persist import read_model
+
+        return read_model(folder)
 
 
 def _share(name: str, value: Any) -> None:
