@@ -58,7 +58,7 @@ def test_rows_frames_and_errors():
     assert engine.rows("SELECT MAX(a) FROM v") == [(2,)]
     assert engine.frame("SELECT * FROM v ORDER BY a").to_dict("list") == {"a": [1, 2], "b": ["x", "y"]}
     for run in (engine.rows, engine.frame, engine.run):
-        with pytest.raises(DataError, match="could not be read: .*nowhere"):
+        with pytest.raises(DataError, match=r"could not be read: .*nowhere"):
             run("SELECT * FROM nowhere")
     with pytest.raises(OptionError, match='timezone="x\'; DROP" is unknown'):
         Engine("x'; DROP")

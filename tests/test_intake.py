@@ -86,7 +86,7 @@ def test_cdnow_equals_lifetimes(lifetimes_summaries, name, freq, end):
 
 
 def test_cdnow_sample_as_published():
-    """Fader, Hardie & Lee (2005): in 39 weeks 2,457 repeat purchases, 946 repeat buyers; then 1,882 purchases of 684."""
+    """Fader, Hardie & Lee (2005): in 39 weeks 2,457 repeats by 946 customers; then 1,882 by 684."""
     transactions = Transactions(load_cdnow(sample=True), free_orders=True)
     summary, holdout = transactions.split("1997-09-30", "1998-06-30")
     assert len(summary) == 2357

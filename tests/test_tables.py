@@ -40,7 +40,7 @@ def test_a_good_summary_passes_unchanged(as_type):
         ),
         (
             {"recency": [9, 4, 0]},
-            r"wrong in 1 of 3 rows: recency is not 0 though there is no repeat purchase.*pass T - days_since_last.*row 0",
+            r"wrong in 1 of 3 rows: recency is not 0 though there is no repeat purchase.*T - days_since_last.*row 0",
         ),
         ({"recency": [0, 0, 0]}, r"wrong in 2 of 3 rows: recency is 0 though there are repeat purchases.*row 1"),
         ({"frequency": [0, -2, 1]}, r"frequency is negative\. First: row 1 \(customer_id=8, frequency=-2\)"),

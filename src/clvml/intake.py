@@ -41,7 +41,8 @@ class Transactions:
     is_return: flags lines that book a refund though their amount is positive; their sign is turned. Where the flag
         marks the original sale of an order that came back, use returns="ignore": it is taken out, nothing subtracted.
     margin: share of the amount that is contribution, a number or a column; or cost: a column of cost per line.
-    service_cost: cost of serving an order, a number or a column that tells it on every line of the order.
+    service_cost: cost of serving an order (without order ids: a customer-day), a number or a column that tells it on
+        every line of the order.
     channel: where the customer came from: the first value known. covariates: columns carried along: the last known.
     returns: "net" takes refunds out of the money, "ignore" leaves refund lines out, "error" refuses a log with any.
     grain: "day", or "week" (Monday to Sunday), within which several orders are one purchase.
