@@ -12,11 +12,11 @@ import pytest
 import cdnow
 from clvml.errors import DataError, ModelError, NotFittedError, OptionError
 from clvml.estimators.lifetime_value import LifetimeValueModel
-from clvml.estimators.purchases import BetaGeoModel, purchase_model_from
+from clvml.estimators.purchases import BetaGeoModel, ModifiedBetaGeoModel, NBDModel, ParetoNBDModel, purchase_model_from
 from clvml.estimators.spend import GammaGammaModel
 from clvml.fit import Outcome
 
-PURCHASES = (BetaGeoModel,)
+PURCHASES = (BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel, NBDModel)
 both = pytest.mark.parametrize("cls", [*PURCHASES, GammaGammaModel, LifetimeValueModel])
 purchases = pytest.mark.parametrize("cls", PURCHASES)
 SPEND_10 = [24.65403, 18.91029, 35.17050, 35.17050, 35.17050, 71.46461, 18.91029, 35.17050, 27.28202, 35.17050]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clvml.fit import Outcome, fit, fit_spend, maximise, natural_covariance
-from clvml.maths import bgnbd, gammagamma, nbd
+from clvml.maths import bgnbd, gammagamma, mbgnbd, nbd, paretonbd
 from clvml.maths.gammagamma import spend_of
 from clvml.maths.sample import Objective, sample_of
 
@@ -25,16 +25,18 @@ def columns(name):
 
 
 @pytest.mark.parametrize("name", HISTORIES)
+@pytest.mark.parametrize("maths", [bgnbd, mbgnbd, paretonbd, nbd])
 @pytest.mark.parametrize("prior", [None, "weak"])
-def test_poor_data_gets_a_usable_model_and_a_named_outcome(name, prior):
+def test_poor_data_gets_a_usable_model_and_a_named_outcome(name, prior, maths):
     x, t_x, T = columns(name)
-    found = fit(bgnbd, sample_of(x, t_x, T), prior=prior)
-    if prior is None:
+    found = fit(maths, sample_of(x, t_x, T), prior=prior)
+    if prior is None and maths is bgnbd:
         assert found.outcome is HISTORIES[name][3]
     assert np.isfinite(found.log_likelihood)
     assert all(0 < v < np.inf for v in found.params)
     assert not np.isnan(found.covariance).any()
-    ahead = bgnbd.future(found.params, [*x, 0, 30, 500], [*t_x, 0, 80, 1], [*T, 1e5, 90, 2_000])
+    assert found.outcome is not Outcome.STOPPED
+    ahead = maths.future(found.params, [*x, 0, 30, 500], [*t_x, 0, 80, 1], [*T, 1e5, 90, 2_000])
     for t in (1.0, 365.0, 1e5):
         for value in (
             ahead.p_alive,

@@ -1,14 +1,16 @@
 """Every model of purchases through the same questions: derivatives, published values, invariances, recovery."""
 
+import itertools
 from types import ModuleType
 from typing import NamedTuple
 
+import mpmath
 import numpy as np
 import pytest
 
 import cdnow
 from clvml.fit import Outcome, fit
-from clvml.maths import bgnbd, nbd
+from clvml.maths import bgnbd, mbgnbd, nbd, paretonbd
 from clvml.maths.predictive import purchases_quantile
 from clvml.maths.sample import sample_of
 
@@ -24,6 +26,7 @@ class Case(NamedTuple):
     p_alive: tuple[float, ...] = ()
     expected_new_52: float | None = None
     pmf_new_39: tuple[float, ...] = ()
+    rtol: float = 1e-4  # of the published parameters
 
 
 CASES = {
@@ -37,6 +40,25 @@ CASES = {
         (0.7266197521, 0.2123901873, 1, 1, 1, 0.641834806, 0.3149398518, 1, 0.7848725054, 1),
         1.4440049,
         (0.574304665, 0.199192774, 0.0853242578, 0.0457984105, 0.0276318783, 0.0179387123),
+    ),
+    "mbgnbd": Case(  # BTYDplus
+        mbgnbd,
+        (0.5248436, 6.183093, 0.8913878, 1.614048),
+        -9582.135716,
+        expected_new_52=1.4188849769,
+    ),
+    "paretonbd": Case(  # CLVTools stops 2e-6 below the maximum, on a ridge: s is 4e-4 and beta 4e-4 away from it
+        paretonbd,
+        (0.5532700104, 10.577800684, 0.6060199978, 11.6639145336),
+        -9594.976181,
+        (0.0476264, 0.8427222, 0.1872594, 6.2105448),
+        (1.455320778, 0.171154399, 0.1070904242, 0.1070904242, 0.1070904242, 3.7125229021, 0.2599710717, 0.1070904242,
+         1.6049949384, 0.1070904242, 1665.688027),
+        (0.8691654901, 0.1680279765, 0.2951576184, 0.2951576184, 0.2951576184, 0.7495051483, 0.2552222636, 0.2951576184,
+         0.9585558273, 0.2951576184),
+        1.473434,
+        (0.593569292, 0.165585279, 0.0824992288, 0.049047234, 0.0317004485, 0.0214880252),
+        rtol=5e-4,
     ),
     "nbd": Case(nbd, (0.3847659, 12.07201), -9763.657615),
 }  # fmt: skip
@@ -64,7 +86,7 @@ def fits(weekly):
 def test_published_fit(name, fits):
     case, found = CASES[name], fits[name]
     assert found.outcome is Outcome.CONVERGED
-    np.testing.assert_allclose(found.params, case.params, rtol=1e-4)
+    np.testing.assert_allclose(found.params, case.params, rtol=case.rtol)
     assert found.log_likelihood == pytest.approx(case.log_likelihood, abs=1e-3)
     if case.errors:
         np.testing.assert_allclose(np.sqrt(np.diag(found.covariance)), case.errors, rtol=0.01)
@@ -98,10 +120,10 @@ def test_published_predictions(name, histories):
     if case.p_alive:
         np.testing.assert_allclose(ahead.p_alive[:10], case.p_alive, rtol=1e-7)
     if case.expected_new_52:
-        assert new.expected(52.0) == pytest.approx(case.expected_new_52, rel=1e-5)
+        assert new.expected(52.0) == pytest.approx(case.expected_new_52, rel=5e-5)
     if case.pmf_new_39:
-        # Published from a fit that agrees with the parameters above to five digits only.
-        np.testing.assert_allclose([float(new.pmf(float(n), 39.0)) for n in range(6)], case.pmf_new_39, rtol=3e-5)
+        # Published from fits that agree with the parameters above to four or five digits only.
+        np.testing.assert_allclose([float(new.pmf(float(n), 39.0)) for n in range(6)], case.pmf_new_39, rtol=3e-4)
 
 
 @models
@@ -186,6 +208,8 @@ def test_counts_are_a_distribution(name, fits):
     np.testing.assert_allclose(n @ p, ahead.expected(39.0), rtol=1e-6)
     np.testing.assert_allclose(1 - p[0], ahead.p_return(39.0), atol=1e-12)
     np.testing.assert_array_equal(purchases_quantile(ahead, 39.0, 0.9), (np.cumsum(p, axis=0) >= 0.9).argmax(axis=0))
+    if name == "paretonbd":
+        return  # one who is alive may leave before the purchase that he would make
     half = [
         float(ahead.take(np.array([i])).p_return(w)[0] / ahead.p_alive[i]) for i, w in enumerate(ahead.median_wait())
     ]
@@ -212,21 +236,27 @@ def draw(maths, params, rng, size):
     T = rng.uniform(100.0, 300.0, size)
     rate = rng.gamma(params[0], 1.0 / params[1], size)
     x, t_x = np.zeros(size), np.zeros(size)
-    leave = rng.beta(params[2], params[3], size) if maths is bgnbd else np.zeros(size)
+    if maths is paretonbd:
+        end = np.minimum(T, rng.exponential(params[3] / rng.gamma(params[2], 1.0, size)))
+    else:
+        end, chance = T, rng.beta(params[2], params[3], size) if len(params) == 4 else np.zeros(size)
     clock, active = np.zeros(size), np.arange(size)
+    if maths is mbgnbd:
+        active = active[rng.random(size) >= chance]
     while active.size:
         clock[active] += rng.exponential(1.0 / rate[active])
-        active = active[clock[active] <= T[active]]
+        active = active[clock[active] <= end[active]]
         x[active] += 1
         t_x[active] = clock[active]
-        active = active[rng.random(active.size) >= leave[active]]
+        if maths is not paretonbd:
+            active = active[rng.random(active.size) >= chance[active]]
     return x, t_x, T
 
 
 @models
 def test_simulated_customers_are_recovered(name):
     case = CASES[name]
-    truth = (0.8, 25.0, 0.9, 3.0)[: len(case.params)]
+    truth = (0.8, 25.0, 0.7, 60.0) if name == "paretonbd" else (0.8, 25.0, 0.9, 3.0)[: len(case.params)]
     found = fit(case.maths, sample_of(*draw(case.maths, truth, np.random.default_rng(11), 20_000)))
     distance = (np.array(found.params) - truth) / np.sqrt(np.diag(found.covariance))
     assert np.abs(distance).max() < 3.5
@@ -239,3 +269,41 @@ def test_weak_prior_hardly_moves_a_large_sample_and_settles_a_small_one(name, we
     few = fit(case.maths, sample_of(*(v[:12] for v in histories)), prior="weak")
     assert few.outcome is Outcome.WEAK_PRIOR
     assert np.isfinite(few.covariance).all()
+
+
+def test_published_discounted_purchases_of_pareto_nbd(histories):
+    """DERT of Fader, Hardie & Lee (2005), JMR 42(4), at a yearly rate of 15 %."""
+    case = CASES["paretonbd"]
+    forever = paretonbd.future(paretonbd.Params(*case.params), *histories).discounted(np.inf, np.log(1.15) / 52)
+    published = [6.5022284127, 0.7647008227, 0.4784693583, 0.4784693583, 0.4784693583, 16.5871828818, 7207.835443]
+    np.testing.assert_allclose([*forever[:6], forever.sum()], published, rtol=1e-8)
+
+
+@pytest.mark.parametrize("x", [0, 1, 10, 200, 5_000])
+def test_pareto_likelihood_equals_50_digit_integration(x):
+    for alpha, beta, T, share in itertools.product(
+        (0.1, 30.0, 900.0), (0.02, 40.0, 4e3), (30.0, 3_000.0), (0.0, 0.3, 0.999)
+    ):
+        r, s, t_x = 0.6, 0.7, share * T if x else 0.0
+        got = paretonbd.log_likelihood(paretonbd.Params(r, alpha, s, beta), float(x), t_x, T)
+        assert float(got) == pytest.approx(float(exact_pareto(r, alpha, s, beta, x, t_x, T)), rel=1e-10, abs=1e-9)
+
+
+def exact_pareto(r, alpha, s, beta, x, t_x, T):
+    """The bracket by adaptive integration in 30 digits over pieces of equal ratio."""
+    with mpmath.workdps(30):
+        r, alpha, s, beta, t_x, T = (mpmath.mpf(v) for v in (r, alpha, s, beta, t_x, T))
+        k, m = r + x, min(alpha, beta)
+        top = -k * mpmath.log(alpha + t_x)
+        f = lambda tau: mpmath.exp(-k * mpmath.log(alpha + tau) - top) * (beta + tau) ** (-s - 1)  # noqa: E731
+        width = min((T - t_x), (alpha + t_x) / k)
+        cuts = [
+            t_x,
+            *(t_x + width * mpmath.mpf(2) ** j for j in range(-8, 40) if width * mpmath.mpf(2) ** j < T - t_x),
+            T,
+        ]
+        cuts = sorted({*cuts, *(m * (mpmath.mpf(4) ** j) for j in range(20) if t_x < m * mpmath.mpf(4) ** j < T)})
+        gone = s * mpmath.quad(f, cuts)
+        alive = mpmath.exp(-k * mpmath.log(alpha + T) - top) * (beta + T) ** -s
+        front = mpmath.loggamma(k) - mpmath.loggamma(r) + r * mpmath.log(alpha) + s * mpmath.log(beta)
+        return front + top + mpmath.log(gone + alive)

@@ -24,11 +24,11 @@ from clvml.estimators.saved import (
 )
 from clvml.fit import Fit, Outcome, fit
 from clvml.horizon import horizon_days
-from clvml.maths import bgnbd, discount
+from clvml.maths import bgnbd, discount, mbgnbd, nbd, paretonbd
 from clvml.maths.predictive import Future, purchases_quantile
 from clvml.maths.sample import Floats, sample_of
 
-__all__ = ["BetaGeoModel", "PurchaseModel", "purchase_model_from"]
+__all__ = ["BetaGeoModel", "ModifiedBetaGeoModel", "NBDModel", "ParetoNBDModel", "PurchaseModel", "purchase_model_from"]
 
 _DAYS = {"day": 1.0, "week": 7.0}
 
@@ -179,7 +179,27 @@ class BetaGeoModel(PurchaseModel):
     maths: ClassVar[ModuleType] = bgnbd
 
 
-_MODELS: dict[str, type[PurchaseModel]] = {cls.__name__: cls for cls in (BetaGeoModel,)}
+class ModifiedBetaGeoModel(PurchaseModel):
+    """MBG/NBD (Batislam et al. 2007): as BG/NBD, but one-time buyers may have left. params_ r, alpha (time), a, b."""
+
+    maths: ClassVar[ModuleType] = mbgnbd
+
+
+class ParetoNBDModel(PurchaseModel):
+    """Pareto/NBD (Schmittlein et al. 1987): customers leave at any time. params_ r, alpha (a time), s, beta (a time)."""
+
+    maths: ClassVar[ModuleType] = paretonbd
+
+
+class NBDModel(PurchaseModel):
+    """NBD (Ehrenberg 1959): nobody ever leaves; the limit of the others, and a baseline. params_ r, alpha (a time)."""
+
+    maths: ClassVar[ModuleType] = nbd
+
+
+_MODELS: dict[str, type[PurchaseModel]] = {
+    cls.__name__: cls for cls in (BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel, NBDModel)
+}
 
 
 def purchase_model_from(saved: dict[str, Any]) -> PurchaseModel:
