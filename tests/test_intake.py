@@ -417,6 +417,9 @@ def test_channel_is_the_first_and_covariates_the_last_known():
     assert list(summary.columns) == [c.name for c in SUMMARY] + ["channel", "land"]
     assert row(summary, 1)[["channel", "land"]].tolist() == ["web", "FR"]
     assert row(summary, 2)[["channel", "land"]].isna().all()
+    assert list(Transactions(frame, covariates="land").summarize("2021-02-15").columns)[-1] == "land"
+    with pytest.raises(OptionError, match="'amount' would overwrite a column of the summary"):
+        Transactions(frame, covariates=["amount"])
 
 
 def test_split_sums_the_holdout():

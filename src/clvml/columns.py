@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from clvml.dates import DayOrder, date_sql
 from clvml.engines import SCALE, Dialect, quoted
 from clvml.errors import DataError, OptionError, did_you_mean
+from clvml.tables import SUMMARY
 
 __all__ = [
     "MISSING_WORDS",
@@ -64,6 +65,11 @@ class Columns:
                     f"The log has no column '{name}' (wanted as {setting}).{did_you_mean(name, known)} "
                     f"It has: {', '.join(known) or 'no columns'}. Say which column it is with {setting}='…'."
                 )
+        taken = {"channel", *(column.name for column in SUMMARY)} & set(self.covariates)
+        if taken:
+            raise OptionError(
+                f"The covariate '{min(taken)}' would overwrite a column of the summary. Rename it in the log."
+            )
         if self.margin is not None and self.cost is not None:
             raise OptionError("Pass margin (a share of the amount) or cost (money per line), not both.")
         if isinstance(self.margin, int | float) and not self.margin <= 1:

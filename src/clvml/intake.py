@@ -76,9 +76,8 @@ class Transactions:
     ) -> None:
         _choice("returns", returns, KEPT)
         _choice("grain", grain, _PERIODS)
-        columns = Columns(
-            customer, date, amount, order, is_return, margin, cost, service_cost, channel, tuple(covariates)
-        )
+        carried = (covariates,) if isinstance(covariates, str) else tuple(covariates)
+        columns = Columns(customer, date, amount, order, is_return, margin, cost, service_cost, channel, carried)
         self._grain = grain
         self._log = Log(open_source(source), columns, Policy(returns, timezone or "UTC", free_orders))
 
