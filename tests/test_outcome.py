@@ -35,7 +35,7 @@ def audience(n: int = 4000, share: float = 0.3, seed: int = 0, **columns) -> pd.
 
 
 def orders(table: pd.DataFrame, effect: float = 0.1, seed: int = 1) -> pd.DataFrame:
-    """A log in which treatment raises the chance to buy by `effect`; everybody bought once before, one on 2011-12-31."""
+    """A log in which treatment raises the chance to buy by `effect`; all bought once before, one on 2011-12-31."""
     rng = np.random.default_rng(seed)
     n = len(table)
     chance = table["p_return"].to_numpy() * 0.8 + np.where(table["group"] == "treat", effect, 0.0)

@@ -203,7 +203,8 @@ def _window(table: pd.DataFrame, log: Transactions, start: Any, end: Any) -> tup
     if last > log.last_date:
         raise DataError(
             f"The log ends on {log.last_date}, before the window does on {last}. "
-            f"What is not booked yet would count as no purchase: wait for the rest, or pass end='{log.last_date}' and know that it is a shorter look."
+            f"What is not booked yet would count as no purchase: wait, "
+            f"or pass end='{log.last_date}' and know that it is a shorter look."
         )
     return first, last
 

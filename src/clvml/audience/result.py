@@ -22,7 +22,8 @@ __all__ = ["AUDIENCE_COLUMNS", "Audience", "read_audience"]
 AUDIENCE_COLUMNS = (
     "customer_id", "treatment", "reason", "cost", "expected_gain", "group", "planned_treatment", "campaign", "as_of",
     "horizon_days", "certainty", "churn_probability", "threshold", "value_if_kept", "value_at_risk", "tier",
-    "state", "stratum", "control_share", "contact_cost", "incentive", "p_return", "expected_spend", "clv", "effect_source",
+    "state", "stratum", "control_share", "contact_cost", "incentive", "p_return", "expected_spend", "clv",
+    "effect_source",
 )  # fmt: skip
 """`treatment` is what to do ('none' for the control group), `planned_treatment` what the rule chose for both groups."""
 
