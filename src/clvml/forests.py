@@ -1,8 +1,8 @@
 """The boosted trees of a model as one skops file, and back: our own list of types, and every tree within its bounds.
 
 skops builds nothing beyond the types it is told to trust. That list is ours and fixed, and is compared before skops
-sees the file. scikit-learn walks trees without looking at the bounds, so one altered index crashes the process: each node is
-checked before the first prediction.
+sees the file. scikit-learn walks trees without looking at the bounds, so one altered index crashes the process: each
+node is checked before the first prediction.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def forests_bytes(forests: dict[str, Any]) -> bytes:
 
 
 def _canonical(data: bytes) -> bytes:
-    """skops names arrays by their address in memory and dates them: number them as they come, and date none."""
+    """Arrays numbered as they come and undated; skops names them by their address in memory."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
         schema = json.loads(old.read("schema.json"))

@@ -1,0 +1,99 @@
+"""A model as MLflow serves it: a folder of data, a signature, an example with invented customers, requirements."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+import clvml
+from clvml.intake import Transactions
+from clvml.model import ClvModel
+from clvml.persist import save_model
+from clvml.tables import SCORES
+
+if TYPE_CHECKING:
+    from mlflow.models import Model, ModelSignature
+
+__all__ = ["DATA", "example", "packages", "signature", "write_pyfunc"]
+
+DATA = "data/clvml"
+"""Where the folder of data stands in the artifact."""
+_NEEDED = ("numpy", "scipy", "pandas", "scikit-learn", "skops", "duckdb", "mlflow")
+_OPTIONAL = ("contribution", "amount")
+"""Columns that the scores use where they are there."""
+
+
+def packages() -> dict[str, str]:
+    """Versions of what a prediction depends on, clvml first."""
+    return {"clvml": clvml.__version__} | {name: importlib.metadata.version(name) for name in _NEEDED}
+
+
+def write_pyfunc(model: ClvModel, folder: Path, described: Model) -> Path:
+    """The artifact in folder/model: data, and a description that names `clvml.flavor` of the installed package."""
+    import mlflow.pyfunc
+
+    data = save_model(model, folder / Path(DATA).name)
+    artifact = folder / "model"
+    mlflow.pyfunc.save_model(
+        path=artifact,
+        loader_module="clvml.flavor",
+        data_path=str(data),
+        signature=signature(model),
+        input_example=example(model),
+        pip_requirements=[f"{name}=={version}" for name, version in packages().items()],
+        mlflow_model=described,
+    )
+    return artifact
+
+
+def example(model: ClvModel) -> pd.DataFrame:
+    """Rows of three customers who do not exist: one of a single purchase, a regular one, and one who fell silent."""
+    day = dt.date.fromisoformat(model.as_of_)
+    amount = round(model.value_.spend_.mean_, 2)
+    ages = {"once": (40,), "regular": (200, 140, 75, 20), "silent": (300, 270, 240)}
+    lines = [(who, day - dt.timedelta(days=age), amount) for who, days in ages.items() for age in days]
+    log = Transactions(pd.DataFrame(lines, columns=["customer_id", "date", "amount"]))
+    frame = model.frame(log, day)
+    columns = ["customer_id", *_numeric(model)]
+    return frame[columns].astype(dict.fromkeys(columns[1:], float))
+
+
+def signature(model: ClvModel) -> ModelSignature:
+    """Every number is a double: MLflow then takes JSON's 3 and 3.0 alike, and null. Ids may be of any type."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    needed = model.needs()
+    inputs = [ColSpec(DataType.double, name, required=name in needed) for name in _numeric(model)]
+    outputs = [ColSpec(_kind(c.dtype), c.name) for c in SCORES if c.name != "customer_id"]
+    return ModelSignature(
+        inputs=Schema([ColSpec(AnyType(), "customer_id", required=False), *inputs]),
+        outputs=Schema([ColSpec(AnyType(), "customer_id"), *outputs]),
+        params=ParamSchema(
+            [
+                ParamSpec("horizon", DataType.long, model.horizon_days_),
+                ParamSpec("as_of", DataType.string, model.as_of_),
+            ]
+        ),
+    )
+
+
+def _numeric(model: ClvModel) -> list[str]:
+    return list(dict.fromkeys((*model.needs(), *_OPTIONAL)))
+
+
+def _kind(dtype: str) -> Any:
+    from mlflow.types import DataType
+
+    known = {
+        "int64": DataType.long,
+        "float64": DataType.double,
+        "bool": DataType.boolean,
+        "datetime64": DataType.datetime,
+    }
+    return known.get(dtype, DataType.string)

@@ -1,0 +1,123 @@
+"""Which store, and how to speak with it: quietly, without touching the caller's own MLflow, in errors of clvml."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clvml.errors import ModelError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["artifacts_beside", "connect", "database_missing", "first_line", "tracking_address"]
+
+_STATISTICS_OFF = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+"""Read when mlflow is imported, so they stay set."""
+_MEANWHILE = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # else MLflow copies the working directory's project files into the model
+}
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
+"""A server that does not answer is given up after about fifteen seconds, unless the caller says otherwise."""
+_LOGGERS = ("mlflow", "alembic")
+_SQLITE = "sqlite:///"
+
+
+def tracking_address(tracking_uri: str | None = None) -> str:
+    """The store: as said, or MLFLOW_TRACKING_URI, or the file mlflow.db in the working directory."""
+    return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{Path.cwd() / 'mlflow.db'}"
+
+
+def artifacts_beside(address: str) -> str | None:
+    """Where an SQLite store keeps its artifacts: beside the file. None: the server's own choice."""
+    database = _database(address)
+    return None if database is None else (database.parent / "mlartifacts").as_uri()
+
+
+def _database(address: str) -> Path | None:
+    if not address.startswith(_SQLITE):
+        return None
+    return Path(address.removeprefix(_SQLITE).partition("?")[0]).absolute()
+
+
+def database_missing(tracking_uri: str | None = None) -> bool:
+    """Whether the store is an SQLite file that nobody has made yet."""
+    database = _database(tracking_address(tracking_uri))
+    return database is not None and not database.is_file()
+
+
+@contextmanager
+def connect(tracking_uri: str | None = None, *, create: bool = False) -> Iterator[MlflowClient]:
+    """A client of the store. `create`: make the SQLite file where there is none, else refuse; looking makes nothing.
+
+    Raises ModelError for whatever MLflow refuses within.
+    """
+    address = tracking_address(tracking_uri)
+    database = _database(address)
+    if not create and database_missing(tracking_uri):
+        raise ModelError(
+            f"There is no tracking database {database}. Train with `clvml train ... --register NAME` there first, "
+            "or name another store by --tracking-uri or MLFLOW_TRACKING_URI."
+        )
+    if database is not None and create:
+        database.parent.mkdir(parents=True, exist_ok=True)
+    for name, value in _STATISTICS_OFF.items():
+        os.environ.setdefault(name, value)
+    patience = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
+    with _environment(_MEANWHILE | patience), _hushed():
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield MlflowClient(tracking_uri=address, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or address)
+        except MlflowException as error:
+            raise ModelError(f"The tracking store {_shown(address)} refused: {first_line(error)}") from error
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables set for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Only errors of MLflow's own log, for a while."""
+    import mlflow  # noqa: F401  sets up its loggers on import, which must be over before they are hushed
+
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def first_line(error: Any) -> str:
+    """The first line of a message, shortened."""
+    line = str(error).strip().split("\n")[0]
+    return line if len(line) <= 300 else f"{line[:300]}…"
+
+
+def _shown(address: str) -> str:
+    """Without a password."""
+    scheme, _, rest = address.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if rest else address
