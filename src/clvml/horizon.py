@@ -22,9 +22,9 @@ def as_date(day: Any, name: str = "as_of") -> dt.date:
 
     Raises OptionError where it is none of these.
     """
-    if isinstance(day, dt.datetime):
+    if isinstance(day, dt.datetime) and day == day:  # a missing Timestamp is not equal to itself  # noqa: PLR0124
         return day.date()
-    if isinstance(day, dt.date):
+    if isinstance(day, dt.date) and not isinstance(day, dt.datetime):
         return day
     try:
         return dt.date.fromisoformat(str(day).strip()[:10])

@@ -7,6 +7,8 @@ zero costs much but not infinity.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -18,13 +20,16 @@ __all__ = [
     "decile_mape",
     "expected_calibration_error",
     "gini",
+    "least",
     "log_loss",
     "mae",
     "poisson_deviance",
+    "poisson_losses",
     "rmse",
     "spearman",
     "top_share",
     "tweedie_deviance",
+    "tweedie_losses",
     "wape",
 ]
 
@@ -63,42 +68,69 @@ def rmse(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = Non
     return float(np.sqrt(w @ (y - p) ** 2 / w.sum()))
 
 
+def poisson_losses(actual: ArrayLike, predicted: ArrayLike, floor: float) -> Array:
+    """Pointwise Poisson deviance 2 [y ln(y/p) - y + p], predictions floored."""
+    y, p, _ = _arrays(actual, predicted, None)
+    p = np.maximum(p, max(floor, _TINY))
+    return 2 * (np.where(y > 0, y * np.log(np.maximum(y, _TINY) / p), 0.0) - y + p)
+
+
+def tweedie_losses(actual: ArrayLike, predicted: ArrayLike, floor: float, power: float = 1.5) -> Array:
+    """Pointwise Tweedie deviance, 1 < k < 2: 2 [y^(2-k) / ((1-k)(2-k)) - y p^(1-k) / (1-k) + p^(2-k) / (2-k)]; y < 0 counts as 0."""
+    y, p, _ = _arrays(actual, predicted, None)
+    y, p = np.maximum(y, 0.0), np.maximum(p, max(floor, _TINY))
+    a, b = 1 - power, 2 - power
+    return 2 * (y**b / (a * b) - y * p**a / a + p**b / b)
+
+
+def least(actual: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """The floor of the deviances: 1 % of the actual mean."""
+    y, _, w = _arrays(actual, actual, weight)
+    return 0.01 * float(w @ y) / float(w.sum())
+
+
 def poisson_deviance(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None) -> float:
-    """Mean Poisson deviance 2 [y ln(y/p) - y + p] of counts, strictly consistent for the mean."""
+    """Mean Poisson deviance of counts, strictly consistent for the mean."""
     y, p, w = _arrays(actual, predicted, weight)
-    p = np.maximum(p, max(0.01 * float(w @ y) / w.sum(), _TINY))
-    return float(2 * (w @ (np.where(y > 0, y * np.log(np.maximum(y, _TINY) / p), 0.0) - y + p)) / w.sum())
+    return float(w @ poisson_losses(y, p, least(y, w)) / w.sum())
 
 
-def tweedie_deviance(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None, power: float = 1.5) -> float:
-    """Mean Tweedie deviance (1 < power < 2) of amounts with many zeros, strictly consistent for the mean.
+def tweedie_deviance(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Mean Tweedie deviance (power 1.5) of amounts with many zeros, strictly consistent for the mean."""
+    y, p, w = _arrays(actual, predicted, weight)
+    return float(w @ tweedie_losses(y, p, least(y, w)) / w.sum())
 
-    2 [y^(2-k) / ((1-k)(2-k)) - y p^(1-k) / (1-k) + p^(2-k) / (2-k)]; an amount below zero counts as zero.
+
+def _groups(score: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The order from the highest score to the lowest, and where each group of ties begins in it."""
+    order = np.argsort(-score, kind="stable")
+    return order, np.r_[0, np.flatnonzero(np.diff(score[order])) + 1]
+
+
+def _gain_area(y: Array, p: Array, w: Array) -> Array:
+    """2 x area under the gain curve - 1, best predicted first; the curve is straight inside a group of ties. w: (..., n)."""
+    order, starts = _groups(p)
+    people = np.add.reduceat(w[..., order], starts, axis=-1)
+    value = np.add.reduceat((w * y)[..., order], starts, axis=-1)
+    before = np.cumsum(value, axis=-1) - value
+    total = np.maximum(value.sum(axis=-1), _TINY) * people.sum(axis=-1)
+    return 2 * ((before + value / 2) * people).sum(axis=-1) / total - 1
+
+
+def gini(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None) -> Any:
+    """Normalised Gini: area of the gain curve by predicted order over that by actual order (1 perfect, 0 random).
+
+    weight (n,) gives a number; (b, n) gives one for each of b bootstrap samples. NaN where nothing happened or all is equal.
     """
     y, p, w = _arrays(actual, predicted, weight)
-    y = np.maximum(y, 0.0)
-    p = np.maximum(p, max(0.01 * float(w @ y) / w.sum(), _TINY))
-    a, b = 1 - power, 2 - power
-    return float(2 * (w @ (y**b / (a * b) - y * p**a / a + p**b / b)) / w.sum())
-
-
-def _gain_area(y: Array, p: Array, w: Array) -> float:
-    """2 x area under the gain curve - 1, best predicted first; the curve is straight inside a group of ties."""
-    order = np.argsort(-p, kind="stable")
-    edges = np.flatnonzero(np.diff(p[order])) if len(p) > 1 else np.array([], dtype=int)
-    ends = np.r_[edges, len(p) - 1]
-    x = np.r_[0.0, np.cumsum(w[order])[ends]]
-    c = np.r_[0.0, np.cumsum((w * y)[order])[ends]]
-    if x[-1] <= 0 or c[-1] <= 0:
-        return float("nan")
-    return float(2 * np.trapezoid(c / c[-1], x / x[-1]) - 1)
-
-
-def gini(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None) -> float:
-    """Normalised Gini: area of the gain curve by predicted order over that by actual order (1 perfect, 0 random)."""
-    y, p, w = _arrays(actual, predicted, weight)
     best = _gain_area(y, y, w)
-    return _gain_area(y, p, w) / best if best else float("nan")
+    some = np.abs(best) > 1e-12
+    return _plain(np.where(some & (y.sum() > 0), _gain_area(y, p, w) / np.where(some, best, 1.0), np.nan))
+
+
+def _plain(value: Array) -> Any:
+    """A number where there is one only."""
+    return float(value) if np.ndim(value) == 0 else value
 
 
 def _top_weight(score: Array, k: int) -> Array:
@@ -144,16 +176,18 @@ def decile_mape(actual: ArrayLike, predicted: ArrayLike) -> float:
     return float(np.mean([abs(p[g].mean() - y[g].mean()) / y[g].mean() for g in groups])) if groups else float("nan")
 
 
-def auc(happened: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> float:
-    """Chance that a random customer to whom it happened scores above one to whom it did not; ties count half."""
+def auc(happened: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Any:
+    """Chance that a random customer to whom it happened scores above one to whom it did not; ties count half.
+
+    weight (n,) gives a number; (b, n) gives one for each of b bootstrap samples. NaN where it happened to all or to none.
+    """
     y, p, w = _arrays(happened, score, weight)
-    order = np.argsort(p, kind="stable")
-    y, p, w = y[order] > 0, p[order], w[order]
-    group = np.r_[0, np.cumsum(np.diff(p) != 0)] if len(p) else np.array([], dtype=int)
-    yes, no = np.bincount(group, w * y), np.bincount(group, w * ~y)
-    below = np.cumsum(no) - no
-    pairs = yes.sum() * no.sum()
-    return float(yes @ (below + no / 2) / pairs) if pairs > 0 else float("nan")
+    order, starts = _groups(p)
+    yes = np.add.reduceat((w * (y > 0))[..., order], starts, axis=-1)
+    no = np.add.reduceat((w * (y <= 0))[..., order], starts, axis=-1)
+    below = no.sum(axis=-1, keepdims=True) - np.cumsum(no, axis=-1)
+    pairs = yes.sum(axis=-1) * no.sum(axis=-1)
+    return _plain(np.where(pairs > 0, (yes * (below + no / 2)).sum(axis=-1) / np.where(pairs > 0, pairs, 1.0), np.nan))
 
 
 def average_precision(happened: ArrayLike, score: ArrayLike) -> float:

@@ -71,7 +71,8 @@ def _value_if_kept(table: pd.DataFrame) -> Floats:
     """
     purchases = table["expected_purchases"].to_numpy()
     once = table["clv"].to_numpy() / np.maximum(purchases, 1e-300)
-    return once * np.maximum(purchases / np.maximum(table["p_return"].to_numpy(), 1e-300), 1.0)
+    kept: Floats = once * np.maximum(purchases / np.maximum(table["p_return"].to_numpy(), 1e-300), 1.0)
+    return kept
 
 
 def _rhythm(value: LifetimeValueModel, frame: pd.DataFrame) -> tuple[Floats, Floats]:

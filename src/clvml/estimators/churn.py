@@ -172,7 +172,8 @@ class ChurnClassifier(Estimator):
         design = Design.learn(train, told)
         head = self._learn(design.matrix(train, told), bought[training], told, train)
         offset = log_hazard(asked.p_return)
-        return np.mean(return_log_hazards(head, design.matrix(test, asked), offset, offset), axis=0)
+        raw: Floats = np.mean(return_log_hazards(head, design.matrix(test, asked), offset, offset), axis=0)
+        return raw
 
     def _calibrated(self, raw: Floats) -> Floats:
         level, slope, centre = self.calibration_

@@ -99,7 +99,8 @@ class Design(NamedTuple):
 
     def matrix(self, frame: pd.DataFrame, expected: Expectation) -> Floats:
         """(n, len(CLUES)): standardised, and kept within four spreads so that no outlier carries a prediction away."""
-        return np.clip((_clues(frame, expected, self.money) - self.mean) / self.spread, -4.0, 4.0)
+        matrix: Floats = np.clip((_clues(frame, expected, self.money) - self.mean) / self.spread, -4.0, 4.0)
+        return matrix
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""

@@ -6,7 +6,7 @@ WITH purchases AS (
         day - LAG(day) OVER (PARTITION BY customer_id ORDER BY day) AS gap,
         ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY day DESC) AS back
     FROM ({days}) AS d
-    WHERE gross > 0
+    WHERE purchase = 1
 )
 
 SELECT

@@ -1,0 +1,54 @@
+"""Files that are whole or not there: everything is written aside and renamed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from clvml.errors import OptionError
+
+__all__ = ["check_target", "write_aside", "write_table"]
+
+_TABLES = (".parquet", ".csv")
+
+
+def check_target(path: str | Path, suffixes: tuple[str, ...] = _TABLES) -> Path:
+    """The path, once its folder exists and takes files; asked before any work, so that none is lost. Raises OptionError."""
+    target = Path(path)
+    if suffixes and target.suffix.lower() not in suffixes:
+        raise OptionError(f"--out {target} must end in {' or '.join(suffixes)}.")
+    if target.is_dir():
+        raise OptionError(f"--out {target} is a folder. Name a file in it, such as {target / ('scores' + (suffixes or ('',))[0])}.")
+    folder = target.parent
+    if not folder.is_dir():
+        raise OptionError(f"--out {target}: there is no folder {folder}. Create it, or choose another.")
+    if not os.access(folder, os.W_OK):
+        raise OptionError(f"--out {target}: the folder {folder} takes no files. Choose another.")
+    return target
+
+
+def write_aside(target: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside the target, then put it in the target's place; on any failure nothing is left."""
+    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        write(aside)
+        os.replace(aside, target)
+    except OSError as error:
+        raise OptionError(f"{target} could not be written: {error.strerror or error}. What stood there before is unchanged.") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> Path:
+    """A table as Parquet or CSV, by the ending of its name; the same table gives the same bytes."""
+    target = check_target(path)
+    plain = table.copy(deep=False)
+    plain.attrs = {}
+    if target.suffix.lower() == ".parquet":
+        write_aside(target, lambda aside: plain.to_parquet(aside, index=False))
+    else:
+        write_aside(target, lambda aside: plain.to_csv(aside, index=False))
+    return target
