@@ -114,7 +114,8 @@ def _gain_area(y: Array, p: Array, w: Array) -> Array:
     value = np.add.reduceat((w * y)[..., order], starts, axis=-1)
     before = np.cumsum(value, axis=-1) - value
     total = np.maximum(value.sum(axis=-1), _TINY) * people.sum(axis=-1)
-    return 2 * ((before + value / 2) * people).sum(axis=-1) / total - 1
+    area: Array = 2 * ((before + value / 2) * people).sum(axis=-1) / total - 1
+    return area
 
 
 def gini(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None) -> Any:
@@ -137,7 +138,8 @@ def _top_weight(score: Array, k: int) -> Array:
     """The probability that each customer is among the k highest, ties drawn at random."""
     edge = np.partition(score, len(score) - k)[len(score) - k]
     above, at = score > edge, score == edge
-    return above + at * (k - above.sum()) / at.sum()
+    chance: Array = above + at * (k - above.sum()) / at.sum()
+    return chance
 
 
 def top_share(actual: ArrayLike, predicted: ArrayLike, share: float = 0.2) -> tuple[float, float]:
@@ -194,9 +196,9 @@ def average_precision(happened: ArrayLike, score: ArrayLike) -> float:
     """Mean precision over the positives, highest score first; ties are one step."""
     y, p, _ = _arrays(happened, score, None)
     order = np.argsort(-p, kind="stable")
-    y, p = y[order] > 0, p[order]
+    happens, p = y[order] > 0, p[order]
     ends = np.r_[np.flatnonzero(np.diff(p)), len(p) - 1]
-    hits = np.cumsum(y)[ends]
+    hits = np.cumsum(happens)[ends]
     return float(np.diff(np.r_[0, hits]) @ (hits / (ends + 1)) / hits[-1]) if hits[-1] else float("nan")
 
 

@@ -79,7 +79,8 @@ def expect_origins(value: LifetimeValueModel, labelled: pd.DataFrame, days: int)
 
 def log_hazard(p: Floats) -> Floats:
     """ln(-ln(1 - p)), the complementary log-log: the logarithm of the cumulative hazard behind a probability."""
-    return np.log(-np.log1p(-np.clip(p, 1e-6, 1 - 1e-6)))
+    hazard: Floats = np.log(-np.log1p(-np.clip(p, 1e-6, 1 - 1e-6)))
+    return hazard
 
 
 class Design(NamedTuple):
