@@ -102,6 +102,15 @@ def test_a_channel_table_of_ones_own(scores):
         channel_values(scores, plain)
 
 
+def test_cohorts_and_small_channels(scores, log):
+    found = channel_values(scores, log, cohorts=True, least=10, cac={"mail": 5.0}).to_frame().set_index("channel")
+    assert "mail 2010Q3" in found.index
+    assert found.drop("(small)", errors="ignore")["customers"].min() >= 10
+    assert found.loc["mail 2010Q3", "cac"] == 5.0
+    assert found["customers"].sum() == len(scores)
+    assert "(small)" in channel_values(scores, log, least=300).to_frame()["channel"].tolist()
+
+
 def test_messages(scores, log):
     with pytest.raises(OptionError, match=r"'male' is no channel of the log\. Did you mean 'mail'"):
         channel_values(scores, log, cac={"male": 1.0})

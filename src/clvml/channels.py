@@ -53,7 +53,7 @@ class ChannelValue:
 
 @dataclass(frozen=True)
 class Channels:
-    """All channels, the best adjusted value first."""
+    """All channels, the best (by shrunk value) first."""
 
     rows: tuple[ChannelValue, ...]
     as_of: str
@@ -98,6 +98,8 @@ def channel_values(
     spend: Mapping[str, float] | None = None,
     margin: float = 1.0,
     mix: Sequence[str] = (),
+    cohorts: bool = False,
+    least: int = 10,
     shock: float = _SHOCK,
 ) -> Channels:
     """Contribution so far and expected per customer of every channel, against what acquiring him cost.
@@ -105,39 +107,25 @@ def channel_values(
     scores: a score file; log: the log it came from. channel: a table of customer_id, channel, and any columns of `mix`;
     left out, the log's own channel. cac: cost of acquiring one customer by channel; or spend: in all. margin: for the
     shopkeeper's formula only. mix: further columns whose mix the comparison takes out beside the month of the first
-    purchase. Raises DataError, OptionError.
+    purchase. cohorts: a row for every channel and quarter of first purchase. least: rows with fewer customers are put
+    together as '(small)'. Raises DataError, OptionError.
     """
-    table = _joined(scores, log, channel, mix)
-    costs = _costs(table, cac, spend)
+    table = _grouped(_joined(scores, log, channel, mix), cac, spend, cohorts, least)
     names = sorted(table["channel"].unique())
     value = (table["contribution"] + table["clv"]).to_numpy(np.float64)
-    within = ((table["clv_high"] - table["clv_low"]).to_numpy(np.float64) / 3.29) ** 2
-    adjusted = _same_mix(table, value, names, mix)
+    estimates = [_mean(table, value, name, shock) for name in names]
+    shrunk = _shrunk(*np.array(estimates).T)
+    facts = table[list(mix)] if cohorts else table[list(mix)].assign(cohort=_cohort(table))
+    adjusted = _same_mix(table, facts, value, names)
     curves = life_curve(log, str(scores["as_of"].iloc[0]), table)
     horizon = float(scores["horizon_days"].iloc[0])
-    means, errors = [], []
-    for name in names:
-        own = (table["channel"] == name).to_numpy(np.bool_)
-        means.append(float(value[own].mean()))
-        expected = float(table["clv"].to_numpy(np.float64)[own].mean())
-        noise = (value[own].var(ddof=1) if own.sum() > 1 else np.nan) + within[own].mean()
-        errors.append(float(np.sqrt(noise / own.sum() + (shock * expected) ** 2)))
-    shrunk = _shrunk(np.array(means), np.array(errors))
-    rows = [
-        _row(
-            table[table["channel"] == name],
-            name,
-            (means[i], errors[i], shrunk[i]),
-            adjusted[i],
-            costs.get(name, float("nan")),
-            curves[name],
-            margin,
-            horizon,
-        )
-        for i, name in enumerate(names)
-    ]
-    order = sorted(rows, key=lambda r: (-r.adjusted, r.channel))
-    return Channels(tuple(order), str(scores["as_of"].iloc[0]), int(horizon), ("month of the first purchase", *mix))
+    rows = []
+    for i, name in enumerate(names):
+        own = table[table["channel"] == name]
+        rows.append(_row(own, name, (*estimates[i], float(shrunk[i])), adjusted[i], curves[name], margin, horizon))
+    rows.sort(key=lambda r: (-r.shrunk, r.channel))
+    told = tuple(mix) if cohorts else ("month of the first purchase", *mix)
+    return Channels(tuple(rows), str(scores["as_of"].iloc[0]), int(horizon), told or ("nothing",))
 
 
 def shopkeepers_formula(table: pd.DataFrame, margin: float, horizon_days: float) -> float:
@@ -212,7 +200,14 @@ def _joined(scores: pd.DataFrame, log: Transactions, channel: pd.DataFrame | Non
     return table.sort_values("customer_id", ignore_index=True)
 
 
-def _costs(table: pd.DataFrame, cac: Mapping[str, float] | None, spend: Mapping[str, float] | None) -> dict[str, float]:
+def _grouped(
+    table: pd.DataFrame,
+    cac: Mapping[str, float] | None,
+    spend: Mapping[str, float] | None,
+    cohorts: bool,
+    least: int,
+) -> pd.DataFrame:
+    """With the CAC of each customer, and channels renamed to the rows that are told."""
     if cac is not None and spend is not None:
         raise OptionError("Give cac (per customer) or spend (in all), not both.")
     sizes = table["channel"].value_counts()
@@ -222,16 +217,33 @@ def _costs(table: pd.DataFrame, cac: Mapping[str, float] | None, spend: Mapping[
                 f"'{name}' is no channel of the log.{did_you_mean(name, map(str, sizes.index))} "
                 f"It has: {', '.join(map(str, sizes.index))}."
             )
-    return dict(cac or {}) | {name: float(money) / int(sizes[name]) for name, money in (spend or {}).items()}
+    each = dict(cac or {}) | {name: float(money) / int(sizes[name]) for name, money in (spend or {}).items()}
+    table = table.assign(cac=table["channel"].map(each).astype(np.float64))
+    if cohorts:
+        table["channel"] = table["channel"] + " " + pd.PeriodIndex(table["first_date"], freq="Q").astype(str)
+    sizes = table["channel"].value_counts()
+    return table.assign(channel=table["channel"].where(table["channel"].map(sizes) >= least, "(small)"))
+
+
+def _cohort(table: pd.DataFrame) -> pd.Series:
+    """Month of the first purchase; beyond the 40 commonest, 'other'."""
+    months: pd.Series = table["first_date"].dt.strftime("%Y-%m")
+    return months.where(months.isin(months.value_counts().index[:40]), "other")
+
+
+def _mean(table: pd.DataFrame, value: Array, name: str, shock: float) -> tuple[float, float]:
+    """Mean value of a channel's customers and its standard error: between customers, within them, and common to all."""
+    own = (table["channel"] == name).to_numpy(np.bool_)
+    within = ((table["clv_high"] - table["clv_low"]).to_numpy(np.float64)[own] / 3.29) ** 2
+    between = float(value[own].var(ddof=1)) if own.sum() > 1 else float("nan")
+    common = shock * float(table["clv"].to_numpy(np.float64)[own].mean())
+    return float(value[own].mean()), float(np.sqrt((between + within.mean()) / own.sum() + common**2))
 
 
 def _same_mix(
-    table: pd.DataFrame, value: Array, names: list[str], mix: Sequence[str]
+    table: pd.DataFrame, facts: pd.DataFrame, value: Array, names: list[str]
 ) -> list[tuple[float, float, float]]:
     """(mean, 90 % low, high) of every channel with the mix of the whole base: least squares, robust errors (HC0)."""
-    facts = table[list(mix)].assign(_cohort=table["first_date"].dt.strftime("%Y-%m"))
-    cohorts = facts["_cohort"].value_counts().index
-    facts["_cohort"] = facts["_cohort"].where(facts["_cohort"].isin(cohorts[:40]), "other")
     M = Encoding.of(facts).matrix(facts)
     D = (table["channel"].to_numpy(dtype=object)[:, None] == np.array(names, dtype=object)).astype(np.float64)
     X = np.hstack([D, M - M.mean(axis=0)])
@@ -261,12 +273,12 @@ def _row(
     name: str,
     ltv: tuple[float, float, float],
     adjusted: tuple[float, float, float],
-    cac: float,
     curve: Array,
     margin: float,
     horizon: float,
 ) -> ChannelValue:
     mean, error, shrunk = ltv
+    cac = float(own["cac"].mean()) if own["cac"].notna().all() else float("nan")
     z = float(norm.ppf(0.95))
     formula = shopkeepers_formula(own, margin, horizon)
     return ChannelValue(

@@ -2,7 +2,7 @@
 
 from clvml.audience.control import Power, detectable, needed_per_arm, share_for_power
 from clvml.audience.options import MeasuredEffect
-from clvml.audience.planner import plan_audience
+from clvml.audience.planner import plan_audience, treatment_gains
 from clvml.audience.result import AUDIENCE_COLUMNS, Audience, read_audience
 from clvml.audience.treatments import Plan, Treatment
 
@@ -18,4 +18,5 @@ __all__ = [
     "plan_audience",
     "read_audience",
     "share_for_power",
+    "treatment_gains",
 ]

@@ -231,7 +231,7 @@ def dual_bound(gain: Array, cost: Array, budget: float, capacity: Array, weight:
     mu = np.zeros(len(capacity))
     price, best = 0.0, (np.inf, 0.0)
     capped = np.flatnonzero(np.isfinite(capacity))
-    for _ in range(8 if len(capped) else 1):
+    for _ in range(5 if len(capped) else 1):
         price = _price(gain, cost, budget, mu) if np.isfinite(budget) else 0.0
         for a in capped:
             worth = gain - price * cost - mu
@@ -262,7 +262,7 @@ def _price(gain: Array, cost: Array, budget: float, mu: Array) -> float:
         return 0.0
     useful = (gain > 0) & (cost > 0)
     low, high = 0.0, float(np.max(gain[useful] / cost[useful])) * 1.01
-    for _ in range(60):
+    for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if demand(middle) > budget else (low, middle)
     return high

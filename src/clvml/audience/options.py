@@ -17,7 +17,17 @@ from clvml.audience.treatments import Plan, Treatment
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.uplift.study import UpliftResult
 
-__all__ = ["NEEDED", "UNIT", "MeasuredEffect", "Options", "check_measured", "checked", "kept_out", "options_of"]
+__all__ = [
+    "NEEDED",
+    "UNIT",
+    "MeasuredEffect",
+    "Options",
+    "check_measured",
+    "checked",
+    "eligible",
+    "kept_out",
+    "options_of",
+]
 
 NEEDED = (
     "customer_id", "frequency", "days_since_last", "churn_probability", "value_if_kept", "clv", "expected_spend",
@@ -121,7 +131,8 @@ def kept_out(ids: list[str], plan: Plan, suppressed: set[str], often: set[str]) 
     return why
 
 
-def _eligible(t: Treatment, table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def eligible(t: Treatment, table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whom the treatment is for, by tier, state, number of purchases, value, and further columns."""
     allowed = np.ones(len(table), dtype=np.bool_)
     for column, words in (("tier", t.allowed("tiers")), ("state", t.allowed("states")), *t.where.items()):
         if words is not None:
@@ -150,13 +161,13 @@ def options_of(
         e = economics(t, belief, customers, plan.window_days)
         found.append(e)
         sources.append(str(measured[t.name]) if t.name in measured else t.effect_source)
-        eligible = _eligible(t, table)
-        would_buy = eligible & t.discounts & (1 - customers.churn >= plan.sure_buyer)
-        paying = eligible & ~would_buy & (e.gain > 0)
+        meant = eligible(t, table)
+        would_buy = meant & t.discounts & (1 - customers.churn >= plan.sure_buyer)
+        paying = meant & ~would_buy & (e.gain > 0)
         taken = paying & (e.sure >= plan.confidence)
         gain[taken & (kept_out == ""), a] = e.gain[taken & (kept_out == "")]
         cost[:, a] = np.ceil(np.round(e.cost * UNIT, 3))
-        for level, rows in ((1, would_buy), (2, eligible & ~would_buy), (3, paying), (4, taken)):
+        for level, rows in ((1, would_buy), (2, meant & ~would_buy), (3, paying), (4, taken)):
             rank = np.where(rows, np.maximum(rank, level), rank)
     why = np.array(
         [

@@ -12,14 +12,23 @@ from clvml.audience.allocate import Allocation, allocate, allocate_exact
 from clvml.audience.control import Power, draw_control, hash_uniform, power_of
 from clvml.audience.gain import Array
 from clvml.audience.lists import often_contacted, suppressed_ids
-from clvml.audience.options import UNIT, MeasuredEffect, Options, check_measured, checked, kept_out, options_of
+from clvml.audience.options import (
+    UNIT,
+    MeasuredEffect,
+    Options,
+    check_measured,
+    checked,
+    eligible,
+    kept_out,
+    options_of,
+)
 from clvml.audience.result import Audience
 from clvml.audience.table import Draft, account_of, left_out_of, strata_of, table_of
 from clvml.audience.treatments import Plan
 from clvml.errors import OptionError
 from clvml.horizon import as_date
 
-__all__ = ["plan_audience"]
+__all__ = ["plan_audience", "treatment_gains"]
 
 Mask = npt.NDArray[np.bool_]
 _UNPOWERED = 0.10
@@ -63,6 +72,30 @@ def plan_audience(
     draft = Draft(table, plan, budget, options, control, found, free, share, power, as_of, tuple(notes))
     frame, left_out = table_of(draft), left_out_of(draft)
     return Audience(frame, left_out, account_of(draft, frame, left_out), power)
+
+
+def treatment_gains(
+    scores: pd.DataFrame, plan: Plan, *, measured: Mapping[str, MeasuredEffect] | None = None
+) -> pd.DataFrame:
+    """What every treatment would bring every customer it is for, before budget, lists and control.
+
+    Columns: customer_id, treatment, gain (D: expected contribution more, after all costs), cost, certainty (P(D > 0)),
+    threshold (churn probability from which it pays; NaN where it does not work through it), pays (gain > 0, certain
+    enough, and no discount for a sure buyer). In order of id; treatments not for a customer are left out.
+    """
+    check_measured(plan, measured)
+    table, ids = checked(scores, plan)
+    options = options_of(table, plan, measured or {}, np.full(len(ids), "", dtype=object))
+    parts = []
+    for a, t in enumerate(plan.treatments):
+        e, rows = options.economics[a], np.flatnonzero(eligible(t, table))
+        part = {"gain": e.gain, "cost": e.cost, "certainty": e.sure, "threshold": e.threshold}
+        values = {name: column[rows] for name, column in part.items()}
+        pays = np.isfinite(options.gain[rows, a])
+        parts.append(pd.DataFrame({"row": rows, "treatment": t.name, **values, "pays": pays}))
+    found = pd.concat(parts, ignore_index=True).sort_values("row", kind="stable", ignore_index=True)
+    found.insert(0, "customer_id", table["customer_id"].to_numpy()[found.pop("row").to_numpy()])
+    return found
 
 
 def _share(plan: Plan, table: pd.DataFrame, options: Options, tie: Array, limit: float) -> tuple[float, list[str]]:
@@ -114,9 +147,11 @@ def _power(table: pd.DataFrame, options: Options, choice: npt.NDArray[np.intp], 
     extra = np.array([e.extra_return for e in options.economics])[choice[rows], rows]
     gross = options.gain[rows, choice[rows]] + options.cost[rows, choice[rows]] / UNIT
     p = 1 - table["churn_probability"].to_numpy(np.float64)[rows]
-    known = extra[np.isfinite(extra)]
-    expected = float(known.mean()) if len(known) else float("nan")
-    found = [power_of("return", "share", float((p * (1 - p)).mean()), expected, treated, held)]
+    # On returning only those count whose treatment names an effect on it, if any does.
+    known = np.isfinite(extra) if np.isfinite(extra).any() else np.ones(len(rows), dtype=np.bool_)
+    own = control[rows][known]
+    variance = float((p * (1 - p))[known].mean())
+    found = [power_of("return", "share", variance, float(extra[known].mean()), int((~own).sum()), int(own.sum()))]
     if {"clv_low", "clv_high"} <= set(table):
         sd = (table["clv_high"] - table["clv_low"]).to_numpy(np.float64)[rows] / 3.29
         found.append(power_of("contribution", "money", float((sd**2).mean()), float(gross.mean()), treated, held))
