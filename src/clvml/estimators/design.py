@@ -117,7 +117,8 @@ def _clues(frame: pd.DataFrame, expected: Expectation, money: float) -> Floats:
     """The clues in the order of CLUES, not standardised. What a one-time buyer has not got, such as a gap, is 0."""
 
     def column(name: str) -> Floats:
-        return np.nan_to_num(frame[name].to_numpy(dtype=float), nan=0.0)
+        told: Floats = np.nan_to_num(frame[name].to_numpy(dtype=float), nan=0.0)
+        return told
 
     def log(name: str) -> Floats:
         return np.log1p(np.maximum(column(name), 0.0))

@@ -34,7 +34,9 @@ _MODEL = "model"
 class Backtested(Protocol):
     """A backtest, as `clvml.evaluate` makes it."""
 
-    table: pd.DataFrame
+    @property
+    def table(self) -> pd.DataFrame:
+        """Tidy: cut, model, target, metric, value."""
 
     def metrics(self) -> dict[str, float]:
         """Flat names, baselines beside the model."""
