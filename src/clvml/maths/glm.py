@@ -64,7 +64,7 @@ def fit(
     """beta, with the intercept first where there is one: maximises sum weight * log-likelihood - penalty / 2 * |beta|^2.
 
     X: (n, k), standardised by the caller, so that one penalty suits all columns; the intercept goes free. Fisher scoring with step
-    halving: the objective never falls, and it stops where it gains less than 1e-10 of itself.
+    halving: the objective never falls, and it stops where it gains less than 1e-14 of itself.
     """
     Z = np.column_stack([np.ones(len(X)), X]) if intercept else X
     ridge = np.full(Z.shape[1], penalty)
@@ -83,7 +83,7 @@ def fit(
         step = np.linalg.solve(curvature, Z.T @ (weight * score) - ridge * beta)
         beta, gained = _climb(objective, beta, step, value)
         value += gained
-        if gained <= 1e-10 * (abs(value) + 1.0):
+        if gained <= 1e-14 * (abs(value) + 1.0):
             break
     return beta
 

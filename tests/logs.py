@@ -1,0 +1,47 @@
+"""Small simulated logs with a seed: shops whose customers buy at rates of their own, and leave without saying so."""
+
+import numpy as np
+import pandas as pd
+
+from clvml import Transactions
+
+START = np.datetime64("2023-01-02")  # a Monday
+
+
+def shop(customers=400, days=730, seed=0, *, gap=45.0, stay=0.9, refunds=0.0):
+    """A log: customer_id, date, amount. New customers come in the first half; each purchase is the last with chance 1 - stay.
+
+    gap: mean days between purchases of a customer of middling rate. refunds: share of purchases that are refunded in part, later.
+    """
+    rng = np.random.default_rng(seed)
+    rate, ticket = rng.gamma(1.5, 1 / (1.5 * gap), customers), rng.lognormal(3.5, 0.5, customers)
+    rows = []
+    for customer in range(customers):
+        day = rng.integers(0, days // 2)
+        while day <= days:
+            rows.append((customer + 1, day, round(float(ticket[customer] * rng.lognormal(0, 0.3)), 2)))
+            if refunds and rng.random() < refunds:
+                rows.append(
+                    (customer + 1, day + rng.integers(1, 60), -round(rows[-1][2] * float(rng.uniform(0.1, 0.9)), 2))
+                )
+            if rng.random() > stay:
+                break
+            day += 1 + int(rng.exponential(1 / rate[customer]))
+    return frame([r for r in rows if r[1] <= days])
+
+
+def frame(rows):
+    """(customer, day from START, amount) as a log."""
+    customer, day, amount = zip(*rows, strict=True)
+    dates = START.astype("datetime64[us]") + np.array(day, dtype=int).astype("timedelta64[D]")
+    return pd.DataFrame({"customer_id": customer, "date": dates, "amount": np.array(amount, dtype=float)})
+
+
+def day(number):
+    """The calendar day so many days after START, as text."""
+    return str(START + np.timedelta64(int(number), "D"))
+
+
+def log(rows):
+    """Transactions of a list of (customer, day, amount) or of a frame."""
+    return Transactions(rows if isinstance(rows, pd.DataFrame) else frame(rows))

@@ -1,0 +1,67 @@
+"""A customer's own rhythm against 40 digits, and against customers who were made."""
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+from clvml.maths import rhythm
+
+CASES = [
+    (0.24, 4.4, 0, 0.0, 38.0),
+    (0.24, 4.4, 5, 38.0, 3.0),
+    (1e-3, 1e-3, 0, 0.0, 1e4),
+    (50.0, 700.0, 200, 3000.0, 1e-6),
+    (1.5, 60.0, 2, 80.0, 400.0),
+]
+
+
+@pytest.mark.parametrize(("r", "alpha", "x", "t_x", "since"), CASES)
+def test_overdue_share_to_the_last_digits(r, alpha, x, t_x, since):
+    """P(gap <= u) = 1 - ((alpha + t_x) / (alpha + t_x + u))^(r + x): Schmittlein, Morrison & Colombo (1987), posterior rate."""
+    with mp.workdps(40):
+        a = mp.mpf(alpha) + mp.mpf(t_x)
+        exact = 1 - (a / (a + mp.mpf(since))) ** (mp.mpf(r) + x)
+    assert float(rhythm.overdue_share(r, alpha, x, t_x, since)) == pytest.approx(float(exact), rel=1e-13)
+
+
+@pytest.mark.parametrize(("r", "alpha", "x", "t_x", "since"), CASES)
+def test_half_of_the_gaps_end_within_the_median_gap(r, alpha, x, t_x, since):
+    gap = rhythm.median_gap(r, alpha, x, t_x)
+    if np.isfinite(gap):
+        assert float(rhythm.overdue_share(r, alpha, x, t_x, gap)) == pytest.approx(0.5, rel=1e-12)
+
+
+def test_a_rate_near_zero_has_no_median_gap_and_no_warning():
+    assert rhythm.median_gap(1e-4, 1.0, 0, 0.0) == np.inf
+    assert float(rhythm.overdue_share(1e-4, 1.0, 0, 0.0, 1e6)) < 0.01
+
+
+def test_the_share_is_a_probability_that_grows_with_silence():
+    since = np.array([0.0, 1.0, 10.0, 100.0, 1e4, 1e300])
+    share = rhythm.overdue_share(1.2, 40.0, 3, 90.0, since)
+    assert share[0] == 0.0
+    assert (np.diff(share) > 0).all(), share
+    assert share[-1] <= 1.0  # and not beyond it by rounding
+
+
+def test_days_or_weeks_are_the_same_rhythm():
+    days = rhythm.overdue_share(1.2, 42.0, 3, 91.0, 35.0)
+    assert float(days) == pytest.approx(float(rhythm.overdue_share(1.2, 6.0, 3, 13.0, 5.0)), rel=1e-14)
+    assert float(rhythm.median_gap(1.2, 42.0, 3, 91.0)) == pytest.approx(
+        7 * float(rhythm.median_gap(1.2, 6.0, 3, 13.0)), rel=1e-14
+    )
+
+
+def test_simulated_customers_with_the_same_history_end_their_gaps_as_told():
+    """Rates Gamma(r, alpha), x exponential gaps each; of those whose gaps add up to about t_x, the next gap is looked at."""
+    rng = np.random.default_rng(11)
+    r, alpha, x, t_x = 1.5, 60.0, 2, 80.0
+    rate = rng.gamma(r, 1 / alpha, 4_000_000)
+    total = rng.gamma(x, 1 / rate)
+    alike = np.abs(total - t_x) < 1.0
+    following = rng.exponential(1 / rate[alike])
+    assert alike.sum() > 15_000
+    for since in (10.0, 40.0, 150.0):
+        told = float(rhythm.overdue_share(r, alpha, x, t_x, since))
+        error = np.sqrt(told * (1 - told) / alike.sum())
+        assert (following <= since).mean() == pytest.approx(told, abs=4 * error)
