@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clvml.audience import Treatment
 from clvml.errors import DataError, OptionError
 from clvml.intake import Transactions
 from clvml.outcome import cuped, measure_outcome, stratified_difference
@@ -75,6 +76,19 @@ def test_a_known_effect_comes_back():
     assert "It paid: profit" in str(outcome)
     assert {x.customers for x in outcome.lifts} == {"all", "call", "mail"}
     assert (outcome.start, outcome.end) == ("2011-06-30", "2011-08-29")
+
+
+def test_the_measured_effect_enters_the_next_plan():
+    table = audience(8000)
+    outcome = measure_outcome(table, log(orders(table)), level=0.8)
+    told = outcome.effect_of("mail")
+    mail = lift_of(outcome, "mail", "contribution")
+    assert told["extra_contribution"] == mail.effect
+    assert mail.high - mail.low == pytest.approx(2 * 1.2815516 * told["effect_sd"])
+    assert str(told["effect_source"]).startswith("measured in 'spring', 2011-06-30 to 2011-08-29")
+    assert Treatment(name="mail", contact_cost=0.5, **told).effect == ("extra_contribution", mail.effect)
+    with pytest.raises(OptionError, match=r"No effect was measured for 'fax'\. Measured: all, call, mail"):
+        outcome.effect_of("fax")
 
 
 def test_counts_are_those_of_the_window():

@@ -66,12 +66,28 @@ class Outcome:
     profit_low: float
     profit_high: float
     message: str
+    level: float = 0.95  # of all intervals
     notes: tuple[str, ...] = ()
 
     @property
     def comparable(self) -> bool:
         """Whether an effect could be measured."""
         return bool(self.lifts)
+
+    def effect_of(self, customers: str = "all") -> dict[str, float | str]:
+        """The effect as settings of a Treatment of the next plan: extra_contribution, effect_sd, effect_source.
+
+        It is contribution before contact cost, and before incentives unless the log was already net of them (then plan
+        with incentive 0). Raises OptionError where nothing was measured for these customers.
+        """
+        for lift in self.lifts:
+            if lift.customers == customers and lift.measure == "contribution":
+                se = (lift.high - lift.low) / (2 * float(norm.ppf(0.5 + self.level / 2)))
+                told = f"measured in '{self.campaign}', {self.start} to {self.end}: {lift.effect:+.4g} per customer"
+                source = f"{told} ({lift.low:+.4g} to {lift.high:+.4g})"
+                return {"extra_contribution": lift.effect, "effect_sd": se, "effect_source": source}
+        known = ", ".join(dict.fromkeys(lift.customers for lift in self.lifts)) or "nobody"
+        raise OptionError(f"No effect was measured for '{customers}'. Measured: {known}.")
 
     def to_frame(self) -> pd.DataFrame:
         """One row a group of customers and measure."""
@@ -89,7 +105,7 @@ class Outcome:
         ]
         if self.lifts:
             head = f"{'customers':<20} {'measure':<13}{'treated':>11}{'control':>11}{'effect':>11}"
-            lines += [f"  {head}  (95 % interval)", *(f"  {lift}" for lift in self.lifts)]
+            lines += [f"  {head}  ({self.level:.0%} interval)", *(f"  {lift}" for lift in self.lifts)]
         for text in (self.message, *(f"note: {note}" for note in self.notes)):
             lines += textwrap.wrap(text, 98)
         return "\n".join(lines)
@@ -138,6 +154,7 @@ def measure_outcome(
         "treated": treated,
         "control": control,
         "cost": cost,
+        "level": level,
         "notes": tuple(_notes(table, group)),
     }
     if min(treated, control) < _LEAST:
@@ -146,7 +163,7 @@ def measure_outcome(
     lifts = _lifts(table, group, by, level)
     money = next(lift for lift in lifts if lift.customers == "all" and lift.measure == "contribution")
     profit, low, high = (treated * value - cost for value in (money.effect, money.low, money.high))
-    message = _verdict(profit, low, high, cost)
+    message = _verdict(profit, low, high, cost, level)
     return Outcome(lifts=lifts, profit=profit, profit_low=low, profit_high=high, message=message, **facts)
 
 
@@ -334,8 +351,8 @@ def _instead(group: _Group) -> str:
     return text + " Keep a control group next time: the planner draws one."
 
 
-def _verdict(profit: float, low: float, high: float, cost: float) -> str:
-    told = f"profit {profit:,.2f} after {cost:,.2f} of cost (95 % interval {low:,.2f} to {high:,.2f})"
+def _verdict(profit: float, low: float, high: float, cost: float, level: float) -> str:
+    told = f"profit {profit:,.2f} after {cost:,.2f} of cost ({level:.0%} interval {low:,.2f} to {high:,.2f})"
     if low > 0:
         return f"It paid: {told}."
     if high < 0:

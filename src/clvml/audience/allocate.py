@@ -212,12 +212,12 @@ def _thin(points: list[tuple[float, float, int]]) -> list[tuple[float, float, in
 
 
 def _levels(gain: Array, cost: Array) -> list[float]:
-    """Cost levels, each a quarter of the one before, down to the cheapest option that costs anything."""
+    """Cost levels, each a tenth of the one before, down to the cheapest option that costs anything."""
     used = cost[(gain > 0) & (cost > 0)]
     if not len(used):
         return []
-    steps = int(np.ceil(np.log(used.max() / used.min()) / np.log(4))) + 1
-    return [float(used.max()) / 4**k for k in range(1, min(steps, 16) + 1)]
+    steps = int(np.ceil(np.log10(used.max() / used.min()))) + 1
+    return [float(used.max()) / 10**k for k in range(1, min(steps, 8) + 1)]
 
 
 def dual_bound(gain: Array, cost: Array, budget: float, capacity: Array, weight: Array) -> tuple[float, float]:
@@ -262,7 +262,7 @@ def _price(gain: Array, cost: Array, budget: float, mu: Array) -> float:
         return 0.0
     useful = (gain > 0) & (cost > 0)
     low, high = 0.0, float(np.max(gain[useful] / cost[useful])) * 1.01
-    for _ in range(50):
+    for _ in range(40):
         middle = (low + high) / 2
         low, high = (middle, high) if demand(middle) > budget else (low, middle)
     return high
