@@ -9,9 +9,10 @@ START = np.datetime64("2023-01-02")  # a Monday
 
 
 def shop(customers=400, days=730, seed=0, *, gap=45.0, stay=0.9, refunds=0.0):
-    """A log: customer_id, date, amount. New customers come in the first half; each purchase is the last with chance 1 - stay.
+    """A log: customer_id, date, amount. New customers come in the first half; after each purchase 1 - stay leave.
 
-    gap: mean days between purchases of a customer of middling rate. refunds: share of purchases that are refunded in part, later.
+    gap: mean days between purchases of a customer of middling rate. refunds: share of purchases that are refunded
+    in part, later.
     """
     rng = np.random.default_rng(seed)
     rate, ticket = rng.gamma(1.5, 1 / (1.5 * gap), customers), rng.lognormal(3.5, 0.5, customers)

@@ -17,7 +17,7 @@ CASES = [
 
 @pytest.mark.parametrize(("r", "alpha", "x", "t_x", "since"), CASES)
 def test_overdue_share_to_the_last_digits(r, alpha, x, t_x, since):
-    """P(gap <= u) = 1 - ((alpha + t_x) / (alpha + t_x + u))^(r + x): Schmittlein, Morrison & Colombo (1987), posterior rate."""
+    """P(gap <= u) = 1 - ((alpha + t_x) / (alpha + t_x + u))^(r + x), Schmittlein, Morrison & Colombo (1987)."""
     with mp.workdps(40):
         a = mp.mpf(alpha) + mp.mpf(t_x)
         exact = 1 - (a / (a + mp.mpf(since))) ** (mp.mpf(r) + x)
@@ -53,7 +53,7 @@ def test_days_or_weeks_are_the_same_rhythm():
 
 
 def test_simulated_customers_with_the_same_history_end_their_gaps_as_told():
-    """Rates Gamma(r, alpha), x exponential gaps each; of those whose gaps add up to about t_x, the next gap is looked at."""
+    """Rates Gamma(r, alpha), x exponential gaps each; of those whose gaps add up to about t_x, the next one."""
     rng = np.random.default_rng(11)
     r, alpha, x, t_x = 1.5, 60.0, 2, 80.0
     rate = rng.gamma(r, 1 / alpha, 4_000_000)

@@ -144,13 +144,15 @@ class Transactions:
         holdout.attrs.update(late)
         return Split(summary, holdout)
 
-    def purchase_days(self, as_of: Any) -> str:
-        """The SELECT of all customer-days (or weeks) known at `as_of`, for statements that `frame` runs.
+    def purchase_days(self, as_of: Any, after: Any = None) -> str:
+        """The SELECT of all customer-days (or weeks) known at `as_of`, for statements that `frame` runs; booked after
+        the day `after`, where it is given.
 
         customer_id; day (number since Monday 1970-01-05); gross, net (sales, and sales less refunds, without orders
         cancelled in full by then); refunds, sold (all that was booked); contribution; orders; purchase (1 or 0).
         """
-        return self._known(as_date(as_of))
+        day = as_date(as_of)
+        return self._known(day) if after is None else self._days(day, as_date(after, "after"))
 
     def frame(self, sql: str) -> pd.DataFrame:
         """Run a SELECT built on `purchase_days` and give its rows."""

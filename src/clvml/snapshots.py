@@ -93,9 +93,8 @@ def snapshot(log: Transactions, as_of: Any, window: int) -> pd.DataFrame:
 
 def _labels(log: Transactions, origin: int, window: int) -> pd.DataFrame:
     """Purchases and spend of every customer known at the origin, within the window after it."""
-    end = day_of_number(origin + window)
-    later = f"SELECT * FROM ({log.purchase_days(end)}) AS e WHERE day > {origin}"
-    return log.frame(statement("holdout", known=log.purchase_days(day_of_number(origin)), later=later))
+    start, end = day_of_number(origin), day_of_number(origin + window)
+    return log.frame(statement("holdout", known=log.purchase_days(start), later=log.purchase_days(end, after=start)))
 
 
 def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, n_origins: int = 6) -> Snapshots:
@@ -121,8 +120,8 @@ def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, n_origins:
 
 
 def _least_history() -> int:
-    """Days of history with which `plan_origins` finds an origin at every horizon."""
-    return next(n for n in range(1, 400) if plan_origins(0, n, 3650).origins)
+    """Days of history with which `plan_origins` finds an origin, whatever the horizon."""
+    return next(n for n in range(1, 400) if all(plan_origins(0, n, horizon).origins for horizon in range(1, n + 1)))
 
 
 def one_vote(customers: pd.Series) -> np.ndarray:
