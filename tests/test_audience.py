@@ -443,6 +443,20 @@ def test_a_measured_effect_replaces_the_assumption():
         plan_audience(s, plan(MAIL), measured={"male": MeasuredEffect(result, "m")})
 
 
+def test_a_budget_for_the_worst_case():
+    a = plan_audience(scores(), plan(VOUCHER, budget_counts="worst"), budget=500.0)
+    told = a.plan["totals"]
+    assert told["cost"] == told["cost_if_all_redeem"] <= 500
+    assert len(a.table[a.table["group"] == "treat"]) == 500 // 11
+    expected = plan_audience(scores(), plan(VOUCHER), budget=500.0).plan["totals"]
+    assert expected["cost_if_all_redeem"] > 500 >= expected["cost"]
+
+
+def test_a_treatment_for_nobody_is_noted():
+    a = plan_audience(scores().assign(land="A"), plan(Treatment(name="x", lift=0.1, where={"land": ("B",)})))
+    assert "'x' is for nobody in these scores" in str(a)
+
+
 def test_gains_before_any_choice():
     s = scores(100)
     found = treatment_gains(s, plan(CALL, VOUCHER, holdout_share=0.0))
@@ -498,6 +512,11 @@ def test_ids_compare_whatever_their_type():
             r"neither a share nor 'power'",
         ),
         ({"name": "x", "control_share": 1.0, "treatments": [{"name": "a", "lift": 0.1}]}, r"must lie in \[0, 1\)"),
+        (
+            {"name": "x", "treatments": [{"name": "a", "lift": 0.1, "tiers": ["god"]}]},
+            r"no 'god'\. Did you mean 'good'",
+        ),
+        ({"name": "x", "budget_counts": "all", "treatments": [{"name": "a", "lift": 0.1}]}, r"neither 'expected'"),
         ({"name": "x", "method": "fast", "treatments": [{"name": "a", "lift": 0.1}]}, r"neither 'greedy' nor 'exact'"),
     ],
 )

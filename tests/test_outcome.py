@@ -9,7 +9,8 @@ import pytest
 from clvml.audience import Treatment
 from clvml.errors import DataError, OptionError
 from clvml.intake import Transactions
-from clvml.outcome import cuped, measure_outcome, stratified_difference
+from clvml.outcome import campaign_experiment, cuped, measure_outcome, stratified_difference
+from clvml.uplift import average_effects
 
 
 def audience(n: int = 4000, share: float = 0.3, seed: int = 0, **columns) -> pd.DataFrame:
@@ -89,6 +90,17 @@ def test_the_measured_effect_enters_the_next_plan():
     assert Treatment(name="mail", contact_cost=0.5, **told).effect == ("extra_contribution", mail.effect)
     with pytest.raises(OptionError, match=r"No effect was measured for 'fax'\. Measured: all, call, mail"):
         outcome.effect_of("fax")
+
+
+def test_a_finished_campaign_is_an_experiment():
+    table = audience(6000)
+    e = campaign_experiment(table, log(orders(table)), "mail", features=["p_return", "clv"])
+    assert e.n == (table["planned_treatment"] == "mail").sum()
+    assert e.arms == ("control", "mail")
+    (effect,) = average_effects(e, ["returned"])
+    assert effect.low < 0.1 < effect.high
+    with pytest.raises(OptionError, match=r"No customer was planned for 'male'\. Did you mean 'mail'"):
+        campaign_experiment(table, log(orders(table)), "male")
 
 
 def test_counts_are_those_of_the_window():

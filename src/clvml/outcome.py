@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -15,15 +16,17 @@ from scipy.stats import binomtest, norm
 
 from clvml.audience.lists import canonical
 from clvml.audience.result import Audience, read_audience
-from clvml.errors import DataError, OptionError
+from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.horizon import as_date, day_number, horizon_days
 from clvml.intake import Transactions
+from clvml.uplift.experiment import Experiment
 
-__all__ = ["Lift", "Outcome", "cuped", "measure_outcome", "stratified_difference"]
+__all__ = ["Lift", "Outcome", "campaign_experiment", "cuped", "measure_outcome", "stratified_difference"]
 
 Array = npt.NDArray[np.float64]
 _PREDICTORS = {"returned": "p_return", "revenue": "expected_spend", "contribution": "clv"}
 """What the scores said beforehand about each measure: CUPED takes it out (Deng et al. 2013, WSDM)."""
+_FEATURES = ("churn_probability", "value_if_kept", "clv", "tier", "state")
 _LEAST = 10
 """Customers in each group below which nothing is compared."""
 
@@ -165,6 +168,36 @@ def measure_outcome(
     profit, low, high = (treated * value - cost for value in (money.effect, money.low, money.high))
     message = _verdict(profit, low, high, cost, level)
     return Outcome(lifts=lifts, profit=profit, profit_low=low, profit_high=high, message=message, **facts)
+
+
+def campaign_experiment(
+    audience: Audience | pd.DataFrame | str | os.PathLike[str],
+    log: Transactions,
+    treatment: str,
+    *,
+    features: Sequence[str] = _FEATURES,
+    end: Any = None,
+) -> Experiment:
+    """One treatment of a finished campaign as an Experiment: who responded to it is then a question for `study_uplift`.
+
+    Only the customers for whom it was planned take part, treated or control, so the chance of treatment is one minus the
+    control share. Outcomes: returned, revenue, contribution within the window. Raises DataError, OptionError.
+    """
+    table = read_audience(audience).reset_index(drop=True)
+    own = table[table["planned_treatment"].astype("string") == treatment].reset_index(drop=True)
+    if own.empty:
+        names = sorted(table["planned_treatment"].astype(str).unique())
+        raise OptionError(
+            f"No customer was planned for '{treatment}'.{did_you_mean(treatment, names)} Planned: {', '.join(names)}."
+        )
+    first, last = _window(own, log, None, end)
+    group = _grouped(own, _purchases(log, first, last))
+    arm = np.where(group.treated, treatment, "control")
+    data = own[list(features)].assign(customer_id=own["customer_id"], arm=arm, **group.measures)
+    outcomes = list(group.measures)
+    return Experiment.from_frame(
+        data, treatment="arm", control="control", outcomes=outcomes, features=features, customer="customer_id"
+    )
 
 
 def cuped(y: Array, x: Array, treated: npt.NDArray[np.bool_]) -> tuple[Array, float]:

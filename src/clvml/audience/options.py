@@ -166,7 +166,8 @@ def options_of(
         paying = meant & ~would_buy & (e.gain > 0)
         taken = paying & (e.sure >= plan.confidence)
         gain[taken & (kept_out == ""), a] = e.gain[taken & (kept_out == "")]
-        cost[:, a] = np.ceil(np.round(e.cost * UNIT, 3))
+        outlay = e.cost if plan.budget_counts == "expected" else t.contact_cost + e.incentive
+        cost[:, a] = np.ceil(np.round(outlay * UNIT, 3))
         for level, rows in ((1, would_buy), (2, meant & ~would_buy), (3, paying), (4, taken)):
             rank = np.where(rows, np.maximum(rank, level), rank)
     why = np.array(

@@ -65,6 +65,7 @@ def plan_audience(
     share, notes = _share(plan, table, options, tie, limit)
     if listed and not listed & set(ids):
         notes.append(f"none of the {len(listed)} suppressed ids is among the scores: check how ids are written")
+    notes += [f"'{t.name}' is for nobody in these scores" for t in plan.treatments if not eligible(t, table).any()]
     control = _draw(table, ids, plan, options, share)
     found = _allocate(plan, options, limit, control, tie)
     free = found if budget is None else _allocate(plan, options, float("inf"), control, tie)
@@ -145,7 +146,7 @@ def _power(table: pd.DataFrame, options: Options, choice: npt.NDArray[np.intp], 
     if not len(rows):
         return (power_of("return", "share", 0.0, float("nan"), 0, 0),)
     extra = np.array([e.extra_return for e in options.economics])[choice[rows], rows]
-    gross = options.gain[rows, choice[rows]] + options.cost[rows, choice[rows]] / UNIT
+    gross = np.array([e.gain + e.cost for e in options.economics])[choice[rows], rows]
     p = 1 - table["churn_probability"].to_numpy(np.float64)[rows]
     # On returning only those count whose treatment names an effect on it, if any does.
     known = np.isfinite(extra) if np.isfinite(extra).any() else np.ones(len(rows), dtype=np.bool_)

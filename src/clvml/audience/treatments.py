@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from clvml.errors import OptionError, did_you_mean
+from clvml.segments import STATES, TIERS
 
 __all__ = ["EFFECTS", "PURPOSES", "Plan", "Purpose", "Treatment"]
 
@@ -100,7 +101,8 @@ class Plan:
     max_contacts: int | None = None  # contacts allowed within contact_days before as_of
     contact_days: int = 30
     window_days: int | None = None  # how long an incentive runs; left out: the horizon of the scores
-    salt: str = "clvml"
+    budget_counts: str = "expected"  # outlay that the budget limits, or "worst": as if every incentive were redeemed
+    salt: str = "clvml"  # the seed: another salt draws other control groups
     method: str = "greedy"  # or "exact": integer programme, for some thousand customers
 
     def __post_init__(self) -> None:
@@ -154,6 +156,12 @@ def _check_treatment(t: Treatment) -> None:
         raise OptionError(
             f"{who}: purpose '{t.purpose}' is unknown.{did_you_mean(t.purpose, PURPOSES)} Known: {', '.join(PURPOSES)}."
         )
+    for name, known in (("tiers", TIERS), ("states", STATES)):
+        for word in getattr(t, name) or ():
+            if word not in known:
+                raise OptionError(
+                    f"{who}: {name} has no '{word}'.{did_you_mean(word, known)} Known: {', '.join(known)}."
+                )
     _at_least_zero(who, t, ("contact_cost", "incentive", "effect_sd", "capacity"))
     _shares(who, t, ("incentive_share", "redemption", "save_rate", "extra_return"))
     if t.name.strip() in ("", "none"):
@@ -172,6 +180,8 @@ def _check_plan(plan: Plan) -> None:
         raise OptionError(f"{who}: control_share={plan.control_share} must lie in [0, 1).")
     _shares(who, plan, ("holdout_share", "sure_buyer", "confidence", "max_control_share"))
     _at_least_zero(who, plan, ("max_contacts", "contact_days", "window_days"))
+    if plan.budget_counts not in ("expected", "worst"):
+        raise OptionError(f"{who}: budget_counts='{plan.budget_counts}' is neither 'expected' nor 'worst'.")
     if plan.method not in ("greedy", "exact"):
         raise OptionError(f"{who}: method '{plan.method}' is neither 'greedy' nor 'exact'.")
 
