@@ -125,8 +125,9 @@ _MANIFEST = schema.record(
 
 def _files(model: ClvModel) -> dict[str, bytes]:
     """Name -> content, the manifest last."""
+    parameters = _plain(model.to_dict())
     forests = model.forests()
-    told = {"forests": sorted(forests), "model": _plain(model.to_dict())}
+    told = {"forests": sorted(forests), "model": parameters}
     _WHOLE(told, "")  # what is written can be read again
     files = {MODEL: _json(told)}
     if forests:

@@ -186,11 +186,11 @@ def _of_logged(client: MlflowClient, model_id: str) -> _Kept:
 
 
 def _of_version(client: MlflowClient, found: ModelVersion) -> _Kept:
-    if found.model_id:
-        kept = _of_logged(client, found.model_id)
-    else:
-        kept = _Kept(client.get_model_version_download_uri(found.name, found.version), None)
-    return kept._replace(digest=found.tags.get(DIGEST) or kept.digest)
+    """The version's own tag; where it was registered by hand, that of the run which logged it."""
+    digest = found.tags.get(DIGEST)
+    if digest is None and found.run_id:
+        digest = client.get_run(found.run_id).data.tags.get(DIGEST)
+    return _Kept(client.get_model_version_download_uri(found.name, found.version), digest)
 
 
 def _of_run(client: MlflowClient, run_id: str, name: str | None) -> _Kept:

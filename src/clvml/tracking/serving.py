@@ -51,10 +51,10 @@ def write_pyfunc(model: ClvModel, folder: Path, described: Model) -> Path:
 
 
 def example(model: ClvModel) -> pd.DataFrame:
-    """Rows of three customers who do not exist: one of a single purchase, a regular one, and one who fell silent."""
+    """Rows of two customers who do not exist: a regular one, and one who fell silent."""
     day = dt.date.fromisoformat(model.as_of_)
     amount = round(model.value_.spend_.mean_, 2)
-    ages = {"once": (40,), "regular": (200, 140, 75, 20), "silent": (300, 270, 240)}
+    ages = {"regular": (200, 140, 75, 20), "silent": (300, 270, 240)}
     lines = [(who, day - dt.timedelta(days=age), amount) for who, days in ages.items() for age in days]
     log = Transactions(pd.DataFrame(lines, columns=["customer_id", "date", "amount"]))
     frame = model.frame(log, day)
