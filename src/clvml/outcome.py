@@ -180,7 +180,7 @@ def campaign_experiment(
 ) -> Experiment:
     """One treatment of a finished campaign as an Experiment: who responded to it is then a question for `study_uplift`.
 
-    Only the customers for whom it was planned take part, treated or control, so the chance of treatment is one minus the
+    Only the customers for whom it was planned take part, treated or control: the chance of treatment is one minus the
     control share. Outcomes: returned, revenue, contribution within the window. Raises DataError, OptionError.
     """
     table = read_audience(audience).reset_index(drop=True)
