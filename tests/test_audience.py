@@ -282,7 +282,7 @@ rules = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(rules)
 def test_what_must_always_hold(r):
     s = scores(r["n"], r["seed"])
@@ -310,7 +310,7 @@ def test_what_must_always_hold(r):
     assert (discounted["p_return"] < p.sure_buyer).all()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 50), budgets=st.tuples(st.floats(0, 500), st.floats(0, 500)))
 def test_more_budget_never_less_expected_gain(seed, budgets):
     low, high = (
