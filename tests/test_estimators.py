@@ -12,11 +12,26 @@ import pytest
 import cdnow
 from clvml.errors import DataError, ModelError, NotFittedError, OptionError
 from clvml.estimators.lifetime_value import LifetimeValueModel
-from clvml.estimators.purchases import BetaGeoModel, ModifiedBetaGeoModel, NBDModel, ParetoNBDModel, purchase_model_from
+from clvml.estimators.purchases import (
+    BetaGeoErlangModel,
+    BetaGeoModel,
+    ModifiedBetaGeoErlangModel,
+    ModifiedBetaGeoModel,
+    NBDModel,
+    ParetoNBDModel,
+    purchase_model_from,
+)
 from clvml.estimators.spend import GammaGammaModel
 from clvml.fit import Outcome
 
-PURCHASES = (BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel, NBDModel)
+PURCHASES = (
+    BetaGeoModel,
+    ModifiedBetaGeoModel,
+    ParetoNBDModel,
+    NBDModel,
+    BetaGeoErlangModel,
+    ModifiedBetaGeoErlangModel,
+)
 both = pytest.mark.parametrize("cls", [*PURCHASES, GammaGammaModel, LifetimeValueModel])
 purchases = pytest.mark.parametrize("cls", PURCHASES)
 SPEND_10 = [24.65403, 18.91029, 35.17050, 35.17050, 35.17050, 71.46461, 18.91029, 35.17050, 27.28202, 35.17050]
@@ -270,3 +285,21 @@ def test_agrees_with_lifetimes(summary, fitted):
     spend = fitted[GammaGammaModel]
     np.testing.assert_allclose(spend.params_, [peer["gg"][k] for k in ("p", "q", "v")], rtol=1e-3)
     np.testing.assert_allclose(spend.expected_spend(summary), peer["spend"], rtol=1e-3)
+
+
+def test_k_is_chosen_by_likelihood_or_given(summary, fitted):
+    assert fitted[BetaGeoErlangModel].k_ == 1  # CDNOW's buyers are not regular
+    np.testing.assert_allclose(fitted[BetaGeoErlangModel].params_, fitted[BetaGeoModel].params_, rtol=1e-9)
+    two = BetaGeoErlangModel(k=2).fit(summary)
+    assert two.k_ == 2
+    assert two.log_likelihood_ < fitted[BetaGeoErlangModel].log_likelihood_
+    weekly = BetaGeoErlangModel(k=2, time_unit="week").fit(summary)
+    np.testing.assert_allclose(weekly.expected_purchases(summary, 273), two.expected_purchases(summary, 273), rtol=1e-6)
+    gained = two.log_likelihood_ + summary["frequency"].sum() * np.log(7)
+    assert weekly.log_likelihood_ == pytest.approx(gained, rel=1e-9)
+    with pytest.raises(OptionError, match="k=0"):
+        BetaGeoErlangModel(k=0).fit(summary)
+    with pytest.raises(DataError, match="log_gaps"):
+        BetaGeoErlangModel().fit(summary.drop(columns="log_gaps"))
+    with pytest.raises(ModelError, match="k=99"):
+        BetaGeoErlangModel.from_dict(two.to_dict() | {"k": 99})

@@ -5,6 +5,7 @@ import pytest
 
 from clvml.fit import Outcome, fit, fit_spend, maximise, natural_covariance
 from clvml.maths import bgnbd, gammagamma, mbgnbd, nbd, paretonbd
+from clvml.maths.cnbdk import Erlang
 from clvml.maths.gammagamma import spend_of
 from clvml.maths.sample import Objective, sample_of
 
@@ -25,7 +26,7 @@ def columns(name):
 
 
 @pytest.mark.parametrize("name", HISTORIES)
-@pytest.mark.parametrize("maths", [bgnbd, mbgnbd, paretonbd, nbd])
+@pytest.mark.parametrize("maths", [bgnbd, mbgnbd, paretonbd, nbd, Erlang(2, 0.0), Erlang(3, 1.0)])
 @pytest.mark.parametrize("prior", [None, "weak"])
 def test_poor_data_gets_a_usable_model_and_a_named_outcome(name, prior, maths):
     x, t_x, T = columns(name)

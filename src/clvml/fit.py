@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clvml.maths import gammagamma, nbd
+from clvml.maths.cnbdk import Erlang
 from clvml.maths.gammagamma import MeanSpend
 from clvml.maths.sample import Floats, Objective, Penalty, Sample
 
@@ -77,6 +78,7 @@ class Outcome(enum.Enum):
         "The maximum was not reached within the allowed steps; the best parameters found are kept. "
         "Check the data report for customers that are no customers (tests, resellers)."
     )
+    TAKEN_OVER = "The parameters were taken over from elsewhere; how well they fit has not been checked."
 
     @property
     def usable(self) -> bool:
@@ -175,11 +177,12 @@ def natural_covariance(theta: Floats, hessian: Floats) -> Floats:
     return covariance
 
 
-def fit(model: ModuleType, sample: Sample, *, prior: str | None = None) -> Fit:
+def fit(model: ModuleType | Erlang, sample: Sample, *, prior: str | None = None) -> Fit:
     """Fit one of the models of repeat purchases in `clvml.maths` to distinct histories and their counts.
 
     model: a module with Params, start, value_gradient_hessian, weak_prior and, where it has drop-out,
-    without_dropout(r, alpha). prior: None for maximum likelihood, 'weak' for the mode under the model's weak prior.
+    without_dropout(r, alpha); or an Erlang, which has the same names.
+    prior: None for maximum likelihood, 'weak' for the mode under the model's weak prior.
     """
     poor = _too_little(sample)
     penalty: Penalty | None = model.weak_prior(sample) if prior == "weak" or poor else None
@@ -220,7 +223,7 @@ def _verdict(found: Maximum, params: Any, covariance: Floats, *, penalised: bool
     return Outcome.WEAK_PRIOR if penalised else Outcome.CONVERGED
 
 
-def _as_limit(model: ModuleType, limit: Fit, evaluations: int) -> Fit:
+def _as_limit(model: Any, limit: Fit, evaluations: int) -> Fit:
     """The limit's parameters under the model's names, the drop-out parameters at values that mean never."""
     params = model.without_dropout(*limit.params)
     k, covariance = len(limit.params), np.zeros((len(params), len(params)))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from clvml.errors import ModelError, OptionError, did_you_mean
 from clvml.estimators.base import Estimator
-from clvml.estimators.histories import Histories, histories_of
+from clvml.estimators.histories import Histories, counts_of, histories_of
 from clvml.estimators.saved import (
     FORMAT,
     check_choice,
@@ -25,10 +25,21 @@ from clvml.estimators.saved import (
 from clvml.fit import Fit, Outcome, fit
 from clvml.horizon import horizon_days
 from clvml.maths import bgnbd, discount, mbgnbd, nbd, paretonbd
+from clvml.maths.cnbdk import Erlang
 from clvml.maths.predictive import Future, purchases_quantile
-from clvml.maths.sample import Floats, sample_of
+from clvml.maths.sample import Floats, Sample, sample_of
+from clvml.tables import check_summary
 
-__all__ = ["BetaGeoModel", "ModifiedBetaGeoModel", "NBDModel", "ParetoNBDModel", "PurchaseModel", "purchase_model_from"]
+__all__ = [
+    "BetaGeoErlangModel",
+    "BetaGeoModel",
+    "ModifiedBetaGeoErlangModel",
+    "ModifiedBetaGeoModel",
+    "NBDModel",
+    "ParetoNBDModel",
+    "PurchaseModel",
+    "purchase_model_from",
+]
 
 _DAYS = {"day": 1.0, "week": 7.0}
 
@@ -55,11 +66,14 @@ class PurchaseModel(Estimator):
         it.
         """
         del y  # scikit-learn's pipelines pass it
-        unit, prior = self._unit(), check_choice("prior", self.prior, (None, "weak"))
+        prior = check_choice("prior", self.prior, (None, "weak"))
         rows = histories_of(summary, sample_weight)
-        return self._learn(
-            fit(self.maths, sample_of(rows.x, rows.t_x / unit, rows.T / unit, rows.weight), prior=prior), rows
-        )
+        return self._learn(fit(self.maths, self._sample(rows), prior=prior), rows)
+
+    def _sample(self, rows: Histories) -> Sample:
+        """The histories in this model's unit of time."""
+        unit = self._unit()
+        return sample_of(rows.x, rows.t_x / unit, rows.T / unit, rows.weight)
 
     def _learn(self, found: Fit, rows: Histories) -> Self:
         self.n_customers_, self.n_rows_ = float(rows.weight.sum()), rows.x.size
@@ -116,7 +130,8 @@ class PurchaseModel(Estimator):
     def expected_purchases_new(self, horizon: int | str) -> float:
         """Expected repeat purchases, within the horizon, of a customer who has just made his first purchase."""
         self._check_fitted("params_")
-        return float(self.maths.future(self.params_, 0.0, 0.0, 0.0).expected(horizon_days(horizon) / self._unit()))
+        new = self._formulas().future(self.params_, 0.0, 0.0, 0.0)
+        return float(new.expected(horizon_days(horizon) / self._unit()))
 
     def next_purchase_due(self, summary: pd.DataFrame) -> Floats:
         """Median days from as_of to the next purchase, given that the customer is alive; inf where none is to be
@@ -128,9 +143,13 @@ class PurchaseModel(Estimator):
     def future(self, rows: Histories) -> Future:
         """What is to come after distinct histories, in this model's unit of time (see `unit_days`)."""
         self._check_fitted("params_")
-        unit, found = self._unit(), self.maths.future
-        ahead: Future = found(self.params_, rows.x, rows.t_x / unit, rows.T / unit)
+        unit = self._unit()
+        ahead: Future = self._formulas().future(self.params_, rows.x, rows.t_x / unit, rows.T / unit)
         return ahead
+
+    def _formulas(self) -> Any:
+        """The maths with whatever else was learned about it."""
+        return self.maths
 
     @property
     def unit_days(self) -> float:
@@ -186,7 +205,7 @@ class ModifiedBetaGeoModel(PurchaseModel):
 
 
 class ParetoNBDModel(PurchaseModel):
-    """Pareto/NBD (Schmittlein et al. 1987): customers leave at any time. params_ r, alpha (a time), s, beta (a time)."""
+    """Pareto/NBD (Schmittlein et al. 1987): customers leave at any time. params_ r, alpha (time), s, beta (time)."""
 
     maths: ClassVar[ModuleType] = paretonbd
 
@@ -197,8 +216,87 @@ class NBDModel(PurchaseModel):
     maths: ClassVar[ModuleType] = nbd
 
 
+class BetaGeoErlangModel(PurchaseModel):
+    """BG/CNBD-k (Reutterer et al. 2021): regular buyers, whose gaps are Erlang-k. params_ r, alpha (a time), a, b.
+
+    k: stages a gap has, or None to choose it by likelihood, up to 12 (k_ is what was used; 1 is BG/NBD). Needs the
+    summary's column log_gaps as well.
+    """
+
+    maths: ClassVar[ModuleType] = bgnbd
+    _extra_flips: ClassVar[float] = 0.0
+
+    def __init__(
+        self,
+        *,
+        time_unit: Literal["day", "week"] = "day",
+        prior: Literal["weak"] | None = None,
+        k: int | None = None,
+    ) -> None:
+        super().__init__(time_unit=time_unit, prior=prior)
+        self.k = k
+
+    def fit(self, summary: pd.DataFrame, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit to frequency, recency, T (days) and log_gaps, for the k given or the likeliest."""
+        del y  # scikit-learn's pipelines pass it
+        prior = check_choice("prior", self.prior, (None, "weak"))
+        rows = histories_of(check_summary(summary, ("log_gaps",)), sample_weight)
+        log_gaps = float(counts_of(len(summary), sample_weight) @ summary["log_gaps"].to_numpy(float))
+        sample = self._sample(rows)
+        sample = sample._replace(log_gaps=log_gaps - sample.purchases * float(np.log(self._unit())))
+        first, *more = range(1, _MOST_STAGES + 1) if self.k is None else (_check_k(self.k),)
+        self.k_, found = first, fit(Erlang(first, self._extra_flips), sample, prior=prior)
+        for k in more:
+            tried = fit(Erlang(k, self._extra_flips), sample, prior=prior)
+            if tried.log_likelihood <= found.log_likelihood:
+                break
+            self.k_, found = k, tried
+        return self._learn(found, rows)
+
+    def _formulas(self) -> Erlang:
+        return Erlang(self.k_, self._extra_flips)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As every model, and k."""
+        return super().to_dict() | {"k": self.k_}
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        """The model that `to_dict` told. Raises ModelError where it is not one."""
+        model = super().from_dict(saved)
+        try:
+            model.k_ = _check_k(saved.get("k"))
+        except OptionError as error:
+            raise ModelError(f"The saved model is damaged: {error}") from None
+        return model
+
+
+class ModifiedBetaGeoErlangModel(BetaGeoErlangModel):
+    """MBG/CNBD-k: as BG/CNBD-k, but one-time buyers may have left."""
+
+    maths: ClassVar[ModuleType] = mbgnbd
+    _extra_flips: ClassVar[float] = 1.0
+
+
+_MOST_STAGES = 12
+
+
+def _check_k(k: Any) -> int:
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= _MOST_STAGES:
+        raise OptionError(f"k={k!r} is not a number of stages. Give a whole number from 1 to {_MOST_STAGES}, or None.")
+    return k
+
+
 _MODELS: dict[str, type[PurchaseModel]] = {
-    cls.__name__: cls for cls in (BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel, NBDModel)
+    cls.__name__: cls
+    for cls in (
+        BetaGeoModel,
+        ModifiedBetaGeoModel,
+        ParetoNBDModel,
+        NBDModel,
+        BetaGeoErlangModel,
+        ModifiedBetaGeoErlangModel,
+    )
 }
 
 

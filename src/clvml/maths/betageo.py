@@ -86,14 +86,18 @@ def log_likelihood(params: Params, x: Floats, t_x: Floats, T: Floats, flips: Flo
 
 def objective(params: Params, sample: Sample, extra_flips: float) -> Objective:
     """The log-likelihood of a sample where flips = x + extra_flips, with its derivatives."""
-    parts = _by_x(params, sample, extra_flips), _by_row(params, sample, extra_flips)
+    parts = by_x(params, sample, extra_flips), _by_row(params, sample, extra_flips)
     return parts[0].plus(parts[1]).in_logs(params)
 
 
-def _by_x(params: Params, sample: Sample, extra_flips: float) -> Objective:
-    """The factors that depend on a history through x alone: value, gradient, Hessian in r, alpha, a, b."""
+def by_x(params: Params, sample: Sample, extra_flips: float, k: int = 1) -> Objective:
+    """The factors before the bracket, which depend on x alone: value, gradient, Hessian in r, alpha, a, b.
+
+    k: stages a purchase takes; one, but for Erlang gaps.
+    """
     r, alpha, a, b = params
-    x, n, flips, N = sample.xs, sample.xs_weight, sample.xs + extra_flips, sample.customers
+    n, flips, N = sample.xs_weight, sample.xs + extra_flips, sample.customers
+    x = k * sample.xs
     value = N * r * np.log(alpha) + n @ (gammaln(r + x) - gammaln(r))
     value += n @ (gammaln(b + flips) - gammaln(b) + gammaln(a + b) - gammaln(a + b + flips))
     d_a = n @ (digamma(a + b) - digamma(a + b + flips))

@@ -185,7 +185,7 @@ def _by_row(params: Params, x: Floats, t_x: Floats, T: Floats, n: Floats) -> Obj
 
 
 class ParetoFuture(NamedTuple):
-    """What is to come of customers: alive with probability p_alive, and if so lambda ~ Gamma(R, A), mu ~ Gamma(s, B)."""
+    """What is to come: a customer is alive with probability p_alive; if so lambda ~ Gamma(R, A), mu ~ Gamma(s, B)."""
 
     p_alive: Floats
     R: Floats

@@ -25,6 +25,7 @@ class Sample(NamedTuple):
     weight: Floats  # customers with this history
     xs: Floats  # distinct values of x, ascending
     xs_weight: Floats  # customers with that many purchases
+    log_gaps: float = 0.0  # sum over customers of the logarithms of their gaps, for models of regular buyers
 
     @property
     def customers(self) -> float:
