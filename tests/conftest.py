@@ -28,7 +28,7 @@ def trained_frame(trained, cdnow_log):
 
 
 @pytest.fixture(scope="session")
-def _empty_store(tmp_path_factory):
+def empty_store(tmp_path_factory):
     """An MLflow database without a run; making one takes MLflow four seconds."""
     from clvml.tracking.store import connect
 
@@ -39,9 +39,9 @@ def _empty_store(tmp_path_factory):
 
 
 @pytest.fixture
-def store(_empty_store, tmp_path, monkeypatch):
+def store(empty_store, tmp_path, monkeypatch):
     """The working directory is empty but for an MLflow database; the value is its address."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    shutil.copy(_empty_store, tmp_path / "mlflow.db")
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path / 'mlflow.db'}"

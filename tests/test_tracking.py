@@ -42,11 +42,11 @@ def report(cdnow_log):
 
 
 @pytest.fixture(scope="module")
-def logged(_empty_store, tmp_path_factory, trained, report):
+def logged(empty_store, tmp_path_factory, trained, report):
     """A store with one registered version of `trained`; not to be changed."""
     from matplotlib.figure import Figure
 
-    database = Path(shutil.copy(_empty_store, tmp_path_factory.mktemp("logged") / "mlflow.db"))
+    database = Path(shutil.copy(empty_store, tmp_path_factory.mktemp("logged") / "mlflow.db"))
     figure = Figure()
     figure.subplots().plot([1, 2])
     return tracking.log_run(
@@ -163,6 +163,18 @@ class TestRun:
         same(tracking.load_model(info.model_uri), trained, trained_frame)
         same(tracking.load_model(f"runs:/{info.run_id}/model"), trained, trained_frame)
         assert info.digest == model_digest(trained.save("folder"))
+
+    def test_a_store_elsewhere(self, empty_store, tmp_path, monkeypatch, trained, report, trained_frame):
+        for name in ("here", "there"):
+            (tmp_path / name).mkdir()
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        monkeypatch.chdir(tmp_path / "here")
+        address = f"sqlite:///{shutil.copy(empty_store, tmp_path / 'there' / 'mlflow.db')}"
+        info = tracking.log_run(trained, report, register="clv", tracking_uri=address)
+        tracking.promote("clv", 1, "First.", tracking_uri=address)
+        same(tracking.load_model("models:/clv@champion", tracking_uri=address), trained, trained_frame)
+        assert artifact(info).is_relative_to(tmp_path / "there")
+        assert not list((tmp_path / "here").iterdir())
 
     def test_leaves_the_callers_mlflow_alone(self, store, trained, report, monkeypatch, capfd):
         import mlflow

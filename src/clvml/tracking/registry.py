@@ -66,7 +66,7 @@ def register_version(client: MlflowClient, name: str, model_id: str, run_id: str
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    # The place of the files, not models:/ID: MLflow would look that up in the process's own store, which may be another.
+    # The place of the files, not models:/ID: that MLflow would look up in the process's own store, maybe another.
     source = str(client.get_logged_model(model_id).artifact_location)
     version = client.create_model_version(
         name, source, run_id, tags={DIGEST: digest}, description=description, model_id=model_id

@@ -63,7 +63,10 @@ def example(model: ClvModel) -> pd.DataFrame:
 
 
 def signature(model: ClvModel) -> ModelSignature:
-    """Every number is a double: MLflow then takes JSON's 3 and 3.0 alike, and null. Ids may be of any type."""
+    """Every number is a double: MLflow then takes JSON's 3 and 3.0 alike, and null.
+
+    Ids may be of any type, and come back as they came; for that, MLflow's server takes JSON alone, no CSV.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType
