@@ -1,6 +1,7 @@
-"""clvml: the command line. Options may stand in clv.toml; results go to standard output, progress and notes to standard error.
+"""clvml: the command line. Options may stand in clv.toml; results go to standard output, the rest to standard error.
 
-Exit codes: 0 done; 1 internal error; 2 the input or the options break their contract; 3 the new model does not beat the champion.
+Exit codes: 0 done; 1 internal error; 2 the input or the options break their contract; 3 the champion is better than the
+new model.
 """
 
 from __future__ import annotations
@@ -34,8 +35,21 @@ _LOG_OPTIONS = (
     click.option("--service-cost", help="Cost of serving an order: a number, or a column."),
     click.option("--channel", help="Column of the acquisition channel."),
     click.option("--covariate", "covariates", multiple=True, help="Column to carry along; may be repeated."),
-    click.option("--returns", type=click.Choice(["net", "ignore", "error"]), default="net", show_default=True, help="What refunds do."),
-    click.option("--grain", type=click.Choice(["day", "week"]), default="day", show_default=True, help="Orders within it are one purchase."),
+    click.option(
+        "--returns",
+        type=click.Choice(["net", "ignore", "error"]),
+        default="net",
+        show_default=True,
+        help="What refunds do.",
+    ),
+    click.option(
+        "--grain",
+        type=click.Choice(["day", "week"]),
+        default="day",
+        show_default=True,
+        help="Orders within it are one purchase.",
+    ),
+    click.option("--free-orders", is_flag=True, help="A day of nothing but zero amounts is a purchase too."),
     click.option("--timezone", help="The business's own, for times that name a zone. Default: UTC."),
 )
 _SHOW = (
@@ -53,9 +67,30 @@ def _options(*decorators: Callable[..., Any]) -> Callable[..., Any]:
     return decorate
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _InOrder(click.Group):
+    """Commands in the order in which they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """As they were added."""
+        del ctx
+        return list(self.commands)
+
+
+_EPILOG = (
+    "Start with: clvml demo. Exit codes: 0 done; 1 internal error; 2 the input or the options need mending; "
+    "3 trained, but the champion is better and stays."
+)
+
+
+@click.group(
+    cls=_InOrder, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="clvml")
-@click.option("--config", type=click.Path(path_type=Path), help=f"TOML file of options. Default: {_CONFIG} in this folder, where there is one.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help=f"TOML file of options. Default: {_CONFIG} in this folder, where there is one.",
+)
 @click.pass_context
 def cli(context: click.Context, config: Path | None) -> None:
     """What is this customer worth, and whom are we about to lose?
@@ -70,7 +105,13 @@ def cli(context: click.Context, config: Path | None) -> None:
 
 
 @cli.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("clvml-demo"), show_default=True, help="Folder for the log, the model, the run and the scores.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("clvml-demo"),
+    show_default=True,
+    help="Folder for the log, the model, the run and the scores.",
+)
 @_options(*_SHOW)
 def demo(out: Path, verbose: bool, quiet: bool) -> None:
     """The main job on real data (CDNOW, 23,570 customers), start to end. Needs no server."""
@@ -99,8 +140,15 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
 @click.option("--horizon", default="12m", show_default=True, help="How far ahead: 273, 39w, 12m, 1y.")
 @click.option("--discount-rate", type=float, default=0.10, show_default=True, help="Per year.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random draws in training.")
-@click.option("--register", metavar="NAME", help="Register under this name; @champion if it is not worse than the present one.")
-@click.option("--export", type=click.Path(path_type=Path), metavar="DIR", help="Also write the model to a folder, such as models/clv.")
+@click.option(
+    "--register", metavar="NAME", help="Register under this name; @champion if it is not worse than the present one."
+)
+@click.option(
+    "--export",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also write the model to a folder, such as models/clv.",
+)
 @click.option("--experiment", default="clvml", show_default=True, help="MLflow experiment.")
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
 @_options(*_SHOW)
@@ -119,7 +167,12 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
 @cli.command()
 @_options(*_LOG_OPTIONS)
 @click.option("--as-of", required=True, help="The last day that may be known, YYYY-MM-DD.")
-@click.option("--model", required=True, metavar="URI", help="models:/clv@champion, models:/clv/3, runs:/..., or the folder of an exported model.")
+@click.option(
+    "--model",
+    required=True,
+    metavar="URI",
+    help="models:/clv@champion, models:/clv/3, runs:/..., or the folder of an exported model.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="scores.parquet or scores.csv")
 @click.option("--horizon", help="How far ahead. Default: the model's own.")
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
@@ -133,12 +186,24 @@ def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
     click.echo(predict_job(lambda: _open(source, settings), job))
 
 
-@cli.command()
+@cli.command(short_help="How good past predictions would have been, beside rules of thumb.")
 @_options(*_LOG_OPTIONS)
-@click.option("--cut", "cuts", required=True, multiple=True, help="Day up to which the models may know, YYYY-MM-DD; may be repeated.")
+@click.option(
+    "--cut",
+    "cuts",
+    required=True,
+    multiple=True,
+    help="Day up to which the models may know, YYYY-MM-DD; may be repeated.",
+)
 @click.option("--horizon", default="12m", show_default=True, help="How far ahead: 273, 39w, 12m, 1y.")
 @click.option("--out", type=click.Path(path_type=Path), help="report.json")
-@click.option("--bootstrap", type=click.IntRange(0), default=200, show_default=True, help="Resamples behind the intervals of differences.")
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(0),
+    default=200,
+    show_default=True,
+    help="Resamples behind the intervals of differences.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random draws.")
 @_options(*_SHOW)
 def backtest(source: tuple[str, ...], cuts: tuple[str, ...], **settings: Any) -> None:
@@ -176,7 +241,7 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         code = error.exit_code
     except ClvError as error:
-        click.echo(f"Error: {error}", err=True)
+        _complain(f"Error: {error}")
         code = 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("Stopped; nothing was left half-written.", err=True)
@@ -186,6 +251,15 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001  the last door: whatever comes is told in a line, not thrown at a batch job's log
         code = _internal(error, "--verbose" in arguments)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str) -> None:
+    """On standard error: in lines where somebody reads them, in one line where a log collects them."""
+    if sys.stderr.isatty():
+        from clvml.terminal import wrapped
+
+        message = wrapped(message)
+    click.echo(message, err=True)
 
 
 def _pipe_closed() -> int:
@@ -200,7 +274,7 @@ def _internal(error: Exception, verbose: bool) -> int:
     if verbose:
         traceback.print_exc()
     hint = "" if verbose else " Run it again with --verbose for the traceback."
-    click.echo(f"Internal error: {type(error).__name__}: {error}. This is a fault of clvml, please report it.{hint}", err=True)
+    _complain(f"Internal error: {type(error).__name__}: {error}. This is a fault of clvml, please report it.{hint}")
     return 1
 
 

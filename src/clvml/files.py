@@ -10,23 +10,36 @@ import pandas as pd
 
 from clvml.errors import OptionError
 
-__all__ = ["check_target", "write_aside", "write_table"]
+__all__ = ["check_export", "check_target", "write_aside", "write_table"]
 
 _TABLES = (".parquet", ".csv")
 
 
 def check_target(path: str | Path, suffixes: tuple[str, ...] = _TABLES) -> Path:
-    """The path, once its folder exists and takes files; asked before any work, so that none is lost. Raises OptionError."""
+    """The path, once its folder exists and takes files; asked before any work. Raises OptionError."""
     target = Path(path)
     if suffixes and target.suffix.lower() not in suffixes:
         raise OptionError(f"--out {target} must end in {' or '.join(suffixes)}.")
     if target.is_dir():
-        raise OptionError(f"--out {target} is a folder. Name a file in it, such as {target / ('scores' + (suffixes or ('',))[0])}.")
+        raise OptionError(
+            f"--out {target} is a folder. Name a file in it, such as {target / ('scores' + (suffixes or ('',))[0])}."
+        )
     folder = target.parent
     if not folder.is_dir():
         raise OptionError(f"--out {target}: there is no folder {folder}. Create it, or choose another.")
     if not os.access(folder, os.W_OK):
         raise OptionError(f"--out {target}: the folder {folder} takes no files. Choose another.")
+    return target
+
+
+def check_export(path: str | Path) -> Path:
+    """The folder of a model to come, once it can be made; asked before any work. Raises OptionError."""
+    target = Path(path)
+    home = next(p for p in (target.absolute(), *target.absolute().parents) if p.exists())
+    if not home.is_dir():
+        raise OptionError(f"--export {target}: {home} is a file, so no folder can be made there. Choose another.")
+    if not os.access(home, os.W_OK):
+        raise OptionError(f"--export {target}: the folder {home} takes no files. Choose another.")
     return target
 
 
@@ -37,7 +50,9 @@ def write_aside(target: Path, write: Callable[[Path], object]) -> None:
         write(aside)
         os.replace(aside, target)
     except OSError as error:
-        raise OptionError(f"{target} could not be written: {error.strerror or error}. What stood there before is unchanged.") from error
+        raise OptionError(
+            f"{target} could not be written: {error.strerror or error}. What stood there before is unchanged."
+        ) from error
     finally:
         aside.unlink(missing_ok=True)
 

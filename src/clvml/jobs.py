@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clvml.errors import ModelError
-from clvml.files import check_target, write_aside, write_table
+from clvml.errors import DataError, ModelError
+from clvml.files import check_export, check_target, write_aside, write_table
 from clvml.horizon import as_date, day_number, day_of_number, horizon_days
-from clvml.terminal import Terminal, grid, heading, wrapped
+from clvml.printed import backtest_text, scores_text, train_text
+from clvml.terminal import Terminal, wrapped
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from clvml.estimators.churn import Audit
     from clvml.evaluate import Backtest
     from clvml.intake import Transactions
     from clvml.model import ClvModel
 
-__all__ = ["BacktestJob", "PredictJob", "TrainJob", "Trained", "backtest_job", "flagged_table", "parameters_table", "predict_job", "train_job"]
+__all__ = ["BacktestJob", "PredictJob", "TrainJob", "Trained", "backtest_job", "predict_job", "train_job"]
 
 _DECLARED = ("spend", "deviance")
 """The metric on which a challenger is held against the champion."""
@@ -90,29 +88,44 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
 
     model = ClvModel(horizon=job.horizon, discount_rate=job.discount_rate, seed=job.seed)
     show = Terminal(4, verbose=job.verbose, quiet=job.quiet)
+    if job.export:
+        check_export(job.export)
     with show.stage("check"):
-        report = log.check(job.as_of)
         plan = backtest_plan(log, as_date(job.as_of), horizon_days(job.horizon, job.as_of))
-        champion = _champion(job)
+        report = log.check(job.as_of)
+        if not report.customers:
+            raise DataError(report.why_empty())
+        champion, unread = _champion(job)
+    if unread:
+        show.note(unread)
     with show.stage("backtest"):
         tested = backtest(log, plan[0], plan[1], model=model, rival=champion) if plan else None
-    if tested is None:
-        show.note("The log is too short for a backtest: this model is untested. Keep a longer history, or a shorter horizon.")
     with show.stage("train"):
         model.fit(log, job.as_of)
         if job.export:
             model.save(job.export)
+    if tested is None:
+        show.note(
+            "The log is too short for a backtest: this model is untested. Keep a longer history, or a shorter horizon."
+        )
     with show.stage("record in MLflow"):
         figures = _figures(model, tested)
         run = tracking.log_run(
-            model, report, tested, experiment=job.experiment, register=job.register, tracking_uri=job.tracking_uri, figures=figures
+            model,
+            report,
+            tested,
+            experiment=job.experiment,
+            register=job.register,
+            tracking_uri=job.tracking_uri,
+            figures=figures,
         )
-        promoted, why = _gate(job, run, tested, champion is not None)
-    return Trained(model, tested, run, promoted, _train_text(model, report, tested, run, why, job))
+        promoted, why = _gate(job, run, tested, champion, unread)
+    where = _where(run, why, job)
+    return Trained(model, tested, run, promoted, train_text(model, report, tested, where))
 
 
 def backtest_plan(log: Transactions, as_of: dt.date, horizon: int) -> tuple[dt.date, int] | None:
-    """(cut, days) of the backtest before training: the last horizon before `as_of`, or 40 % of the history where that is too short."""
+    """(cut, days) of the backtest before training: the last horizon before `as_of`, or 40 % of a shorter history."""
     from clvml.snapshots import plan_origins
 
     end = min(as_of, log.last_date)
@@ -122,35 +135,54 @@ def backtest_plan(log: Transactions, as_of: dt.date, horizon: int) -> tuple[dt.d
     return day_of_number(plan.origins[0]), plan.window
 
 
-def _champion(job: TrainJob) -> ClvModel | None:
+def _champion(job: TrainJob) -> tuple[ClvModel | None, str]:
+    """The present champion, if there is one, and what is to be said where it cannot be read."""
     from clvml import tracking
 
-    if not job.register:
-        return None
+    if not job.register or tracking.champion_metrics(job.register, tracking_uri=job.tracking_uri) is None:
+        return None, ""
     try:
-        return tracking.load_model(f"models:/{job.register}@champion", tracking_uri=job.tracking_uri)
-    except ModelError:
-        return None
+        return tracking.load_model(f"models:/{job.register}@champion", tracking_uri=job.tracking_uri), ""
+    except ModelError as error:
+        return None, f"The present champion cannot be read, so it is replaced without a comparison. {error}"
 
 
-def _gate(job: TrainJob, run: Any, tested: Backtest | None, rivalled: bool) -> tuple[bool | None, str]:
+def _gate(
+    job: TrainJob, run: Any, tested: Backtest | None, champion: ClvModel | None, unread: str
+) -> tuple[bool | None, str]:
     """Promote unless the champion is clearly better on the declared metric; the reason in words."""
     from clvml import tracking
 
     if not job.register:
         return None, "not registered (--register NAME does)"
-    why, worse = "the first model of this name", False
-    if rivalled and tested is not None:
-        rows = tested.differences
-        row = rows[(rows["baseline"] == "champion") & (rows["target"] == _DECLARED[0]) & (rows["metric"] == _DECLARED[1])].iloc[0]
-        worse = row["verdict"] == "worse"
-        why = f"{row['verdict']} than the champion in {' '.join(_DECLARED)}: {row['difference']:+.4g} ({row['low']:+.4g} to {row['high']:+.4g}) at cut {row['cut']}"
-        why = why.replace("no clear difference than", "no clear difference from")
-    elif rivalled:
+    why, worse = "the first champion of this name", False
+    if unread:
+        why = "the champion before it could not be read"
+    elif champion is not None and tested is not None:
+        worse, why = _against_champion(tested)
+    elif champion is not None:
         why = "untested, the log being too short for a backtest"
     decide = tracking.reject if worse else tracking.promote
     decide(job.register, run.version, why, tracking_uri=job.tracking_uri)
-    return not worse, why
+    return not worse, f"{'not promoted, ' if worse else 'now @champion: '}{why}"
+
+
+def _against_champion(tested: Backtest) -> tuple[bool, str]:
+    """Whether the new model is clearly worse on the declared metric, and the difference in words."""
+    rows = tested.differences.set_index(["baseline", "target", "metric"])
+    row = rows.loc[[("champion", *_DECLARED)]].iloc[0]
+    word = {"no clear difference": "no clear difference from"}.get(row["verdict"], f"{row['verdict']} than")
+    interval = f"{row['difference']:+.4g} ({row['low']:+.4g} to {row['high']:+.4g})"
+    return row["verdict"] == "worse", f"{word} the champion in {' '.join(_DECLARED)}: {interval} at cut {row['cut']}"
+
+
+def _where(run: Any, why: str, job: TrainJob) -> list[str]:
+    lines = [f"run      {run.run_id}", f"store    {run.tracking_uri}"]
+    if job.register:
+        lines.append(wrapped(f"model    models:/{job.register}/{run.version}, {why}", hang=9))
+    if job.export:
+        lines.append(f"export   {job.export}")
+    return lines
 
 
 def _figures(model: ClvModel, tested: Backtest | None) -> dict[str, Any]:
@@ -160,52 +192,6 @@ def _figures(model: ClvModel, tested: Backtest | None) -> dict[str, Any]:
     if tested is not None:
         figures["calibration"] = plots.calibration(tested)
     return {name: axes.figure for name, axes in figures.items()}
-
-
-def _train_text(model: ClvModel, report: Any, tested: Backtest | None, run: Any, why: str, job: TrainJob) -> str:
-    parts = [heading("The log"), str(report), heading("BG/NBD and Gamma-Gamma"), parameters_table(model)]
-    if tested is not None:
-        parts += [backtest_text(tested)]
-    where = [f"run      {run.run_id} in {run.tracking_uri}"]
-    if job.register:
-        where.append(f"model    models:/{job.register}/{run.version}: {why}")
-    if job.export:
-        where.append(f"export   {job.export}")
-    return "\n".join([*parts, heading("Where it is"), *where])
-
-
-def backtest_text(tested: Backtest) -> str:
-    """The backtest as printed: what was tested, the table, and the verdicts."""
-    cut = tested.cuts.iloc[0]
-    several = f" and {len(tested.cuts) - 1} more" if len(tested.cuts) > 1 else ""
-    lead = (
-        f"Known up to {cut['cut']}{several}, then {tested.horizon} days: {cut['customers']:,} customers, {cut['returned']:,} came back, "
-        f"{cut['late_joiners']:,} joined later (not counted). {100 * cut['purchases_in_90_interval']:.0f} % within their 90 % interval of purchases."
-    )
-    verdicts = [wrapped(text, "  ") for text in tested.verdicts()]
-    return "\n".join([heading("Backtest, out of time"), wrapped(lead), str(tested), *verdicts])
-
-
-def parameters_table(model: ClvModel) -> str:
-    """Fitted parameters with their standard errors, and how each fit ended."""
-    lines = []
-    for part in (model.value_.purchases_, model.value_.spend_):
-        told = zip(part.params_._fields, part.params_, part.standard_errors_, strict=True)
-        values = "   ".join(f"{name} {value:.4g} ± {error:.2g}" for name, value, error in told)
-        lines.append(f"{type(part).__name__}: {values}   (time in days)" if hasattr(part.params_, "alpha") else f"{type(part).__name__}: {values}")
-        lines.append(wrapped(f"log-likelihood {part.log_likelihood_:,.2f}; {part.outcome_.value}", "  "))
-    if model.churn_ is not None:
-        lines.append(_audit_text(model.churn_.audit_, model.threshold_))
-    return "\n".join(lines)
-
-
-def _audit_text(audit: Audit, threshold: float) -> str:
-    kind = "on labels that began after its training labels ended" if audit.later else "on other customers, whose labels overlap in time with its own"
-    return wrapped(
-        f"ChurnClassifier: tested at {audit.origin} {kind}: AUC {audit.auc:.3f} (recency alone {audit.auc_recency:.3f}, BG/NBD {audit.auc_btyd:.3f}), "
-        f"Brier {audit.brier:.4f} (BG/NBD {audit.brier_btyd:.4f}), calibration error {audit.calibration_error:.3f}; "
-        f"of those labelled as lost {100 * audit.came_back:.0f} % bought later. Threshold {threshold:.3f}."
-    )
 
 
 def predict_job(open_log: Callable[[], Transactions], job: PredictJob) -> str:
@@ -221,37 +207,7 @@ def predict_job(open_log: Callable[[], Transactions], job: PredictJob) -> str:
         scores = model.score(log, job.as_of, job.horizon)
     with show.stage("write"):
         write_table(scores, target)
-    return f"{scores_text(scores)}\n\n{len(scores):,} scores in {target}"
-
-
-def scores_text(scores: pd.DataFrame) -> str:
-    """Counts of the base and the flagged with the most value at risk."""
-    tiers, states = scores["tier"].value_counts(), scores["state"].value_counts()
-    flagged = scores[scores["flagged"]]
-    return "\n".join(
-        [
-            heading(f"Scores as of {scores['as_of'].iloc[0]}, next {scores['horizon_days'].iloc[0]} days"),
-            "tiers    " + ", ".join(f"{n:,} {t}" for t, n in tiers.items()),
-            "states   " + ", ".join(f"{n:,} {s}" for s, n in states.items()),
-            f"expected {scores['expected_purchases'].sum():,.0f} purchases, {scores['expected_spend'].sum():,.0f} spend, CLV {scores['clv'].sum():,.0f}",
-            f"flagged  {len(flagged):,} good customers at risk, value at risk {flagged['value_at_risk'].sum():,.0f}",
-            heading("Flagged: most value at risk"),
-            flagged_table(scores),
-        ]
-    )
-
-
-def flagged_table(scores: pd.DataFrame, rows: int = 10) -> str:
-    """The flagged customers with the most value at risk, each with the reason under it."""
-    top = scores[scores["flagged"]].nlargest(rows, "value_at_risk")
-    if top.empty:
-        return "Nobody is flagged: no good customer is late by his own rhythm and likely to stay away."
-    table = top[["customer_id", "value_at_risk", "churn_probability", "clv", "state", "next_purchase_due", "reason"]].copy()
-    for money in ("value_at_risk", "clv"):
-        table[money] = table[money].map("{:,.0f}".format)
-    table["churn_probability"] = table["churn_probability"].map("{:.2f}".format)
-    table["next_purchase_due"] = table["next_purchase_due"].dt.date
-    return grid(table, words=("reason",))
+    return f"{scores_text(scores)}\n\nAll {len(scores):,} scores: {target}"
 
 
 def backtest_job(log: Transactions, job: BacktestJob) -> str:
@@ -263,8 +219,10 @@ def backtest_job(log: Transactions, job: BacktestJob) -> str:
 
     target = check_target(job.out, (".json",)) if job.out else None
     with Terminal(1, verbose=job.verbose, quiet=job.quiet).stage("backtest"):
-        tested = backtest(log, list(job.cuts), job.horizon, model=ClvModel(seed=job.seed), bootstrap=job.bootstrap, seed=job.seed)
+        tested = backtest(
+            log, list(job.cuts), job.horizon, model=ClvModel(seed=job.seed), bootstrap=job.bootstrap, seed=job.seed
+        )
     if target is not None:
         text = json.dumps(tested.to_dict(), indent=1) + "\n"
         write_aside(target, lambda aside: aside.write_text(text, encoding="utf-8"))
-    return backtest_text(tested) + (f"\n\n{target}" if target else "")
+    return backtest_text(tested) + (f"\n\nEvery figure: {target}" if target else "")

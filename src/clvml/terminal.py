@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import textwrap
+import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -28,16 +29,11 @@ class Terminal:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Show a stage while it runs; notes of clvml are printed after it, each once."""
-        from tqdm.auto import tqdm
-
         self._done += 1
         begun = time.perf_counter()
-        shown = None if not (self._quiet or self._verbose) else True
-        with tqdm(total=self._stages, initial=self._done - 1, desc=name, bar_format="[{n}/{total}] {desc} {elapsed}", leave=False, disable=shown, file=sys.stderr) as bar:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", ClvWarning)
-                yield
-            bar.update()
+        with self._clock(name), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ClvWarning)
+            yield
         for message in dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, ClvWarning)):
             self.note(message)
         for other in (w for w in caught if not issubclass(w.category, ClvWarning)):
@@ -45,15 +41,41 @@ class Terminal:
         if self._verbose:
             click.echo(f"[{self._done}/{self._stages}] {name}: {time.perf_counter() - begun:.1f} s", err=True)
 
+    @contextmanager
+    def _clock(self, name: str) -> Iterator[None]:
+        """The stage and the time it has taken so far, every second, where somebody is watching."""
+        from tqdm import tqdm
+
+        if self._quiet or self._verbose or not sys.stderr.isatty():
+            yield
+            return
+        told, over = f"[{self._done}/{self._stages}] {name} {{elapsed}}", threading.Event()
+        with tqdm(bar_format=told, leave=False, file=sys.stderr) as bar:
+            tick = threading.Thread(target=_every_second, args=(bar.refresh, over), daemon=True)
+            tick.start()
+            try:
+                yield
+            finally:
+                over.set()
+                tick.join()
+
     def note(self, message: str) -> None:
         """Something the user should know, on standard error."""
         if not self._quiet:
             click.echo(wrapped(f"Note: {message}"), err=True)
 
 
-def wrapped(text: str, indent: str = "") -> str:
-    """A paragraph no wider than the page."""
-    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ", break_on_hyphens=False, break_long_words=False)
+def _every_second(do: Callable[[], object], over: threading.Event) -> None:
+    while not over.wait(1.0):
+        do()
+
+
+def wrapped(text: str, indent: str = "", hang: int = 2) -> str:
+    """A paragraph no wider than the page; its further lines are indented by `hang` more."""
+    further = indent + " " * hang
+    return textwrap.fill(
+        text, WIDTH, initial_indent=indent, subsequent_indent=further, break_on_hyphens=False, break_long_words=False
+    )
 
 
 def heading(text: str) -> str:
@@ -61,12 +83,16 @@ def heading(text: str) -> str:
     return f"\n{click.style(text, bold=True)}\n{'-' * len(text)}"
 
 
-def grid(table: pd.DataFrame, words: Sequence[str] = ()) -> str:
-    """A small table in columns; the columns named in `words` are put under their row as a sentence."""
+def grid(table: pd.DataFrame, words: Sequence[str] = (), left: Sequence[str] = ()) -> str:
+    """A small table in columns, numbers to the right and the columns named in `left` to the left.
+
+    The columns named in `words` are put under their row as a sentence.
+    """
     columns = [c for c in table.columns if c not in words]
     cells = [[str(c) for c in columns], *([str(v) for v in row] for row in table[columns].itertuples(index=False))]
     widths = [max(len(row[j]) for row in cells) for j in range(len(columns))]
-    lines = ["  ".join(v.rjust(w) for v, w in zip(row, widths, strict=True)) for row in cells]
+    sides = [str.ljust if c in left else str.rjust for c in columns]
+    lines = ["  ".join(s(v, w) for s, v, w in zip(sides, row, widths, strict=True)).rstrip() for row in cells]
     for c in words:
         below = [""] + [wrapped(str(v), "    ") for v in table[c]]
         lines = [line + ("\n" + text if text else "") for line, text in zip(lines, below, strict=True)]
