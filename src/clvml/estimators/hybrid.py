@@ -14,7 +14,7 @@ from clvml.estimators.design import Design, Expectation, expect
 from clvml.estimators.heads import Head, amounts, fit_amount_head
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.maths import glm
-from clvml.snapshots import Snapshots, one_vote
+from clvml.origins import Snapshots, one_vote
 
 __all__ = ["HybridValueModel"]
 

@@ -1,0 +1,81 @@
+"""What snapshots of a log are made of, before anybody reads the log: features, where they stand, their rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from clvml.horizon import day_of_number
+
+__all__ = ["FEATURES", "Plan", "Snapshots", "one_vote", "plan_origins"]
+
+FEATURES = {
+    "gap_mean": "mean gap between purchases, days",
+    "gap_sd": "standard deviation of the gaps, days; empty with fewer than two",
+    "gap_max": "longest gap, days",
+    "gap_last": "last gap, days",
+    "purchases_quarter": "purchases in the last quarter of a window",
+    "purchases_half": "purchases in the last half of a window",
+    "purchases_one": "purchases in the last window",
+    "purchases_two": "purchases in the last two windows",
+    "spend_half": "net spend in the last half of a window",
+    "spend_one": "net spend in the last window",
+    "last_amount": "net amount of the last purchase",
+    "max_amount": "largest net amount of a purchase",
+    "mean_amount": "mean net amount of a purchase",
+}
+"""What a snapshot knows beyond the summary; a window is the number of days that its label looks ahead."""
+
+_SHORT_HISTORY = 2.2
+"""Below so many horizons of history, labels look ahead a share of the history instead; BTYD carries them further."""
+_WINDOW_SHARE = 0.4
+
+
+class Plan(NamedTuple):
+    """Where the snapshots stand: origins as day numbers, latest first, and the days that each label looks ahead."""
+
+    origins: tuple[int, ...]
+    window: int
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Labelled rows of earlier origins, and today's rows without a label."""
+
+    labelled: pd.DataFrame
+    """One row a customer and origin: summary, features, `origin` (day number), `purchases` and `spend` in the window after."""
+    now: pd.DataFrame
+    """One row a customer as of `as_of`: summary and features."""
+    window: int
+    """Days that each label looks ahead."""
+    horizon: int
+    """Days ahead that are asked for; more than `window` where the history is short."""
+    as_of: dt.date
+
+    @property
+    def origins(self) -> list[dt.date]:
+        """The days of the snapshots, latest first."""
+        return [day_of_number(o) for o in sorted(self.labelled["origin"].unique(), reverse=True)]
+
+
+def plan_origins(first: int, as_of: int, horizon: int, n_origins: int = 6) -> Plan:
+    """The origins for a log that begins on day `first`: each with some history before it and a whole window after it.
+
+    The window is the horizon where the history is long enough (2.2 horizons), else 40 % of the history. A log of a few
+    days has no origin.
+    """
+    history = as_of - first
+    window = horizon if history >= _SHORT_HISTORY * horizon else max(7, int(_WINDOW_SHARE * history))
+    step = max(7, window // 6)
+    least = max(14, min(window, 90) // 2)
+    origins = (as_of - window - step * j for j in range(n_origins))
+    return Plan(tuple(o for o in origins if o - first >= least), window)
+
+
+def one_vote(customers: pd.Series) -> np.ndarray:
+    """Weights that give each customer one vote, shared among the origins that know him."""
+    return 1.0 / customers.groupby(customers).transform("size").to_numpy(dtype=float)
