@@ -21,6 +21,7 @@ from clvml import metrics
 from clvml.engines import statement
 from clvml.errors import OptionError
 from clvml.estimators.baselines import Forecast, last_period, own_rate, recency_alone, shopkeepers_formula
+from clvml.estimators.hybrid import HybridValueModel
 from clvml.horizon import as_date, day_number, horizon_days
 from clvml.intake import Transactions
 from clvml.model import ClvModel
@@ -139,20 +140,31 @@ def _forecasts(
     """Every model's forecast made at the cut, what came, and facts of the cut."""
     model = ClvModel(**(settings | {"horizon": days})).fit(log, cut)
     frame = model.frame(log, cut)
-    scores, value = model.predict(frame), model.value_
+    scores = model.predict(frame)
     champion = {} if rival is None else {"champion": _told(_as_of_cut(rival, log, cut, days), log, cut, days)}
     actual = log.split(cut, cut + dt.timedelta(days=days)).holdout
     before = _last_period(log, cut, days)
     told = {
         OURS: _forecast(scores),
         **champion,
-        "BG/NBD + Gamma-Gamma": Forecast(value.expected_purchases(frame, days), value.expected_spend(frame, days), value.p_return(frame, days)),
+        **_btyd(model, frame, days),
         "recency alone": recency_alone(frame),
         "own rate x / T": own_rate(frame, days),
         "same as last period": last_period(before["purchases"].to_numpy(float), before["spend"].to_numpy(float)),
         "ticket x frequency x lifetime": shopkeepers_formula(frame, days),
     }
     return told, actual, _facts(scores, actual)
+
+
+def _btyd(model: ClvModel, frame: pd.DataFrame, days: int) -> dict[str, Forecast]:
+    """The BTYD models on their own."""
+    parts = {"BG/NBD + Gamma-Gamma": model.value_}
+    if isinstance(model.model_, HybridValueModel):
+        parts["Pareto/NBD + Gamma-Gamma"] = model.model_.value_
+    return {
+        name: Forecast(value.expected_purchases(frame, days), value.expected_spend(frame, days), value.p_return(frame, days))
+        for name, value in parts.items()
+    }
 
 
 def _forecast(scores: pd.DataFrame) -> Forecast:
@@ -250,7 +262,8 @@ def _differences(told: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int
             if ours is None or theirs is None:
                 continue
             gap = ours - theirs
-            low, high = np.nanquantile(gap[1:], [0.025, 0.975]) if bootstrap else (np.nan, np.nan)
+            known = gap[1:][np.isfinite(gap[1:])]  # a resample of customers who are all alike has no AUC
+            low, high = np.quantile(known, [0.025, 0.975]) if known.size else (np.nan, np.nan)
             rows.append((name, target, metric, gap[0], low, high, _word(better * low, better * high)))
     return pd.DataFrame(rows, columns=["baseline", "target", "metric", "difference", "low", "high", "verdict"])
 

@@ -126,7 +126,7 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
 
 def backtest_plan(log: Transactions, as_of: dt.date, horizon: int) -> tuple[dt.date, int] | None:
     """(cut, days) of the backtest before training: the last horizon before `as_of`, or 40 % of a shorter history."""
-    from clvml.snapshots import plan_origins
+    from clvml.origins import plan_origins
 
     end = min(as_of, log.last_date)
     plan = plan_origins(day_number(log.first_date), day_number(end), horizon, n_origins=1)

@@ -17,6 +17,7 @@ from clvml.estimators.base import Estimator
 from clvml.estimators.churn import ChurnClassifier
 from clvml.estimators.hybrid import HybridValueModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.estimators.purchases import ParetoNBDModel
 from clvml.horizon import as_date, horizon_days
 from clvml.intake import Transactions
 from clvml.snapshots import FEATURES, snapshot, take_snapshots
@@ -31,8 +32,8 @@ class ClvModel(Estimator):
     horizon: how far ahead, unless a prediction says otherwise; discount_rate: per year; good_share, bad_share: size of the tiers;
     seed: of the random draws in training. What of the amount is earned is the log's own (Transactions(margin=..., cost=...)).
 
-    Learned: model_ (HybridValueModel, or a LifetimeValueModel where the log is too short to learn from its past), value_
-    (the BTYD part), churn_ (the classifier, or None), threshold_, edges_ (of the tiers), margin_, as_of_, notes_ (what fell
+    Learned: value_ (BG/NBD and Gamma-Gamma), model_ (what predicts: a HybridValueModel, which corrects Pareto/NBD and Gamma-Gamma
+    by the log's own past; or value_ where the log is too short to teach it), churn_ (the classifier, or None), threshold_, edges_ (of the tiers), margin_, as_of_, notes_ (what fell
     short, in words), data_report_.
     """
 
@@ -72,16 +73,18 @@ class ClvModel(Estimator):
 
     def _learn(self, log: Transactions, summary: pd.DataFrame, value: LifetimeValueModel) -> None:
         """The hybrid where the past of the log can teach it, else BTYD alone with a note."""
+        self.value_ = value.fit(summary)
+        settled = LifetimeValueModel(**(value.get_params(deep=False) | {"purchases": ParetoNBDModel()}))
         try:
             snapshots = take_snapshots(log, self.as_of_, self.horizon_days_)
-            hybrid = HybridValueModel(churn=ChurnClassifier(value=value, seed=self.seed)).fit(snapshots)
+            hybrid = HybridValueModel(churn=ChurnClassifier(value=settled, seed=self.seed)).fit(snapshots)
         except DataError as error:
             self.notes_.append(f"Churn is told by BG/NBD alone, without a classifier. {error}")
-            self.model_: HybridValueModel | LifetimeValueModel = value.fit(summary)
-            self.value_, self.churn_, self.window_ = self.model_, None, self.horizon_days_
+            self.model_: HybridValueModel | LifetimeValueModel = self.value_
+            self.churn_, self.window_ = None, self.horizon_days_
             self.threshold_ = float(np.median(1.0 - self.value_.p_return(summary)))
             return
-        self.model_, self.value_, self.churn_ = hybrid, hybrid.value_, hybrid.churn_
+        self.model_, self.churn_ = hybrid, hybrid.churn_
         self.window_, self.threshold_ = hybrid.churn_.window_, hybrid.churn_.threshold_
 
     def _margin(self, summary: pd.DataFrame) -> float:
@@ -136,7 +139,7 @@ class ClvModel(Estimator):
     def name(self) -> str:
         """What the scores say of their model."""
         self._check_fitted("model_")
-        kind = "BG/NBD + Gamma-Gamma" if self.churn_ is None else "BG/NBD + Gamma-Gamma + snapshots"
+        kind = "BG/NBD + Gamma-Gamma" if self.churn_ is None else "Pareto/NBD + Gamma-Gamma + snapshots"
         return f"{kind}, trained as of {self.as_of_}"
 
     def _edges(self, scores: pd.DataFrame) -> segments.Cutoffs:
@@ -158,6 +161,7 @@ class ClvModel(Estimator):
             "n_customers": self.n_customers_,
             "notes": self.notes_,
             "data_report": self.data_report_,
+            "value": self.value_.to_dict(),
             "model": self.model_.to_dict(),
         }
 
@@ -174,12 +178,12 @@ class ClvModel(Estimator):
         model.threshold_, model.margin_ = float(told["threshold"]), float(told["margin"])
         good, bad = told["edges"]
         model.edges_ = segments.Cutoffs(float(good), float(bad))
+        model.value_ = LifetimeValueModel.from_dict(told["value"])
         if told["model"]["type"] == "HybridValueModel":
             model.model_ = HybridValueModel.from_dict(told["model"], forests)
-            model.value_, model.churn_ = model.model_.value_, model.model_.churn_
+            model.churn_ = model.model_.churn_
         else:
-            model.model_ = model.value_ = LifetimeValueModel.from_dict(told["model"])
-            model.churn_ = None
+            model.model_, model.churn_ = model.value_, None
         return model
 
     def save(self, folder: str | os.PathLike[str]) -> Path:

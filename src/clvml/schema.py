@@ -179,7 +179,7 @@ CHURN = record(
     horizon=whole(1),
     design=record(money=number(above=0.0), mean=listing(_NUMBER, _CLUES), spread=listing(number(above=0.0), _CLUES)),
     beta=_BETA,
-    calibration=listing(_NUMBER, 3),
+    calibration=listing(_NUMBER, 5),
     threshold=_SHARE,
     audit=record(
         origin=day,
@@ -215,6 +215,7 @@ MODEL = record(
     n_customers=whole(1),
     notes=listing(text()),
     data_report=tree,
+    value=VALUE,
     model=kinds(HybridValueModel=HYBRID, LifetimeValueModel=VALUE),
 )
 """ClvModel.to_dict."""

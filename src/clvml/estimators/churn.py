@@ -14,8 +14,9 @@ from clvml.estimators.base import Estimator
 from clvml.estimators.design import CLUES, Design, Expectation, expect, expect_origins, log_hazard
 from clvml.estimators.heads import Head, Trees, fit_return_head, return_log_hazards
 from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.estimators.purchases import ParetoNBDModel
 from clvml.maths import glm
-from clvml.snapshots import Snapshots, one_vote
+from clvml.origins import Snapshots, one_vote
 
 __all__ = ["Audit", "ChurnClassifier"]
 
@@ -51,10 +52,10 @@ class ChurnClassifier(Estimator):
 
     It multiplies the hazard of return that BTYD expects by what rhythm, trend, recency and spend add, as learned on snapshots
     of the log at earlier dates: the mean, on the log-hazard scale, of BTYD, a penalised hazard regression, and
-    scikit-learn's gradient boosting. Level and slope are calibrated on the latest labelled snapshot, with customers or
-    a time that the trial model had not seen.
+    scikit-learn's gradient boosting. Level, slope and the weights in that mean are calibrated on the latest labelled
+    snapshot, with customers or a time that the trial model had not seen.
 
-    value: the BTYD model (LifetimeValueModel()); penalty: ridge of the regression; trees: settings of the boosting;
+    value: the BTYD model to correct (default: Pareto/NBD, whose one-time buyers can be lost, with Gamma-Gamma); penalty: ridge of the regression; trees: settings of the boosting;
     max_rows: labelled rows used at most, drawn by customer; seed: of the draws.
 
     Learned: value_ (fitted as of the latest day), threshold_ (of the churn probability, chosen out of time), audit_, classes_.
@@ -100,7 +101,7 @@ class ChurnClassifier(Estimator):
         return snapshots.labelled.iloc[kept].reset_index(drop=True), Expectation(*(v[kept] for v in expected))
 
     def _value(self, snapshots: Snapshots) -> LifetimeValueModel:
-        value = self.value or LifetimeValueModel(horizon=snapshots.horizon)
+        value = self.value or LifetimeValueModel(purchases=ParetoNBDModel(), horizon=snapshots.horizon)
         return type(value)(**value.get_params(deep=False))
 
     def p_return(self, frame: pd.DataFrame, horizon: int | None = None) -> Floats:
@@ -110,8 +111,8 @@ class ChurnClassifier(Estimator):
         near = expect(self.value_, frame, self.window_)
         far = near if days == self.window_ else expect(self.value_, frame, days)
         X = self.design_.matrix(frame, near)
-        raw = np.mean(return_log_hazards(self.head_, X, log_hazard(near.p_return), log_hazard(far.p_return)), axis=0)
-        return -np.expm1(-np.exp(self._calibrated(raw)))
+        members = return_log_hazards(self.head_, X, log_hazard(near.p_return), log_hazard(far.p_return))
+        return -np.expm1(-np.exp(self._calibrated(members)))
 
     def predict_proba(self, frame: pd.DataFrame, horizon: int | None = None) -> Floats:
         """(n, 2): probability of return, and of churn; scikit-learn's order of `classes_`."""
@@ -138,11 +139,11 @@ class ChurnClassifier(Estimator):
         tested = np.flatnonzero(origin == origin.max())
         before = np.flatnonzero(origin + snapshots.window <= origin.max())
         later = len(before) >= 500 and 100 <= bought[before].sum() <= len(before) - 100
-        raw = np.empty(len(tested))
+        members = np.empty((3, len(tested)))
         for fold, training in self._folds(labelled, tested, before if later else None):
-            raw[fold] = self._trial(labelled, bought, expected, training, tested[fold])
-        self.calibration_ = _recalibration(raw, bought[tested])
-        p = -np.expm1(-np.exp(self._calibrated(raw)))
+            members[:, fold] = self._trial(labelled, bought, expected, training, tested[fold])
+        self.calibration_ = _recalibration(members, bought[tested])
+        p = -np.expm1(-np.exp(self._calibrated(members)))
         stake = expected.ticket[tested] * np.maximum(expected.purchases[tested] / np.maximum(expected.p_return[tested], 1e-9), 1.0)
         self.threshold_ = _threshold(bought[tested], 1.0 - p, stake)
         self.audit_ = _audit(labelled.iloc[tested], bought[tested], p, expected.p_return[tested], snapshots, bool(later))
@@ -162,22 +163,24 @@ class ChurnClassifier(Estimator):
     def _trial(
         self, labelled: pd.DataFrame, bought: Floats, expected: Expectation, training: NDArray[np.intp], tested: NDArray[np.intp]
     ) -> Floats:
-        """Uncalibrated log hazards of the tested rows, learned from the training rows."""
+        """(3, n): log hazards of the tested rows by each member, learned from the training rows."""
         def part(rows: NDArray[np.intp]) -> tuple[pd.DataFrame, Expectation]:
             return labelled.iloc[rows], Expectation(*(v[rows] for v in expected))
 
         (train, told), (test, asked) = part(training), part(tested)
         if not len(train) or not 0 < bought[training].sum() < len(train):
-            return log_hazard(asked.p_return)
+            return np.tile(log_hazard(asked.p_return), (3, 1))
         design = Design.learn(train, told)
         head = self._learn(design.matrix(train, told), bought[training], told, train)
         offset = log_hazard(asked.p_return)
-        raw: Floats = np.mean(return_log_hazards(head, design.matrix(test, asked), offset, offset), axis=0)
-        return raw
+        return return_log_hazards(head, design.matrix(test, asked), offset, offset)
 
-    def _calibrated(self, raw: Floats) -> Floats:
-        level, slope, centre = self.calibration_
-        return raw + level + slope * (raw - centre)
+    def _calibrated(self, members: Floats) -> Floats:
+        """Log hazard: the members' mean, moved by what the calibration learned of level, slope and who is to be trusted."""
+        level, slope, centre, line, trees = self.calibration_
+        mean: Floats = members.mean(axis=0)
+        trusted: Floats = line * (members[1] - members[0]) + trees * (members[2] - members[0])
+        return mean + level + slope * (mean - centre) + trusted
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the trees, JSON-able."""
@@ -202,8 +205,7 @@ class ChurnClassifier(Estimator):
         model.window_, model.horizon_, model.classes_ = int(told["window"]), int(told["horizon"]), np.array([0, 1])
         model.design_ = Design.from_dict(told["design"])
         model.head_ = Head(np.asarray(told["beta"], dtype=float), trees)
-        level, slope, centre = (float(v) for v in told["calibration"])
-        model.calibration_, model.threshold_ = (level, slope, centre), float(told["threshold"])
+        model.calibration_, model.threshold_ = tuple(float(v) for v in told["calibration"]), float(told["threshold"])
         model.audit_ = Audit(**told["audit"])
         return model
 
@@ -216,12 +218,14 @@ def _thinned(customers: pd.Series, max_rows: int, seed: int) -> NDArray[np.intp]
     return np.flatnonzero(customers.isin(kept))
 
 
-def _recalibration(raw: Floats, bought: Floats) -> tuple[float, float, float]:
-    """(level, slope - 1, centre): raw + level + (slope - 1)(raw - centre), shrunk towards leaving it as it is."""
-    centre = float(raw.mean())
-    X = np.column_stack([np.ones_like(raw), raw - centre])
-    beta = glm.fit(glm.HAZARD, X, bought, raw, np.ones_like(raw), _PRIOR_EVENTS, intercept=False)
-    return _PERSISTENCE * float(beta[0]), float(max(beta[1], -0.9)), centre
+def _recalibration(members: Floats, bought: Floats) -> tuple[float, ...]:
+    """(level, slope - 1, centre, trust in the line, trust in the trees), each shrunk towards the members' plain mean as it is."""
+    mean = members.mean(axis=0)
+    centre = float(mean.mean())
+    X = np.column_stack([np.ones_like(mean), mean - centre, *(members[1:] - members[0])])
+    ridge = np.sqrt([_PRIOR_EVENTS, _PRIOR_EVENTS, *[2 * _PRIOR_EVENTS] * 2])
+    level, slope, line, trees = glm.fit(glm.HAZARD, X / ridge, bought, mean, np.ones_like(mean), 1.0, intercept=False) / ridge
+    return _PERSISTENCE * float(level), float(max(slope, -0.9)), centre, float(line), float(trees)
 
 
 def _threshold(bought: Floats, churn: Floats, stake: Floats) -> float:

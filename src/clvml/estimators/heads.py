@@ -86,14 +86,18 @@ def fit_return_head(X: Floats, bought: Floats, log_hazard: Floats, weight: Float
     return Head(beta, trees.grow(HistGradientBoostingClassifier, X, bought.astype(np.int64), weight, seed))
 
 
-def return_log_hazards(head: Head, X: Floats, window: Floats, horizon: Floats) -> list[Floats]:
-    """Log cumulative hazard over the horizon by each member: BTYD, line, trees. `window`, `horizon`: BTYD's own over either length."""
-    members = [horizon, horizon + head.line(X)]
+def return_log_hazards(head: Head, X: Floats, window: Floats, horizon: Floats) -> Floats:
+    """(3, n): log cumulative hazard over the horizon by BTYD, line and trees. `window`, `horizon`: BTYD's own over either length.
+
+    Where there are no trees, the mean of the other two stands in, which leaves the mean of all as it is.
+    """
+    line = horizon + head.line(X)
+    trees = (horizon + line) / 2
     if head.trees is not None:
         with _one_thread():
             p = np.clip(head.trees.predict_proba(X)[:, 1], 1e-6, 1 - 1e-6)
-        members.append(np.log(-np.log1p(-p)) + horizon - window)
-    return members
+        trees = np.log(-np.log1p(-p)) + horizon - window
+    return np.stack([horizon, line, trees])
 
 
 def fit_amount_head(family: glm.Family, X: Floats, y: Floats, expected: Floats, weight: Floats, penalty: float, trees: Trees, seed: int) -> Head:
