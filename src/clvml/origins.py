@@ -47,7 +47,7 @@ class Snapshots:
     """Labelled rows of earlier origins, and today's rows without a label."""
 
     labelled: pd.DataFrame
-    """One row a customer and origin: summary, features, `origin` (day number), `purchases` and `spend` in the window after."""
+    """One row a customer and origin: summary, features, `origin` (day number), `purchases`, `spend` in the window."""
     now: pd.DataFrame
     """One row a customer as of `as_of`: summary and features."""
     window: int

@@ -1,7 +1,7 @@
 """Snapshots of one log at earlier dates: what was known then, and what came in the window after it.
 
-An origin sees only what was booked by it; every label window ends by `as_of`. So a learner can be trained on the past of
-the log, tested on a later part of its past, and never sees what it will be asked about.
+An origin sees only what was booked by it; every label window ends by `as_of`. So a learner can be trained on the past
+of the log, tested on a later part of its past, and never sees what it will be asked about.
 """
 
 from __future__ import annotations
