@@ -1,9 +1,11 @@
 """Small simulated logs with a seed: shops whose customers buy at rates of their own, and leave without saying so."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 
-from clvml import Transactions
+from clvml import HybridValueModel, Transactions, take_snapshots
 
 START = np.datetime64("2023-01-02")  # a Monday
 
@@ -46,3 +48,16 @@ def day(number):
 def log(rows):
     """Transactions of a list of (customer, day, amount) or of a frame."""
     return Transactions(rows if isinstance(rows, pd.DataFrame) else frame(rows))
+
+
+@functools.cache
+def shop_snapshots(scale=1.0):
+    """Snapshots of a middling shop as of day 730, amounts times `scale`. Not to be changed by a test."""
+    rows = shop()
+    return take_snapshots(log(rows.assign(amount=scale * rows["amount"])), day(730), 91)
+
+
+@functools.cache
+def shop_model(scale=1.0):
+    """The hybrid learned from them. Not to be changed by a test."""
+    return HybridValueModel().fit(shop_snapshots(scale))
