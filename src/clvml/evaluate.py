@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,7 @@ def backtest(
     *,
     model: ClvModel | None = None,
     rival: ClvModel | None = None,
+    others: Mapping[str, Callable[[pd.DataFrame, int], Forecast]] | None = None,
     bootstrap: int = 200,
     seed: int = 0,
 ) -> Backtest:
@@ -105,6 +106,7 @@ def backtest(
 
     model: an unfitted ClvModel (its settings are used, with this horizon). rival: a fitted one, shown as "champion": as it is
     where it was trained by the cut, else its settings trained again at the cut, for it must not have seen what is tested.
+    others: more forecasts by name, from the frame of a cut and the days, such as {"lifetimes": clvml.interop.lifetimes_forecast}.
     Raises OptionError where the log ends before a horizon does: a window that has not passed is no evidence.
     """
     cuts = [as_date(c, "cut") for c in (cut if isinstance(cut, list | tuple) else [cut])]
@@ -113,7 +115,7 @@ def backtest(
     for day in cuts:
         days = horizon_days(horizon, day)
         _check_end(log, day, days)
-        told, actual, facts = _forecasts(log, day, days, settings, rival)
+        told, actual, facts = _forecasts(log, day, days, settings, rival, others or {})
         tables.append(_table(told, actual).assign(cut=day.isoformat()))
         differences.append(_differences(told, actual, bootstrap, seed).assign(cut=day.isoformat()))
         described.append({"cut": day.isoformat()} | facts)
@@ -135,7 +137,12 @@ def _check_end(log: Transactions, cut: dt.date, days: int) -> None:
 
 
 def _forecasts(
-    log: Transactions, cut: dt.date, days: int, settings: dict[str, Any], rival: ClvModel | None
+    log: Transactions,
+    cut: dt.date,
+    days: int,
+    settings: dict[str, Any],
+    rival: ClvModel | None,
+    others: Mapping[str, Callable[[pd.DataFrame, int], Forecast]],
 ) -> tuple[dict[str, Forecast], pd.DataFrame, dict[str, Any]]:
     """Every model's forecast made at the cut, what came, and facts of the cut."""
     model = ClvModel(**(settings | {"horizon": days})).fit(log, cut)
@@ -148,6 +155,7 @@ def _forecasts(
         OURS: _forecast(scores),
         **champion,
         **_btyd(model, frame, days),
+        **{name: tell(frame, days) for name, tell in others.items()},
         "recency alone": recency_alone(frame),
         "own rate x / T": own_rate(frame, days),
         "same as last period": last_period(before["purchases"].to_numpy(float), before["spend"].to_numpy(float)),

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from clvml.errors import ClvWarning, DataError, ModelError, did_you_mean
+from clvml.estimators.baselines import Forecast
 from clvml.estimators.purchases import BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel, PurchaseModel
 from clvml.estimators.saved import FORMAT, jsonable
 from clvml.estimators.spend import GammaGammaModel
@@ -25,7 +26,7 @@ from clvml.maths.gammagamma import spend_of
 from clvml.maths.sample import Floats, Objective, sample_of
 from clvml.tables import check_summary
 
-__all__ = ["from_lifetimes", "to_lifetimes"]
+__all__ = ["from_lifetimes", "lifetimes_forecast", "to_lifetimes"]
 
 _FITTERS: dict[type[PurchaseModel] | type[GammaGammaModel], str] = {
     BetaGeoModel: "BetaGeoFitter",
@@ -219,3 +220,32 @@ def _warn(fitter: Any, why: str) -> None:
         ClvWarning,
         stacklevel=4,
     )
+
+
+def lifetimes_forecast(frame: pd.DataFrame, days: int) -> Forecast:
+    """BG/NBD and Gamma-Gamma as the documentation of lifetimes uses them: fitted by lifetimes, predicted by lifetimes.
+
+    Its churn score is P(alive). Where a fit does not converge, the penalizer that its error message asks for is raised step by step.
+    Raises ModelError where none helps.
+    """
+    x, t_x, T = (frame[name].to_numpy(dtype=np.float64) for name in ("frequency", "recency", "T"))
+    money = frame["monetary_value"].to_numpy(dtype=np.float64)
+    again = (x > 0) & (money > 0)
+    with _lifetimes("lifetimes") as lifetimes, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own overflows and deprecations, which are what is being measured
+        orders = _fitted(lifetimes.BetaGeoFitter, x, t_x, T)
+        spend = _fitted(lifetimes.GammaGammaFitter, x[again], money[again])
+        purchases = np.asarray(orders.conditional_expected_number_of_purchases_up_to_time(days, x, t_x, T), dtype=np.float64)
+        ticket = np.asarray(spend.conditional_expected_average_profit(x, money), dtype=np.float64)
+        alive = np.asarray(orders.conditional_probability_alive(x, t_x, T), dtype=np.float64)
+    return Forecast(np.nan_to_num(purchases), np.nan_to_num(purchases * ticket), np.nan_to_num(alive))
+
+
+def _fitted(fitter: Any, *columns: Floats) -> Any:
+    """A fitter of lifetimes with the smallest penalizer with which it converges."""
+    for penalizer in (0.0, 0.001, 0.01, 0.1):
+        try:
+            return fitter(penalizer_coef=penalizer).fit(*columns)
+        except Exception as error:  # noqa: BLE001  ConvergenceError and whatever its optimiser throws
+            last = error
+    raise ModelError(f"lifetimes' {fitter.__name__} does not converge on these customers, with any penalizer up to 0.1: {last}")
