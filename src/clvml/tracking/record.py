@@ -180,11 +180,17 @@ def _settings(model: ClvModel) -> dict[str, str]:
     return {name: str(value) for name, value in settings.items()}
 
 
+def _parts(model: ClvModel) -> dict[str, Any]:
+    """The fitted models of purchases and spend by class: those told as CLV, and those that a hybrid corrects."""
+    values = (model.value_, getattr(model.model_, "value_", model.value_))
+    return {type(part).__name__: part for value in values for part in (value.purchases_, value.spend_)}
+
+
 def _fitted(model: ClvModel) -> pd.DataFrame:
     """Model, parameter, estimate, standard error."""
     rows = [
-        (type(part).__name__, name, float(estimate), float(error))
-        for part in (model.value_.purchases_, model.value_.spend_)
+        (kind, name, float(estimate), float(error))
+        for kind, part in _parts(model).items()
         for name, estimate, error in zip(part.params_._fields, part.params_, part.standard_errors_, strict=True)
     ]
     return pd.DataFrame(rows, columns=["model", "parameter", "estimate", "standard_error"])
@@ -194,10 +200,10 @@ def _metrics(model: ClvModel, backtest: Backtested | Mapping[str, float] | None)
     """By name: the backtest, the classifier's own audit, fitted parameters with their errors. Only finite numbers."""
     told: dict[str, Any] = {"customers": model.n_customers_, "threshold": model.threshold_}
     for row in _fitted(model).itertuples():
-        told[f"fitted.{row.parameter}"] = row.estimate
-        told[f"fitted.{row.parameter}.se"] = row.standard_error
-    for part in (model.value_.purchases_, model.value_.spend_):
-        told[f"fitted.log_likelihood.{type(part).__name__}"] = part.log_likelihood_
+        told[f"fitted.{row.model}.{row.parameter}"] = row.estimate
+        told[f"fitted.{row.model}.{row.parameter}.se"] = row.standard_error
+    for kind, part in _parts(model).items():
+        told[f"fitted.{kind}.log_likelihood"] = part.log_likelihood_
     if model.churn_ is not None:
         audit = model.churn_.audit_._asdict()
         told |= {f"audit.{name}": audit[name] for name in audit if name not in ("origin", "later")}
