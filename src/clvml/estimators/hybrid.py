@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from clvml.estimators.base import Estimator
 from clvml.estimators.churn import ChurnClassifier
-from clvml.estimators.design import Design, Expectation, expect
+from clvml.estimators.design import Expectation, expect
 from clvml.estimators.heads import Head, amounts, fit_amount_head
-from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.maths import glm
 from clvml.origins import Snapshots, one_vote
 
@@ -24,9 +23,9 @@ Floats = NDArray[np.float64]
 class HybridValueModel(Estimator):
     """Purchases and spend as the mean of BTYD and two corrections of it; the return probability by a ChurnClassifier.
 
-    The corrections are factors on BTYD's own expectation, learned on snapshots at earlier dates: a ridge regression (Poisson for
-    purchases, Tweedie for spend) and boosted trees, each with the expectation as its offset. Where data are few the
-    ridge leaves BTYD as it is, and there are no trees.
+    The corrections are factors on BTYD's own expectation, learned on snapshots at earlier dates: a ridge regression
+    (Poisson for purchases, Tweedie for spend) and boosted trees, each with the expectation as its offset. Where data
+    are few the ridge leaves BTYD as it is, and there are no trees.
 
     churn: the classifier to fit (ChurnClassifier()), whose settings the corrections share.
 
@@ -52,7 +51,9 @@ class HybridValueModel(Estimator):
 
     def _head(self, family: glm.Family, X: Floats, y: Floats, expected: Floats, weight: Floats, unit: float) -> Head:
         settings = self.churn_
-        return fit_amount_head(family, X, y / unit, expected / unit, weight, settings.penalty, settings.trees, settings.seed)
+        return fit_amount_head(
+            family, X, y / unit, expected / unit, weight, settings.penalty, settings.trees, settings.seed
+        )
 
     def correct(self, frame: pd.DataFrame, horizon: int) -> tuple[Floats, Floats, Floats]:
         """(p_return, purchases, spend) over the horizon in days; frame: summary and features."""
@@ -67,18 +68,30 @@ class HybridValueModel(Estimator):
     def predict(self, frame: pd.DataFrame, horizon: int | None = None) -> pd.DataFrame:
         """The table of LifetimeValueModel.predict, with purchases, spend and return corrected.
 
-        A return is at most as likely as purchases are expected. The intervals and the discount are BTYD's: scaled by what the
-        correction makes of the expectation.
+        A return is at most as likely as purchases are expected. The intervals and the discount are BTYD's: scaled by
+        what the correction makes of the expectation.
         """
+        self._check_fitted("spend_head_")
         days = horizon or self.churn_.horizon_
         table = self.value_.predict(frame, days)
         p_return, purchases, spend = self.correct(frame, days)
         more = spend / np.maximum(table["expected_spend"].to_numpy(), 1e-12 * self.unit_[1])
         often = purchases / np.maximum(table["expected_purchases"].to_numpy(), 1e-12)
-        for name, factor in (("clv", more), ("clv_low", more), ("clv_high", more), ("purchases_low", often), ("purchases_high", often)):
+        for name, factor in (
+            ("clv", more),
+            ("clv_low", more),
+            ("clv_high", more),
+            ("purchases_low", often),
+            ("purchases_high", often),
+        ):
             table[name] = table[name].to_numpy() * factor
-        table["purchases_low"], table["purchases_high"] = np.floor(table["purchases_low"]), np.ceil(table["purchases_high"])
-        return table.assign(p_return=np.minimum(p_return, purchases), expected_purchases=purchases, expected_spend=spend)
+        table["purchases_low"], table["purchases_high"] = (
+            np.floor(table["purchases_low"]),
+            np.ceil(table["purchases_high"]),
+        )
+        return table.assign(
+            p_return=np.minimum(p_return, purchases), expected_purchases=purchases, expected_spend=spend
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the trees, JSON-able."""

@@ -86,15 +86,17 @@ def spend_quantile(future: Future, t: float, level: float, p: float, c: Floats) 
     rows, typical, most = rows[order], typical[order], most[order]
     for start in range(0, rows.size, _ROWS):
         part = slice(start, start + _ROWS)
-        out[rows[part]] = _solve(future.take(rows[part]), t, level, p, c[rows[part]], typical[part], most[part].max())
+        out[rows[part]] = _solve(future.take(rows[part]), t, level, p, c[rows[part]], typical[part], most[part])
     return out
 
 
-def _solve(future: Future, t: float, level: float, p: float, c: Floats, typical: Floats, most: float) -> Floats:
-    """Newton's method in log u, kept within what the signs seen so far allow."""
-    edges = _edges(most)
+def _solve(future: Future, t: float, level: float, p: float, c: Floats, typical: Floats, most: Floats) -> Floats:
+    """Newton's method in log u, kept within what the signs seen so far allow. Each looks as far as its own `most`,
+    so that a customer's quantile does not depend on who else is in the batch.
+    """
+    edges = _edges(most.max())
     tail = np.stack([future.at_least(e, t) for e in edges], axis=1)
-    mass = tail[:, :-1] - tail[:, 1:]
+    mass = np.where(edges[:-1] <= most[:, None], tail[:, :-1] - tail[:, 1:], 0.0)
     shape = p * 0.5 * (edges[:-1] + edges[1:] - 1.0)
     log_norm = betaln(shape, c[:, None])
     y = np.log(p * typical / c)
