@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Everything a developer or a new user runs, with nothing but Python >= 3.11: makes .venv from requirements.lock where there is none.
+"""Everything a developer or a new user runs, with nothing but Python >= 3.11: makes .venv from requirements.lock
+where there is none.
 
-    python3 tasks.py demo         the main job on real data (CDNOW), start to end
-    python3 tasks.py test         the default test suite
-    python3 tasks.py slow         the slow tests (real servers, whole logs)
-    python3 tasks.py lint         ruff: rules and format
-    python3 tasks.py types        mypy, strict
-    python3 tasks.py notebooks    execute every notebook
-    python3 tasks.py lock         write requirements.lock anew (needs uv)
-    python3 tasks.py run CMD ...  any command inside the environment, for example: run clvml --help
+python3 tasks.py demo         the main job on real data (CDNOW), start to end
+python3 tasks.py test         the default test suite
+python3 tasks.py slow         the slow tests (real servers, whole logs)
+python3 tasks.py lint         ruff: rules and format
+python3 tasks.py types        mypy, strict
+python3 tasks.py notebooks    execute every notebook
+python3 tasks.py lock         write requirements.lock anew (needs uv)
+python3 tasks.py run CMD ...  any command inside the environment, for example: run clvml --help
 """
 
 from __future__ import annotations
@@ -43,14 +44,24 @@ def ensure_environment() -> None:
     want = hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == want:
         return
-    if sys.version_info < (3, 11):
-        sys.exit(f"clvml needs Python 3.11 or newer; this is {sys.version.split()[0]}. Call this script with a newer one.")
-    print(f"Setting up {VENV.name} from {LOCK.name} (about 250 MB to download, 1-2 minutes, once) ...", file=sys.stderr, flush=True)
+    if sys.version_info < (3, 11):  # noqa: UP036  the message is for those who have an older one
+        sys.exit(
+            f"clvml needs Python 3.11 or newer; this is {sys.version.split()[0]}. Call this script with a newer one."
+        )
+    print(
+        f"Setting up {VENV.name} from {LOCK.name} (about 250 MB to download, 1-2 minutes, once) ...",
+        file=sys.stderr,
+        flush=True,
+    )
     uv = shutil.which("uv")
     if not (BIN / "python").exists() and not (BIN / "python.exe").exists():
         venv.create(VENV, with_pip=uv is None)
     python = str(BIN / "python")
-    install = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install", "--disable-pip-version-check"]
+    install = (
+        [uv, "pip", "install", "--python", python]
+        if uv
+        else [python, "-m", "pip", "install", "--disable-pip-version-check"]
+    )
     subprocess.run([*install, "--quiet", "--require-hashes", "-r", str(LOCK)], check=True)
     # The build tool is not part of the lock of run-time versions; it is fetched for the build alone.
     subprocess.run([*install, "--quiet", "--no-deps", "--editable", str(ROOT)], check=True)
@@ -61,13 +72,27 @@ def run(command: list[str]) -> int:
     """Run a command of the environment; its exit code."""
     found = shutil.which(command[0], path=str(BIN)) or command[0]
     environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "VIRTUAL_ENV": str(VENV)}
-    return subprocess.run([found, *command[1:]], cwd=Path.cwd() if command[0] == "clvml" else ROOT, env=environment, check=False).returncode
+    return subprocess.run(
+        [found, *command[1:]], cwd=Path.cwd() if command[0] == "clvml" else ROOT, env=environment, check=False
+    ).returncode
 
 
 def lock() -> int:
     """Resolve pyproject.toml for every platform and Python >= 3.11 into exact versions with hashes, naming no index."""
-    options = ["--extra", "dev", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header"]
-    return subprocess.run(["uv", "pip", "compile", "pyproject.toml", *options, "-o", LOCK.name], cwd=ROOT, check=False).returncode
+    options = [
+        "--extra",
+        "dev",
+        "--universal",
+        "--python-version",
+        "3.11",
+        "--generate-hashes",
+        "--no-emit-index-url",
+        "--no-annotate",
+        "--no-header",
+    ]
+    return subprocess.run(
+        ["uv", "pip", "compile", "pyproject.toml", *options, "-o", LOCK.name], cwd=ROOT, check=False
+    ).returncode
 
 
 def main(arguments: list[str]) -> int:

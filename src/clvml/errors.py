@@ -33,6 +33,7 @@ class NotFittedError(ClvError):
 
     @classmethod
     def of(cls, model: object) -> NotFittedError:
+        """The error for one model, by its class."""
         name = type(model).__name__
         return cls(f"This {name} is not fitted yet: call {name}.fit(summary) first.")
 

@@ -1,7 +1,8 @@
 """Backtest: the log is cut at earlier days, models see what was known then, and are compared with what came.
 
-Every customer with a purchase by the cut counts, one-time buyers too; those who joined later are counted and shown apart.
-Beside the model stand BTYD alone and what a shopkeeper would guess; differences carry paired bootstrap intervals over customers.
+Every customer with a purchase by the cut counts, one-time buyers too; those who joined later are counted and shown
+apart. Beside the model stand BTYD alone and what a shopkeeper would guess; differences carry paired bootstrap
+intervals over customers.
 """
 
 from __future__ import annotations
@@ -31,7 +32,13 @@ __all__ = ["Backtest", "backtest"]
 Floats = NDArray[np.float64]
 
 OURS = "clvml"
-_LOSSES = (("purchases", "deviance", -1), ("spend", "deviance", -1), ("spend", "gini", 1), ("return", "auc", 1), ("return", "brier", -1))
+_LOSSES = (
+    ("purchases", "deviance", -1),
+    ("spend", "deviance", -1),
+    ("spend", "gini", 1),
+    ("return", "auc", 1),
+    ("return", "brier", -1),
+)
 """What differences are told of: target, metric, and 1 where more is better."""
 _SHOWN = (
     ("purchases", "bias", "bias"),
@@ -54,9 +61,13 @@ class Backtest:
     table: pd.DataFrame
     """Tidy: cut, model, target (purchases, spend, return), metric, value."""
     differences: pd.DataFrame
-    """Tidy: cut, baseline, target, metric, difference (ours less theirs), low, high (95 %, paired over customers), verdict."""
+    """Tidy: cut, baseline, target, metric, difference (ours less theirs), low, high (95 %, paired over customers),
+    verdict.
+    """
     cuts: pd.DataFrame
-    """One row a cut: customers, returned, purchases, spend, late_joiners, late_joiner_spend, coverage of the 90 % intervals."""
+    """One row a cut: customers, returned, purchases, spend, late_joiners, late_joiner_spend, coverage of the 90 %
+    intervals.
+    """
     deciles: pd.DataFrame
     """Calibration of ours: cut, target, decile (of the prediction, 1 lowest), predicted, actual (means)."""
     horizon: int
@@ -84,7 +95,10 @@ class Backtest:
     def __str__(self) -> str:
         """A table at most 100 columns wide: means over the cuts."""
         means = self.table.groupby(["model", "target", "metric"])["value"].mean()
-        lines = [f"{'':30}{'purchases':^21}{'spend':^21}{'return':^21}", f"{'':30}" + "".join(f"{head:>7}" for *_, head in _SHOWN)]
+        lines = [
+            f"{'':30}{'purchases':^21}{'spend':^21}{'return':^21}",
+            f"{'':30}" + "".join(f"{head:>7}" for *_, head in _SHOWN),
+        ]
         for model in self.table["model"].drop_duplicates():
             cells = [_cell(means.get((model, target, metric)), metric) for target, metric, _ in _SHOWN]
             lines.append(f"{model:30}" + "".join(cells))
@@ -104,10 +118,11 @@ def backtest(
 ) -> Backtest:
     """Train at one or several cuts, predict the horizon after each, compare with what came.
 
-    model: an unfitted ClvModel (its settings are used, with this horizon). rival: a fitted one, shown as "champion": as it is
-    where it was trained by the cut, else its settings trained again at the cut, for it must not have seen what is tested.
-    others: more forecasts by name, from the frame of a cut and the days, such as {"lifetimes": clvml.interop.lifetimes_forecast}.
-    Raises OptionError where the log ends before a horizon does: a window that has not passed is no evidence.
+    model: an unfitted ClvModel (its settings are used, with this horizon). rival: a fitted one, shown as "champion":
+    as it is where it was trained by the cut, else its settings trained again at the cut, for it must not have seen
+    what is tested. others: more forecasts by name, from the frame of a cut and the days, such as {"lifetimes":
+    clvml.interop.lifetimes_forecast}. Raises OptionError where the log ends before a horizon does: a window that has
+    not passed is no evidence.
     """
     cuts = [as_date(c, "cut") for c in (cut if isinstance(cut, list | tuple) else [cut])]
     settings = (model or ClvModel()).get_params(deep=False)
@@ -120,7 +135,9 @@ def backtest(
         differences.append(_differences(told, actual, bootstrap, seed).assign(cut=day.isoformat()))
         described.append({"cut": day.isoformat()} | facts)
         deciles.append(_deciles(told[OURS], actual).assign(cut=day.isoformat()))
-    table, compared, calibrated = (_first(pd.concat(parts, ignore_index=True)) for parts in (tables, differences, deciles))
+    table, compared, calibrated = (
+        _first(pd.concat(parts, ignore_index=True)) for parts in (tables, differences, deciles)
+    )
     return Backtest(table, compared, pd.DataFrame(described), calibrated, days)
 
 
@@ -133,7 +150,9 @@ def _check_end(log: Transactions, cut: dt.date, days: int) -> None:
     if end > last:
         latest = last - dt.timedelta(days=days)
         way = f"Choose a cut up to {latest}" if latest > log.first_date else "Choose a shorter horizon"
-        raise OptionError(f"A backtest at cut={cut} needs the {days} days after it, up to {end}, and the log ends on {last}. {way}.")
+        raise OptionError(
+            f"A backtest at cut={cut} needs the {days} days after it, up to {end}, and the log ends on {last}. {way}."
+        )
 
 
 def _forecasts(
@@ -170,13 +189,17 @@ def _btyd(model: ClvModel, frame: pd.DataFrame, days: int) -> dict[str, Forecast
     if isinstance(model.model_, HybridValueModel):
         parts["Pareto/NBD + Gamma-Gamma"] = model.model_.value_
     return {
-        name: Forecast(value.expected_purchases(frame, days), value.expected_spend(frame, days), value.p_return(frame, days))
+        name: Forecast(
+            value.expected_purchases(frame, days), value.expected_spend(frame, days), value.p_return(frame, days)
+        )
         for name, value in parts.items()
     }
 
 
 def _forecast(scores: pd.DataFrame) -> Forecast:
-    return Forecast(scores["expected_purchases"].to_numpy(), scores["expected_spend"].to_numpy(), scores["p_return"].to_numpy())
+    return Forecast(
+        scores["expected_purchases"].to_numpy(), scores["expected_spend"].to_numpy(), scores["p_return"].to_numpy()
+    )
 
 
 def _as_of_cut(rival: ClvModel, log: Transactions, cut: dt.date, days: int) -> ClvModel:
@@ -192,7 +215,9 @@ def _told(model: ClvModel, log: Transactions, cut: dt.date, days: int) -> Foreca
 
 def _last_period(log: Transactions, cut: dt.date, days: int) -> pd.DataFrame:
     known = log.purchase_days(cut)
-    return log.frame(statement("holdout", known=known, later=f"SELECT * FROM ({known}) AS e WHERE day > {day_number(cut) - days}"))
+    return log.frame(
+        statement("holdout", known=known, later=f"SELECT * FROM ({known}) AS e WHERE day > {day_number(cut) - days}")
+    )
 
 
 def _facts(scores: pd.DataFrame, actual: pd.DataFrame) -> dict[str, Any]:
@@ -319,7 +344,9 @@ def _weighted(told: Forecast, actual: pd.DataFrame, w: Floats) -> Iterator[tuple
 
 def _verdict(baseline: Any, rows: pd.DataFrame) -> str:
     means = rows.groupby(["target", "metric"], sort=False)[["difference", "low", "high"]].mean()
-    words = rows.groupby(["target", "metric"], sort=False)["verdict"].agg(lambda v: v.iloc[0] if v.nunique() == 1 else "no clear difference")
+    words = rows.groupby(["target", "metric"], sort=False)["verdict"].agg(
+        lambda v: v.iloc[0] if v.nunique() == 1 else "no clear difference"
+    )
     parts = [
         f"{words[key]} in {_METRIC[key[1]]} of {key[0]} ({row.difference:+.3g}, {row.low:+.3g} to {row.high:+.3g})"
         for key, row in zip(means.index, means.itertuples(), strict=True)

@@ -67,7 +67,9 @@ def horizon_days(horizon: int | str, as_of: Any = None) -> int:
     if unit == "w":
         return 7 * number
     if as_of is None:
-        raise OptionError(f"horizon={horizon!r} counts calendar months from as_of, and no as_of is known here. Pass days instead.")
+        raise OptionError(
+            f"horizon={horizon!r} counts calendar months from as_of, and no as_of is known here. Pass days instead."
+        )
     start = as_date(as_of)
     try:
         return (add_months(start, number * (12 if unit == "y" else 1)) - start).days

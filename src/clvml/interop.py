@@ -225,8 +225,8 @@ def _warn(fitter: Any, why: str) -> None:
 def lifetimes_forecast(frame: pd.DataFrame, days: int) -> Forecast:
     """BG/NBD and Gamma-Gamma as the documentation of lifetimes uses them: fitted by lifetimes, predicted by lifetimes.
 
-    Its churn score is P(alive). Where a fit does not converge, the penalizer that its error message asks for is raised step by step.
-    Raises ModelError where none helps.
+    Its churn score is P(alive). Where a fit does not converge, the penalizer that its error message asks for is
+    raised step by step. Raises ModelError where none helps.
     """
     x, t_x, T = (frame[name].to_numpy(dtype=np.float64) for name in ("frequency", "recency", "T"))
     money = frame["monetary_value"].to_numpy(dtype=np.float64)
@@ -235,7 +235,9 @@ def lifetimes_forecast(frame: pd.DataFrame, days: int) -> Forecast:
         warnings.simplefilter("ignore")  # its own overflows and deprecations, which are what is being measured
         orders = _fitted(lifetimes.BetaGeoFitter, x, t_x, T)
         spend = _fitted(lifetimes.GammaGammaFitter, x[again], money[again])
-        purchases = np.asarray(orders.conditional_expected_number_of_purchases_up_to_time(days, x, t_x, T), dtype=np.float64)
+        purchases = np.asarray(
+            orders.conditional_expected_number_of_purchases_up_to_time(days, x, t_x, T), dtype=np.float64
+        )
         ticket = np.asarray(spend.conditional_expected_average_profit(x, money), dtype=np.float64)
         alive = np.asarray(orders.conditional_probability_alive(x, t_x, T), dtype=np.float64)
     return Forecast(np.nan_to_num(purchases), np.nan_to_num(purchases * ticket), np.nan_to_num(alive))
@@ -248,4 +250,6 @@ def _fitted(fitter: Any, *columns: Floats) -> Any:
             return fitter(penalizer_coef=penalizer).fit(*columns)
         except Exception as error:  # noqa: BLE001  ConvergenceError and whatever its optimiser throws
             last = error
-    raise ModelError(f"lifetimes' {fitter.__name__} does not converge on these customers, with any penalizer up to 0.1: {last}")
+    raise ModelError(
+        f"lifetimes' {fitter.__name__} does not converge on these customers, with any penalizer up to 0.1: {last}"
+    )

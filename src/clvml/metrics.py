@@ -1,8 +1,9 @@
-"""How good a prediction is: plain functions of (actual, predicted, weight), ties shared, strictly proper where it counts.
+"""How good a prediction is: plain functions of (actual, predicted, weight), ties shared, strictly proper where it
+counts.
 
-`weight` counts customers (a bootstrap's multinomial draws, or repeated rows); `None` is one each. A weight of k is the same
-as k identical rows. Predictions of amounts are floored at 1 % of the actual mean in the deviances, so that a baseline's
-zero costs much but not infinity.
+`weight` counts customers (a bootstrap's multinomial draws, or repeated rows); `None` is one each. A weight of k is
+the same as k identical rows. Predictions of amounts are floored at 1 % of the actual mean in the deviances, so that a
+baseline's zero costs much but not infinity.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def poisson_losses(actual: ArrayLike, predicted: ArrayLike, floor: float) -> Arr
 
 
 def tweedie_losses(actual: ArrayLike, predicted: ArrayLike, floor: float, power: float = 1.5) -> Array:
-    """Pointwise Tweedie deviance, 1 < k < 2: 2 [y^(2-k) / ((1-k)(2-k)) - y p^(1-k) / (1-k) + p^(2-k) / (2-k)]; y < 0 counts as 0."""
+    """Pointwise Tweedie deviance, 1 < k < 2: 2 [y^(2-k) / ((1-k)(2-k)) - y p^(1-k) / (1-k) + p^(2-k) / (2-k)]; y < 0
+    counts as 0.
+    """
     y, p, _ = _arrays(actual, predicted, None)
     y, p = np.maximum(y, 0.0), np.maximum(p, max(floor, _TINY))
     a, b = 1 - power, 2 - power
@@ -108,7 +111,9 @@ def _groups(score: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _gain_area(y: Array, p: Array, w: Array) -> Array:
-    """2 x area under the gain curve - 1, best predicted first; the curve is straight inside a group of ties. w: (..., n)."""
+    """2 x area under the gain curve - 1, best predicted first; the curve is straight inside a group of ties. w: (...,
+    n).
+    """
     order, starts = _groups(p)
     people = np.add.reduceat(w[..., order], starts, axis=-1)
     value = np.add.reduceat((w * y)[..., order], starts, axis=-1)
@@ -121,7 +126,8 @@ def _gain_area(y: Array, p: Array, w: Array) -> Array:
 def gini(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None) -> Any:
     """Normalised Gini: area of the gain curve by predicted order over that by actual order (1 perfect, 0 random).
 
-    weight (n,) gives a number; (b, n) gives one for each of b bootstrap samples. NaN where nothing happened or all is equal.
+    weight (n,) gives a number; (b, n) gives one for each of b bootstrap samples. NaN where nothing happened or all is
+    equal.
     """
     y, p, w = _arrays(actual, predicted, weight)
     best = _gain_area(y, y, w)
@@ -172,7 +178,9 @@ def spearman(actual: ArrayLike, predicted: ArrayLike) -> float:
 
 
 def decile_mape(actual: ArrayLike, predicted: ArrayLike) -> float:
-    """Mean over deciles of the predicted order of |mean predicted - mean actual| / mean actual, where the latter is above 0."""
+    """Mean over deciles of the predicted order of |mean predicted - mean actual| / mean actual, where the latter is
+    above 0.
+    """
     y, p, _ = _arrays(actual, predicted, None)
     groups = [g for g in np.array_split(np.argsort(p, kind="stable"), 10) if len(g) and y[g].mean() > 0]
     return float(np.mean([abs(p[g].mean() - y[g].mean()) / y[g].mean() for g in groups])) if groups else float("nan")
@@ -181,7 +189,8 @@ def decile_mape(actual: ArrayLike, predicted: ArrayLike) -> float:
 def auc(happened: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Any:
     """Chance that a random customer to whom it happened scores above one to whom it did not; ties count half.
 
-    weight (n,) gives a number; (b, n) gives one for each of b bootstrap samples. NaN where it happened to all or to none.
+    weight (n,) gives a number; (b, n) gives one for each of b bootstrap samples. NaN where it happened to all or to
+    none.
     """
     y, p, w = _arrays(happened, score, weight)
     order, starts = _groups(p)

@@ -1,4 +1,6 @@
-"""ClvModel: everything that one training run learns, from log to Scores, as one object that can be saved, registered and served."""
+"""ClvModel: everything that one training run learns, from log to Scores, as one object that can be saved, registered
+and served.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,13 @@ __all__ = ["ClvModel"]
 class ClvModel(Estimator):
     """Purchases, spend, return and flag of every customer of a log.
 
-    horizon: how far ahead, unless a prediction says otherwise; discount_rate: per year; good_share, bad_share: size of the tiers;
-    seed: of the random draws in training. What of the amount is earned is the log's own (Transactions(margin=..., cost=...)).
+    horizon: how far ahead, unless a prediction says otherwise; discount_rate: per year; good_share, bad_share: size
+    of the tiers; seed: of the random draws in training. What of the amount is earned is the log's own
+    (Transactions(margin=..., cost=...)).
 
-    Learned: value_ (BG/NBD and Gamma-Gamma), model_ (what predicts: a HybridValueModel, which corrects Pareto/NBD and Gamma-Gamma
-    by the log's own past; or value_ where the log is too short to teach it), churn_ (the classifier, or None), threshold_, edges_ (of the tiers), margin_, as_of_, notes_ (what fell
-    short, in words), data_report_.
+    Learned: value_ (BG/NBD and Gamma-Gamma), model_ (what predicts: a HybridValueModel, which corrects Pareto/NBD and
+    Gamma-Gamma by the log's own past; or value_ where the log is too short to teach it), churn_ (the classifier, or
+    None), threshold_, edges_ (of the tiers), margin_, as_of_, notes_ (what fell short, in words), data_report_.
     """
 
     def __init__(
@@ -93,13 +96,15 @@ class ClvModel(Estimator):
         if amount > 0 and contribution > 0:
             return contribution / amount
         self.notes_.append(
-            f"The base has brought {contribution:,.2f} on {amount:,.2f} net, so no share of the amount is earned: CLV is told in "
-            "net amount (margin 1). Check margin, cost and service_cost."
+            f"The base has brought {contribution:,.2f} on {amount:,.2f} net, so no share of the amount is earned: "
+            "CLV is told in net amount (margin 1). Check margin, cost and service_cost."
         )
         return 1.0
 
     def frame(self, log: Transactions, as_of: Any = None) -> pd.DataFrame:
-        """The rows that `predict` takes: summary and features of every customer as of a day (default: that of the training)."""
+        """The rows that `predict` takes: summary and features of every customer as of a day (default: that of the
+        training).
+        """
         self._check_fitted("model_")
         return snapshot(log, as_of or self.as_of_, self.window_)
 
@@ -133,7 +138,11 @@ class ClvModel(Estimator):
     def needs(self) -> tuple[str, ...]:
         """The columns that `predict` cannot do without."""
         btyd = ("frequency", "recency", "T", "monetary_value")
-        return btyd if self.churn_ is None else (*btyd, "days_since_last", "gross", "returns_value", "amount", "first_amount", *FEATURES)
+        return (
+            btyd
+            if self.churn_ is None
+            else (*btyd, "days_since_last", "gross", "returns_value", "amount", "first_amount", *FEATURES)
+        )
 
     @property
     def name(self) -> str:
@@ -173,8 +182,16 @@ class ClvModel(Estimator):
     def from_dict(cls, told: dict[str, Any], forests: dict[str, Any]) -> Self:
         """The inverse of `to_dict` and `forests`. Raises ModelError where a part breaks its contract."""
         model = cls(**told["settings"])
-        model.as_of_, model.notes_, model.data_report_ = str(told["as_of"]), list(told["notes"]), dict(told["data_report"])
-        model.horizon_days_, model.window_, model.n_customers_ = int(told["horizon_days"]), int(told["window"]), int(told["n_customers"])
+        model.as_of_, model.notes_, model.data_report_ = (
+            str(told["as_of"]),
+            list(told["notes"]),
+            dict(told["data_report"]),
+        )
+        model.horizon_days_, model.window_, model.n_customers_ = (
+            int(told["horizon_days"]),
+            int(told["window"]),
+            int(told["n_customers"]),
+        )
         model.threshold_, model.margin_ = float(told["threshold"]), float(told["margin"])
         good, bad = told["edges"]
         model.edges_ = segments.Cutoffs(float(good), float(bad))
@@ -214,5 +231,8 @@ def _notes(log: Transactions, day: Any, horizon: int) -> list[str]:
             "predictions extrapolate beyond anything the log has shown."
         )
     if day > log.last_date:
-        notes.append(f"as_of={day} is {(day - log.last_date).days} days after the last order of the log ({log.last_date}): the days between count as silence.")
+        notes.append(
+            f"as_of={day} is {(day - log.last_date).days} days after the last order of the log ({log.last_date}): "
+            "the days between count as silence."
+        )
     return notes

@@ -29,7 +29,9 @@ class Monitor:
 
     as_of: str
     until: str
-    """Day up to which the log could tell; before the scores' horizon ends, the scores are taken down to the days passed."""
+    """Day up to which the log could tell; before the scores' horizon ends, the scores are taken down to the days
+    passed.
+    """
     days: int
     table: pd.DataFrame
     """Tidy: target (purchases, spend, return), metric, value."""
@@ -52,10 +54,16 @@ class Monitor:
         wide = self.table.pivot(index="target", columns="metric", values="value")
         lines = [f"Scores as of {self.as_of} against the {self.days} days to {self.until}"]
         for target, row in wide.iterrows():
-            told = "  ".join(f"{name.replace('_', ' ')} {row[name]:.3g}" for name in wide.columns if np.isfinite(row[name]))
+            told = "  ".join(
+                f"{name.replace('_', ' ')} {row[name]:.3g}" for name in wide.columns if np.isfinite(row[name])
+            )
             lines.append(f"{target:10} {told}")
         worst = self.drift.nlargest(3, "psi")
-        lines.append("drift      " + ", ".join(f"{r.column} {r.psi:.3f}" for r in worst.itertuples(index=False)) + "  (above 0.25: shifted)")
+        lines.append(
+            "drift      "
+            + ", ".join(f"{r.column} {r.psi:.3f}" for r in worst.itertuples(index=False))
+            + "  (above 0.25: shifted)"
+        )
         verdict = [f"A new model is due: {reason}." for reason in self.due] or ["No new model is due."]
         return "\n".join([*lines, *verdict])
 
@@ -63,14 +71,18 @@ class Monitor:
 def monitor(log: Transactions, scores: pd.DataFrame) -> Monitor:
     """Compare scores of an earlier day with what the log shows since.
 
-    Where the horizon has not ended yet, expectations are taken down in proportion to the days passed, which flatters the first
-    weeks: returns that BTYD expects come early. Raises DataError where the scores lack columns, mix days, or the log ends before them.
+    Where the horizon has not ended yet, expectations are taken down in proportion to the days passed, which flatters
+    the first weeks: returns that BTYD expects come early. Raises DataError where the scores lack columns, mix days,
+    or the log ends before them.
     """
     as_of, horizon = _one_day(scores)
     until = min(as_of + dt.timedelta(days=horizon), log.last_date)
     days = (until - as_of).days
     if days < 7:
-        raise OptionError(f"The scores are as of {as_of} and the log ends on {log.last_date}: at least 7 days after the scores are needed.")
+        raise OptionError(
+            f"The scores are as of {as_of} and the log ends on {log.last_date}: "
+            "at least 7 days after the scores are needed."
+        )
     held = log.split(as_of, until)
     told = _matched(scores, held.holdout)
     share = days / horizon
@@ -79,7 +91,10 @@ def monitor(log: Transactions, scores: pd.DataFrame) -> Monitor:
     expected, worth = told["expected_purchases"].to_numpy() * share, told["expected_spend"].to_numpy() * share
     chance = -np.expm1(np.log1p(-np.clip(told["p_return"].to_numpy(), 0, 1 - 1e-9)) * share)
     pairs = {"purchases": (y, expected), "spend": (spend, worth), "return": (bought, chance)}
-    table = pd.DataFrame([(t, name, value) for t, (a, p) in pairs.items() for name, value in _measures(t, a, p)], columns=["target", "metric", "value"])
+    table = pd.DataFrame(
+        [(t, name, value) for t, (a, p) in pairs.items() for name, value in _measures(t, a, p)],
+        columns=["target", "metric", "value"],
+    )
     deciles = pd.concat([_deciles(t, a, p) for t, (a, p) in pairs.items()], ignore_index=True)
     drift = _drift(told, log.summarize(until))
     return Monitor(as_of.isoformat(), until.isoformat(), days, table, deciles, drift, _due(table, drift))
@@ -89,9 +104,13 @@ def _one_day(scores: pd.DataFrame) -> tuple[dt.date, int]:
     needed = {"customer_id", "as_of", "horizon_days", "expected_purchases", "expected_spend", "p_return", *_MEASURED}
     missing = sorted(needed - set(scores.columns))
     if missing:
-        raise DataError(f"The scores lack {len(missing)} columns: {', '.join(missing)}. Give a file that `clvml predict` wrote.")
+        raise DataError(
+            f"The scores lack {len(missing)} columns: {', '.join(missing)}. Give a file that `clvml predict` wrote."
+        )
     if scores.empty or scores["as_of"].nunique() != 1 or scores["horizon_days"].nunique() != 1:
-        raise DataError("The scores must be of one day and one horizon, and not empty. Give one file of `clvml predict` at a time.")
+        raise DataError(
+            "The scores must be of one day and one horizon, and not empty. Give one file of `clvml predict` at a time."
+        )
     return as_date(scores["as_of"].iloc[0]), int(scores["horizon_days"].iloc[0])
 
 
@@ -103,8 +122,8 @@ def _matched(scores: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
     if len(told) < len(scores):
         unknown = left.loc[~left["key"].isin(right["key"]), "key"]
         raise DataError(
-            f"{len(unknown):,} of {len(scores):,} scored customers are not in the log as of the scores' day, first {unknown.iloc[0]}. "
-            "Give the log that was scored, continued."
+            f"{len(unknown):,} of {len(scores):,} scored customers are not in the log as of the scores' day, "
+            f"first {unknown.iloc[0]}. Give the log that was scored, continued."
         )
     return told
 
@@ -112,7 +131,12 @@ def _matched(scores: pd.DataFrame, holdout: pd.DataFrame) -> pd.DataFrame:
 def _measures(target: str, y: Any, p: Any) -> list[tuple[str, float]]:
     if target == "return":
         error = metrics.expected_calibration_error(y, p)
-        return [("bias", metrics.bias(y, p)), ("auc", metrics.auc(y, p)), ("brier", metrics.brier(y, p)), ("calibration_error", error)]
+        return [
+            ("bias", metrics.bias(y, p)),
+            ("auc", metrics.auc(y, p)),
+            ("brier", metrics.brier(y, p)),
+            ("calibration_error", error),
+        ]
     deviance = metrics.poisson_deviance if target == "purchases" else metrics.tweedie_deviance
     return [("bias", metrics.bias(y, p)), ("deviance", deviance(y, p)), ("gini", metrics.gini(y, p))]
 
@@ -126,7 +150,9 @@ def _deciles(target: str, y: Any, p: Any) -> pd.DataFrame:
 def _drift(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     """Population stability index of each column that both have: sum (q - p) ln(q / p) over tenths of then."""
     columns = [c for c in _MEASURED if c in then and c in now]
-    return pd.DataFrame([(c, _psi(then[c].to_numpy(float), now[c].to_numpy(float))) for c in columns], columns=["column", "psi"])
+    return pd.DataFrame(
+        [(c, _psi(then[c].to_numpy(float), now[c].to_numpy(float))) for c in columns], columns=["column", "psi"]
+    )
 
 
 def _psi(then: Any, now: Any) -> float:
@@ -138,7 +164,9 @@ def _psi(then: Any, now: Any) -> float:
 
 
 def _due(table: pd.DataFrame, drift: pd.DataFrame) -> tuple[str, ...]:
-    """Reasons for a new model: a wrong level, a ranking no better than chance, or customers unlike those it was trained on."""
+    """Reasons for a new model: a wrong level, a ranking no better than chance, or customers unlike those it was
+    trained on.
+    """
     value = table.set_index(["target", "metric"])["value"]
     reasons = []
     for target in ("purchases", "spend"):

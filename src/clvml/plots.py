@@ -29,7 +29,9 @@ def _axes(ax: Axes | None, title: str, x: str, y: str) -> Axes:
 
 
 def rate_and_dropout(value: LifetimeValueModel, ax: Axes | None = None) -> Axes:
-    """How buying rates differ between customers: the gamma density behind the BTYD model, purchases per year while alive."""
+    """How buying rates differ between customers: the gamma density behind the BTYD model, purchases per year while
+    alive.
+    """
     from scipy.stats import gamma
 
     purchases = value.purchases_
@@ -46,8 +48,12 @@ def rate_and_dropout(value: LifetimeValueModel, ax: Axes | None = None) -> Axes:
 
 
 def calibration(tested: Backtest, target: str = "spend", ax: Axes | None = None) -> Axes:
-    """Predicted against actual in tenths of the predicted order; on the line the level is right. target: purchases, spend or return."""
-    ax = _axes(ax, f"Predicted and actual {target}, out of time, by tenth of the prediction", "mean predicted", "mean actual")
+    """Predicted against actual in tenths of the predicted order; on the line the level is right. target: purchases,
+    spend or return.
+    """
+    ax = _axes(
+        ax, f"Predicted and actual {target}, out of time, by tenth of the prediction", "mean predicted", "mean actual"
+    )
     for cut, rows in tested.deciles[tested.deciles["target"] == target].groupby("cut"):
         ax.plot(rows["predicted"], rows["actual"], "o-", color=_INK, label=str(cut))
     end = max(*ax.get_xlim(), *ax.get_ylim())
@@ -57,8 +63,12 @@ def calibration(tested: Backtest, target: str = "spend", ax: Axes | None = None)
 
 
 def return_by_recency(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Return probability by days since the last purchase: one-time buyers and repeat buyers apart, medians with the middle half."""
-    ax = _axes(ax, "Who comes back: the return probability by silence", "days since the last purchase", "return probability")
+    """Return probability by days since the last purchase: one-time buyers and repeat buyers apart, medians with the
+    middle half.
+    """
+    ax = _axes(
+        ax, "Who comes back: the return probability by silence", "days since the last purchase", "return probability"
+    )
     for once, colour, label in ((True, _PALE, "one purchase"), (False, _INK, "several purchases")):
         rows = scores[(scores["frequency"] == 0) == once]
         if len(rows) < 20:
@@ -77,8 +87,22 @@ def value_at_risk(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Churn probability against value if kept, the flagged picked out."""
     ax = _axes(ax, "Value at risk: who is worth keeping, and may go", "value if kept", "churn probability")
     rest, flagged = scores[~scores["flagged"]], scores[scores["flagged"]]
-    ax.scatter(rest["value_if_kept"], rest["churn_probability"], s=4, color=_PALE, rasterized=True, label=f"{len(rest):,} others")
-    ax.scatter(flagged["value_if_kept"], flagged["churn_probability"], s=14, color=_ACCENT, rasterized=True, label=f"{len(flagged):,} flagged")
+    ax.scatter(
+        rest["value_if_kept"],
+        rest["churn_probability"],
+        s=4,
+        color=_PALE,
+        rasterized=True,
+        label=f"{len(rest):,} others",
+    )
+    ax.scatter(
+        flagged["value_if_kept"],
+        flagged["churn_probability"],
+        s=14,
+        color=_ACCENT,
+        rasterized=True,
+        label=f"{len(flagged):,} flagged",
+    )
     ax.set_xscale("symlog", linthresh=max(1.0, float(scores["value_if_kept"].median())))
     ax.legend(frameon=False)
     return ax

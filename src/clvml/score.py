@@ -31,16 +31,19 @@ def score(
     name: str,
     margin: float,
 ) -> pd.DataFrame:
-    """Scores (DESIGN 5.2) of a frame of summaries and features. `edges` None: this frame is the base that sets the tiers.
+    """Scores (DESIGN 5.2) of a frame of summaries and features. `edges` None: this frame is the base that sets the
+    tiers.
 
-    threshold: churn probability above which a late customer is at risk, chosen out of time; margin: what of the amount is earned,
-    used where the frame has no contribution of its own.
+    threshold: churn probability above which a late customer is at risk, chosen out of time; margin: what of the
+    amount is earned, used where the frame has no contribution of its own.
     """
     value = model.value_ if isinstance(model, HybridValueModel) else model
     table = model.predict(frame, horizon)
     overdue, gap = _rhythm(value, frame)
     x, T = frame["frequency"].to_numpy(), frame["T"].to_numpy()
-    table["contribution"] = _column(frame, "contribution", _column(frame, "amount", x * frame["monetary_value"].to_numpy(float)) * margin)
+    table["contribution"] = _column(
+        frame, "contribution", _column(frame, "amount", x * frame["monetary_value"].to_numpy(float)) * margin
+    )
     for name_ in ("frequency", "recency", "T", "monetary_value"):
         table[name_] = frame[name_].to_numpy()
     table["days_since_last"] = T - frame["recency"].to_numpy()
@@ -65,7 +68,8 @@ def _column(frame: pd.DataFrame, name: str, otherwise: Floats) -> Floats:
 
 
 def _value_if_kept(table: pd.DataFrame) -> Floats:
-    """Expected discounted contribution over the horizon if the customer buys in it: CLV over the probability that he does.
+    """Expected discounted contribution over the horizon if the customer buys in it: CLV over the probability that he
+    does.
 
     Nothing is earned from the silent, so E[Y] = P(return) E[Y | return]; and who returns buys at least once.
     """

@@ -1,4 +1,6 @@
-"""Tier, state and flag: who is good, who is late by his own rhythm, and who is therefore on the list. DESIGN words, one place."""
+"""Tier, state and flag: who is good, who is late by his own rhythm, and who is therefore on the list. DESIGN words,
+one place.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ def cutoffs(value_if_kept: Floats, contribution: Floats, good_share: float = 0.2
 
 
 def tiers(value_if_kept: Floats, contribution: Floats, edges: Cutoffs) -> NDArray[np.str_]:
-    """good: value if kept in the top share and contribution so far above zero; bad: contribution in the lowest share, or none.
+    """good: value if kept in the top share and contribution so far above zero; bad: contribution in the lowest share,
+    or none.
 
     A customer in both shares is good: what he earned so far is little because he is new.
     """
@@ -48,14 +51,23 @@ def tiers(value_if_kept: Floats, contribution: Floats, edges: Cutoffs) -> NDArra
 
 
 def states(overdue: Floats, p_alive: Floats) -> NDArray[np.str_]:
-    """The state of each customer from the overdue share of his own rhythm, and lapsed where the model thinks him gone."""
+    """The state of each customer from the overdue share of his rhythm, and lapsed where the model thinks him gone."""
     state = np.array(STATES)[np.searchsorted(_STATE_EDGES, overdue, side="right")]
     return np.where(p_alive < _GONE, "lapsed", state)
 
 
 def reasons(scores: pd.DataFrame, overdue: Floats, usual_gap: Floats) -> list[str]:
     """One sentence a customer that a campaign manager understands."""
-    columns = ("frequency", "days_since_last", "churn_probability", "value_if_kept", "tier", "state", "horizon_days", "contribution")
+    columns = (
+        "frequency",
+        "days_since_last",
+        "churn_probability",
+        "value_if_kept",
+        "tier",
+        "state",
+        "horizon_days",
+        "contribution",
+    )
     rows = zip(*(scores[c].tolist() for c in columns), overdue.tolist(), usual_gap.tolist(), strict=True)
     return [_sentence(*row) for row in rows]
 

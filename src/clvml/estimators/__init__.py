@@ -1,1 +1,3 @@
-"""Models shaped like scikit-learn's: settings in the constructor, `fit`, `predict`, learned values that end in an underscore."""
+"""Models shaped like scikit-learn's: settings in the constructor, `fit`, `predict`, learned values that end in an
+underscore.
+"""

@@ -31,7 +31,9 @@ class Estimator:
         for key, value in params.items():
             name, _, rest = key.partition("__")
             if name not in own:
-                raise OptionError(f"{type(self).__name__} has no setting '{name}'.{did_you_mean(name, own)} It has: {', '.join(own)}.")
+                raise OptionError(
+                    f"{type(self).__name__} has no setting '{name}'.{did_you_mean(name, own)} It has: {', '.join(own)}."
+                )
             if rest:
                 getattr(self, name).set_params(**{rest: value})
             else:
@@ -41,7 +43,11 @@ class Estimator:
     def __repr__(self) -> str:
         """The settings that differ from their defaults, as a call."""
         own = inspect.signature(type(self)).parameters
-        told = [f"{n}={getattr(self, n)!r}" for n, p in own.items() if getattr(self, n) is not p.default and getattr(self, n) != p.default]
+        told = [
+            f"{n}={getattr(self, n)!r}"
+            for n, p in own.items()
+            if getattr(self, n) is not p.default and getattr(self, n) != p.default
+        ]
         return f"{type(self).__name__}({', '.join(told)})"
 
     def _check_fitted(self, attribute: str) -> None:

@@ -14,7 +14,9 @@ Floats = NDArray[np.float64]
 
 
 class Forecast(NamedTuple):
-    """Purchases and spend (undiscounted) within the horizon, and a score of return: what a model has no word on is None."""
+    """Purchases and spend (undiscounted) within the horizon, and a score of return: what a model has no word on is
+    None.
+    """
 
     purchases: Floats | None
     spend: Floats | None
@@ -34,7 +36,9 @@ def own_rate(frame: pd.DataFrame, days: int) -> Forecast:
 
 
 def shopkeepers_formula(frame: pd.DataFrame, days: int) -> Forecast:
-    """ticket x purchases per month x lifetime, for a lifetime of the horizon: all purchases over the time as a customer."""
+    """Ticket x purchases per month x lifetime, for a lifetime of the horizon: all purchases over the time as a
+    customer.
+    """
     month = 365.25 / 12
     per_month = (_column(frame, "frequency") + 1.0) / np.maximum(_column(frame, "T") / month, 1.0)
     purchases = per_month * days / month

@@ -16,25 +16,33 @@ from clvml.estimators.heads import Head, Trees, fit_return_head, return_log_haza
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases import ParetoNBDModel
 from clvml.maths import glm
+from clvml.maths.rhythm import overdue_share
 from clvml.origins import Snapshots, one_vote
 
-__all__ = ["Audit", "ChurnClassifier"]
+__all__ = ["RHYTHM_HORIZONS", "Audit", "ChurnClassifier"]
 
 Floats = NDArray[np.float64]
 
+RHYTHM_HORIZONS = (28, 60, 91, 120, 182, 365)
+"""Days among which `own_rhythm` chooses."""
 _PRIOR_EVENTS = 50.0
 """The calibration's ridge: as if the uncalibrated probabilities had been right for so many returns."""
 _PERSISTENCE = 1 / 3
-"""How much of one origin's error of level is taken to last: levels move with the season, J / (J + 2) for J = 1 origin."""
+"""How much of one origin's error of level is taken to last: levels move with the season, J / (J + 2) for J = 1 origin.
+"""
 
 
 class Audit(NamedTuple):
-    """How the classifier did on a later snapshot than those it was trained on, beside recency alone and BTYD's p_return."""
+    """How the classifier did on a later snapshot than those it was trained on, beside recency alone and BTYD's
+    p_return.
+    """
 
     origin: str
     """Day of the snapshot it was tested and calibrated on."""
     later: bool
-    """Whether the training labels ended before that day; else the two overlap in time, and other customers were held out."""
+    """Whether the training labels ended before that day; else the two overlap in time, and other customers were held
+    out.
+    """
     customers: int
     returned: int
     auc: float
@@ -44,21 +52,25 @@ class Audit(NamedTuple):
     brier_btyd: float
     calibration_error: float
     came_back: float
-    """Share of those labelled as lost who bought after their window, as far as the log goes; NaN where it ends with the window."""
+    """Share of those labelled as lost who bought after their window, as far as the log goes; NaN where it ends with
+    the window.
+    """
 
 
 class ChurnClassifier(Estimator):
     """P(no purchase within the horizon), calibrated, for every customer with a first purchase.
 
-    It multiplies the hazard of return that BTYD expects by what rhythm, trend, recency and spend add, as learned on snapshots
-    of the log at earlier dates: the mean, on the log-hazard scale, of BTYD, a penalised hazard regression, and
-    scikit-learn's gradient boosting. Level, slope and the weights in that mean are calibrated on the latest labelled
-    snapshot, with customers or a time that the trial model had not seen.
+    It multiplies the hazard of return that BTYD expects by what rhythm, trend, recency and spend add, as learned on
+    snapshots of the log at earlier dates: the mean, on the log-hazard scale, of BTYD, a penalised hazard regression,
+    and scikit-learn's gradient boosting. Level, slope and the weights in that mean are calibrated on the latest
+    labelled snapshot, with customers or a time that the trial model had not seen.
 
-    value: the BTYD model to correct (default: Pareto/NBD, whose one-time buyers can be lost, with Gamma-Gamma); penalty: ridge of the regression; trees: settings of the boosting;
-    max_rows: labelled rows used at most, drawn by customer; seed: of the draws.
+    value: the BTYD model to correct (default: Pareto/NBD, whose one-time buyers can be lost, with Gamma-Gamma);
+    penalty: ridge of the regression; trees: settings of the boosting; max_rows: labelled rows used at most, drawn by
+    customer; seed: of the draws.
 
-    Learned: value_ (fitted as of the latest day), threshold_ (of the churn probability, chosen out of time), audit_, classes_.
+    Learned: value_ (fitted as of the latest day), threshold_ (of the churn probability, chosen out of time), audit_,
+    classes_.
     """
 
     def __init__(
@@ -85,8 +97,9 @@ class ChurnClassifier(Estimator):
         if bought.min() == bought.max():
             who = "everybody" if bought[0] else "nobody"
             raise DataError(
-                f"In all {len(snapshots.origins)} earlier snapshots {who} of {labelled['customer_id'].nunique():,} customers bought again "
-                f"within {snapshots.window} days, so there is nothing to tell apart. Use a longer log or another horizon."
+                f"In all {len(snapshots.origins)} earlier snapshots {who} of {labelled['customer_id'].nunique():,} "
+                f"customers bought again within {snapshots.window} days, so there is nothing to tell apart. "
+                "Use a longer log or another horizon."
             )
         self.window_, self.horizon_, self.classes_ = snapshots.window, snapshots.horizon, np.array([0, 1])
         self._calibrate(labelled, bought, expected, snapshots)
@@ -95,7 +108,9 @@ class ChurnClassifier(Estimator):
         return self
 
     def training(self, snapshots: Snapshots) -> tuple[pd.DataFrame, Expectation]:
-        """The labelled rows that are learned from, and what BTYD, fitted at each origin to what it knew, expected of them."""
+        """The labelled rows that are learned from, and what BTYD, fitted at each origin to what it knew, expected of
+        them.
+        """
         expected = expect_origins(self._value(snapshots), snapshots.labelled, snapshots.window)
         kept = _thinned(snapshots.labelled["customer_id"], self.max_rows, self.seed)
         return snapshots.labelled.iloc[kept].reset_index(drop=True), Expectation(*(v[kept] for v in expected))
@@ -105,7 +120,9 @@ class ChurnClassifier(Estimator):
         return type(value)(**value.get_params(deep=False))
 
     def p_return(self, frame: pd.DataFrame, horizon: int | None = None) -> Floats:
-        """Probability of at least one purchase within `horizon` days (default: those trained for); frame: summary and features."""
+        """Probability of at least one purchase within `horizon` days (default: those trained for); frame: summary and
+        features.
+        """
         self._check_fitted("head_")
         days = horizon or self.horizon_
         near = expect(self.value_, frame, self.window_)
@@ -123,8 +140,73 @@ class ChurnClassifier(Estimator):
         """1 where the churn probability is above threshold_, else 0."""
         return (1.0 - self.p_return(frame, horizon) > self.threshold_).astype(np.int64)
 
+    def own_rhythm(self, frame: pd.DataFrame, share: float = 0.9) -> pd.DataFrame:
+        """Churn by each customer's own rhythm: `horizon`, the least of RHYTHM_HORIZONS within which `share` of his own
+        gaps would have ended, and `churn_probability` over it.
+
+        A fixed horizon is too short for slow buyers and too late for fast ones.
+        """
+        self._check_fitted("head_")
+        purchases = self.value_.purchases_
+        r, alpha = purchases.params_.r, purchases.params_.alpha * purchases.unit_days
+        x, t_x = frame["frequency"].to_numpy(float), frame["recency"].to_numpy(float)
+        steps = np.array(RHYTHM_HORIZONS)
+        ended = overdue_share(r, alpha, x[:, None], t_x[:, None], steps[None, :])
+        horizon = steps[np.minimum((ended < share).sum(axis=1), len(steps) - 1)]
+        churn = np.empty(len(frame))
+        for days in np.unique(horizon):
+            rows = np.flatnonzero(horizon == days)
+            churn[rows] = 1.0 - self.p_return(frame.iloc[rows].reset_index(drop=True), int(days))
+        return pd.DataFrame({"horizon": horizon, "churn_probability": churn}, index=frame.index)
+
+    def explain(self, frame: pd.DataFrame, most: int = 3) -> list[str]:
+        """One sentence a customer: which clues moved the return probability most, against the average customer, and
+        which way. They are the regression's, beyond what BTYD expects of the same history.
+        """
+        clues = self.clues(frame)
+        words = list(CLUES.values())
+        names = np.array(list(dict.fromkeys(words)))
+        same = np.array([[word == name for name in names] for word in words], dtype=float)
+        moved = clues.to_numpy() @ same  # clues of one meaning count as one
+        strongest = np.argsort(-np.abs(moved), axis=1, kind="stable")[:, :most]
+        return [_told(names[row], moved[i, row]) for i, row in enumerate(strongest)]
+
+    def importance(self, snapshots: Snapshots, repeats: int = 5) -> pd.DataFrame:
+        """What each clue is worth: the loss of AUC on the latest labelled origin when its column is shuffled.
+
+        Columns clue, words, loss (mean over `repeats`), spread (standard deviation). That origin was trained on as
+        well, so this tells what the model leans on, not how good it is; `audit_` tells that.
+        """
+        self._check_fitted("head_")
+        labelled = snapshots.labelled
+        rows = labelled[labelled["origin"] == labelled["origin"].max()].reset_index(drop=True)
+        bought = (rows["purchases"].to_numpy() > 0).astype(float)
+        expected = expect(self._value(snapshots).fit(rows), rows, self.window_)
+        X, hazard = self.design_.matrix(rows, expected), log_hazard(expected.p_return)
+        rng = np.random.default_rng(self.seed)
+
+        def ranked(columns: Floats) -> float:
+            members = return_log_hazards(self.head_, columns, hazard, hazard)
+            return float(metrics.auc(bought, self._calibrated(members)))
+
+        whole = ranked(X)
+        losses = np.empty((len(CLUES), repeats))
+        for j, k in np.ndindex(losses.shape):
+            shuffled = X.copy()
+            shuffled[:, j] = rng.permutation(X[:, j])
+            losses[j, k] = whole - ranked(shuffled)
+        table = {
+            "clue": list(CLUES),
+            "words": list(CLUES.values()),
+            "loss": losses.mean(axis=1),
+            "spread": losses.std(axis=1),
+        }
+        return pd.DataFrame(table).sort_values("loss", ascending=False, ignore_index=True)
+
     def clues(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """What each clue adds to the log hazard of return, beyond BTYD: one column a clue, by the regression's coefficients."""
+        """What each clue adds to the log hazard of return, beyond BTYD: one column a clue, by the regression's
+        coefficients.
+        """
         self._check_fitted("head_")
         X = self.design_.matrix(frame, expect(self.value_, frame, self.window_))
         return pd.DataFrame(X * self.head_.beta[1:], columns=list(CLUES), index=frame.index)
@@ -134,7 +216,9 @@ class ChurnClassifier(Estimator):
         return fit_return_head(X, bought, offset, one_vote(rows["customer_id"]), self.penalty, self.trees, self.seed)
 
     def _calibrate(self, labelled: pd.DataFrame, bought: Floats, expected: Expectation, snapshots: Snapshots) -> None:
-        """Predict the latest origin by a trial trained without it; learn level and slope, the threshold, and how good it is."""
+        """Predict the latest origin by a trial trained without it; learn level and slope, the threshold, and how good
+        it is.
+        """
         origin = labelled["origin"].to_numpy()
         tested = np.flatnonzero(origin == origin.max())
         before = np.flatnonzero(origin + snapshots.window <= origin.max())
@@ -144,14 +228,20 @@ class ChurnClassifier(Estimator):
             members[:, fold] = self._trial(labelled, bought, expected, training, tested[fold])
         self.calibration_ = _recalibration(members, bought[tested])
         p = -np.expm1(-np.exp(self._calibrated(members)))
-        stake = expected.ticket[tested] * np.maximum(expected.purchases[tested] / np.maximum(expected.p_return[tested], 1e-9), 1.0)
+        stake = expected.ticket[tested] * np.maximum(
+            expected.purchases[tested] / np.maximum(expected.p_return[tested], 1e-9), 1.0
+        )
         self.threshold_ = _threshold(bought[tested], 1.0 - p, stake)
-        self.audit_ = _audit(labelled.iloc[tested], bought[tested], p, expected.p_return[tested], snapshots, bool(later))
+        self.audit_ = _audit(
+            labelled.iloc[tested], bought[tested], p, expected.p_return[tested], snapshots, bool(later)
+        )
 
     def _folds(
         self, labelled: pd.DataFrame, tested: NDArray[np.intp], before: NDArray[np.intp] | None
     ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """(positions among the tested, training rows): one fold where a purged past is long enough, else other customers' earlier rows."""
+        """(positions among the tested, training rows): one fold where a purged past is long enough, else other
+        customers' earlier rows.
+        """
         if before is not None:
             return [(np.arange(len(tested)), before)]
         customers = labelled["customer_id"].astype("category").cat.codes.to_numpy()
@@ -161,9 +251,15 @@ class ChurnClassifier(Estimator):
         return [(np.flatnonzero(part[tested] == k), np.flatnonzero(earlier & (part != k))) for k in range(3)]
 
     def _trial(
-        self, labelled: pd.DataFrame, bought: Floats, expected: Expectation, training: NDArray[np.intp], tested: NDArray[np.intp]
+        self,
+        labelled: pd.DataFrame,
+        bought: Floats,
+        expected: Expectation,
+        training: NDArray[np.intp],
+        tested: NDArray[np.intp],
     ) -> Floats:
         """(3, n): log hazards of the tested rows by each member, learned from the training rows."""
+
         def part(rows: NDArray[np.intp]) -> tuple[pd.DataFrame, Expectation]:
             return labelled.iloc[rows], Expectation(*(v[rows] for v in expected))
 
@@ -176,7 +272,9 @@ class ChurnClassifier(Estimator):
         return return_log_hazards(head, design.matrix(test, asked), offset, offset)
 
     def _calibrated(self, members: Floats) -> Floats:
-        """Log hazard: the members' mean, moved by what the calibration learned of level, slope and who is to be trusted."""
+        """Log hazard: the members' mean, moved by what the calibration learned of level, slope and who is to be
+        trusted.
+        """
         level, slope, centre, line, trees = self.calibration_
         mean: Floats = members.mean(axis=0)
         trusted: Floats = line * (members[1] - members[0]) + trees * (members[2] - members[0])
@@ -210,6 +308,13 @@ class ChurnClassifier(Estimator):
         return model
 
 
+def _told(names: NDArray[np.str_], moved: Floats) -> str:
+    """'Chance of return raised by recent purchases; lowered by longest gap.' of the strongest clues."""
+    ways = (("raised", names[moved > 0]), ("lowered", names[moved < 0]))
+    parts = [f"{way} by {' and '.join(some)}" for way, some in ways if len(some)]
+    return f"Chance of return {'; '.join(parts)}." if parts else "Chance of return as of the average customer."
+
+
 def _thinned(customers: pd.Series, max_rows: int, seed: int) -> NDArray[np.intp]:
     """All rows, or those of customers drawn at random so that about max_rows remain."""
     if len(customers) <= max_rows:
@@ -219,17 +324,23 @@ def _thinned(customers: pd.Series, max_rows: int, seed: int) -> NDArray[np.intp]
 
 
 def _recalibration(members: Floats, bought: Floats) -> tuple[float, ...]:
-    """(level, slope - 1, centre, trust in the line, trust in the trees), each shrunk towards the members' plain mean as it is."""
+    """(level, slope - 1, centre, trust in the line, trust in the trees), each shrunk towards the members' plain mean
+    as it is.
+    """
     mean = members.mean(axis=0)
     centre = float(mean.mean())
     X = np.column_stack([np.ones_like(mean), mean - centre, *(members[1:] - members[0])])
     ridge = np.sqrt([_PRIOR_EVENTS, _PRIOR_EVENTS, *[2 * _PRIOR_EVENTS] * 2])
-    level, slope, line, trees = glm.fit(glm.HAZARD, X / ridge, bought, mean, np.ones_like(mean), 1.0, intercept=False) / ridge
+    level, slope, line, trees = (
+        glm.fit(glm.HAZARD, X / ridge, bought, mean, np.ones_like(mean), 1.0, intercept=False) / ridge
+    )
     return _PERSISTENCE * float(level), float(max(slope, -0.9)), centre, float(line), float(trees)
 
 
 def _threshold(bought: Floats, churn: Floats, stake: Floats) -> float:
-    """The churn probability that best parts lost from kept value: largest (lost value above it) - (kept value above it), as shares."""
+    """The churn probability that best parts lost from kept value: largest (lost value above it) - (kept value above
+    it), as shares.
+    """
     order = np.argsort(-churn, kind="stable")
     lost, kept = stake * (bought == 0), stake * (bought > 0)
     gain = np.cumsum(lost[order]) / max(lost.sum(), 1e-12) - np.cumsum(kept[order]) / max(kept.sum(), 1e-12)
@@ -257,7 +368,7 @@ def _audit(rows: pd.DataFrame, bought: Floats, p: Floats, p_btyd: Floats, snapsh
 
 
 def _came_back(snapshots: Snapshots, latest: int) -> float:
-    """Of all labelled as lost at earlier origins: the share whose last purchase known today falls after their window."""
+    """Of all labelled as lost at earlier origins: the share whose last known purchase falls after their window."""
     rows = snapshots.labelled
     rows = rows[(rows["purchases"] == 0) & (rows["origin"] < latest)]
     if rows.empty:

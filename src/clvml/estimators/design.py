@@ -1,4 +1,6 @@
-"""The design matrix of the learners: one column a clue, free of the currency, on scales where straight lines make sense."""
+"""The design matrix of the learners: one column a clue, free of the currency, on scales where straight lines make
+sense.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ class Expectation(NamedTuple):
 def expect(value: LifetimeValueModel, frame: pd.DataFrame, days: int) -> Expectation:
     """The expectation of a fitted model over the next days."""
     return Expectation(
-        value.p_return(frame, days), value.purchases_.expected_purchases(frame, days), value.spend_.expected_spend(frame)
+        value.p_return(frame, days),
+        value.purchases_.expected_purchases(frame, days),
+        value.spend_.expected_spend(frame),
     )
 
 
@@ -84,7 +88,9 @@ def log_hazard(p: Floats) -> Floats:
 
 
 class Design(NamedTuple):
-    """How a frame becomes a matrix: the currency's scale, and each clue's mean and spread where the learner was trained."""
+    """How a frame becomes a matrix: the currency's scale, and each clue's mean and spread where the learner was
+    trained.
+    """
 
     money: float
     mean: Floats

@@ -1,8 +1,9 @@
 """A head: one quantity predicted as the BTYD expectation, and twice corrected, by a straight line and by trees.
 
-Both corrections are learned on rolling snapshots as a factor on the expectation over the label window, and applied to the
-expectation over the horizon: what BTYD knows of time carries the horizon, what the past of the log knows of customers
-carries the difference. Their mean with BTYD itself was as good as or better than each alone on nearly every log tried.
+Both corrections are learned on rolling snapshots as a factor on the expectation over the label window, and applied to
+the expectation over the horizon: what BTYD knows of time carries the horizon, what the past of the log knows of
+customers carries the difference. Their mean with BTYD itself was as good as or better than each alone on nearly every
+log tried.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ __all__ = ["Head", "Trees", "amounts", "fit_amount_head", "fit_return_head", "re
 Floats = NDArray[np.float64]
 
 _FLOOR = 0.01
-"""Least expectation, as a share of the mean, that a factor is applied to: a factor on nothing would be nothing for ever."""
+"""Least expectation, as a share of the mean, that a factor is applied to: a factor on nothing would be nothing for
+ever.
+"""
 _REACH = 3.0
 """Corrections stay within exp(+-3) of BTYD."""
 
@@ -42,14 +45,21 @@ class Trees(NamedTuple):
     def grow(self, learner: Any, X: Floats, y: NDArray[Any], weight: Floats, seed: int) -> Any:
         """A fitted learner of scikit-learn's two."""
         some = np.linspace(0, len(X) - 1, min(len(X), self.max_rows)).astype(np.intp)
-        settings = self._asdict() | {"min_samples_leaf": max(2, min(self.min_samples_leaf, len(some) // 10)), "random_state": seed}
+        settings = self._asdict() | {
+            "min_samples_leaf": max(2, min(self.min_samples_leaf, len(some) // 10)),
+            "random_state": seed,
+        }
         del settings["max_rows"]
         with _one_thread():
-            return learner(early_stopping=False, **settings).fit(X[some], y[some], sample_weight=weight[some] / weight[some].mean())
+            return learner(early_stopping=False, **settings).fit(
+                X[some], y[some], sample_weight=weight[some] / weight[some].mean()
+            )
 
 
 class Head(NamedTuple):
-    """What was learned: the coefficients of the straight line (intercept first), and the trees, or None where data are too few."""
+    """What was learned: the coefficients of the straight line (intercept first), and the trees, or None where data
+    are too few.
+    """
 
     beta: Floats
     trees: Any
@@ -73,7 +83,9 @@ def _enough(y: Floats) -> bool:
     return len(y) >= 300 and 50 <= int((y > 0).sum()) <= len(y) - 50
 
 
-def fit_return_head(X: Floats, bought: Floats, log_hazard: Floats, weight: Floats, penalty: float, trees: Trees, seed: int) -> Head:
+def fit_return_head(
+    X: Floats, bought: Floats, log_hazard: Floats, weight: Floats, penalty: float, trees: Trees, seed: int
+) -> Head:
     """P(return): a hazard model with BTYD's log cumulative hazard as its offset, and a boosted classifier.
 
     X (n, k), bought (n,) of 0 and 1, log_hazard (n,) over the label window.
@@ -87,7 +99,8 @@ def fit_return_head(X: Floats, bought: Floats, log_hazard: Floats, weight: Float
 
 
 def return_log_hazards(head: Head, X: Floats, window: Floats, horizon: Floats) -> Floats:
-    """(3, n): log cumulative hazard over the horizon by BTYD, line and trees. `window`, `horizon`: BTYD's own over either length.
+    """(3, n): log cumulative hazard over the horizon by BTYD, line and trees. `window`, `horizon`: BTYD's own over
+    either length.
 
     Where there are no trees, the mean of the other two stands in, which leaves the mean of all as it is.
     """
@@ -100,8 +113,11 @@ def return_log_hazards(head: Head, X: Floats, window: Floats, horizon: Floats) -
     return np.stack([horizon, line, trees])
 
 
-def fit_amount_head(family: glm.Family, X: Floats, y: Floats, expected: Floats, weight: Floats, penalty: float, trees: Trees, seed: int) -> Head:
-    """Purchases or spend as factors on an expectation over the label window. Poisson trees on y / o with weight o are an exact offset.
+def fit_amount_head(
+    family: glm.Family, X: Floats, y: Floats, expected: Floats, weight: Floats, penalty: float, trees: Trees, seed: int
+) -> Head:
+    """Purchases or spend as factors on an expectation over the label window. Poisson trees on y / o with weight o are
+    an exact offset.
 
     X (n, k), y (n,) >= 0 and expected (n,) > 0, both divided by the mean of y.
     """
@@ -116,7 +132,7 @@ def fit_amount_head(family: glm.Family, X: Floats, y: Floats, expected: Floats, 
 
 
 def amounts(head: Head, X: Floats, expected: Floats) -> list[Floats]:
-    """The quantity over the horizon by each member: BTYD, line, trees. `expected`: BTYD's own, in the unit of the fit."""
+    """The quantity over the horizon by BTYD, line and trees. `expected`: BTYD's own, in the unit of the fit."""
     offset = np.maximum(expected, _FLOOR)
     members = [expected, offset * np.exp(head.line(X))]
     if head.trees is not None:

@@ -1,7 +1,8 @@
 """A customer's own rhythm: the distribution of gaps learned from the gaps he has shown, with everybody's as the prior.
 
-While alive he buys at a rate lambda ~ Gamma(r, alpha) over customers (Schmittlein, Morrison & Colombo 1987). x gaps that
-add up to t_x make it Gamma(r + x, alpha + t_x), so the next gap is Lomax: P(gap > u) = ((alpha + t_x) / (alpha + t_x + u))^(r + x).
+While alive he buys at a rate lambda ~ Gamma(r, alpha) over customers (Schmittlein, Morrison & Colombo 1987). x gaps
+that add up to t_x make it Gamma(r + x, alpha + t_x), so the next gap is Lomax: P(gap > u) = ((alpha + t_x) / (alpha +
+t_x + u))^(r + x).
 """
 
 from __future__ import annotations
