@@ -12,7 +12,7 @@ from clvml import segments
 from clvml.terminal import grid, heading, wrapped
 
 if TYPE_CHECKING:
-    from clvml.estimators.churn import Audit
+    from clvml.estimators.calibration import Audit
     from clvml.evaluate import Backtest
     from clvml.model import ClvModel
     from clvml.report import DataReport

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -11,50 +11,20 @@ from numpy.typing import NDArray
 from clvml import metrics
 from clvml.errors import DataError
 from clvml.estimators.base import Estimator
+from clvml.estimators.calibration import Audit, Calibration, audit, best_threshold
 from clvml.estimators.design import CLUES, Design, Expectation, expect, expect_origins, log_hazard
 from clvml.estimators.heads import Head, Trees, fit_return_head, return_log_hazards
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases import ParetoNBDModel
-from clvml.maths import glm
 from clvml.maths.rhythm import overdue_share
 from clvml.origins import Snapshots, one_vote
 
-__all__ = ["RHYTHM_HORIZONS", "Audit", "ChurnClassifier"]
+__all__ = ["RHYTHM_HORIZONS", "ChurnClassifier"]
 
 Floats = NDArray[np.float64]
 
 RHYTHM_HORIZONS = (28, 60, 91, 120, 182, 365)
 """Days among which `own_rhythm` chooses."""
-_PRIOR_EVENTS = 50.0
-"""The calibration's ridge: as if the uncalibrated probabilities had been right for so many returns."""
-_PERSISTENCE = 1 / 3
-"""How much of one origin's error of level is taken to last: levels move with the season, J / (J + 2) for J = 1 origin.
-"""
-
-
-class Audit(NamedTuple):
-    """How the classifier did on a later snapshot than those it was trained on, beside recency alone and BTYD's
-    p_return.
-    """
-
-    origin: str
-    """Day of the snapshot it was tested and calibrated on."""
-    later: bool
-    """Whether the training labels ended before that day; else the two overlap in time, and other customers were held
-    out.
-    """
-    customers: int
-    returned: int
-    auc: float
-    auc_recency: float
-    auc_btyd: float
-    brier: float
-    brier_btyd: float
-    calibration_error: float
-    came_back: float
-    """Share of those labelled as lost who bought after their window, as far as the log goes; NaN where it ends with
-    the window.
-    """
 
 
 class ChurnClassifier(Estimator):
@@ -129,7 +99,7 @@ class ChurnClassifier(Estimator):
         far = near if days == self.window_ else expect(self.value_, frame, days)
         X = self.design_.matrix(frame, near)
         members = return_log_hazards(self.head_, X, log_hazard(near.p_return), log_hazard(far.p_return))
-        return -np.expm1(-np.exp(self._calibrated(members)))
+        return -np.expm1(-np.exp(self.calibration_.apply(members)))
 
     def predict_proba(self, frame: pd.DataFrame, horizon: int | None = None) -> Floats:
         """(n, 2): probability of return, and of churn; scikit-learn's order of `classes_`."""
@@ -187,7 +157,7 @@ class ChurnClassifier(Estimator):
 
         def ranked(columns: Floats) -> float:
             members = return_log_hazards(self.head_, columns, hazard, hazard)
-            return float(metrics.auc(bought, self._calibrated(members)))
+            return float(metrics.auc(bought, self.calibration_.apply(members)))
 
         whole = ranked(X)
         losses = np.empty((len(CLUES), repeats))
@@ -226,15 +196,13 @@ class ChurnClassifier(Estimator):
         members = np.empty((3, len(tested)))
         for fold, training in self._folds(labelled, tested, before if later else None):
             members[:, fold] = self._trial(labelled, bought, expected, training, tested[fold])
-        self.calibration_ = _recalibration(members, bought[tested])
-        p = -np.expm1(-np.exp(self._calibrated(members)))
+        self.calibration_ = Calibration.learn(members, bought[tested])
+        p = -np.expm1(-np.exp(self.calibration_.apply(members)))
         stake = expected.ticket[tested] * np.maximum(
             expected.purchases[tested] / np.maximum(expected.p_return[tested], 1e-9), 1.0
         )
-        self.threshold_ = _threshold(bought[tested], 1.0 - p, stake)
-        self.audit_ = _audit(
-            labelled.iloc[tested], bought[tested], p, expected.p_return[tested], snapshots, bool(later)
-        )
+        self.threshold_ = best_threshold(bought[tested], 1.0 - p, stake)
+        self.audit_ = audit(labelled.iloc[tested], bought[tested], p, expected.p_return[tested], snapshots, bool(later))
 
     def _folds(
         self, labelled: pd.DataFrame, tested: NDArray[np.intp], before: NDArray[np.intp] | None
@@ -271,15 +239,6 @@ class ChurnClassifier(Estimator):
         offset = log_hazard(asked.p_return)
         return return_log_hazards(head, design.matrix(test, asked), offset, offset)
 
-    def _calibrated(self, members: Floats) -> Floats:
-        """Log hazard: the members' mean, moved by what the calibration learned of level, slope and who is to be
-        trusted.
-        """
-        level, slope, centre, line, trees = self.calibration_
-        mean: Floats = members.mean(axis=0)
-        trusted: Floats = line * (members[1] - members[0]) + trees * (members[2] - members[0])
-        return mean + level + slope * (mean - centre) + trusted
-
     def to_dict(self) -> dict[str, Any]:
         """Everything but the trees, JSON-able."""
         self._check_fitted("head_")
@@ -303,7 +262,7 @@ class ChurnClassifier(Estimator):
         model.window_, model.horizon_, model.classes_ = int(told["window"]), int(told["horizon"]), np.array([0, 1])
         model.design_ = Design.from_dict(told["design"])
         model.head_ = Head(np.asarray(told["beta"], dtype=float), trees)
-        model.calibration_, model.threshold_ = tuple(float(v) for v in told["calibration"]), float(told["threshold"])
+        model.calibration_, model.threshold_ = Calibration(*map(float, told["calibration"])), float(told["threshold"])
         model.audit_ = Audit(**told["audit"])
         return model
 
@@ -321,58 +280,3 @@ def _thinned(customers: pd.Series, max_rows: int, seed: int) -> NDArray[np.intp]
         return np.arange(len(customers))
     kept = customers.drop_duplicates().sort_values().sample(frac=max_rows / len(customers), random_state=seed)
     return np.flatnonzero(customers.isin(kept))
-
-
-def _recalibration(members: Floats, bought: Floats) -> tuple[float, ...]:
-    """(level, slope - 1, centre, trust in the line, trust in the trees), each shrunk towards the members' plain mean
-    as it is.
-    """
-    mean = members.mean(axis=0)
-    centre = float(mean.mean())
-    X = np.column_stack([np.ones_like(mean), mean - centre, *(members[1:] - members[0])])
-    ridge = np.sqrt([_PRIOR_EVENTS, _PRIOR_EVENTS, *[2 * _PRIOR_EVENTS] * 2])
-    level, slope, line, trees = (
-        glm.fit(glm.HAZARD, X / ridge, bought, mean, np.ones_like(mean), 1.0, intercept=False) / ridge
-    )
-    return _PERSISTENCE * float(level), float(max(slope, -0.9)), centre, float(line), float(trees)
-
-
-def _threshold(bought: Floats, churn: Floats, stake: Floats) -> float:
-    """The churn probability that best parts lost from kept value: largest (lost value above it) - (kept value above
-    it), as shares.
-    """
-    order = np.argsort(-churn, kind="stable")
-    lost, kept = stake * (bought == 0), stake * (bought > 0)
-    gain = np.cumsum(lost[order]) / max(lost.sum(), 1e-12) - np.cumsum(kept[order]) / max(kept.sum(), 1e-12)
-    ends = np.r_[np.flatnonzero(np.diff(churn[order])), len(churn) - 1]
-    best = ends[np.argmax(gain[ends])]
-    following = churn[order][min(best + 1, len(churn) - 1)]
-    return float((churn[order][best] + following) / 2)
-
-
-def _audit(rows: pd.DataFrame, bought: Floats, p: Floats, p_btyd: Floats, snapshots: Snapshots, later: bool) -> Audit:
-    origin = snapshots.labelled["origin"].max()
-    return Audit(
-        origin=snapshots.origins[0].isoformat(),
-        later=later,
-        customers=len(bought),
-        returned=int(bought.sum()),
-        auc=metrics.auc(bought, p),
-        auc_recency=metrics.auc(bought, -rows["days_since_last"].to_numpy(float)),
-        auc_btyd=metrics.auc(bought, p_btyd),
-        brier=metrics.brier(bought, p),
-        brier_btyd=metrics.brier(bought, p_btyd),
-        calibration_error=metrics.expected_calibration_error(bought, p),
-        came_back=_came_back(snapshots, int(origin)),
-    )
-
-
-def _came_back(snapshots: Snapshots, latest: int) -> float:
-    """Of all labelled as lost at earlier origins: the share whose last known purchase falls after their window."""
-    rows = snapshots.labelled
-    rows = rows[(rows["purchases"] == 0) & (rows["origin"] < latest)]
-    if rows.empty:
-        return float("nan")
-    since = snapshots.now.set_index("customer_id")["days_since_last"].reindex(rows["customer_id"]).to_numpy()
-    follow_up = latest - rows["origin"].to_numpy()  # days between the end of the window and today
-    return float(np.mean(since < follow_up))
