@@ -33,8 +33,9 @@ def read_defaults(path: Path, commands: dict[str, click.Command]) -> dict[str, d
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise OptionError(f"{path} is no TOML: {error}.") from None
     options = {name: _options(command) for name, command in commands.items()}
-    shared = {key: value for key, value in told.items() if not isinstance(value, dict)}
-    tables = {key: value for key, value in told.items() if isinstance(value, dict) and key not in _OWN_READER}
+    ours = {key: value for key, value in told.items() if key not in _OWN_READER}
+    shared = {key: value for key, value in ours.items() if not isinstance(value, dict)}
+    tables = {key: value for key, value in ours.items() if isinstance(value, dict)}
     _refuse(path, shared, {name for known in options.values() for name in known}, "no command has an option")
     _refuse(path, tables, set(commands), "there is no command")
     for name, table in tables.items():

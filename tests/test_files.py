@@ -1,0 +1,76 @@
+"""Files are whole or not there."""
+
+import os
+
+import pandas as pd
+import pytest
+
+from clvml.errors import OptionError
+from clvml.files import check_export, check_target, write_aside, write_table
+
+TABLE = pd.DataFrame({"customer_id": [1, 2], "day": pd.to_datetime(["2023-01-01", "2023-02-01"]), "x": [0.1, None]})
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "T.PARQUET"])
+def test_a_table_comes_back(tmp_path, name):
+    path = write_table(TABLE, tmp_path / name)
+    read = pd.read_csv(path, parse_dates=["day"]) if name.endswith("csv") else pd.read_parquet(path)
+    pd.testing.assert_frame_equal(read, TABLE, check_dtype=False)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_the_same_table_is_the_same_bytes_and_what_it_was_told_apart_from_its_rows_stays_out(tmp_path, name):
+    told = TABLE.copy()
+    told.attrs["as_of"] = "2023-03-01"
+    first = write_table(TABLE, tmp_path / name).read_bytes()
+    assert write_table(told, tmp_path / name).read_bytes() == first
+    assert told.attrs == {"as_of": "2023-03-01"}
+
+
+def test_a_failure_leaves_what_was_there(tmp_path):
+    target = tmp_path / "t.csv"
+    target.write_text("old")
+
+    def half(aside):
+        aside.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OptionError, match=r"t\.csv could not be written: No space left on device"):
+        write_aside(target, half)
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["t.csv"]
+
+
+def test_an_interrupt_leaves_what_was_there(tmp_path):
+    target = tmp_path / "t.csv"
+    target.write_text("old")
+
+    def stopped(aside):
+        aside.write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_aside(target, stopped)
+    assert (target.read_text(), os.listdir(tmp_path)) == ("old", ["t.csv"])
+
+
+def test_targets_are_checked_before_the_work(tmp_path):
+    assert check_target(tmp_path / "s.csv") == tmp_path / "s.csv"
+    (tmp_path / "folder.csv").mkdir()
+    for name, message in {
+        "s.txt": "must end in .parquet or .csv",
+        "folder.csv": r"is a folder. Name a file in it, such as .*folder.csv.scores.parquet",
+        "nowhere/s.csv": "there is no folder",
+    }.items():
+        with pytest.raises(OptionError, match=message):
+            check_target(tmp_path / name)
+    with pytest.raises(OptionError, match=r"must end in \.json"):
+        check_target(tmp_path / "s.csv", (".json",))
+
+
+def test_the_folder_of_a_model_may_be_made(tmp_path):
+    assert check_export(tmp_path / "models" / "clv") == tmp_path / "models" / "clv"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OptionError, match=r"file is a file, so no folder can be made there"):
+        check_export(tmp_path / "file" / "clv")
