@@ -25,6 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = "python.exe" if os.name == "nt" else "python"
 LOCK = ROOT / "requirements.lock"
 
 COMMANDS = {
@@ -54,9 +55,9 @@ def ensure_environment() -> None:
         flush=True,
     )
     uv = shutil.which("uv")
-    if not (BIN / "python").exists() and not (BIN / "python.exe").exists():
-        venv.create(VENV, with_pip=uv is None)
-    python = str(BIN / "python")
+    if not (BIN / PYTHON).exists():
+        make_venv(with_pip=uv is None)
+    python = str(BIN / PYTHON)
     install = (
         [uv, "pip", "install", "--python", python]
         if uv
@@ -66,6 +67,17 @@ def ensure_environment() -> None:
     # The build tool is not part of the lock of run-time versions; it is fetched for the build alone.
     subprocess.run([*install, "--quiet", "--no-deps", "--editable", str(ROOT)], check=True)
     stamp.write_text(want)
+
+
+def make_venv(*, with_pip: bool) -> None:
+    """An empty .venv; some systems ship Python without what makes one."""
+    try:
+        venv.create(VENV, with_pip=with_pip, clear=True)
+    except (subprocess.CalledProcessError, ImportError):
+        shutil.rmtree(VENV, ignore_errors=True)
+        sys.exit(
+            "This Python cannot make a virtual environment with pip. Install python3-venv (Debian, Ubuntu) or uv, then call this again."
+        )
 
 
 def run(command: list[str]) -> int:

@@ -52,7 +52,7 @@ def calibration(tested: Backtest, target: str = "spend", ax: Axes | None = None)
     spend or return.
     """
     ax = _axes(
-        ax, f"Predicted and actual {target}, out of time, by tenth of the prediction", "mean predicted", "mean actual"
+        ax, f"{target.capitalize()}, predicted and actual, by tenth of customers", "mean predicted", "mean actual"
     )
     for cut, rows in tested.deciles[tested.deciles["target"] == target].groupby("cut"):
         ax.plot(rows["predicted"], rows["actual"], "o-", color=_INK, label=str(cut))
