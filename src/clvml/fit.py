@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from clvml.maths.cnbdk import Erlang
 from clvml.maths.gammagamma import MeanSpend
 from clvml.maths.sample import Floats, Objective, Penalty, Sample
 
-__all__ = ["Fit", "Maximum", "Outcome", "fit", "fit_spend", "maximise", "natural_covariance"]
+__all__ = ["Fit", "Maximum", "Outcome", "Target", "fit", "fit_spend", "maximise", "natural_covariance", "target"]
 
 _BOUND = 12.0
 """No parameter goes further than a factor of 160,000 from its start: there a model equals its limit."""
@@ -91,6 +92,18 @@ class Outcome(enum.Enum):
             Outcome.HEAVY_TAIL,
         }
 
+    @property
+    def from_prior(self) -> bool:
+        """Whether a weak prior was used."""
+        return self in {
+            Outcome.WEAK_PRIOR,
+            Outcome.NO_REPEATS,
+            Outcome.ONE_CUSTOMER,
+            Outcome.NO_TIME,
+            Outcome.SAME_SPEND,
+            Outcome.FIRST_PURCHASES,
+        }
+
 
 class Maximum(NamedTuple):
     """Where the search ended."""
@@ -112,6 +125,31 @@ class Fit(NamedTuple):
     log_likelihood: float
     outcome: Outcome
     evaluations: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a fit maximises: the log-likelihood of a sample, less any penalty, as a function of the log-parameters."""
+
+    model: Any
+    sample: Sample
+    penalty: Penalty | None
+
+    def __call__(self, theta: Floats) -> Objective:
+        """Its value, gradient and Hessian."""
+        objective: Objective = self.model.value_gradient_hessian(self.model.Params(*np.exp(theta)), self.sample)
+        return objective if self.penalty is None else self.penalty.subtract_from(objective, theta)
+
+    def value(self, theta: Floats) -> float:
+        """Its value alone, up to a constant."""
+        x, t_x, T, weight, *_ = self.sample
+        value = float(weight @ self.model.log_likelihood(self.model.Params(*np.exp(theta)), x, t_x, T))
+        return value if self.penalty is None else value - self.penalty.at(theta)
+
+
+def target(model: Any, sample: Sample, *, prior: str | None = None) -> Target:
+    """The log-likelihood, with the model's weak prior or without."""
+    return Target(model, sample, model.weak_prior(sample) if prior == "weak" else None)
 
 
 def maximise(function: Callable[[Floats], Objective], theta: Floats) -> Maximum:
@@ -185,12 +223,8 @@ def fit(model: ModuleType | Erlang, sample: Sample, *, prior: str | None = None)
     prior: None for maximum likelihood, 'weak' for the mode under the model's weak prior.
     """
     poor = _too_little(sample)
-    penalty: Penalty | None = model.weak_prior(sample) if prior == "weak" or poor else None
-
-    def function(theta: Floats) -> Objective:
-        objective: Objective = model.value_gradient_hessian(model.Params(*np.exp(theta)), sample)
-        return objective if penalty is None else penalty.subtract_from(objective, theta)
-
+    function = target(model, sample, prior="weak" if poor else prior)
+    penalty = function.penalty
     found = maximise(function, np.log(np.array(model.start(sample), dtype=np.float64)))
     params = model.Params(*(float(v) for v in np.exp(found.theta)))
     covariance = natural_covariance(found.theta, found.objective.hessian)

@@ -26,6 +26,7 @@ __all__ = [
     "BetaGeoFuture",
     "Params",
     "future",
+    "leave",
     "log_likelihood",
     "objective",
     "start",
@@ -189,9 +190,25 @@ class BetaGeoFuture(NamedTuple):
             wait: Floats = self.A * np.expm1(np.log(2.0) / self.R)
         return wait
 
+    def simulate(self, t: float, rng: np.random.Generator) -> Floats:
+        """One draw of the purchases of each customer within t: those his rate brings, up to the one he leaves after."""
+        alive = rng.random(self.R.shape) < self.p_alive
+        counts = np.where(alive, rng.poisson(rng.gamma(self.R) * (t / self.A)), 0).astype(np.float64)
+        return leave(counts, self.a, self.B, rng)
+
     def take(self, rows: NDArray[np.intp]) -> BetaGeoFuture:
         """The future of some of the customers."""
         return BetaGeoFuture(self.p_alive[rows], self.R[rows], self.A[rows], self.a, self.B[rows])
+
+
+def leave(counts: Floats, a: float | Floats, B: Floats, rng: np.random.Generator) -> Floats:
+    """The purchases that would come, cut off after the one at which each customer leaves: geometric, p ~ Beta(a, B)."""
+    out, some = counts.copy(), np.flatnonzero(counts)
+    p = rng.beta(np.broadcast_to(a, counts.shape)[some], B[some])
+    with np.errstate(divide="ignore"):  # p = 0 or 1: he never leaves, or at once
+        occasions = 1.0 + np.floor(-rng.standard_exponential(some.size) / np.log1p(-p))
+    out[some] = np.minimum(counts[some], occasions)
+    return out
 
 
 def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers, extra_flips: float) -> BetaGeoFuture:

@@ -196,6 +196,14 @@ class ErlangFuture(NamedTuple):
             wait: Floats = self.A * high / (1.0 - high)
         return wait
 
+    def simulate(self, t: float, rng: np.random.Generator) -> Floats:
+        """One draw of the purchases of each customer within t: the stages he passes, k a purchase, until he leaves."""
+        k, u = self.stage.shape[-1], rng.random(self.s.shape)
+        passed = (u[..., None] > np.cumsum(self.stage, axis=-1)).sum(axis=-1)  # k: he is gone
+        stages = rng.poisson(rng.gamma(self.s + np.minimum(passed, k - 1)) * (t / self.A))
+        counts = np.where(passed < k, (stages + passed) // k, 0).astype(np.float64)
+        return betageo.leave(counts, self.a, self.B, rng)
+
     def take(self, rows: NDArray[np.intp]) -> ErlangFuture:
         """The future of some of the customers."""
         return ErlangFuture(self.p_alive[rows], self.stage[rows], self.s[rows], self.A[rows], self.B[rows], self.a)

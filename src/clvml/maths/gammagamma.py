@@ -16,7 +16,8 @@ from scipy.special import digamma, gammaln, polygamma
 from clvml.maths.sample import Floats, Numbers, Objective, Penalty, tally
 
 __all__ = [
-    "MeanSpend", "Params", "expected_spend", "log_likelihood", "mean", "objective_given_mean", "spend_of", "start",
+    "MeanSpend", "Params", "expected_spend", "log_likelihood", "mean", "objective_given_mean", "simulate", "spend_of",
+    "start",
     "value_gradient_hessian", "weak_prior",
 ]  # fmt: skip
 
@@ -65,6 +66,16 @@ def expected_spend(params: Params, x: Numbers, m: Numbers) -> Floats:
     p, q, v = params
     x, m = np.asarray(x, dtype=np.float64), np.maximum(np.asarray(m, dtype=np.float64), 0.0)
     return np.asarray(p * (v + x * m) / (p * x + q - 1.0), dtype=np.float64)
+
+
+def simulate(params: Params, x: Numbers, m: Numbers, counts: Floats, rng: np.random.Generator) -> Floats:
+    """One draw of the total of `counts` further amounts of each customer: (v + x m) Gamma(p n) / Gamma(p x + q)."""
+    p, q, v = params
+    x, m = (np.broadcast_to(np.asarray(w, dtype=np.float64), counts.shape) for w in (x, m))
+    out, some = np.zeros(counts.shape), np.flatnonzero(counts)
+    scale = v + x[some] * np.maximum(m[some], 0.0)
+    out[some] = scale * rng.gamma(p * counts[some]) / rng.gamma(p * x[some] + q)
+    return out
 
 
 def start(sample: MeanSpend) -> Params:

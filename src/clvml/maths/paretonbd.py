@@ -234,6 +234,13 @@ class ParetoFuture(NamedTuple):
             wait: Floats = self.A * np.expm1(np.log(2.0) / self.R)
         return wait
 
+    def simulate(self, t: float, rng: np.random.Generator) -> Floats:
+        """One draw of the purchases of each customer within t: a Poisson count over the time he stays."""
+        with np.errstate(divide="ignore"):  # mu = 0: he stays
+            stays = rng.standard_exponential(self.R.shape) / (rng.gamma(self.s, size=self.R.shape) / self.B)
+        lived = np.where(rng.random(self.R.shape) < self.p_alive, np.minimum(stays, t), 0.0)
+        return rng.poisson(rng.gamma(self.R) / self.A * lived).astype(np.float64)
+
     def take(self, rows: NDArray[np.intp]) -> ParetoFuture:
         """The future of some of the customers."""
         return ParetoFuture(self.p_alive[rows], self.R[rows], self.A[rows], self.s, self.B[rows])

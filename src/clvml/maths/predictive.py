@@ -18,7 +18,7 @@ from scipy.special import betainc, betaln
 
 from clvml.maths.sample import Floats, Numbers
 
-__all__ = ["Future", "purchases_quantile", "spend_quantile"]
+__all__ = ["Future", "purchases_quantile", "spend_at_most", "spend_quantile"]
 
 _TAIL = 1e-6
 """Probability of more purchases than are looked at."""
@@ -50,6 +50,9 @@ class Future(Protocol):
 
     def median_wait(self) -> Floats:
         """Median time to the next purchase of one who is alive."""
+
+    def simulate(self, t: float, rng: np.random.Generator) -> Floats:
+        """One draw of the purchases within t."""
 
     def take(self, rows: Any) -> Self:
         """The same for some of the customers."""
@@ -90,14 +93,34 @@ def spend_quantile(future: Future, t: float, level: float, p: float, c: Floats) 
     return out
 
 
-def _solve(future: Future, t: float, level: float, p: float, c: Floats, typical: Floats, most: Floats) -> Floats:
-    """Newton's method in log u, kept within what the signs seen so far allow. Each looks as far as its own `most`,
-    so that a customer's quantile does not depend on who else is in the batch.
+def spend_at_most(future: Future, t: float, u: Floats, p: float, c: Floats) -> Floats:
+    """P(spend within t <= u (v + x m)) per customer, u >= 0; c = p x + q. At u = 0 the chance of silence."""
+    out = 1.0 - future.p_return(t)
+    rows = np.flatnonzero(u > 0.0)
+    most = purchases_quantile(future.take(rows), t, 1.0 - _TAIL)
+    order = np.argsort(most, kind="stable")
+    rows, most = rows[order], most[order]
+    for start in range(0, rows.size, _ROWS):
+        part, last = rows[start : start + _ROWS], most[start : start + _ROWS]
+        mass, shape = _by_count(future.take(part), t, p, last)
+        out[part] += (mass * betainc(shape, c[part, None], (u[part] / (1.0 + u[part]))[:, None])).sum(axis=1)
+    return out
+
+
+def _by_count(future: Future, t: float, p: float, most: Floats) -> tuple[Floats, Floats]:
+    """Chance of each number of purchases, in bins, one row a customer; and the shape p n of the spend in each bin.
+
+    Each customer is looked at as far as his own `most`, so that no result depends on who else is in the batch.
     """
     edges = _edges(most.max())
     tail = np.stack([future.at_least(e, t) for e in edges], axis=1)
     mass = np.where(edges[:-1] <= most[:, None], tail[:, :-1] - tail[:, 1:], 0.0)
-    shape = p * 0.5 * (edges[:-1] + edges[1:] - 1.0)
+    return mass, p * 0.5 * (edges[:-1] + edges[1:] - 1.0)
+
+
+def _solve(future: Future, t: float, level: float, p: float, c: Floats, typical: Floats, most: Floats) -> Floats:
+    """Newton's method in log u, kept within what the signs seen so far allow."""
+    mass, shape = _by_count(future, t, p, most)
     log_norm = betaln(shape, c[:, None])
     y = np.log(p * typical / c)
     low, high, active = np.full(y.shape, -np.inf), np.full(y.shape, np.inf), np.arange(y.size)

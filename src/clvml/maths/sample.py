@@ -78,6 +78,11 @@ class Penalty(NamedTuple):
     centre: Floats  # (m,)
     sd: Floats  # (m,)
 
+    def at(self, theta: Floats) -> float:
+        """The penalty at theta."""
+        miss = (self.rows @ theta - self.centre) / self.sd
+        return 0.5 * float(miss @ miss)
+
     def subtract_from(self, objective: Objective, theta: Floats) -> Objective:
         """The objective less the penalty at theta."""
         scaled = self.rows / self.sd[:, None]
