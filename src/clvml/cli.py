@@ -1,7 +1,7 @@
 """clvml: the command line. Options may stand in clv.toml; results go to standard output, the rest to standard error.
 
 Exit codes: 0 done; 1 internal error; 2 the input or the options break their contract; 3 the champion is better than the
-new model.
+new model, or a new model is due.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class _InOrder(click.Group):
 
 _EPILOG = (
     "Start with: clvml demo. Exit codes: 0 done; 1 internal error; 2 the input or the options need mending; "
-    "3 trained, but the champion is better and stays."
+    "3 train: the champion is better and stays; monitor: a new model is due."
 )
 
 
@@ -205,14 +205,92 @@ def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
     help="Resamples behind the intervals of differences.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random draws.")
+@click.option("--lifetimes", is_flag=True, help="Fit the lifetimes package too, and compare with it.")
 @_options(*_SHOW)
 def backtest(source: tuple[str, ...], cuts: tuple[str, ...], **settings: Any) -> None:
     """How good would predictions made at an earlier day have been, beside what a shopkeeper would guess?"""
     from clvml.jobs import BacktestJob, backtest_job
 
-    own = ("horizon", "out", "bootstrap", "seed", "verbose", "quiet")
+    own = ("horizon", "out", "bootstrap", "seed", "lifetimes", "verbose", "quiet")
     job = BacktestJob(cuts=cuts, **{name: settings.pop(name) for name in own})
     click.echo(backtest_job(_open(source, settings), job))
+
+
+def _example(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print a plan and leave, before anything else is asked for."""
+    if wanted and not context.resilient_parsing:
+        from clvml.audience.planfile import example_plan
+
+        click.echo(example_plan(), nl=False)
+        context.exit()
+
+
+@cli.command(short_help="Whom to treat with what under a budget, with a control group.")
+@click.argument("scores", type=click.Path(path_type=Path))
+@click.option(
+    "--plan",
+    type=click.Path(path_type=Path),
+    default=Path(_CONFIG),
+    show_default=True,
+    help="TOML file with the table [plan].",
+)
+@click.option("--budget", type=click.FloatRange(0), help="The most that may be spent. Default: on all whom it pays.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="audience.csv, for the CRM.")
+@click.option("--json", type=click.Path(path_type=Path), help="The whole plan. Default: beside --out, ending in .json.")
+@click.option(
+    "--suppress", type=click.Path(path_type=Path), help="Customers never to be treated: customer_id, or .txt."
+)
+@click.option(
+    "--contacts", type=click.Path(path_type=Path), help="Past contacts (customer_id, date), for max_contacts."
+)
+@click.option("--example", is_flag=True, is_eager=True, expose_value=False, callback=_example, help="Print a plan.")
+@_options(*_SHOW)
+def audience(**settings: Any) -> None:
+    """Whom of the SCORES to treat with what under a budget, and whom to leave alone as control.
+
+    Writes the file that a CRM imports, one row a customer with the reason in words, and the whole plan beside it.
+    """
+    from clvml.campaign_jobs import AudienceJob, audience_job
+
+    click.echo(audience_job(AudienceJob(**settings)))
+
+
+@cli.command(short_help="Did a campaign pay? Treated against control.")
+@click.argument("audience", type=click.Path(path_type=Path))
+@_options(*_LOG_OPTIONS)
+@click.option("--start", help="Day after which purchases count, YYYY-MM-DD. Default: the audience's as_of.")
+@click.option("--end", help="Last day that counts, YYYY-MM-DD. Default: start and the horizon of the scores.")
+@click.option("--by", default="planned_treatment", show_default=True, help="Column of the audience to split by.")
+@click.option("--incentive-in-log", is_flag=True, help="The amounts of the log are net of the incentives already.")
+@click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--out", type=click.Path(path_type=Path), help="outcome.json")
+@_options(*_SHOW)
+def outcome(source: tuple[str, ...], **settings: Any) -> None:
+    """Did the campaign of an AUDIENCE file pay? Treated against control in the orders since."""
+    from clvml.campaign_jobs import OutcomeJob, outcome_job
+
+    own = ("audience", "start", "end", "by", "incentive_in_log", "level", "out", "verbose", "quiet")
+    job = OutcomeJob(**{name: settings.pop(name) for name in own})
+    click.echo(outcome_job(lambda: _open(source, settings), job))
+
+
+@cli.command(short_help="Are past scores still right, and is a new model due?")
+@_options(*_LOG_OPTIONS)
+@click.option("--scores", required=True, type=click.Path(path_type=Path), help="What `clvml predict` wrote then.")
+@click.option("--experiment", default="clvml", show_default=True, help="MLflow experiment.")
+@click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
+@click.option("--out", type=click.Path(path_type=Path), help="report.json")
+@_options(*_SHOW)
+@click.pass_context
+def monitor(context: click.Context, /, source: tuple[str, ...], **settings: Any) -> None:
+    """Compare past scores with the orders since, and record it in MLflow. Exit code 3 where a new model is due."""
+    from clvml.campaign_jobs import MonitorJob, monitor_job
+
+    own = ("scores", "experiment", "tracking_uri", "out", "verbose", "quiet")
+    job = MonitorJob(**{name: settings.pop(name) for name in own})
+    text, due = monitor_job(lambda: _open(source, settings), job)
+    click.echo(text)
+    context.exit(3 if due else 0)
 
 
 def _open(source: tuple[str, ...], columns: dict[str, Any]) -> Transactions:

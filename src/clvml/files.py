@@ -15,20 +15,23 @@ __all__ = ["check_export", "check_target", "write_aside", "write_table"]
 _TABLES = (".parquet", ".csv")
 
 
-def check_target(path: str | Path, suffixes: tuple[str, ...] = _TABLES) -> Path:
-    """The path, once its folder exists and takes files; asked before any work. Raises OptionError."""
+def check_target(path: str | Path, suffixes: tuple[str, ...] = _TABLES, option: str = "--out") -> Path:
+    """The path, once its folder exists and takes files; asked before any work. Raises OptionError.
+
+    option: the one that named it.
+    """
     target = Path(path)
     if suffixes and target.suffix.lower() not in suffixes:
-        raise OptionError(f"--out {target} must end in {' or '.join(suffixes)}.")
+        raise OptionError(f"{option} {target} must end in {' or '.join(suffixes)}.")
     if target.is_dir():
         raise OptionError(
-            f"--out {target} is a folder. Name a file in it, such as {target / ('scores' + (suffixes or ('',))[0])}."
+            f"{option} {target} is a folder. Name a file in it, such as {target / ('scores' + (suffixes or ('',))[0])}."
         )
     folder = target.parent
     if not folder.is_dir():
-        raise OptionError(f"--out {target}: there is no folder {folder}. Create it, or choose another.")
+        raise OptionError(f"{option} {target}: there is no folder {folder}. Create it, or choose another.")
     if not os.access(folder, os.W_OK):
-        raise OptionError(f"--out {target}: the folder {folder} takes no files. Choose another.")
+        raise OptionError(f"{option} {target}: the folder {folder} takes no files. Choose another.")
     return target
 
 

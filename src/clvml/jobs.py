@@ -62,6 +62,8 @@ class BacktestJob:
     horizon: int | str = "12m"
     out: Path | None = None
     bootstrap: int = 200
+    lifetimes: bool = False
+    """Whether lifetimes itself is fitted and compared."""
     seed: int = 0
     verbose: bool = False
     quiet: bool = False
@@ -215,12 +217,20 @@ def backtest_job(log: Transactions, job: BacktestJob) -> str:
     import json
 
     from clvml.evaluate import backtest
+    from clvml.interop import lifetimes_forecast
     from clvml.model import ClvModel
 
     target = check_target(job.out, (".json",)) if job.out else None
+    others = {"lifetimes": lifetimes_forecast} if job.lifetimes else None
     with Terminal(1, verbose=job.verbose, quiet=job.quiet).stage("backtest"):
         tested = backtest(
-            log, list(job.cuts), job.horizon, model=ClvModel(seed=job.seed), bootstrap=job.bootstrap, seed=job.seed
+            log,
+            list(job.cuts),
+            job.horizon,
+            model=ClvModel(seed=job.seed),
+            others=others,
+            bootstrap=job.bootstrap,
+            seed=job.seed,
         )
     if target is not None:
         text = json.dumps(tested.to_dict(), indent=1) + "\n"

@@ -5,6 +5,7 @@ artifacts beside it in mlartifacts/. The store, experiment and run of the caller
 usage statistics are switched off for the process (MLFLOW_DISABLE_TELEMETRY, DO_NOT_TRACK) unless these are set already.
 """
 
+from clvml.tracking.monitored import log_monitor
 from clvml.tracking.record import RunInfo, log_run
 from clvml.tracking.registry import (
     Champion,
@@ -21,6 +22,7 @@ __all__ = [
     "RunInfo",
     "champion_metrics",
     "load_model",
+    "log_monitor",
     "log_run",
     "promote",
     "reject",

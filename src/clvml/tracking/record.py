@@ -18,7 +18,7 @@ from clvml.model import ClvModel
 from clvml.persist import model_digest
 from clvml.tracking.registry import DIGEST, register_version
 from clvml.tracking.serving import packages, write_pyfunc
-from clvml.tracking.store import artifacts_beside, connect, tracking_address
+from clvml.tracking.store import connect, experiment_of, tracking_address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -77,7 +77,7 @@ def log_run(
     """
     with connect(tracking_uri, create=True) as client:
         address = tracking_address(tracking_uri)
-        place = _experiment(client, experiment, address)
+        place = experiment_of(client, experiment, address)
         run = client.create_run(place, run_name=f"as of {model.as_of_}, {model.horizon_days_} days")
         run_id, status = run.info.run_id, "FAILED"
         try:
@@ -95,14 +95,6 @@ def log_run(
             client.set_terminated(run_id, status)
     uri = f"models:/{model_id}" if version is None else f"models:/{register}/{version}"
     return RunInfo(run_id, experiment, uri, register, version, digest, address)
-
-
-def _experiment(client: MlflowClient, name: str, address: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    beside = artifacts_beside(address)
-    return str(client.create_experiment(name, artifact_location=beside and f"{beside}/{name}"))
 
 
 def _log_model(

@@ -14,7 +14,7 @@ from clvml.errors import ModelError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["artifacts_beside", "connect", "database_missing", "first_line", "tracking_address"]
+__all__ = ["artifacts_beside", "connect", "database_missing", "experiment_of", "first_line", "tracking_address"]
 
 _STATISTICS_OFF = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 """Read when mlflow is imported, so they stay set."""
@@ -78,6 +78,15 @@ def connect(tracking_uri: str | None = None, *, create: bool = False) -> Iterato
             yield MlflowClient(tracking_uri=address, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or address)
         except MlflowException as error:
             raise ModelError(f"The tracking store {_shown(address)} refused: {first_line(error)}") from error
+
+
+def experiment_of(client: MlflowClient, name: str, address: str) -> str:
+    """The id of an experiment; it is made where there is none."""
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    beside = artifacts_beside(address)
+    return str(client.create_experiment(name, artifact_location=beside and f"{beside}/{name}"))
 
 
 @contextmanager

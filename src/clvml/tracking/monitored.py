@@ -1,0 +1,82 @@
+"""A look back at scores as MLflow keeps it: one run, with its metrics, its tables and the verdict."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+import pandas as pd
+
+from clvml.tracking.store import connect, experiment_of, tracking_address
+
+__all__ = ["Monitored", "log_monitor"]
+
+_TAG_LIMIT = 5000
+"""Characters that MLflow keeps of a tag."""
+
+
+class Monitored(Protocol):
+    """A look back, as `clvml.monitor` makes it."""
+
+    @property
+    def as_of(self) -> str:
+        """Day of the scores."""
+
+    @property
+    def until(self) -> str:
+        """Day up to which they were compared."""
+
+    @property
+    def deciles(self) -> pd.DataFrame:
+        """Calibration."""
+
+    @property
+    def drift(self) -> pd.DataFrame:
+        """Shift of the customers."""
+
+    @property
+    def due(self) -> tuple[str, ...]:
+        """Why a new model is due."""
+
+    def metrics(self) -> dict[str, float]:
+        """Flat names."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+
+
+def log_monitor(
+    report: Monitored, model: str = "", *, experiment: str = "clvml", tracking_uri: str | None = None
+) -> str:
+    """Keep what became of scores as a run, and give its id. model: what the scores say of theirs.
+
+    Raises ModelError where the store refuses; the run is then marked as failed.
+    """
+    with connect(tracking_uri, create=True) as client:
+        from mlflow.entities import Metric, RunTag
+
+        place = experiment_of(client, experiment, tracking_address(tracking_uri))
+        run = client.create_run(place, run_name=f"monitor {report.as_of} to {report.until}")
+        run_id, status = str(run.info.run_id), "FAILED"
+        now = int(time.time() * 1000)
+        tags = {
+            "clvml.monitor": report.as_of,
+            "clvml.monitor.until": report.until,
+            "clvml.monitor.due": "yes" if report.due else "no",
+            "clvml.monitor.reasons": "; ".join(report.due)[:_TAG_LIMIT],
+            "clvml.monitor.model": model,
+        }
+        try:
+            client.log_batch(
+                run_id,
+                metrics=[Metric(name, value, now, 0) for name, value in report.metrics().items()],
+                tags=[RunTag(name, value) for name, value in tags.items() if value],
+            )
+            client.log_dict(run_id, report.to_dict(), "monitor.json")
+            client.log_text(run_id, report.deciles.to_csv(index=False), "deciles.csv")
+            client.log_text(run_id, report.drift.to_csv(index=False), "drift.csv")
+            client.log_text(run_id, f"{report}\n", "monitor.txt")
+            status = "FINISHED"
+        finally:
+            client.set_terminated(run_id, status)
+    return run_id
