@@ -124,7 +124,9 @@ def backtest(
     clvml.interop.lifetimes_forecast}. Raises OptionError where the log ends before a horizon does: a window that has
     not passed is no evidence.
     """
-    cuts = [as_date(c, "cut") for c in (cut if isinstance(cut, list | tuple) else [cut])]
+    cuts = [as_date(c, "cut") for c in (cut if pd.api.types.is_list_like(cut) else [cut])]
+    if not cuts:
+        raise OptionError("A backtest needs at least one cut: a day, or a list of days.")
     settings = (model or ClvModel()).get_params(deep=False)
     tables, differences, described, deciles = [], [], [], []
     for day in cuts:
