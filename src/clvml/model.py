@@ -217,6 +217,10 @@ class ClvModel(Estimator):
         return read_model(folder)
 
 
+_QUIET_DAYS = 14
+"""A log may end so many days before as_of without a word: weekends, holidays, and loads that come once a week."""
+
+
 def _share(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
         raise OptionError(f"{name}={value!r} is not the share of a tier. Give a number between 0 and 1, such as 0.2.")
@@ -230,7 +234,7 @@ def _notes(log: Transactions, day: Any, horizon: int) -> list[str]:
             f"The horizon of {horizon} days is longer than the {history} days of history before as_of={day}: "
             "predictions extrapolate beyond anything the log has shown."
         )
-    if day > log.last_date:
+    if (day - log.last_date).days > _QUIET_DAYS:
         notes.append(
             f"as_of={day} is {(day - log.last_date).days} days after the last order of the log ({log.last_date}): "
             "the days between count as silence."
