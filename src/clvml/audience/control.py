@@ -98,12 +98,14 @@ class Power:
     def __str__(self) -> str:
         if not self.control or not self.treated:
             return f"{self.outcome}: no control group, so no effect can be told."
-        groups = f"{self.treated:,} treated against {self.control:,} control"
-        seen = f"{self.outcome}: {groups} show an effect from {self._told(self.detectable)}"
+        seen = (
+            f"{self.outcome}: {self.treated:,} treated against {self.control:,} control show an effect of "
+            f"{self._told(self.detectable)} or more"
+        )
         if np.isnan(self.expected):
             return seen + "; the plan names no expected effect."
         if self.enough:
-            return f"{seen}; expected is {self._told(self.expected)}: enough."
+            return f"{seen}; the plan expects {self._told(self.expected)}: enough to see it."
         way = (
             f"a control share of {self.needed_share:.0%} would show it"
             if np.isfinite(self.needed_share)
@@ -111,10 +113,10 @@ class Power:
             if np.isfinite(self.needed_audience)
             else "no size would show it"
         )
-        return f"{seen}; expected is {self._told(self.expected)}: too small to learn, {way}."
+        return f"{seen}; the plan expects {self._told(self.expected)}: too small to learn, {way}."
 
     def _told(self, value: float) -> str:
-        return f"{100 * value:.2f} points" if self.unit == "share" else f"{value:.2f}"
+        return f"{100 * value:.2f} points" if self.unit == "share" else f"{value:,.2f} each"
 
 
 def power_of(outcome: str, unit: str, variance: float, expected: float, treated: int, control: int) -> Power:

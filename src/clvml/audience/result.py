@@ -52,27 +52,33 @@ class Audience:
             _write_aside(Path(plan), json.dumps(self.plan, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
     def __str__(self) -> str:
-        told = self.plan["totals"]
-        budget = self.plan["budget"]
+        told, budget = self.plan["totals"], self.plan["budget"]
+        spent = f"{told['cost']:,.2f}" + ("" if budget is None else f" of {budget:,.2f}")
         lines = [
             f"Campaign '{self.plan['settings']['name']}' as of {self.plan['as_of']}: "
             f"{told['treated']:,} treated, {told['control']:,} control",
-            f"  cost {told['cost']:,.2f}{'' if budget is None else f' of {budget:,.2f}'}, expected gain after cost "
-            f"{told['expected_gain']:,.2f} (at most {told['bound']:,.2f} possible)",
-            f"  the control group gives up {told['gain_forgone']:,.2f}",
+            f"  expected to cost {spent} and to bring {told['expected_gain']:,.2f} after that "
+            f"(no choice brings more than {told['bound']:,.2f})",
         ]
+        if told["control"]:
+            lines.append(f"  leaving the control group alone gives up {told['gain_forgone']:,.2f}")
+        lines += ["", f"  {'treatment':<28}{'treated':>10}{'control':>10}{'cost':>14}{'expected gain':>16}"]
         lines += [
-            f"  {row['treatment']:<24} {row['treated']:>8,} treated {row['control']:>7,} control "
-            f"{row['cost']:>12,.2f} cost {row['expected_gain']:>12,.2f} gain"
+            f"  {row['treatment'][:27]:<28}{row['treated']:>10,}{row['control']:>10,}"
+            f"{row['cost']:>14,.2f}{row['expected_gain']:>16,.2f}"
             for row in self.plan["by_treatment"]
         ]
-        lines += [f"  effect: {text}" for text in self.plan["effects"]]
-        lines.append("  left out:")
+        lines += ["", "  what the treatments do:"]
+        for text in self.plan["effects"]:
+            lines += textwrap.wrap(text, 96, initial_indent="    ", subsequent_indent="      ")
+        if self.plan["left_out"]:
+            lines += ["", "  left out:"]
         lines += [f"    {row['customers']:>9,} {row['why']}" for row in self.plan["left_out"]]
-        lines.append("  the experiment:")
+        lines += ["", "  what the experiment can show (with 80 % chance, at the 5 % level):"]
         for power in self.power:
             lines += textwrap.wrap(str(power), 96, initial_indent="    ", subsequent_indent="      ")
-        lines += [f"  note: {note}" for note in self.plan["notes"]]
+        for note in self.plan["notes"]:
+            lines += textwrap.wrap(f"note: {note}", 96, initial_indent="  ", subsequent_indent="    ")
         return "\n".join(lines)
 
 

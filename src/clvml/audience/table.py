@@ -142,7 +142,7 @@ def account_of(draft: Draft, frame: pd.DataFrame, left_out: pd.DataFrame) -> dic
         "effects": [
             f"{t.name}: {source}"
             if source.startswith("measured")
-            else f"{t.name}: {' = '.join(map(str, t.effect))}, {source}"
+            else f"{t.name}: {t.effect[0]} {t.effect[1]:.4g}, {source}"
             for t, source in zip(draft.plan.treatments, draft.options.sources, strict=True)
         ],
         "left_out": [
