@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clvml.maths import gammagamma, nbd
+from clvml.maths import gammagamma
 from clvml.maths.cnbdk import Erlang
 from clvml.maths.gammagamma import MeanSpend
 from clvml.maths.sample import Floats, Objective, Penalty, Sample
@@ -47,8 +47,9 @@ class Outcome(enum.Enum):
         "not those of maximum likelihood."
     )
     NO_DROPOUT = (
-        "Drop-out is not identified: the data are about as likely if nobody ever leaves, so the model is its limit, "
-        "NBD. p_alive is 1 for everyone. Longer histories would show drop-out if there is any."
+        "Drop-out is not identified: the data are about as likely if nobody ever leaves, so the model is its limit "
+        "without drop-out (NBD, where gaps are random). p_alive is 1 for everyone. Longer histories would show drop-out if "
+        "there is any."
     )
     ALIKE = (
         "Customers do not differ measurably in how often they buy: r grows without end, and the model is its limit, in "
@@ -219,7 +220,7 @@ def fit(model: ModuleType | Erlang, sample: Sample, *, prior: str | None = None)
     """Fit one of the models of repeat purchases in `clvml.maths` to distinct histories and their counts.
 
     model: a module with Params, start, value_gradient_hessian, weak_prior and, where it has drop-out,
-    without_dropout(r, alpha); or an Erlang, which has the same names.
+    without_dropout(its first two parameters); or an object that has the same names.
     prior: None for maximum likelihood, 'weak' for the mode under the model's weak prior.
     """
     poor = _too_little(sample)
@@ -231,9 +232,9 @@ def fit(model: ModuleType | Erlang, sample: Sample, *, prior: str | None = None)
     value = model.value_gradient_hessian(params, sample).value if penalty else found.objective.value
     outcome = poor or _verdict(found, params, covariance, penalised=penalty is not None)
     if outcome in {Outcome.UNIDENTIFIED, Outcome.STOPPED} and hasattr(model, "without_dropout"):
-        limit = fit(nbd, sample)
-        if value < limit.log_likelihood + len(params) - len(limit.params):  # Akaike: not worth its parameters
-            return _as_limit(model, limit, found.evaluations)
+        limit = _without_dropout(model, sample)
+        if value < limit.log_likelihood + len(params) - 2:  # Akaike: not worth its parameters
+            return limit._replace(evaluations=found.evaluations + limit.evaluations)
     return Fit(params, covariance, value, outcome, found.evaluations)
 
 
@@ -257,13 +258,18 @@ def _verdict(found: Maximum, params: Any, covariance: Floats, *, penalised: bool
     return Outcome.WEAK_PRIOR if penalised else Outcome.CONVERGED
 
 
-def _as_limit(model: Any, limit: Fit, evaluations: int) -> Fit:
-    """The limit's parameters under the model's names, the drop-out parameters at values that mean never."""
-    params = model.without_dropout(*limit.params)
-    k, covariance = len(limit.params), np.zeros((len(params), len(params)))
-    covariance[:k, :k] = limit.covariance
-    covariance[range(k, len(params)), range(k, len(params))] = np.inf
-    return Fit(params, covariance, limit.log_likelihood, Outcome.NO_DROPOUT, evaluations + limit.evaluations)
+def _without_dropout(model: Any, sample: Sample) -> Fit:
+    """The limit in which nobody leaves: the first two parameters fitted, the others at values that mean never."""
+
+    def function(theta: Floats) -> Objective:
+        whole = model.value_gradient_hessian(model.without_dropout(*np.exp(theta)), sample)
+        return Objective(whole.value, whole.gradient[:2], whole.hessian[:2, :2])
+
+    found = maximise(function, np.log(np.array(model.start(sample)[:2], dtype=np.float64)))
+    params = model.without_dropout(*(float(v) for v in np.exp(found.theta)))
+    covariance = np.diag(np.where(np.arange(len(params)) < 2, 0.0, np.inf))
+    covariance[:2, :2] = natural_covariance(found.theta, found.objective.hessian)
+    return Fit(params, covariance, found.objective.value, Outcome.NO_DROPOUT, found.evaluations)
 
 
 def fit_spend(sample: MeanSpend, *, prior: str | None = None, poor: Outcome | None = None) -> Fit:

@@ -14,7 +14,7 @@ from clvml.errors import DataError
 from clvml.maths.sample import Floats, tally
 from clvml.tables import check_summary
 
-__all__ = ["Histories", "counts_of", "histories_of"]
+__all__ = ["NEW", "Histories", "counts_of", "histories_of"]
 
 
 class Histories(NamedTuple):
@@ -25,6 +25,10 @@ class Histories(NamedTuple):
     T: Floats  # age at as_of, days
     weight: Floats  # customers with this history
     place: NDArray[np.intp]  # for each row of the summary, which history it has
+
+
+NEW = Histories(np.zeros(1), np.zeros(1), np.zeros(1), np.ones(1), np.zeros(1, dtype=np.intp))
+"""The history of a customer who has just made his first purchase."""
 
 
 def histories_of(summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> Histories:

@@ -11,11 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from clvml.errors import OptionError
 from clvml.estimators.base import Estimator
-from clvml.estimators.histories import histories_of
 from clvml.estimators.purchases import BetaGeoModel, PurchaseModel, purchase_model_from
 from clvml.estimators.saved import FORMAT, check_level, check_rate, settings_from
 from clvml.estimators.spend import GammaGammaModel
-from clvml.horizon import as_date, horizon_days
+from clvml.horizon import as_date
 from clvml.maths.predictive import spend_quantile
 from clvml.maths.sample import Floats
 
@@ -123,8 +122,8 @@ class LifetimeValueModel(Estimator):
     def _spend_quantile(self, summary: pd.DataFrame, horizon: int | str | None, level: float) -> Floats:
         """Solved once per distinct history: given it, spend over (v + x m) has one distribution for all."""
         purchases, (p, q, v) = self._purchases(), self.spend_.params_
-        t = horizon_days(self._horizon(horizon), summary.attrs.get("as_of")) / purchases.unit_days
-        rows = histories_of(summary)
+        t = purchases.time(self._horizon(horizon), summary.attrs.get("as_of"))
+        rows = purchases.histories(summary)
         normalised = spend_quantile(purchases.future(rows), t, level, p, p * rows.x + q)
         x, m = summary["frequency"].to_numpy(float), np.maximum(summary["monetary_value"].to_numpy(float), 0.0)
         spend: Floats = normalised[rows.place] * (v + x * m)

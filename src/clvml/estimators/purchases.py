@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from clvml.errors import ModelError, OptionError, did_you_mean
 from clvml.estimators.chances import BetaGeoBetaBinomialModel
-from clvml.estimators.histories import counts_of
+from clvml.estimators.histories import Histories, counts_of
 from clvml.estimators.purchase_model import PurchaseModel
 from clvml.estimators.saved import check_choice
 from clvml.fit import fit
@@ -93,7 +93,7 @@ class BetaGeoErlangModel(PurchaseModel):
             self.k_, found = k, tried
         return self._learn(found, rows)
 
-    def _formulas(self) -> Erlang:
+    def _formulas(self, rows: Histories) -> Erlang:
         return Erlang(self.k_, self._extra_flips)
 
     def to_dict(self) -> dict[str, Any]:

@@ -58,6 +58,10 @@ class Erlang:
         prior.centre[0] += np.log(self.k)
         return prior
 
+    def without_dropout(self, r: float, alpha: float) -> betageo.Params:
+        """The limit in which nobody leaves: CNBD-k."""
+        return betageo.without_dropout(r, alpha)
+
     def log_likelihood(
         self, params: betageo.Params, x: Numbers, t_x: Numbers, T: Numbers, log_gaps: Numbers = 0.0
     ) -> Floats:
