@@ -50,7 +50,7 @@ def ensure_environment() -> None:
             f"clvml needs Python 3.11 or newer; this is {sys.version.split()[0]}. Call this script with a newer one."
         )
     print(
-        f"Setting up {VENV.name} from {LOCK.name} (about 250 MB to download, 1-2 minutes, once) ...",
+        f"Setting up {VENV.name} from {LOCK.name} (about 300 MB to download, 1.4 GB on disk, 1-2 minutes, once) ...",
         file=sys.stderr,
         flush=True,
     )
@@ -75,9 +75,8 @@ def make_venv(*, with_pip: bool) -> None:
         venv.create(VENV, with_pip=with_pip, clear=True)
     except (subprocess.CalledProcessError, ImportError):
         shutil.rmtree(VENV, ignore_errors=True)
-        sys.exit(
-            "This Python cannot make a virtual environment with pip. Install python3-venv (Debian, Ubuntu) or uv, then call this again."
-        )
+        way = "Install python3-venv (Debian, Ubuntu) or uv, then call this again."
+        sys.exit(f"This Python cannot make a virtual environment with pip. {way}")
 
 
 def run(command: list[str]) -> int:
