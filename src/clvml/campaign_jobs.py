@@ -87,7 +87,7 @@ def audience_job(job: AudienceJob) -> str:
         contacts = None if job.contacts is None else read_table(job.contacts, "contacts")
     if plan.max_contacts is not None and contacts is None:
         show.note(
-            f"The plan allows {plan.max_contacts} contacts, but none were given (--contacts): nobody is kept out."
+            f"The plan limits contacts to {plan.max_contacts}, but none were given (--contacts): all may be asked."
         )
     with show.stage("choose"):
         found = plan_audience(scores, plan, budget=job.budget, suppress=suppress, contacts=contacts)

@@ -48,10 +48,27 @@ class Lift:
     variance_removed: float  # by CUPED, as a share
 
     def __str__(self) -> str:
+        tell, move = (_percent, _points) if self.measure == "returned" else (_money, _money_moved)
         return (
-            f"{self.customers:<20} {self.measure:<13}{self.treated_mean:>11.4g}{self.control_mean:>11.4g}"
-            f"{self.effect:>+11.4g}  ({self.low:+.4g} to {self.high:+.4g})"
+            f"{self.customers[:23]:<24}{self.measure:<13}{tell(self.treated_mean):>11}{tell(self.control_mean):>11}"
+            f"{move(self.effect):>12}  {move(self.low)} to {move(self.high)}"
         )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f} p"
+
+
+def _money(amount: float) -> str:
+    return f"{amount:,.2f}"
+
+
+def _money_moved(amount: float) -> str:
+    return f"{amount:+,.2f}"
 
 
 @dataclass(frozen=True)
@@ -107,8 +124,9 @@ class Outcome:
             f"{self.treated:,} treated, {self.control:,} control"
         ]
         if self.lifts:
-            head = f"{'customers':<20} {'measure':<13}{'treated':>11}{'control':>11}{'effect':>11}"
-            lines += [f"  {head}  ({self.level:.0%} interval)", *(f"  {lift}" for lift in self.lifts)]
+            head = f"{'customers':<24}{'measure':<13}{'treated':>11}{'control':>11}{'effect':>12}"
+            lines += [f"  {head}  {self.level:.0%} interval", *(f"  {lift}" for lift in self.lifts)]
+            lines.append("  returned: who bought in the time; p: points of it; money: per customer of the group")
         for text in (self.message, *(f"note: {note}" for note in self.notes)):
             lines += textwrap.wrap(text, 98)
         return "\n".join(lines)

@@ -57,8 +57,8 @@ class Audience:
         lines = [
             f"Campaign '{self.plan['settings']['name']}' as of {self.plan['as_of']}: "
             f"{told['treated']:,} treated, {told['control']:,} control",
-            f"  expected to cost {spent} and to bring {told['expected_gain']:,.2f} after that "
-            f"(no choice brings more than {told['bound']:,.2f})",
+            f"  expected to cost {spent} and to bring {told['expected_gain']:,.2f} after that",
+            f"  (no choice of customers brings more than {told['bound']:,.2f})",
         ]
         if told["control"]:
             lines.append(f"  leaving the control group alone gives up {told['gain_forgone']:,.2f}")
