@@ -16,6 +16,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BetaGeoBetaBinomialModel": "clvml.estimators.chances",
+    "BetaGeoErlangModel": "clvml.estimators.purchases",
     "BetaGeoModel": "clvml.estimators.purchases",
     "ChurnClassifier": "clvml.estimators.churn",
     "ClvModel": "clvml.model",
@@ -24,6 +26,10 @@ _HOMES = {
     "HybridValueModel": "clvml.estimators.hybrid",
     "LifetimeValueModel": "clvml.estimators.lifetime_value",
     "MeasuredEffect": "clvml.audience",
+    "ModifiedBetaGeoErlangModel": "clvml.estimators.purchases",
+    "ModifiedBetaGeoModel": "clvml.estimators.purchases",
+    "NBDModel": "clvml.estimators.purchases",
+    "ParetoNBDModel": "clvml.estimators.purchases",
     "Plan": "clvml.audience",
     "Transactions": "clvml.intake",
     "Treatment": "clvml.audience",
@@ -32,6 +38,7 @@ _HOMES = {
     "backtest": "clvml.evaluate",
     "campaign_experiment": "clvml.outcome",
     "channel_values": "clvml.channels",
+    "compare": "clvml.estimators.compare",
     "customer_profit": "clvml.profit",
     "keep_scores": "clvml.history",
     "load_cdnow": "clvml.datasets",
@@ -48,6 +55,7 @@ _HOMES = {
     "read_history": "clvml.history",
     "read_plan": "clvml.audience.planfile",
     "study_uplift": "clvml.uplift",
+    "summarize_chances": "clvml.estimators.chances",
     "take_snapshots": "clvml.snapshots",
     "treatment_gains": "clvml.audience",
     "value_over_time": "clvml.history",

@@ -48,8 +48,8 @@ class Outcome(enum.Enum):
     )
     NO_DROPOUT = (
         "Drop-out is not identified: the data are about as likely if nobody ever leaves, so the model is its limit "
-        "without drop-out (NBD, where gaps are random). p_alive is 1 for everyone. Longer histories would show drop-out if "
-        "there is any."
+        "without drop-out (NBD, where gaps are random). p_alive is 1 for everyone. Longer histories would show any "
+        "drop-out that there is."
     )
     ALIKE = (
         "Customers do not differ measurably in how often they buy: r grows without end, and the model is its limit, in "

@@ -34,6 +34,7 @@ class BetaGeoBetaBinomialModel(PurchaseModel):
     p_alive is the probability of being alive at the next chance, as published.
     """
 
+    kind: ClassVar[str] = "BG/BB"
     maths: ClassVar[ModuleType] = bgbb
 
     def __init__(self, *, chances_per_year: float = 1.0, prior: Literal["weak"] | None = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from clvml.errors import OptionError
 from clvml.estimators.base import Estimator
+from clvml.estimators.compare import compare
 from clvml.estimators.purchases import BetaGeoModel, PurchaseModel, purchase_model_from
-from clvml.estimators.saved import FORMAT, check_level, check_rate, settings_from
+from clvml.estimators.saved import FORMAT, check_choice, check_level, check_rate, settings_from
 from clvml.estimators.spend import GammaGammaModel
 from clvml.horizon import as_date
 from clvml.maths.predictive import spend_quantile
@@ -27,16 +28,19 @@ _FAR = 36_525
 class LifetimeValueModel(Estimator):
     """A model of purchases and one of spend, taken as independent.
 
-    purchases, spend: the models to fit (BetaGeoModel(), GammaGammaModel()); horizon: how far ahead unless told
-    otherwise; discount_rate: per year; margin: share of the amount that is earned.
+    purchases, spend: the models to fit (BetaGeoModel(), GammaGammaModel()); purchases="auto": the one that
+    `clvml.compare` recommends; horizon: how far ahead unless told otherwise; discount_rate: per year; margin: share of
+    the amount that is earned.
 
-    Learned: purchases_, spend_ (fitted copies).
+    Learned: purchases_, spend_ (fitted copies), choice_ (why this model of purchases, or None where it was given).
     """
+
+    choice_: str | None
 
     def __init__(
         self,
         *,
-        purchases: PurchaseModel | None = None,
+        purchases: PurchaseModel | Literal["auto"] | None = None,
         spend: GammaGammaModel | None = None,
         horizon: int | str = "12m",
         discount_rate: float = 0.10,
@@ -53,10 +57,20 @@ class LifetimeValueModel(Estimator):
         del y  # scikit-learn's pipelines pass it
         check_rate(self.discount_rate)
         _check_margin(self.margin)
-        purchases, spend = self.purchases or BetaGeoModel(), self.spend or GammaGammaModel()
-        self.purchases_ = type(purchases)(**purchases.get_params()).fit(summary, sample_weight=sample_weight)
+        self._fit_purchases(summary, sample_weight)
+        spend = self.spend or GammaGammaModel()
         self.spend_ = type(spend)(**spend.get_params()).fit(summary, sample_weight=sample_weight)
         return self
+
+    def _fit_purchases(self, summary: pd.DataFrame, sample_weight: ArrayLike | None) -> None:
+        if isinstance(self.purchases, str):
+            check_choice("purchases", self.purchases, ("auto",))
+            compared = compare(None, summary, sample_weight=sample_weight)
+            self.purchases_, self.choice_ = compared.models[compared.recommended], compared.reason
+            return
+        purchases = self.purchases or BetaGeoModel()
+        self.purchases_ = type(purchases)(**purchases.get_params()).fit(summary, sample_weight=sample_weight)
+        self.choice_ = None
 
     def p_alive(self, summary: pd.DataFrame) -> Floats:
         """Probability of not having left by as_of. A property of the model: act on p_return instead."""
@@ -152,7 +166,7 @@ class LifetimeValueModel(Estimator):
     def from_dict(cls, saved: dict[str, Any]) -> Self:
         """The model that `to_dict` told. Raises ModelError where it is not one."""
         model = cls(**settings_from(cls, saved, ("purchases", "spend")))
-        model.purchases_ = purchase_model_from(saved["purchases"])
+        model.purchases_, model.choice_ = purchase_model_from(saved["purchases"]), None
         model.spend_ = GammaGammaModel.from_dict(saved["spend"])
         return model
 

@@ -44,6 +44,7 @@ class PurchaseModel(Estimator):
     its value says in words how the fit ended), n_customers_, n_rows_ (distinct histories).
     """
 
+    kind: ClassVar[str]
     maths: ClassVar[ModuleType]
 
     def __init__(self, *, time_unit: Literal["day", "week"] = "day", prior: Literal["weak"] | None = None) -> None:
@@ -154,6 +155,11 @@ class PurchaseModel(Estimator):
     def _formulas(self, rows: Histories) -> Any:
         """The maths with whatever else was learned about it, as it applies to these histories."""
         return self.maths
+
+    @property
+    def name(self) -> str:
+        """The model as the literature calls it."""
+        return self.kind
 
     @property
     def unit_days(self) -> float:

@@ -35,24 +35,28 @@ __all__ = [
 class BetaGeoModel(PurchaseModel):
     """BG/NBD (Fader, Hardie & Lee 2005): params_ r, alpha (a time), a, b."""
 
+    kind: ClassVar[str] = "BG/NBD"
     maths: ClassVar[ModuleType] = bgnbd
 
 
 class ModifiedBetaGeoModel(PurchaseModel):
     """MBG/NBD (Batislam et al. 2007): as BG/NBD, but one-time buyers may have left. params_ r, alpha (time), a, b."""
 
+    kind: ClassVar[str] = "MBG/NBD"
     maths: ClassVar[ModuleType] = mbgnbd
 
 
 class ParetoNBDModel(PurchaseModel):
     """Pareto/NBD (Schmittlein et al. 1987): customers leave at any time. params_ r, alpha (time), s, beta (time)."""
 
+    kind: ClassVar[str] = "Pareto/NBD"
     maths: ClassVar[ModuleType] = paretonbd
 
 
 class NBDModel(PurchaseModel):
     """NBD (Ehrenberg 1959): nobody ever leaves; the limit of the others, and a baseline. params_ r, alpha (a time)."""
 
+    kind: ClassVar[str] = "NBD"
     maths: ClassVar[ModuleType] = nbd
 
 
@@ -63,6 +67,7 @@ class BetaGeoErlangModel(PurchaseModel):
     summary's column log_gaps as well.
     """
 
+    kind: ClassVar[str] = "BG/CNBD-k"
     maths: ClassVar[ModuleType] = bgnbd
     _extra_flips: ClassVar[float] = 0.0
 
@@ -93,6 +98,12 @@ class BetaGeoErlangModel(PurchaseModel):
             self.k_, found = k, tried
         return self._learn(found, rows)
 
+    @property
+    def name(self) -> str:
+        """The model with its k, where it has one."""
+        k = getattr(self, "k_", self.k)
+        return self.kind if k is None else self.kind.replace("-k", f"-{k}")
+
     def _formulas(self, rows: Histories) -> Erlang:
         return Erlang(self.k_, self._extra_flips)
 
@@ -114,6 +125,7 @@ class BetaGeoErlangModel(PurchaseModel):
 class ModifiedBetaGeoErlangModel(BetaGeoErlangModel):
     """MBG/CNBD-k: as BG/CNBD-k, but one-time buyers may have left."""
 
+    kind: ClassVar[str] = "MBG/CNBD-k"
     maths: ClassVar[ModuleType] = mbgnbd
     _extra_flips: ClassVar[float] = 1.0
 
