@@ -42,13 +42,16 @@ class GammaGammaModel(Estimator):
         del y  # scikit-learn's pipelines pass it
         check_summary(summary, ("frequency", "monetary_value"))
         prior = check_choice("prior", self.prior, (None, "weak"))
-        weight = counts_of(len(summary), sample_weight)
-        sample, poor = _repeat_spend(summary, weight), None
-        self.n_excluded_ = float(weight.sum()) - (sample.customers if sample else 0.0)
-        if sample is None:
-            sample, poor = _first_spend(summary, weight), Outcome.FIRST_PURCHASES
-        self.n_customers_ = sample.customers
+        sample, poor = self.sample(summary, sample_weight)
+        customers = float(counts_of(len(summary), sample_weight).sum())
+        self.n_customers_, self.n_excluded_ = sample.customers, customers - (0.0 if poor else sample.customers)
         return self._set(fit_spend(sample, prior=prior, poor=poor))
+
+    def sample(self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> tuple[MeanSpend, Outcome | None]:
+        """What `fit` learns from: repeat purchases of value; else first purchases, and the outcome that says so."""
+        weight = counts_of(len(summary), sample_weight)
+        repeats = _repeat_spend(summary, weight)
+        return (_first_spend(summary, weight), Outcome.FIRST_PURCHASES) if repeats is None else (repeats, None)
 
     def _set(self, found: Fit) -> Self:
         self.params_: Params = found.params
