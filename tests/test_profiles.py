@@ -85,7 +85,8 @@ def test_first_orders_tell_whom_to_acquire(scores, log):
     assert {("channel", "web"), ("channel", "shop")} & set(told)
     assert "purchases" not in {d.attribute for d in found.differences}
     assert "at their first order" in str(found)
-    assert "first order amount is higher: median" in str(found)
+    assert "first order amount: median" in str(found)
+    assert "higher for the best in" in str(found)
     assert max(map(len, str(found).splitlines())) <= 100
 
 

@@ -47,7 +47,7 @@ class LookAlikes:
 
     def rank(self, attributes: pd.DataFrame) -> pd.DataFrame:
         """customer_id and chance of becoming good, the best first; attributes as of the first order."""
-        chance = self.model.predict_proba(self.encoding.matrix(attributes))[:, 1]
+        chance = self.model.predict_proba(self.encoding.matrix(_logged(attributes)))[:, 1]
         table = pd.DataFrame({"customer_id": attributes["customer_id"].to_numpy(), "chance": chance})
         return table.sort_values("chance", ascending=False, kind="stable", ignore_index=True)
 
@@ -101,6 +101,13 @@ def look_alikes(
     return _fit(known, label["contribution"].to_numpy(np.float64), learn, test, pd.Timestamp(split), days, top)
 
 
+def _logged(attributes: pd.DataFrame) -> pd.DataFrame:
+    """Numbers as sign(x) ln(1 + abs x): a hundred times the usual amount says little more than ten times it."""
+    numbers = [c for c in attributes if pd.api.types.is_numeric_dtype(attributes[c]) and c != "customer_id"]
+    values = attributes[numbers].astype(np.float64)
+    return attributes.assign(**{str(c): np.sign(values[c]) * np.log1p(values[c].abs()) for c in numbers})
+
+
 def _fit(
     known: pd.DataFrame,
     contribution: Array,
@@ -120,6 +127,7 @@ def _fit(
         raise DataError(
             f"Nobody bought again within {days} days in one of the halves: there are no good customers to learn from."
         )
+    known = _logged(known)
     encoding = Encoding.of(known[learn])
     model = LogisticRegression(C=0.1, max_iter=1000).fit(encoding.matrix(known[learn]), good[learn])
     chance = model.predict_proba(encoding.matrix(known[test]))[:, 1]

@@ -165,12 +165,12 @@ def _told(d: Difference, q: float) -> Difference:
     """With its q-value and its sentence."""
     if d.value:
         more = "more" if d.delta > 0 else "less"
-        words = f"{d.attribute} is '{d.value}' {more} often: {d.best:.0%} against {d.rest:.0%}"
+        words = f"{d.attribute} is '{d.value}' {more} often: {d.best:.0%} of the best, {d.rest:.0%} of the rest"
     else:
-        more = "higher" if d.delta > 0 else "lower"
+        more, pairs = ("higher", (1 + d.delta) / 2) if d.delta > 0 else ("lower", (1 - d.delta) / 2)
         words = (
-            f"{d.attribute} is {more}: median {d.best:,.4g} against {d.rest:,.4g}; "
-            f"one of the best is above one of the rest in {(1 + d.delta) / 2:.0%} of pairs"
+            f"{d.attribute}: median {d.best:,.4g} of the best, {d.rest:,.4g} of the rest; "
+            f"{more} for the best in {pairs:.0%} of pairs"
         )
     words += f" (difference {d.delta:+.2f}, {d.low:+.2f} to {d.high:+.2f})."
     return Difference(**{**asdict(d), "q_value": q, "words": words})

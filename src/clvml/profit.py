@@ -112,7 +112,7 @@ class ProfitTiers:
         lines = [
             f"{self.customers:,} customers bring {self.total:,.2f}; "
             f"{self.losing:,} of them ({share:.1%}) cost {-self.lost:,.2f}",
-            f"without those the rest would be {self.peak:.0%} of today's contribution",
+            f"without them it would be {self.total - self.lost:,.2f}",
         ]
         tiers = {tier: self.table.loc[self.table["tier"] == tier, "contribution"] for tier in ("good", "middle", "bad")}
         lines += [
