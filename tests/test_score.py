@@ -78,9 +78,6 @@ def test_tiers_states_and_the_flag(scores, trained):
     assert (scores["flagged"] == (scores["at_risk"] & (scores["tier"] == "good"))).all()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the threshold is that of the label window, not of the horizon, and of all customers"
-)
 def test_somebody_is_flagged(scores):
     """The list that the package exists for is neither empty nor everybody."""
     assert 0 < scores["flagged"].sum() < len(scores) / 10

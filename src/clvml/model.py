@@ -111,29 +111,45 @@ class ClvModel(Estimator):
     def predict(self, frame: pd.DataFrame, horizon: int | str | None = None) -> pd.DataFrame:
         """Scores, one row for each row of `frame`, in its order; see `clvml.tables.SCORES`.
 
-        frame: rows of `frame(log, as_of)`. Tiers are placed by the edges of the training base.
+        frame: rows of `frame(log, as_of)`. Tiers are placed by the edges of the training base. Tier, at_risk and
+        flagged are those of the model's own horizon, whatever horizon is asked: who is good and may go does not
+        depend on how far one looks.
         """
         self._check_fitted("model_")
         check_summary(frame, self.needs())
-        as_of = frame.attrs.get("as_of", self.as_of_)
+        return self._looking(frame, self._scored(frame, self.horizon_days_), horizon)
+
+    def score(self, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> pd.DataFrame:
+        """Scores of every customer of a log, sorted by customer_id; tiers are shares of this base on this day."""
+        frame = self.frame(log, as_of)
+        own = self._scored(frame, self.horizon_days_)
+        worth, earned = own["value_if_kept"].to_numpy(), own["contribution"].to_numpy()
+        own["tier"] = segments.tiers(worth, earned, self._edges(own))
+        own["flagged"] = own["at_risk"] & (own["tier"] == "good")
+        return self._looking(frame, own, horizon)
+
+    def _scored(self, frame: pd.DataFrame, days: int) -> pd.DataFrame:
         return scoring.score(
             frame,
             self.model_,
-            as_of=as_of,
-            horizon=self.horizon_days_ if horizon is None else horizon_days(horizon, as_of),
+            as_of=self._day(frame),
+            horizon=days,
             threshold=self.threshold_,
             edges=self.edges_,
             name=self.name,
             margin=self.margin_,
         )
 
-    def score(self, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> pd.DataFrame:
-        """Scores of every customer of a log, sorted by customer_id; tiers are shares of this base on this day."""
-        scores = self.predict(self.frame(log, as_of), horizon)
-        worth, earned = scores["value_if_kept"].to_numpy(), scores["contribution"].to_numpy()
-        scores["tier"] = segments.tiers(worth, earned, self._edges(scores))
-        scores["flagged"] = scores["at_risk"] & (scores["tier"] == "good")
-        return scores
+    def _looking(self, frame: pd.DataFrame, own: pd.DataFrame, horizon: int | str | None) -> pd.DataFrame:
+        """The scores over another horizon, with the lists of the model's own."""
+        days = self.horizon_days_ if horizon is None else horizon_days(horizon, self._day(frame))
+        if days == self.horizon_days_:
+            return own
+        lists = {name: own[name] for name in ("tier", "at_risk", "flagged")}
+        return self._scored(frame, days).assign(**lists)
+
+    def _day(self, frame: pd.DataFrame) -> str:
+        return str(frame.attrs.get("as_of", self.as_of_))
 
     def needs(self) -> tuple[str, ...]:
         """The columns that `predict` cannot do without."""

@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clvml.maths.rhythm import LAPSED, LATE, RISKY
+
 __all__ = ["STATES", "TIERS", "Cutoffs", "cutoffs", "reasons", "states", "tiers"]
 
 Floats = NDArray[np.float64]
 
 STATES = ("on rhythm", "late", "at risk", "lapsed")
 """By the share of a customer's own gaps that would have ended by now: below .75, below .90, below .98, above."""
-_STATE_EDGES = (0.75, 0.90, 0.98)
+_STATE_EDGES = (LATE, RISKY, LAPSED)
 _GONE = 0.10
 """Below this p_alive a customer counts as lapsed whatever his rhythm says."""
 TIERS = ("good", "middle", "bad")

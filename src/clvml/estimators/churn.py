@@ -15,14 +15,17 @@ from clvml.estimators.calibration import Audit, Calibration, audit, best_thresho
 from clvml.estimators.design import CLUES, Design, Expectation, expect, expect_origins, log_hazard
 from clvml.estimators.heads import Head, Trees, fit_return_head, return_log_hazards
 from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.estimators.purchase_model import PurchaseModel
 from clvml.estimators.purchases import ParetoNBDModel
-from clvml.maths.rhythm import overdue_share
+from clvml.maths.rhythm import LAPSED, LATE, overdue_share
 from clvml.origins import Snapshots, one_vote
 
 __all__ = ["RHYTHM_HORIZONS", "ChurnClassifier"]
 
 Floats = NDArray[np.float64]
 
+_LEAST_LATE = 20
+"""Returns, and losses, among the late below which the threshold is learned from everybody."""
 RHYTHM_HORIZONS = (28, 60, 91, 120, 182, 365)
 """Days among which `own_rhythm` chooses."""
 
@@ -39,8 +42,8 @@ class ChurnClassifier(Estimator):
     penalty: ridge of the regression; trees: settings of the boosting; max_rows: labelled rows used at most, drawn by
     customer; seed: of the draws.
 
-    Learned: value_ (fitted as of the latest day), threshold_ (of the churn probability, chosen out of time), audit_,
-    classes_.
+    Learned: value_ (fitted as of the latest day), threshold_ (of the churn probability over the horizon, chosen out of
+    time), audit_, classes_.
     """
 
     def __init__(
@@ -117,12 +120,9 @@ class ChurnClassifier(Estimator):
         A fixed horizon is too short for slow buyers and too late for fast ones.
         """
         self._check_fitted("head_")
-        purchases = self.value_.purchases_
-        r, alpha = purchases.params_.r, purchases.params_.alpha * purchases.unit_days
-        x, t_x = frame["frequency"].to_numpy(float), frame["recency"].to_numpy(float)
         steps = np.array(RHYTHM_HORIZONS)
-        ended = overdue_share(r, alpha, x[:, None], t_x[:, None], steps[None, :])
-        horizon = steps[np.minimum((ended < share).sum(axis=1), len(steps) - 1)]
+        ended = np.stack([_ended(self.value_.purchases_, frame, np.full(len(frame), float(days))) for days in steps])
+        horizon = steps[np.minimum((ended < share).sum(axis=0), len(steps) - 1)]
         churn = np.empty(len(frame))
         for days in np.unique(horizon):
             rows = np.flatnonzero(horizon == days)
@@ -201,7 +201,13 @@ class ChurnClassifier(Estimator):
         stake = expected.ticket[tested] * np.maximum(
             expected.purchases[tested] / np.maximum(expected.p_return[tested], 1e-9), 1.0
         )
-        self.threshold_ = best_threshold(bought[tested], 1.0 - p, stake)
+        # The label looks ahead a window, the churn probability a horizon: the cut is that of the latter.
+        then = labelled.iloc[tested].reset_index(drop=True)
+        known = self._value(snapshots).fit(then)
+        longer = log_hazard(known.p_return(then, snapshots.horizon)) - log_hazard(expected.p_return[tested])
+        churn = np.exp(-np.exp(self.calibration_.apply(members + longer)))
+        asked = _asked(known.purchases_, then, bought[tested])
+        self.threshold_ = best_threshold(bought[tested][asked], churn[asked], stake[asked])
         self.audit_ = audit(labelled.iloc[tested], bought[tested], p, expected.p_return[tested], snapshots, bool(later))
 
     def _folds(
@@ -265,6 +271,22 @@ class ChurnClassifier(Estimator):
         model.calibration_, model.threshold_ = Calibration(*map(float, told["calibration"])), float(told["threshold"])
         model.audit_ = Audit(**told["audit"])
         return model
+
+
+def _ended(purchases: PurchaseModel, frame: pd.DataFrame, since: Floats) -> Floats:
+    """The share of each customer's own gaps that would have ended within `since` days."""
+    r, alpha = purchases.params_.r, purchases.params_.alpha * purchases.unit_days
+    return overdue_share(r, alpha, frame["frequency"].to_numpy(float), frame["recency"].to_numpy(float), since)
+
+
+def _asked(purchases: PurchaseModel, frame: pd.DataFrame, bought: Floats) -> NDArray[np.bool_]:
+    """Those of whom a threshold is asked: late by their own rhythm, not yet lapsed; everybody where too few of them
+    are.
+    """
+    overdue = _ended(purchases, frame, frame["days_since_last"].to_numpy(float))
+    late = (overdue >= LATE) & (overdue < LAPSED)
+    enough = min(bought[late].sum(), (1 - bought[late]).sum()) >= _LEAST_LATE
+    return late if enough else np.ones_like(late)
 
 
 def _told(names: NDArray[np.str_], moved: Floats) -> str:
