@@ -1,9 +1,10 @@
-"""Accuracy out of time on the known cells beside the best of peers and baselines, and on further cuts beside lifetimes itself.
+"""Accuracy out of time: the known cells beside the best of peers and baselines, further cuts beside lifetimes itself.
 
     python benchmarks/accuracy.py [--shared ../shared] [--bootstrap 200]
 
-Writes benchmarks/accuracy.md. The known cells, their baselines and their metrics are those of shared/bench/cell.py; the further cuts
-are measured by clvml.backtest. One configuration for all. Logs that are not there are left out, and the table says so.
+Writes benchmarks/accuracy.md. The known cells, their baselines and their metrics are those of shared/bench/cell.py; the
+further cuts are measured by clvml.backtest. One configuration for all. Logs that are not there are left out, and the
+table says so.
 """
 
 from __future__ import annotations
@@ -41,6 +42,14 @@ WANTED = {
     "online_retail_jul": (1.08, 41.0, 0.835, 0.07, 0.12, 0.765, 0.195, 0.02),
     "online_retail_sep": (1.37, 48.5, 0.80, 0.20, 0.25, 0.75, 0.205, 0.06),
 }
+ROWS = (
+    "clvml",
+    "BG/NBD + Gamma-Gamma",
+    "Pareto/NBD + Gamma-Gamma",
+    "lifetimes",
+    "recency alone",
+    "same as last period",
+)
 FURTHER = (
     ("cdnow", "1997-06-30", 91),
     ("cdnow", "1997-12-31", 91),
@@ -119,16 +128,8 @@ def further(shared: Path, bootstrap: int) -> tuple[list[dict[str, Any]], list[st
             tested = backtest(log, cut, days, bootstrap=bootstrap)
             words.append(f"- {name} {cut} + {days}: lifetimes does not converge, with any penalizer up to 0.1")
         wide = tested.table.pivot_table(index="model", columns=["target", "metric"], values="value", sort=False)
-        for model in (
-            "clvml",
-            "BG/NBD + Gamma-Gamma",
-            "Pareto/NBD + Gamma-Gamma",
-            "lifetimes",
-            "recency alone",
-            "same as last period",
-        ):
-            if model in wide.index:
-                rows.append({"cell": f"{name} {cut} + {days}", "row": model} | _picked(wide.loc[model]))
+        cell = f"{name} {cut} + {days}"
+        rows += [{"cell": cell, "row": model} | _picked(wide.loc[model]) for model in ROWS if model in wide.index]
         lost = tested.differences[tested.differences["verdict"] == "worse"]
         beaten = [f"{r.baseline} in {r.target} {r.metric} ({r.low:+.3g} to {r.high:+.3g})" for r in lost.itertuples()]
         words.append(
@@ -185,8 +186,8 @@ def main() -> None:
     rows, words = further(told.shared, told.bootstrap)
     text = f"""# Accuracy, out of time
 
-Made by `python benchmarks/accuracy.py`; one configuration for all logs. Deviances, Brier and ECE: less is better. Lines "wanted" are
-the targets set for this package; bias is wanted within the number either way.
+Made by `python benchmarks/accuracy.py`; one configuration for all logs. Deviances, Brier and ECE: less is better. Lines
+"wanted" are the targets set for this package; bias is wanted within the number either way.
 
 ## The known cells
 
