@@ -67,6 +67,12 @@ class GammaGammaModel(Estimator):
             self.params_, summary["frequency"].to_numpy(float), summary["monetary_value"].to_numpy(float)
         )
 
+    def scale(self, summary: pd.DataFrame) -> Floats:
+        """v + x m of each customer: what the beta-prime of a total to come is multiplied by."""
+        self._check_fitted("params_")
+        x, m = (summary[c].to_numpy(float) for c in ("frequency", "monetary_value"))
+        return np.asarray(self.params_.v + x * np.maximum(m, 0.0))
+
     @property
     def mean_(self) -> float:
         """Mean net amount per purchase of a new customer."""
