@@ -10,14 +10,16 @@ from clvml import HybridValueModel, Transactions, take_snapshots
 START = np.datetime64("2023-01-02")  # a Monday
 
 
-def shop(customers=400, days=730, seed=0, *, gap=45.0, stay=0.9, refunds=0.0):
-    """A log: customer_id, date, amount. New customers come in the first half; after each purchase 1 - stay leave.
+def shop(customers=300, days=730, seed=0, *, gap=45.0, refunds=0.0):
+    """A log: customer_id, date, amount. New customers come in the first half; some leave after each purchase.
 
+    Customers differ in how often they buy, how much they spend and how likely they are to leave (one in six at first).
     gap: mean days between purchases of a customer of middling rate. refunds: share of purchases that are refunded
     in part, later.
     """
     rng = np.random.default_rng(seed)
     rate, ticket = rng.gamma(1.5, 1 / (1.5 * gap), customers), rng.lognormal(3.5, 0.5, customers)
+    leave = rng.beta(0.5, 2.5, customers)
     rows = []
     for customer in range(customers):
         day = rng.integers(0, days // 2)
@@ -27,7 +29,7 @@ def shop(customers=400, days=730, seed=0, *, gap=45.0, stay=0.9, refunds=0.0):
                 rows.append(
                     (customer + 1, day + rng.integers(1, 60), -round(rows[-1][2] * float(rng.uniform(0.1, 0.9)), 2))
                 )
-            if rng.random() > stay:
+            if rng.random() < leave[customer]:
                 break
             day += 1 + int(rng.exponential(1 / rate[customer]))
     return frame([r for r in rows if r[1] <= days])
