@@ -10,17 +10,28 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from clvml.maths import gammagamma
-from clvml.maths.cnbdk import Erlang
 from clvml.maths.gammagamma import MeanSpend
 from clvml.maths.sample import Floats, Objective, Penalty, Sample
 
-__all__ = ["Fit", "Maximum", "Outcome", "Target", "fit", "fit_spend", "maximise", "natural_covariance", "target"]
+__all__ = [
+    "Fit",
+    "Maximum",
+    "Outcome",
+    "NO_SLOPE",
+    "Slope",
+    "Target",
+    "fit",
+    "fit_slope",
+    "fit_spend",
+    "maximise",
+    "natural_covariance",
+    "target",
+]
 
 _BOUND = 12.0
 """No parameter goes further than a factor of 160,000 from its start: there a model equals its limit."""
@@ -149,8 +160,8 @@ class Target:
 
 
 def target(model: Any, sample: Sample, *, prior: str | None = None) -> Target:
-    """The log-likelihood, with the model's weak prior or without."""
-    return Target(model, sample, model.weak_prior(sample) if prior == "weak" else None)
+    """The log-likelihood, with the model's weak prior or, of a model with covariates, its light penalty on them."""
+    return Target(model, sample, model.weak_prior(sample) if prior == "weak" else getattr(model, "ridge", None))
 
 
 def maximise(function: Callable[[Floats], Objective], theta: Floats) -> Maximum:
@@ -216,7 +227,7 @@ def natural_covariance(theta: Floats, hessian: Floats) -> Floats:
     return covariance
 
 
-def fit(model: ModuleType | Erlang, sample: Sample, *, prior: str | None = None) -> Fit:
+def fit(model: Any, sample: Sample, *, prior: str | None = None) -> Fit:
     """Fit one of the models of repeat purchases in `clvml.maths` to distinct histories and their counts.
 
     model: a module with Params, start, value_gradient_hessian, weak_prior and, where it has drop-out,
@@ -230,7 +241,7 @@ def fit(model: ModuleType | Erlang, sample: Sample, *, prior: str | None = None)
     params = model.Params(*(float(v) for v in np.exp(found.theta)))
     covariance = natural_covariance(found.theta, found.objective.hessian)
     value = model.value_gradient_hessian(params, sample).value if penalty else found.objective.value
-    outcome = poor or _verdict(found, params, covariance, penalised=penalty is not None)
+    outcome = poor or _verdict(found, params, covariance, penalised=prior == "weak")
     if outcome in {Outcome.UNIDENTIFIED, Outcome.STOPPED} and hasattr(model, "without_dropout"):
         limit = _without_dropout(model, sample)
         if value < limit.log_likelihood + len(params) - 2:  # Akaike: not worth its parameters
@@ -294,6 +305,47 @@ def fit_spend(sample: MeanSpend, *, prior: str | None = None, poor: Outcome | No
     return _in_money(
         params, natural_covariance(found.theta, found.objective.hessian), sample, outcome, found.evaluations
     )
+
+
+class Slope(NamedTuple):
+    """How spend per purchase depends on frequency: a customer's scale v is multiplied by max(x, 1)^value exp(-value
+    centre).
+    """
+
+    value: float  # shrunk: estimate (1 - error^2 / estimate^2), or 0 where that is negative
+    estimate: float  # of maximum likelihood
+    error: float  # standard error
+    gain: float  # log-likelihood over none
+    centre: float  # mean of log x over repeat buyers
+
+    def factor(self, x: Floats) -> Floats:
+        """What v is multiplied by; a one-time buyer counts as a customer with one repeat purchase."""
+        return np.asarray(np.exp(self.value * (np.log(np.maximum(x, 1.0)) - self.centre)))
+
+
+NO_SLOPE = Slope(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def fit_slope(sample: MeanSpend) -> Slope:
+    """Fit Gamma-Gamma in which frequent buyers' scale differs; NO_SLOPE where all repeat buyers are alike."""
+    z = np.log(sample.x)
+    centre = float(sample.weight @ z) / sample.customers
+    z = z - centre
+    if sample.xs.size < 2 or _too_little_spend(sample):
+        return NO_SLOPE
+    none = maximise(
+        lambda theta: gammagamma.value_gradient_hessian(gammagamma.Params(*np.exp(theta)), sample),
+        np.log(np.array(gammagamma.start(sample))),
+    )
+    free = maximise(lambda theta: gammagamma.objective_with_slope(theta, sample, z), np.append(none.theta, 0.0))
+    hessian = free.objective.hessian
+    rest = hessian[3, :3] @ np.linalg.pinv(hessian[:3, :3]) @ hessian[:3, 3]
+    curvature, estimate = float(rest - hessian[3, 3]), float(free.theta[3])
+    if curvature <= _FLAT:
+        return NO_SLOPE
+    gain = max(0.0, free.objective.value - none.objective.value)
+    value = estimate * max(0.0, 1.0 - 1.0 / (curvature * estimate**2)) if estimate else 0.0
+    return Slope(value, estimate, curvature**-0.5, gain, centre)
 
 
 def _too_little_spend(sample: MeanSpend) -> Outcome | None:

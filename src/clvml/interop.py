@@ -17,6 +17,7 @@ import pandas as pd
 
 from clvml.errors import ClvWarning, DataError, ModelError, did_you_mean
 from clvml.estimators.baselines import Forecast
+from clvml.estimators.covariates import CovariateModel
 from clvml.estimators.purchases import BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel, PurchaseModel
 from clvml.estimators.saved import FORMAT, jsonable
 from clvml.estimators.spend import GammaGammaModel
@@ -57,6 +58,8 @@ def to_lifetimes(model: PurchaseModel | GammaGammaModel, summary: pd.DataFrame |
         known = ", ".join(cls.__name__ for cls in _FITTERS)
         raise ModelError(f"lifetimes has no counterpart of {type(model).__name__}. It has one of: {known}.")
     model._check_fitted("params_")
+    if isinstance(model, CovariateModel) and model.coded_:
+        raise ModelError("lifetimes knows no covariates. Fit the model without them first.")
     with _lifetimes("lifetimes") as lifetimes:
         fitter = getattr(lifetimes, name)(penalizer_coef=0.0)
     names = list(model.params_._fields)

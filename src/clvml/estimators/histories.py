@@ -25,22 +25,34 @@ class Histories(NamedTuple):
     T: Floats  # age at as_of, days
     weight: Floats  # customers with this history
     place: NDArray[np.intp]  # for each row of the summary, which history it has
+    traits: Floats | None = None  # one row a history: what else is known of the customers, where a model asks for it
 
 
 NEW = Histories(np.zeros(1), np.zeros(1), np.zeros(1), np.ones(1), np.zeros(1, dtype=np.intp))
 """The history of a customer who has just made his first purchase."""
 
 
-def histories_of(summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> Histories:
-    """The distinct histories of a summary. Raises DataError where it breaks its contract or has no rows."""
+def histories_of(
+    summary: pd.DataFrame, sample_weight: ArrayLike | None = None, traits: Floats | None = None
+) -> Histories:
+    """The distinct histories of a summary, or histories and traits (one row a customer).
+
+    Raises DataError where the summary breaks its contract or has no rows.
+    """
     check_summary(summary, ("frequency", "recency", "T"))
     columns = summary[["frequency", "recency", "T"]].to_numpy(dtype=np.float64)
     weight = counts_of(len(summary), sample_weight)
-    keys, place = _distinct(columns)
+    keys, place = _distinct(columns if traits is None else np.column_stack([columns, _kinds(traits)]))
     first = np.empty(keys, dtype=np.intp)
     first[place[::-1]] = np.arange(len(summary) - 1, -1, -1)
     x, t_x, T = columns[first].T.copy()
-    return Histories(x, t_x, T, tally(place, weight, keys), place)
+    return Histories(x, t_x, T, tally(place, weight, keys), place, None if traits is None else traits[first])
+
+
+def _kinds(traits: Floats) -> NDArray[np.intp]:
+    """Which of the distinct rows of traits, in ascending order, each customer has."""
+    columns = pd.DataFrame(traits)
+    return np.asarray(columns.groupby(list(columns.columns), sort=True).ngroup(), dtype=np.intp)
 
 
 def counts_of(rows: int, sample_weight: ArrayLike | None) -> Floats:
@@ -65,10 +77,12 @@ def _distinct(columns: Floats) -> tuple[int, NDArray[np.intp]]:
     base = columns.max(axis=0) + 1.0
     if (columns == np.floor(columns)).all() and float(np.prod(base)) < 2.0**53:
         # Whole numbers make one key, which is ten times as fast as comparing rows.
-        key = (columns[:, 0] * base[1] + columns[:, 1]) * base[2] + columns[:, 2]
+        key = columns[:, 0]
+        for column, size in zip(columns.T[1:], base[1:], strict=True):
+            key = key * size + column
         place, distinct = pd.factorize(key)
         rank = np.empty(distinct.size, dtype=np.intp)
         rank[np.argsort(distinct)] = np.arange(distinct.size)
         return distinct.size, rank[place]
-    groups = pd.DataFrame(columns).groupby([0, 1, 2], sort=True)
+    groups = pd.DataFrame(columns).groupby(list(range(columns.shape[1])), sort=True)
     return int(groups.ngroups), np.asarray(groups.ngroup(), dtype=np.intp)

@@ -58,7 +58,7 @@ class PurchaseModel(Estimator):
         del y  # scikit-learn's pipelines pass it
         prior = check_choice("prior", self.prior, (None, "weak"))
         rows = self.histories(summary, sample_weight)
-        return self._learn(fit(self.maths, self._sample(rows), prior=prior), rows)
+        return self._learn(fit(self._formulas(rows), self._sample(rows), prior=prior), rows)
 
     def histories(self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> Histories:
         """The distinct histories of a summary, as far as they matter to this model."""
@@ -198,6 +198,11 @@ class PurchaseModel(Estimator):
         model = cls(
             **settings_from(cls, saved, ("params", "covariance", "log_likelihood", "outcome", "n_customers", "n_rows"))
         )
-        params = params_from(cls.maths.Params, saved)
+        params = params_from(cls._saved_params(saved), saved)
         model.n_customers_, model.n_rows_ = float(saved["n_customers"]), int(saved["n_rows"])
         return model._set(params, *quality_from(saved, len(params)))
+
+    @classmethod
+    def _saved_params(cls, saved: dict[str, Any]) -> Any:
+        """The type of the saved parameters."""
+        return cls.maths.Params

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from clvml.errors import ModelError, OptionError, did_you_mean
 from clvml.estimators.chances import BetaGeoBetaBinomialModel
+from clvml.estimators.covariates import CovariateModel
 from clvml.estimators.histories import Histories, counts_of
 from clvml.estimators.purchase_model import PurchaseModel
 from clvml.estimators.saved import check_choice
@@ -32,21 +33,21 @@ __all__ = [
 ]
 
 
-class BetaGeoModel(PurchaseModel):
+class BetaGeoModel(CovariateModel):
     """BG/NBD (Fader, Hardie & Lee 2005): params_ r, alpha (a time), a, b."""
 
     kind: ClassVar[str] = "BG/NBD"
     maths: ClassVar[ModuleType] = bgnbd
 
 
-class ModifiedBetaGeoModel(PurchaseModel):
+class ModifiedBetaGeoModel(CovariateModel):
     """MBG/NBD (Batislam et al. 2007): as BG/NBD, but one-time buyers may have left. params_ r, alpha (time), a, b."""
 
     kind: ClassVar[str] = "MBG/NBD"
     maths: ClassVar[ModuleType] = mbgnbd
 
 
-class ParetoNBDModel(PurchaseModel):
+class ParetoNBDModel(CovariateModel):
     """Pareto/NBD (Schmittlein et al. 1987): customers leave at any time. params_ r, alpha (time), s, beta (time)."""
 
     kind: ClassVar[str] = "Pareto/NBD"

@@ -19,12 +19,13 @@ from scipy.special import betainc, betaln, digamma, expit, gammaln, polygamma
 
 from clvml.maths.discount import discounted
 from clvml.maths.hyp import beta_geometric_mean
-from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample
+from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample, Terms
 
 __all__ = [
     "NEVER",
     "BetaGeoFuture",
     "Params",
+    "each",
     "future",
     "leave",
     "log_likelihood",
@@ -87,57 +88,98 @@ def log_likelihood(params: Params, x: Floats, t_x: Floats, T: Floats, flips: Flo
 
 def objective(params: Params, sample: Sample, extra_flips: float) -> Objective:
     """The log-likelihood of a sample where flips = x + extra_flips, with its derivatives."""
-    parts = by_x(params, sample, extra_flips), _by_row(params, sample, extra_flips)
-    return parts[0].plus(parts[1]).in_logs(params)
+    x, t_x, T, n, *_ = sample
+    by_row = _bracket(params, x, t_x, T, x + extra_flips).total(n)
+    return by_x(params, sample, extra_flips).plus(by_row).in_logs(params)
+
+
+def each(params: Params, x: Floats, t_x: Floats, T: Floats, extra_flips: float) -> Terms:
+    """The log-likelihood of each history, with its derivatives in the logarithms. alpha and b may differ between
+    histories.
+    """
+    flips = x + extra_flips
+    return _by_x(params, x, flips).plus(_bracket(params, x, t_x, T, flips).terms()).in_logs(params)
 
 
 def by_x(params: Params, sample: Sample, extra_flips: float, k: int = 1) -> Objective:
-    """The factors before the bracket, which depend on x alone: value, gradient, Hessian in r, alpha, a, b.
+    """The sum over a sample of the factors that depend on x alone: derivatives in r, alpha, a, b.
 
     k: stages a purchase takes; one, but for Erlang gaps.
     """
-    r, alpha, a, b = params
-    n, flips, N = sample.xs_weight, sample.xs + extra_flips, sample.customers
-    x = k * sample.xs
-    value = N * r * np.log(alpha) + n @ (gammaln(r + x) - gammaln(r))
-    value += n @ (gammaln(b + flips) - gammaln(b) + gammaln(a + b) - gammaln(a + b + flips))
-    d_a = n @ (digamma(a + b) - digamma(a + b + flips))
-    d_b = d_a + n @ (digamma(b + flips) - digamma(b))
-    d_r = N * np.log(alpha) + n @ (digamma(r + x) - digamma(r))
-    d_aa = n @ (polygamma(1, a + b) - polygamma(1, a + b + flips))
-    d_bb = d_aa + n @ (polygamma(1, b + flips) - polygamma(1, b))
-    d_rr = n @ (polygamma(1, r + x) - polygamma(1, r))
-    hessian = np.zeros((4, 4))
-    hessian[0, :2] = d_rr, N / alpha
-    hessian[1, :2] = N / alpha, -N * r / alpha**2
-    hessian[2, 2:] = d_aa, d_aa
-    hessian[3, 2:] = d_aa, d_bb
-    return Objective(float(value), np.array([d_r, N * r / alpha, d_a, d_b]), hessian)
+    return _by_x(params, k * sample.xs, sample.xs + extra_flips).total(sample.xs_weight)
 
 
-def _by_row(params: Params, sample: Sample, extra_flips: float) -> Objective:
-    """(alpha + T)^-(r+x) times the bracket's 1 + odds of being gone: value, gradient, Hessian in r, alpha, a, b."""
+def _by_x(params: Params, stages: Floats, flips: Floats) -> Terms:
+    """The factors before the bracket: value, gradient, Hessian in r, alpha, a, b."""
     r, alpha, a, b = params
-    x, t_x, T, n, *_ = sample
-    flips = x + extra_flips
+    zero, log_alpha = np.zeros_like(stages), np.log(alpha)
+    value = r * log_alpha + gammaln(r + stages) - gammaln(r)
+    value = value + gammaln(b + flips) - gammaln(b) + gammaln(a + b) - gammaln(a + b + flips)
+    d_a = digamma(a + b) - digamma(a + b + flips)
+    d_aa = polygamma(1, a + b) - polygamma(1, a + b + flips)
+    gradient = np.stack(
+        [
+            log_alpha + digamma(r + stages) - digamma(r),
+            r / alpha + zero,
+            d_a,
+            d_a + digamma(b + flips) - digamma(b),
+        ]
+    )
+    hessian = np.zeros((4, 4, stages.size))
+    hessian[0, 0] = polygamma(1, r + stages) - polygamma(1, r)
+    hessian[0, 1] = hessian[1, 0] = 1.0 / alpha
+    hessian[1, 1] = -r / alpha**2
+    hessian[2, 2] = hessian[2, 3] = hessian[3, 2] = d_aa
+    hessian[3, 3] = d_aa + polygamma(1, b + flips) - polygamma(1, b)
+    return Terms(value, gradient, hessian)
+
+
+class _Bracket(NamedTuple):
+    """(alpha + T)^-(r+x) times the bracket's 1 + odds of being gone, one entry a history: derivatives in r, alpha, a,
+    b. The Hessian of each is spread * slope slope' and the bends.
+    """
+
+    value: Floats
+    gradient: Floats  # (4, n)
+    slope: Floats  # (4, n), of the log odds
+    spread: Floats
+    bends: tuple[tuple[int, int, Floats], ...]
+
+    def total(self, weight: Floats) -> Objective:
+        """The sum over histories."""
+        hessian = (self.slope * (weight * self.spread)) @ self.slope.T
+        for i, j, bend in self.bends:
+            hessian[i, j] += bend @ weight
+        return Objective(float(self.value @ weight), self.gradient @ weight, hessian)
+
+    def terms(self) -> Terms:
+        """Each history's own."""
+        hessian = self.spread * self.slope * self.slope[:, None]
+        for i, j, bend in self.bends:
+            hessian[i, j] += bend
+        return Terms(self.value, self.gradient, hessian)
+
+
+def _bracket(params: Params, x: Floats, t_x: Floats, T: Floats, flips: Floats) -> _Bracket:
+    r, alpha, a, b = params
     s, log_T, per_T, per_t = r + x, np.log(alpha + T), 1.0 / (alpha + T), 1.0 / (alpha + t_x)
     log_odds = _log_odds_gone(params, x, t_x, T, flips)
     gone = expit(log_odds)
     left = np.where(flips > 0, b + flips - 1.0, 1.0)
     # Derivatives of the log odds, one row a parameter; those of the odds' logarithm in a are constants.
     slope = np.stack([log_T + np.log(per_t), s * (per_T - per_t), np.full_like(s, 1.0 / a), -1.0 / left])
-    n_gone = n * gone
-    value = n @ (np.logaddexp(0.0, log_odds) - s * log_T)
-    gradient = slope @ n_gone
-    gradient[:2] -= n @ log_T, n @ (s * per_T)
-    hessian = (slope * (n_gone * (1.0 - gone))) @ slope.T
-    cross = n_gone @ (per_T - per_t) - n @ per_T
-    hessian[0, 1] += cross
-    hessian[1, 0] += cross
-    hessian[1, 1] += n_gone @ (s * (per_t**2 - per_T**2)) + n @ (s * per_T**2)
-    hessian[2, 2] -= n_gone.sum() / a**2
-    hessian[3, 3] += n_gone @ left**-2.0
-    return Objective(float(value), gradient, hessian)
+    gradient = slope * gone
+    gradient[0] -= log_T
+    gradient[1] -= s * per_T
+    cross = gone * (per_T - per_t) - per_T
+    bends = (
+        (0, 1, cross),
+        (1, 0, cross),
+        (1, 1, s * (gone * (per_t**2 - per_T**2) + per_T**2)),
+        (2, 2, -gone / a**2),
+        (3, 3, gone * left**-2.0),
+    )
+    return _Bracket(np.logaddexp(0.0, log_odds) - s * log_T, gradient, slope, gone * (1.0 - gone), bends)
 
 
 class BetaGeoFuture(NamedTuple):

@@ -10,11 +10,12 @@ import numpy as np
 
 from clvml.maths import betageo
 from clvml.maths.betageo import BetaGeoFuture, Params, start, weak_prior, without_dropout
-from clvml.maths.sample import Floats, Numbers, Objective, Sample
+from clvml.maths.sample import Floats, Numbers, Objective, Sample, Terms
 
 __all__ = [
     "TIME",
     "Params",
+    "each",
     "future",
     "log_likelihood",
     "p_alive",
@@ -37,6 +38,11 @@ def log_likelihood(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floa
 def value_gradient_hessian(params: Params, sample: Sample) -> Objective:
     """Sum over a sample, with its derivatives with respect to log r, log alpha, log a, log b."""
     return betageo.objective(params, sample, extra_flips=1.0)
+
+
+def each(params: Params, x: Floats, t_x: Floats, T: Floats) -> Terms:
+    """As `value_gradient_hessian`, of each history; alpha and b may differ between them."""
+    return betageo.each(params, x, t_x, T, extra_flips=1.0)
 
 
 def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> BetaGeoFuture:

@@ -13,7 +13,8 @@ x: repeat purchases; t_x: age at the last purchase; T: age now; in any unit of t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import itertools
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +22,13 @@ from scipy.special import betaln, digamma, gammaln, polygamma
 
 from clvml.maths.betageo import NEVER
 from clvml.maths.discount import discounted
-from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample
+from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample, Terms
 
 __all__ = [
     "TIME",
     "Params",
     "ParetoFuture",
+    "each",
     "future",
     "log_likelihood",
     "p_alive",
@@ -87,12 +89,12 @@ def _mixture(params: Params, x: Floats, t_x: Floats, T: Floats) -> _Mixture:
     concave.
     """
     r, alpha, s, beta = params
-    k, m = r + x, min(alpha, beta)
+    k, m = r + x, np.minimum(alpha, beta)
     base = m + t_x
     reach = _reach(params, k, t_x, base, np.log((m + T) / base))
     y = 0.5 * reach[:, None] * (1.0 + _NODES)
     tau = np.concatenate([T[:, None], t_x[:, None] + base[:, None] * np.expm1(y)], axis=1)
-    ln_a, ln_b = np.log(alpha + tau), np.log(beta + tau)
+    ln_a, ln_b = np.log(np.atleast_1d(alpha)[:, None] + tau), np.log(np.atleast_1d(beta)[:, None] + tau)
     log_weight = -k[:, None] * ln_a - s * ln_b
     with np.errstate(divide="ignore"):  # T = t_x: no time to leave in
         jacobian = np.log(0.5 * reach * base)[:, None] + y + np.log(_WEIGHTS)
@@ -127,9 +129,14 @@ def log_likelihood(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floa
     r, alpha, s, beta = params
     x, t_x, T = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, t_x, T)))
     shape, (x, t_x, T) = x.shape, (v.ravel() for v in (x, t_x, T))
-    bracket = np.concatenate([_bracket(_mixture(params, x[i], t_x[i], T[i]))[0] for i in _parts(x.size)])
+    bracket = np.concatenate([_bracket(_mixture(_of(params, i), x[i], t_x[i], T[i]))[0] for i in _parts(x.size)])
     ln: Floats = bracket + gammaln(r + x) - gammaln(r) + r * np.log(alpha) + s * np.log(beta)
     return ln.reshape(shape)
+
+
+def _of(params: Any, rows: slice) -> Params:
+    """The parameters of some of the histories, where alpha and beta differ between them."""
+    return Params(*(v if np.ndim(v) == 0 else v[rows] for v in params))
 
 
 def _parts(size: int) -> list[slice]:
@@ -138,32 +145,63 @@ def _parts(size: int) -> list[slice]:
 
 def value_gradient_hessian(params: Params, sample: Sample) -> Objective:
     """Sum over a sample, with its derivatives with respect to log r, log alpha, log s, log beta."""
-    total = _by_x(params, sample)
+    total = _by_x(params, sample.xs).total(sample.xs_weight)
     for i in _parts(sample.x.size):
-        total = total.plus(_by_row(params, sample.x[i], sample.t_x[i], sample.T[i], sample.weight[i]))
+        total = total.plus(_ways(params, sample.x[i], sample.t_x[i], sample.T[i]).total(sample.weight[i]))
     return total.in_logs(params)
 
 
-def _by_x(params: Params, sample: Sample) -> Objective:
+def each(params: Params, x: Floats, t_x: Floats, T: Floats) -> Terms:
+    """The same of each history; alpha and beta may differ between them."""
+    return _by_x(params, x).plus(_ways(params, x, t_x, T).terms()).in_logs(params)
+
+
+def _by_x(params: Params, x: Floats) -> Terms:
     """The factors before the bracket: value, gradient, Hessian in r, alpha, s, beta."""
     r, alpha, s, beta = params
-    x, n, N = sample.xs, sample.xs_weight, sample.customers
-    value = n @ (gammaln(r + x) - gammaln(r)) + N * (r * np.log(alpha) + s * np.log(beta))
-    d_r = n @ (digamma(r + x) - digamma(r)) + N * np.log(alpha)
-    gradient = np.array([d_r, N * r / alpha, N * np.log(beta), N * s / beta])
-    hessian = np.zeros((4, 4))
-    hessian[0, 0] = n @ (polygamma(1, r + x) - polygamma(1, r))
-    hessian[0, 1] = hessian[1, 0] = N / alpha
-    hessian[1, 1] = -N * r / alpha**2
-    hessian[2, 3] = hessian[3, 2] = N / beta
-    hessian[3, 3] = -N * s / beta**2
-    return Objective(float(value), gradient, hessian)
+    zero, log_alpha, log_beta = np.zeros_like(x), np.log(alpha), np.log(beta)
+    value = gammaln(r + x) - gammaln(r) + r * log_alpha + s * log_beta
+    gradient = [digamma(r + x) - digamma(r) + log_alpha, r / alpha + zero, log_beta + zero, s / beta + zero]
+    hessian = np.zeros((4, 4, x.size))
+    hessian[0, 0] = polygamma(1, r + x) - polygamma(1, r)
+    hessian[0, 1] = hessian[1, 0] = 1.0 / alpha
+    hessian[1, 1] = -r / alpha**2
+    hessian[2, 3] = hessian[3, 2] = 1.0 / beta
+    hessian[3, 3] = -s / beta**2
+    return Terms(value, np.stack(gradient), hessian)
 
 
-def _by_row(params: Params, x: Floats, t_x: Floats, T: Floats, n: Floats) -> Objective:
-    """The bracket: its slopes are means over the ways, its curvature the mean curvature and the variance of the
-    slopes.
+class _Ways(NamedTuple):
+    """The bracket of each history as a mixture: its slopes are means over the ways, its curvature the mean curvature
+    (the bends) and the variance of the slopes. Derivatives in r, alpha, s, beta.
     """
+
+    value: Floats
+    gradient: Floats  # (4, n), means of the slopes
+    slopes: Floats  # (4, n, ways)
+    share: Floats  # (n, ways), posterior probability of each way
+    bends: tuple[tuple[int, int, Floats], ...]  # (n, ways)
+
+    def total(self, weight: Floats) -> Objective:
+        """The sum over histories."""
+        weighted, flat = weight[:, None] * self.share, self.slopes.reshape(4, -1)
+        hessian = (flat * weighted.ravel()) @ flat.T - (self.gradient * weight) @ self.gradient.T
+        for i, j, bend in self.bends:
+            hessian[i, j] += (weighted * bend).sum()
+        return Objective(float(weight @ self.value), self.gradient @ weight, hessian)
+
+    def terms(self) -> Terms:
+        """Each history's own."""
+        hessian = -self.gradient * self.gradient[:, None]
+        for i, j in itertools.combinations_with_replacement(range(4), 2):
+            hessian[i, j] += np.einsum("nw,nw,nw->n", self.slopes[i], self.slopes[j], self.share)
+            hessian[j, i] = hessian[i, j]
+        for i, j, bend in self.bends:
+            hessian[i, j] += (self.share * bend).sum(axis=1)
+        return Terms(self.value, self.gradient, hessian)
+
+
+def _ways(params: Params, x: Floats, t_x: Floats, T: Floats) -> _Ways:
     r, _, s, _ = params
     mixture = _mixture(params, x, t_x, T)
     log_bracket, share = _bracket(mixture)
@@ -171,17 +209,16 @@ def _by_row(params: Params, x: Floats, t_x: Floats, T: Floats, n: Floats) -> Obj
     gone = np.ones(share.shape[1])
     gone[0] = 0.0
     slopes = np.stack([-mixture.ln_a, -k * per_A, gone / s - mixture.ln_b, -(s + gone) * per_B])
-    means = (slopes * share).sum(axis=2)
-    weighted = n[:, None] * share
-    flat = slopes.reshape(4, -1)
-    hessian = (flat * weighted.ravel()) @ flat.T - (means * n) @ means.T
-    cross_A, cross_B = -(weighted * per_A).sum(), -(weighted * per_B).sum()
-    hessian[[0, 1], [1, 0]] += cross_A
-    hessian[[2, 3], [3, 2]] += cross_B
-    hessian[1, 1] += (weighted * k * per_A**2).sum()
-    hessian[2, 2] -= (weighted @ gone).sum() / s**2
-    hessian[3, 3] += (weighted * (s + gone) * per_B**2).sum()
-    return Objective(float(n @ log_bracket), means @ n, hessian)
+    bends = (
+        (0, 1, -per_A),
+        (1, 0, -per_A),
+        (1, 1, k * per_A**2),
+        (2, 2, -gone / s**2),
+        (2, 3, -per_B),
+        (3, 2, -per_B),
+        (3, 3, (s + gone) * per_B**2),
+    )
+    return _Ways(log_bracket, (slopes * share).sum(axis=2), slopes, share, bends)
 
 
 class ParetoFuture(NamedTuple):
@@ -269,8 +306,10 @@ def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> ParetoFuture
     """The posterior after a history: of the same form with r + x, alpha + T, s, beta + T."""
     x, t_x, T = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, t_x, T)))
     flat = x.ravel(), t_x.ravel(), T.ravel()
-    alive = np.concatenate([_bracket(_mixture(params, *(v[i] for v in flat)))[1][:, 0] for i in _parts(x.size)])
-    return ParetoFuture(alive.reshape(x.shape), params.r + x, params.alpha + T, params.s, params.beta + T)
+    alive = [_bracket(_mixture(_of(params, i), *(v[i] for v in flat)))[1][:, 0] for i in _parts(x.size)]
+    return ParetoFuture(
+        np.concatenate(alive).reshape(x.shape), params.r + x, params.alpha + T, params.s, params.beta + T
+    )
 
 
 def p_alive(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Floats", "Numbers", "Objective", "Penalty", "Sample", "sample_of", "tally"]
+__all__ = ["Floats", "Numbers", "Objective", "Penalty", "Sample", "Terms", "sample_of", "tally"]
 
 Floats = NDArray[np.float64]
 Numbers = float | Floats
@@ -64,6 +64,30 @@ class Objective(NamedTuple):
         scale = np.array(params)
         gradient = scale * self.gradient
         return Objective(self.value, gradient, np.outer(scale, scale) * self.hessian + np.diag(gradient))
+
+
+class Terms(NamedTuple):
+    """Terms of a log-likelihood, one entry a history (or a number of purchases), with their derivatives."""
+
+    value: Floats  # (n,)
+    gradient: Floats  # (k, n)
+    hessian: Floats  # (k, k, n)
+
+    def total(self, weight: Floats) -> Objective:
+        """Their sum."""
+        return Objective(float(self.value @ weight), self.gradient @ weight, self.hessian @ weight)
+
+    def plus(self, other: Terms) -> Terms:
+        """The same histories' terms together."""
+        return Terms(self.value + other.value, self.gradient + other.gradient, self.hessian + other.hessian)
+
+    def in_logs(self, params: tuple[Numbers, ...]) -> Terms:
+        """As `Objective.in_logs`; a parameter may differ from history to history."""
+        scale = np.stack(np.broadcast_arrays(*params, self.value)[:-1])
+        gradient = scale * self.gradient
+        hessian = scale * scale[:, None] * self.hessian
+        hessian[range(len(params)), range(len(params))] += gradient
+        return Terms(self.value, gradient, hessian)
 
 
 class Penalty(NamedTuple):
