@@ -46,6 +46,8 @@ _ROUNDING = 1e-3
 """Log-likelihood that may remain where rounding ends the search."""
 _FLAT = 1e-8
 """Less curvature than this, in log-parameters, is none."""
+_IDLE, _PATIENCE = 1e-4, 6
+"""A ridge is left after so many steps in a row that gained less log-likelihood than this each."""
 _ITERATIONS = 200
 
 
@@ -171,9 +173,9 @@ def maximise(function: Callable[[Floats], Objective], theta: Floats) -> Maximum:
     3 and halved until they climb; a parameter at its bound that wants to leave stays there.
     """
     lowest, highest = theta - _BOUND, theta + _BOUND
-    here, evaluations = function(theta), 1
+    here, evaluations, idle = function(theta), 1, 0
     gain = np.inf
-    while evaluations < _ITERATIONS:
+    while evaluations < _ITERATIONS and idle < _PATIENCE:
         free = ~(
             ((theta < lowest + _TOUCH) & (here.gradient < 0.0)) | ((theta > highest - _TOUCH) & (here.gradient > 0.0))
         )
@@ -195,9 +197,10 @@ def maximise(function: Callable[[Floats], Objective], theta: Floats) -> Maximum:
             step, promised = 0.5 * step, 0.5 * promised
         else:
             break
+        idle = idle + 1 if there.value - here.value < _IDLE else 0
         theta, here = trial, there
     # On a ridge far out rounding hides gains as small as this: it is as good as it gets.
-    return Maximum(theta, here, gain < _ROUNDING, evaluations)
+    return Maximum(theta, here, gain < _ROUNDING or idle == _PATIENCE, evaluations)
 
 
 def _ascent(gradient: Floats, hessian: Floats) -> Floats:

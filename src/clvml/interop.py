@@ -60,6 +60,8 @@ def to_lifetimes(model: PurchaseModel | GammaGammaModel, summary: pd.DataFrame |
     model._check_fitted("params_")
     if isinstance(model, CovariateModel) and model.coded_:
         raise ModelError("lifetimes knows no covariates. Fit the model without them first.")
+    if isinstance(model, GammaGammaModel) and model.slope_.value:
+        raise ModelError("lifetimes has no spend that depends on frequency. Fit without frequency_effect to export it.")
     with _lifetimes("lifetimes") as lifetimes:
         fitter = getattr(lifetimes, name)(penalizer_coef=0.0)
     names = list(model.params_._fields)

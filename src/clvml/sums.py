@@ -41,7 +41,8 @@ class Job(NamedTuple):
     spend: GammaGammaModel | None
     rows: Histories
     x: Floats  # customers' frequency
-    m: Floats  # and mean spend
+    m: Floats  # and mean spend, over `factor`
+    factor: Floats  # of the scale of their spend
     t: float
     place: NDArray[np.intp]  # customers' group
     groups: int
@@ -71,7 +72,8 @@ def _people(job: Job, who: NDArray[np.intp], theta: Floats, phi: Floats | None) 
     counts = ahead.simulate(job.t, job.rng)
     if phi is None:
         return counts, np.zeros(counts.shape)
-    return counts, gammagamma.simulate(gammagamma.Params(*phi), job.x[who], job.m[who], counts, job.rng)
+    amounts = gammagamma.simulate(gammagamma.Params(*phi), job.x[who], job.m[who], counts, job.rng)
+    return counts, job.factor[who] * amounts
 
 
 def _simulate(job: Job, who: NDArray[np.intp], theta: Floats, phi: Floats | None) -> tuple[Floats, Floats]:
@@ -106,7 +108,7 @@ def _expected(job: Job, theta: Floats, phi: Floats | None) -> tuple[Floats, Floa
     counts = job.model.future(job.rows, type(job.model.params_)(*theta)).expected(job.t)[job.rows.place]
     if phi is None:
         return counts, np.zeros(counts.shape)
-    return counts, counts * gammagamma.expected_spend(gammagamma.Params(*phi), job.x, job.m)
+    return counts, counts * job.factor * gammagamma.expected_spend(gammagamma.Params(*phi), job.x, job.m)
 
 
 def _sums(job: Job, each: tuple[Floats, Floats]) -> tuple[Floats, Floats]:

@@ -30,6 +30,8 @@ _HEAVIER = 7.0
 """Degrees of freedom of the proposals: tails heavier than the posterior's keep the weights bounded."""
 _BUDGET = 3e7
 """Histories times draws that are weighed, a few seconds: larger data need fewer draws, for they leave less to draw."""
+_FAR = 12.0
+"""Log-parameters further from the estimate than this are those of limits; `fit` looks no further either."""
 _LEAST = 100
 """Draws that are weighed in any case."""
 _POOR = 0.1
@@ -114,15 +116,15 @@ def laplace_draws(
     proposals = int(np.clip(_BUDGET / problem.rows, min(_LEAST, _count(draws)), draws))
     z = rng.standard_normal((proposals, free)) * np.sqrt(_HEAVIER / rng.chisquare(_HEAVIER, proposals))[:, None]
     theta = problem.theta + z @ problem.factor.T
-    log_weight = np.array([problem.value(row) for row in theta])
+    near = np.abs(theta - problem.theta).max(axis=1) < _FAR
+    log_weight = np.array([problem.value(row) if ok else -np.inf for row, ok in zip(theta, near, strict=True)])
     log_weight += 0.5 * (_HEAVIER + free) * np.log1p((z**2).sum(axis=1) / _HEAVIER)
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
     effective = float(1.0 / (weight**2).sum()) * draws / proposals
     places = np.minimum((rng.random() + np.arange(draws)) / draws, 1.0)  # systematic resampling
     chosen = rng.permutation(np.minimum(np.searchsorted(np.cumsum(weight), places), proposals - 1))
-    natural = np.array([problem.natural(row) for row in theta])
-    return ParameterDraws(natural[chosen], names, "laplace", effective)
+    return ParameterDraws(np.array([problem.natural(row) for row in theta[chosen]]), names, "laplace", effective)
 
 
 def bootstrap_draws(

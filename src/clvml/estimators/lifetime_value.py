@@ -135,12 +135,11 @@ class LifetimeValueModel(Estimator):
 
     def _spend_quantile(self, summary: pd.DataFrame, horizon: int | str | None, level: float) -> Floats:
         """Solved once per distinct history: given it, spend over (v + x m) has one distribution for all."""
-        purchases, (p, q, v) = self._purchases(), self.spend_.params_
+        purchases, (p, q, _) = self._purchases(), self.spend_.params_
         t = purchases.time(self._horizon(horizon), summary.attrs.get("as_of"))
         rows = purchases.histories(summary)
         normalised = spend_quantile(purchases.future(rows), t, level, p, p * rows.x + q)
-        x, m = summary["frequency"].to_numpy(float), np.maximum(summary["monetary_value"].to_numpy(float), 0.0)
-        spend: Floats = normalised[rows.place] * (v + x * m)
+        spend: Floats = normalised[rows.place] * self.spend_.scale(summary)
         return spend
 
     def _purchases(self) -> PurchaseModel:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from clvml.errors import DataError
+from clvml.errors import DataError, ModelError
 from clvml.estimators.base import Estimator
 from clvml.estimators.histories import counts_of
 from clvml.estimators.saved import FORMAT, check_choice, jsonable, params_from, quality_from, settings_from
-from clvml.fit import Fit, Outcome, fit_spend
+from clvml.fit import NO_SLOPE, Fit, Outcome, Slope, fit_slope, fit_spend
 from clvml.maths import gammagamma
 from clvml.maths.gammagamma import MeanSpend, Params, spend_of
 from clvml.maths.sample import Floats
@@ -28,11 +29,16 @@ class GammaGammaModel(Estimator):
     mean of the fitted distribution is always finite: where the likelihood wants none, outcome_ says what was done
     instead.
 
-    Also learned: standard_errors_, covariance_ (3 x 3), log_likelihood_, outcome_, n_customers_.
+    frequency_effect: whether spend may depend on frequency, which Gamma-Gamma rules out. Then v is multiplied by a
+    power of the frequency: slope_.value, that of maximum likelihood shrunk by its error. `clvml.spendtests` tells
+    whether it matters; params_ are those of a customer of mean log-frequency.
+
+    Also learned: slope_ (a Slope), standard_errors_, covariance_ (3 x 3), log_likelihood_, outcome_, n_customers_.
     """
 
-    def __init__(self, *, prior: Literal["weak"] | None = None) -> None:
+    def __init__(self, *, prior: Literal["weak"] | None = None, frequency_effect: bool = False) -> None:
         self.prior = prior
+        self.frequency_effect = frequency_effect
 
     def fit(self, summary: pd.DataFrame, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit to frequency and monetary_value; to first_amount where nobody has a repeat purchase of value.
@@ -42,15 +48,23 @@ class GammaGammaModel(Estimator):
         del y  # scikit-learn's pipelines pass it
         check_summary(summary, ("frequency", "monetary_value"))
         prior = check_choice("prior", self.prior, (None, "weak"))
+        self.slope_ = NO_SLOPE
         sample, poor = self.sample(summary, sample_weight)
+        if check_choice("frequency_effect", self.frequency_effect, (False, True)) and poor is None:
+            self.slope_ = fit_slope(sample)
+            sample, _ = self.sample(summary, sample_weight)
         customers = float(counts_of(len(summary), sample_weight).sum())
         self.n_customers_, self.n_excluded_ = sample.customers, customers - (0.0 if poor else sample.customers)
-        return self._set(fit_spend(sample, prior=prior, poor=poor))
+        found = fit_spend(sample, prior=prior, poor=poor)
+        evened = float(sample.weight @ np.log(self.slope_.factor(sample.x)))
+        return self._set(found._replace(log_likelihood=found.log_likelihood - evened))
 
     def sample(self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> tuple[MeanSpend, Outcome | None]:
-        """What `fit` learns from: repeat purchases of value; else first purchases, and the outcome that says so."""
+        """What `fit` learns from: repeat purchases of value, evened by the factor of their frequency; else first
+        purchases, and the outcome that says so.
+        """
         weight = counts_of(len(summary), sample_weight)
-        repeats = _repeat_spend(summary, weight)
+        repeats = _repeat_spend(summary, weight, self.slope_)
         return (_first_spend(summary, weight), Outcome.FIRST_PURCHASES) if repeats is None else (repeats, None)
 
     def _set(self, found: Fit) -> Self:
@@ -63,21 +77,25 @@ class GammaGammaModel(Estimator):
         """Expected mean net amount per purchase; for one-time buyers the mean of all customers (`mean_`)."""
         self._check_fitted("params_")
         check_summary(summary, ("frequency", "monetary_value"))
-        return gammagamma.expected_spend(
-            self.params_, summary["frequency"].to_numpy(float), summary["monetary_value"].to_numpy(float)
-        )
+        x, m = (summary[c].to_numpy(float) for c in ("frequency", "monetary_value"))
+        factor = self.factor(x)
+        return factor * gammagamma.expected_spend(self.params_, x, m / factor)
+
+    def factor(self, frequency: Floats) -> Floats:
+        """What v is multiplied by for customers of these frequencies: 1 without a frequency effect."""
+        self._check_fitted("params_")
+        return self.slope_.factor(frequency)
 
     def scale(self, summary: pd.DataFrame) -> Floats:
-        """v + x m of each customer: what the beta-prime of a total to come is multiplied by."""
-        self._check_fitted("params_")
+        """The sum v + x m of each customer: what the beta-prime of a total to come is multiplied by."""
         x, m = (summary[c].to_numpy(float) for c in ("frequency", "monetary_value"))
-        return np.asarray(self.params_.v + x * np.maximum(m, 0.0))
+        return np.asarray(self.factor(x) * self.params_.v + x * np.maximum(m, 0.0))
 
     @property
     def mean_(self) -> float:
         """Mean net amount per purchase of a new customer."""
         self._check_fitted("params_")
-        return gammagamma.mean(self.params_)
+        return gammagamma.mean(self.params_) * float(self.slope_.factor(np.zeros(1))[0])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything needed to predict, as JSON knows it: no code, no customers. Variances that are inf become None."""
@@ -92,6 +110,7 @@ class GammaGammaModel(Estimator):
             "outcome": self.outcome_.name,
             "n_customers": self.n_customers_,
             "n_excluded": self.n_excluded_,
+            "slope": self.slope_._asdict(),
         }
 
     @classmethod
@@ -102,15 +121,26 @@ class GammaGammaModel(Estimator):
                 cls, saved, ("params", "covariance", "log_likelihood", "outcome", "n_customers", "n_excluded")
             )
         )
+        model.slope_ = _slope_from(saved.get("slope", NO_SLOPE._asdict()))
         model.n_customers_, model.n_excluded_ = float(saved["n_customers"]), float(saved["n_excluded"])
         return model._set(Fit(params_from(Params, saved), *quality_from(saved, 3), evaluations=0))
 
 
-def _repeat_spend(summary: pd.DataFrame, weight: Floats) -> MeanSpend | None:
+def _slope_from(told: Any) -> Slope:
+    try:
+        slope = Slope(**{name: float(value) for name, value in told.items()})
+    except (AttributeError, TypeError, ValueError):
+        slope = NO_SLOPE._replace(value=math.nan)
+    if not all(map(math.isfinite, slope)):
+        raise ModelError(f"The saved model's slope {told!r} is not made of numbers. The file is damaged.")
+    return slope
+
+
+def _repeat_spend(summary: pd.DataFrame, weight: Floats, slope: Slope) -> MeanSpend | None:
     """Customers with repeat purchases of positive mean value, if any."""
     x, m = summary["frequency"].to_numpy(float), summary["monetary_value"].to_numpy(float)
     known = (x > 0) & (m > 0) & (weight > 0)
-    return spend_of(x[known], m[known], weight[known]) if known.any() else None
+    return spend_of(x[known], m[known] / slope.factor(x[known]), weight[known]) if known.any() else None
 
 
 def _first_spend(summary: pd.DataFrame, weight: Floats) -> MeanSpend:

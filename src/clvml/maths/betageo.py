@@ -72,7 +72,7 @@ def _log_odds_gone(params: Params, x: Floats, t_x: Floats, T: Floats, flips: Flo
     """
     r, alpha, a, b = params
     tried = flips > 0
-    hazard = (np.log(a) if a > NEVER else -np.inf) - np.log(np.where(tried, b + flips - 1.0, 1.0))
+    hazard = (np.log(a) if a > NEVER else -np.inf) - np.log(np.where(tried, b + (flips - 1.0), 1.0))
     odds = hazard + (r + x) * (np.log(alpha + T) - np.log(alpha + t_x))
     return np.where(tried, odds, -np.inf)
 
@@ -165,7 +165,7 @@ def _bracket(params: Params, x: Floats, t_x: Floats, T: Floats, flips: Floats) -
     s, log_T, per_T, per_t = r + x, np.log(alpha + T), 1.0 / (alpha + T), 1.0 / (alpha + t_x)
     log_odds = _log_odds_gone(params, x, t_x, T, flips)
     gone = expit(log_odds)
-    left = np.where(flips > 0, b + flips - 1.0, 1.0)
+    left = np.where(flips > 0, b + (flips - 1.0), 1.0)
     # Derivatives of the log odds, one row a parameter; those of the odds' logarithm in a are constants.
     slope = np.stack([log_T + np.log(per_t), s * (per_T - per_t), np.full_like(s, 1.0 / a), -1.0 / left])
     gradient = slope * gone

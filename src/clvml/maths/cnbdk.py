@@ -33,6 +33,10 @@ _ROWS = 4096
 """Rows worked on at once."""
 _ONE_BY_ONE = 32
 """Counts of purchases that are added up one by one."""
+_STAGES = 4096
+"""Stages that are added up one by one; where more may be passed, purchases are counted and integrated instead."""
+_UNDERFLOW = 600.0
+"""exp(-600) is the smallest probability that such sums may start from."""
 _TAIL = 1e-13
 """Sums over purchases end where the chance of more, of one who is alive, has fallen to this."""
 
@@ -109,7 +113,7 @@ def _ways(params: betageo.Params, model: Erlang, x: Floats, t_x: Floats, T: Floa
         passed = passed + np.log(s + j - 1.0) - np.log(j)
         ways.append(passed - s * ln_T + j * ln_d)
     tried = flips > 0
-    hazard = (np.log(a) if a > NEVER else -np.inf) - np.log(np.where(tried, b + flips - 1.0, 1.0))
+    hazard = (np.log(a) if a > NEVER else -np.inf) - np.log(np.where(tried, b + (flips - 1.0), 1.0))
     return np.stack([*ways, np.where(tried, hazard - s * np.log(alpha + t_x), -np.inf)])
 
 
@@ -122,7 +126,7 @@ def _by_row(params: betageo.Params, model: Erlang, x: Floats, t_x: Floats, T: Fl
     ways = _ways(params, model, x, t_x, T)
     top = np.logaddexp.reduce(ways, axis=0)
     share = np.exp(ways - top)
-    left = np.where(flips > 0, b + flips - 1.0, 1.0)
+    left = np.where(flips > 0, b + (flips - 1.0), 1.0)
     stages = s + np.arange(k)[:, None]  # s + j, alive with j stages passed
     zero = np.zeros((1, s.size))
     harmonic = np.concatenate([zero, np.cumsum(1.0 / stages[:-1], axis=0)])
@@ -179,10 +183,13 @@ class ErlangFuture(NamedTuple):
         s, A, B = self.s.ravel(), self.A.ravel(), self.B.ravel()
         flat = ErlangFuture(self.p_alive.ravel(), self.stage.reshape(-1, k), s, A, B, self.a)
         times, out = np.broadcast_to(t, shape).ravel(), np.zeros(flat.s.size)
-        order = np.argsort(flat.s / flat.A * times, kind="stable")  # neighbours need about as many terms
-        for i in range(0, order.size, _ROWS):
-            rows = order[i : i + _ROWS]
-            out[rows] = _tail_sum(flat.take(rows), times[rows])
+        work = _stages_needed(flat, times)
+        short = (work < _STAGES) & (flat.s * np.log1p(times / A) < _UNDERFLOW)
+        for rule, some in ((_stage_sum, np.flatnonzero(short)), (_tail_sum, np.flatnonzero(~short))):
+            order = some[np.argsort(work[some], kind="stable")]  # neighbours need about as many terms
+            for i in range(0, order.size, _ROWS):
+                rows = order[i : i + _ROWS]
+                out[rows] = rule(flat.take(rows), times[rows])
         return out.reshape(shape)
 
     def discounted(self, t: Numbers, delta: float) -> Floats:
@@ -211,6 +218,39 @@ class ErlangFuture(NamedTuple):
     def take(self, rows: NDArray[np.intp]) -> ErlangFuture:
         """The future of some of the customers."""
         return ErlangFuture(self.p_alive[rows], self.stage[rows], self.s[rows], self.A[rows], self.B[rows], self.a)
+
+
+def _stages_needed(ahead: ErlangFuture, t: Floats) -> Floats:
+    """About how many stages he may pass within t: their negative-binomial tail falls by t / (A + t) a stage."""
+    with np.errstate(divide="ignore"):  # t = 0: none
+        fall = np.log1p(ahead.A / t)
+    needed: Floats = (ahead.s + 10.0 * np.sqrt(ahead.s) + 34.0) / fall
+    return needed
+
+
+def _stage_sum(ahead: ErlangFuture, t: Floats) -> Floats:
+    """Sum over the stages l that lie behind him since his last purchase, those of today included, of their probability
+    times the purchases expected of one who passes them: l // k, less what drop-out takes. Recurrences, no functions.
+    """
+    k, z = ahead.stage.shape[-1], t / (ahead.A + t)
+    passed = ahead.stage.T * np.exp(-np.log1p(t / ahead.A) * (ahead.s + np.arange(k)[:, None]))  # of l, given j: l = j
+    total, bought, stays, grow = np.zeros(t.size), np.zeros(t.size), np.ones(t.size), np.empty(t.size)
+    for stages in range(10 * _STAGES):
+        known = min(stages + 1, k)  # j up to l
+        if stages and stages % k == 0:
+            n = stages // k
+            bought += stays
+            stays *= (ahead.B + (n - 1.0)) / (ahead.a + ahead.B + (n - 1.0))
+        chance = passed[:known].sum(axis=0)
+        total += bought * chance
+        np.multiply(ahead.s + stages, z, out=grow)
+        passed[:known] *= grow
+        passed[:known] /= stages + 1.0 - np.arange(known)[:, None]
+        if stages % 16 == 15:
+            left = 1.0 - grow / (stages + 1.0)  # from here on the terms fall by at least this share
+            if (left > 0.0).all() and (chance * (bought + 1.0 / left) <= _TAIL * left * total).all():
+                break
+    return total
 
 
 def _tail_sum(ahead: ErlangFuture, t: Floats) -> Floats:

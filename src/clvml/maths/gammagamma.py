@@ -16,9 +16,8 @@ from scipy.special import digamma, gammaln, polygamma
 from clvml.maths.sample import Floats, Numbers, Objective, Penalty, tally
 
 __all__ = [
-    "MeanSpend", "Params", "expected_spend", "log_likelihood", "mean", "objective_given_mean", "simulate", "spend_of",
-    "start",
-    "value_gradient_hessian", "weak_prior",
+    "MeanSpend", "Params", "expected_spend", "log_likelihood", "mean", "objective_given_mean",
+    "objective_with_slope", "simulate", "spend_of", "start", "value_gradient_hessian", "weak_prior",
 ]  # fmt: skip
 
 
@@ -123,6 +122,26 @@ def _natural(params: Params, sample: MeanSpend) -> Objective:
 def value_gradient_hessian(params: Params, sample: MeanSpend) -> Objective:
     """Sum of the log-density with derivatives in log p, log q, log v. Amounts and v in the sample's unit."""
     return _natural(params, sample).in_logs(params)
+
+
+def objective_with_slope(theta: Floats, sample: MeanSpend, z: Floats) -> Objective:
+    """The same where customers differ in scale by what z, one a customer, says: v exp(slope z) instead of v.
+
+    theta: log p, log q, log v, slope. With e = exp(slope z), m / e is Gamma-Gamma with v itself.
+    """
+    params, slope = Params(*np.exp(theta[:3])), float(theta[3])
+    evened = sample._replace(m=sample.m * np.exp(-slope * z))
+    inner = value_gradient_hessian(params, evened)
+    x, m, n, *_ = evened
+    k, share, nz = params.p * x + params.q, params.v / (params.v + x * m), n * z
+    bent = nz * k * share * (1.0 - share)
+    hessian = np.zeros((4, 4))
+    hessian[:3, :3] = inner.hessian
+    cross = [-params.p * float(nz @ (x * share)), params.q * float(nz @ (1.0 - share)), -float(bent.sum())]
+    hessian[3, :3] = hessian[:3, 3] = cross
+    hessian[3, 3] = -float(bent @ z)
+    gradient = np.append(inner.gradient, float(nz @ (params.q - k * share)))
+    return Objective(inner.value - slope * float(nz.sum()), gradient, hessian)
 
 
 def objective_given_mean(sample: MeanSpend, p: float, s: float) -> Objective:
