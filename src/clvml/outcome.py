@@ -385,13 +385,13 @@ def _notes(table: pd.DataFrame, group: _Group) -> list[str]:
 def _instead(group: _Group) -> str:
     """What may be said where nothing can be compared."""
     treated, control = int(group.treated.sum()), int((~group.treated).sum())
-    why = (
-        "There is no control group"
+    text = (
+        "There is no control group: what the campaign did cannot be told, because nobody knows what would have "
+        "happened without it."
         if control == 0
-        else f"With {treated} treated and {control} control customers there is too little to compare "
-        f"(at least {_LEAST} of each)"
+        else f"With {treated} treated and {control} control customers there is too little to compare (at least "
+        f"{_LEAST} of each): what the campaign did cannot be told."
     )
-    text = f"{why}: what the campaign did cannot be told, because nobody knows what would have happened without it."
     if treated and "returned" in group.predictors:
         bought = group.measures["returned"][group.treated].mean()
         foretold = group.predictors["returned"][group.treated].mean()
@@ -399,7 +399,7 @@ def _instead(group: _Group) -> str:
             f" What can be said: {bought:.1%} of the treated bought, where the scores had foretold {foretold:.1%} "
             "without a campaign. The difference is campaign, season and error of the scores together."
         )
-    return text + " Keep a control group next time: the planner draws one."
+    return text + f" Keep a {'larger ' if control else ''}control group next time: the planner draws one."
 
 
 def _verdict(profit: float, low: float, high: float, cost: float, level: float) -> str:

@@ -65,7 +65,7 @@ def table_of(draft: Draft) -> pd.DataFrame:
             "treatment": np.where(control, "none", planned),
             "reason": [_reason(*row) for row in told],
             "cost": np.where(control, 0.0, cost),
-            "expected_gain": np.where(control, 0.0, np.round(gain, 4)),
+            "expected_gain": np.where(control, 0.0, np.round(gain, 6)),
             "group": np.where(control, "control", "treat"),
             "planned_treatment": planned,
             "campaign": draft.plan.name,

@@ -148,7 +148,7 @@ class Experiment:
             raise DataError(
                 f"The arms of '{treatment}' were not drawn at random: '{found.balance.worst_feature}' differs by "
                 f"{abs(found.balance.worst_difference):.2f} standard deviations "
-                f"(all features together: p = {found.balance.p_value:.0e}). "
+                f"(all features together: p {_small(found.balance.p_value)}). "
                 "An effect cannot be told from who was chosen. Give the known chance of each arm in propensity={...}, "
                 "or pass allow_observational=True and treat the result as a guess."
             )
@@ -293,6 +293,10 @@ def _propensity(
             f"the first in row {int(off.argmax())}."
         )
     return chances
+
+
+def _small(p: float) -> str:
+    return f"= {p:.0e}" if p >= 1e-16 else "< 1e-16"
 
 
 def _is_constant(propensity: Array) -> bool:
