@@ -17,6 +17,7 @@ from clvml.uplift.evaluate import (
     ipw_scores,
     mean_of,
     qini,
+    qini_difference,
     rank_within,
     value_of,
 )
@@ -207,6 +208,35 @@ def test_a_gain_for_all_that_differs_allows_ranking_only():
     result = study_uplift(experiment(campaign(3000, effect=lambda x: 3 + x[:, 0])), "y")
     assert result.verdict is Verdict.RANK
     assert result.uniform == "treat all: mail"
+
+
+def test_a_ranking_must_beat_the_order_by_value():
+    """Who is worth more gains more, and nothing else is to be learned: the order by value is as good, and simpler."""
+    e = experiment(campaign(3000, effect=lambda x: 3 + x[:, 0]))
+    by_value = study_uplift(e, "y", value="a")
+    assert by_value.verdict is Verdict.VALUE
+    assert not by_value.verdict.individual
+    assert abs(by_value.chosen.beyond_value) < 0.02
+    other = study_uplift(e, "y", value="c")
+    assert other.verdict is Verdict.RANK
+    assert other.chosen.beyond_value_bound > 0
+    assert study_uplift(e, "y").to_dict()["learner"]["beyond_value"] is None
+
+
+def test_the_error_of_a_difference_of_two_orders_is_right():
+    """Over 300 draws, its spread is what the standard error says."""
+    told, found = [], []
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(400, 2))
+        effect = x[:, 0] + rng.normal(size=400)
+        fold = np.zeros(400, int)
+        ranks = [rank_within(x[:, 0] + 0.5 * x[:, 1], fold, 0), rank_within(x[:, 1], fold, 0)]
+        difference = qini_difference(ranks[0], effect, ranks[1], effect)
+        assert difference.value == pytest.approx(qini(ranks[0], effect).value - qini(ranks[1], effect).value)
+        told.append(difference.se)
+        found.append(difference.value)
+    assert np.mean(told) == pytest.approx(np.std(found), rel=0.15)
 
 
 def test_a_loss_for_all_that_differs_says_leave_it():

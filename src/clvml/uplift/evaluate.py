@@ -21,6 +21,7 @@ __all__ = [
     "ipw_scores",
     "mean_of",
     "qini",
+    "qini_difference",
     "rank_within",
     "value_of",
 ]
@@ -128,11 +129,21 @@ def qini(rank: Array, effect: Array) -> Measured:
     The standard error is that of a U-statistic, because the rank of a row depends on all others (Yadlowsky et al.
     2025, JASA: RATE with Qini weights).
     """
+    value, rows = _qini_rows(rank, effect)
+    return Measured(value, float(rows.std(ddof=1) / np.sqrt(len(rank))))
+
+
+def qini_difference(rank: Array, effect: Array, other_rank: Array, other_effect: Array) -> Measured:
+    """Qini of one order less that of another on the same rows, each with the effect of the arms that it gives."""
+    (value, rows), (other, others) = _qini_rows(rank, effect), _qini_rows(other_rank, other_effect)
+    return Measured(value - other, float((rows - others).std(ddof=1) / np.sqrt(len(rank))))
+
+
+def _qini_rows(rank: Array, effect: Array) -> tuple[float, Array]:
+    """(Qini, influence of each row on it)."""
     order = np.argsort(rank, kind="stable")
     centred = effect - effect.mean()
     running = np.empty(len(rank))
     running[order] = np.cumsum(centred[order]) / len(rank)
-    return Measured(
-        float(np.mean(centred * (0.5 - rank))),
-        float((centred * (0.5 - rank) + running).std(ddof=1) / np.sqrt(len(rank))),
-    )
+    each = centred * (0.5 - rank)
+    return float(each.mean()), each + running

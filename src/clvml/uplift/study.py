@@ -14,7 +14,17 @@ import pandas as pd
 
 from clvml.errors import OptionError, did_you_mean
 from clvml.uplift.effect import AverageEffect, average_effects
-from clvml.uplift.evaluate import Held, Measured, gain_curve, held_out, mean_of, qini, rank_within, value_of
+from clvml.uplift.evaluate import (
+    Held,
+    Measured,
+    gain_curve,
+    held_out,
+    mean_of,
+    qini,
+    qini_difference,
+    rank_within,
+    value_of,
+)
 from clvml.uplift.experiment import Array, Encoding, Experiment
 from clvml.uplift.learners import BASES, LEARNERS, Tau
 
@@ -32,6 +42,10 @@ class Verdict(enum.Enum):
     RANK = (
         "Who gains most can be told, but choosing is not shown to beat treating all: "
         "use the individual effects (shrunk) to spend a limited budget, the average otherwise."
+    )
+    VALUE = (
+        "Customers respond differently, but their order by expected gain is not shown to beat the order by value: "
+        "use the average effect, and spend a limited budget on the most valuable."
     )
     LEAVE = (
         "Customers respond differently, but no choice of them is shown to beat treating nobody: "
@@ -76,6 +90,13 @@ class Candidate:
     qini_bound: float
     auuc: float
     slope: float  # regression of the scores on the predicted effects: 1 = calibrated, 0 = nothing in it
+    beyond_value: float = float("nan")  # qini minus that of the order by value; NaN where no value was named
+    beyond_value_bound: float = float("nan")  # its one-sided lower bound
+
+    @property
+    def beats_value(self) -> bool:
+        """Whether it ranks better than value does; true where no value was named."""
+        return not self.beyond_value_bound <= 0
 
 
 @dataclass(frozen=True)
@@ -136,8 +157,8 @@ class UpliftResult:
             "average": [e.to_dict() for e in self.average],
             "verdict": self.verdict.name,
             "verdict_text": self.verdict.value,
-            "learner": asdict(self.chosen),
-            "candidates": [asdict(c) for c in self.candidates],
+            "learner": _plain(self.chosen),
+            "candidates": [_plain(c) for c in self.candidates],
             "best_uniform": self.uniform,
             "policies": [asdict(p) for p in self.policies],
             "curve": [dict(zip(("share", "gain", "low", "high"), point, strict=True)) for point in self.curve],
@@ -173,7 +194,8 @@ def study_uplift(
     """Average effects, held-out comparison of targeting rules, and the verdict.
 
     outcome: what to maximise, costs included (see Experiment.with_profit). risk, value: feature columns by which one
-    would target otherwise (the higher, the sooner). learners: candidates; the gate's bounds allow for their number.
+    would target otherwise (the higher, the sooner); a ranking
+    is used only where it beats that by value. learners: candidates; the gate's bounds allow for their number.
     """
     _check_options(learners, base, shares, experiment, risk, value)
     y = experiment.outcome(outcome)
@@ -181,7 +203,8 @@ def study_uplift(
     X = encoding.matrix(experiment.features)
     held = {name: held_out(experiment, y, X, LEARNERS[name], BASES[base], folds=folds, seed=seed) for name in learners}
     uniform_values = next(iter(held.values())).dr.mean(axis=0)
-    candidates = tuple(_judge(name, base, held[name], len(learners), seed) for name in learners)
+    worth = None if value is None else experiment.features[value].to_numpy(np.float64)
+    candidates = tuple(_judge(name, base, held[name], worth, len(learners), seed) for name in learners)
     verdict, chosen = _gate(candidates, treating_pays=bool(uniform_values.argmax() > 0))
     best = held[chosen.learner]
     average = average_effects(experiment, seed=seed)
@@ -238,13 +261,20 @@ def _check_options(
             )
 
 
-def _judge(name: str, base: str, held: Held, tried: int, seed: int) -> Candidate:
-    """Free policy against every uniform rule, and the ranking: half of alpha each, shared by the candidates."""
+def _judge(name: str, base: str, held: Held, value: Array | None, tried: int, seed: int) -> Candidate:
+    """Free policy against every uniform rule, and the ranking: half of alpha each, shared by the candidates.
+
+    Against the order by value as well (average effect times value): both must be passed, so that costs no more alpha.
+    """
     alpha = _ALPHA / 2 / tried
     free = value_of(np.where(held.tau.max(axis=1) > 0, held.tau.argmax(axis=1) + 1, 0), held.dr)
     against = [mean_of(free - held.dr[:, a]) for a in range(held.dr.shape[1])]
     effect = value_of(held.tau.argmax(axis=1) + 1, held.dr) - held.dr[:, 0]
-    area = qini(rank_within(held.tau.max(axis=1), held.fold, seed), effect)
+    rank = rank_within(held.tau.max(axis=1), held.fold, seed)
+    area, beyond = qini(rank, effect), Measured(float("nan"), float("nan"))
+    if value is not None:
+        plain = value_of(held.best_treated, held.dr) - held.dr[:, 0]
+        beyond = qini_difference(rank, effect, rank_within(value, held.fold, seed), plain)
     return Candidate(
         learner=name,
         base=base,
@@ -254,6 +284,8 @@ def _judge(name: str, base: str, held: Held, tried: int, seed: int) -> Candidate
         qini_bound=area.lower(alpha),
         auuc=area.value + float(effect.mean()) / 2,
         slope=_slope(held),
+        beyond_value=beyond.value,
+        beyond_value_bound=beyond.lower(_ALPHA / tried),
     )
 
 
@@ -273,8 +305,11 @@ def _gate(candidates: Sequence[Candidate], *, treating_pays: bool) -> tuple[Verd
     if passing:
         return Verdict.TARGET, max(passing, key=lambda c: c.free_gain)
     ranking = [c for c in candidates if c.qini_bound > 0]
+    if ranking and not treating_pays:
+        return Verdict.LEAVE, max(ranking, key=lambda c: c.qini)
     if ranking:
-        return Verdict.RANK if treating_pays else Verdict.LEAVE, max(ranking, key=lambda c: c.qini)
+        further = [c for c in ranking if c.beats_value]
+        return Verdict.RANK if further else Verdict.VALUE, max(further or ranking, key=lambda c: c.qini)
     return Verdict.AVERAGE, candidates[0]
 
 
@@ -289,6 +324,10 @@ def _final(experiment: Experiment, y: Array, X: Array, learner: str, base: str, 
     return LEARNERS[learner](
         X[pair], y[pair], experiment.arm[pair] == a, e[:, a] / (e[:, 0] + e[:, a]), BASES[base], seed
     )
+
+
+def _plain(candidate: Candidate) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(candidate).items()}
 
 
 def _uniform_name(arms: tuple[str, ...], a: int) -> str:
