@@ -23,7 +23,7 @@ from clvml.engines import statement
 from clvml.errors import OptionError
 from clvml.estimators.baselines import Forecast, last_period, own_rate, recency_alone, shopkeepers_formula
 from clvml.estimators.hybrid import HybridValueModel
-from clvml.horizon import as_date, day_number, horizon_days
+from clvml.horizon import as_date, horizon_days
 from clvml.intake import Transactions
 from clvml.model import ClvModel
 
@@ -217,9 +217,8 @@ def _told(model: ClvModel, log: Transactions, cut: dt.date, days: int) -> Foreca
 
 def _last_period(log: Transactions, cut: dt.date, days: int) -> pd.DataFrame:
     known = log.purchase_days(cut)
-    return log.frame(
-        statement("holdout", known=known, later=f"SELECT * FROM ({known}) AS e WHERE day > {day_number(cut) - days}")
-    )
+    later = log.purchase_days(cut, after=cut - dt.timedelta(days=days))
+    return log.frame(statement("holdout", known=known, later=later))
 
 
 def _facts(scores: pd.DataFrame, actual: pd.DataFrame) -> dict[str, Any]:

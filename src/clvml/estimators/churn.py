@@ -61,11 +61,16 @@ class ChurnClassifier(Estimator):
         self.max_rows = max_rows
         self.seed = seed
 
-    def fit(self, snapshots: Snapshots, y: None = None) -> Self:
-        """Learn from labelled snapshots. Raises DataError where nobody, or everybody, came back in all of them."""
+    def fit(
+        self, snapshots: Snapshots, y: None = None, *, training: tuple[pd.DataFrame, Expectation] | None = None
+    ) -> Self:
+        """Learn from labelled snapshots; training: what `training(snapshots)` gave, where it is at hand.
+
+        Raises DataError where nobody, or everybody, came back in all of them.
+        """
         del y
         self.value_ = self._value(snapshots).fit(snapshots.now)
-        labelled, expected = self.training(snapshots)
+        labelled, expected = training or self.training(snapshots)
         bought = (labelled["purchases"].to_numpy() > 0).astype(float)
         if bought.min() == bought.max():
             who = "everybody" if bought[0] else "nobody"

@@ -25,6 +25,8 @@ _FLOOR = 0.01
 """Least expectation, as a share of the mean, that a factor is applied to: a factor on nothing would be nothing for
 ever.
 """
+_LEAST_CUSTOMERS = 100
+"""Fewer customers than these correct nothing."""
 _REACH = 3.0
 """Corrections stay within exp(+-3) of BTYD."""
 
@@ -78,6 +80,13 @@ def _one_thread() -> AbstractContextManager[Any]:
     return limits
 
 
+def _line(family: glm.Family, X: Floats, y: Floats, offset: Floats, weight: Floats, penalty: float) -> Floats:
+    """The straight line's coefficients; none, so that BTYD stays as it is, with too few customers to correct it."""
+    if weight.sum() < _LEAST_CUSTOMERS:
+        return np.zeros(X.shape[1] + 1)
+    return glm.fit(family, X, y, offset, weight, penalty)
+
+
 def _enough(y: Floats) -> bool:
     """Trees need a few hundred rows with both outcomes."""
     return len(y) >= 300 and 50 <= int((y > 0).sum()) <= len(y) - 50
@@ -92,7 +101,7 @@ def fit_return_head(
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    beta = glm.fit(glm.HAZARD, X, bought, log_hazard, weight, penalty)
+    beta = _line(glm.HAZARD, X, bought, log_hazard, weight, penalty)
     if not _enough(bought):
         return Head(beta, None)
     return Head(beta, trees.grow(HistGradientBoostingClassifier, X, bought.astype(np.int64), weight, seed))
@@ -124,7 +133,7 @@ def fit_amount_head(
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     offset = np.maximum(expected, _FLOOR)
-    beta = glm.fit(family, X, y, np.log(offset), weight, penalty)
+    beta = _line(family, X, y, np.log(offset), weight, penalty)
     if not _enough(y):
         return Head(beta, None)
     poisson = partial(HistGradientBoostingRegressor, loss="poisson")

@@ -39,9 +39,9 @@ class HybridValueModel(Estimator):
         """Learn from labelled snapshots; raises as ChurnClassifier.fit does."""
         del y
         churn = self.churn or ChurnClassifier()
-        self.churn_ = type(churn)(**churn.get_params(deep=False)).fit(snapshots)
+        labelled, expected = churn.training(snapshots)
+        self.churn_ = type(churn)(**churn.get_params(deep=False)).fit(snapshots, training=(labelled, expected))
         self.value_, self.design_ = self.churn_.value_, self.churn_.design_
-        labelled, expected = self.churn_.training(snapshots)
         X, weight = self.design_.matrix(labelled, expected), one_vote(labelled["customer_id"])
         purchases, spend = labelled["purchases"].to_numpy(float), np.maximum(labelled["spend"].to_numpy(float), 0.0)
         self.unit_ = (max(float(purchases.mean()), 1e-9), max(float(spend.mean()), 1e-9))
