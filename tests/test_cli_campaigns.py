@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvml import Plan, Transactions, load_cdnow, plan_audience, read_audience, read_plan
+from clvml import Plan, Transactions, load_cdnow, plan_audience, read_audience, read_history, read_plan
 from clvml.campaign_jobs import read_table
 from clvml.cli import main
 from clvml.errors import DataError
@@ -391,3 +391,25 @@ def test_ids_of_a_csv_stay_as_they_are_written(tmp_path):
     for name in ("y.parquet", "z.csv"):
         with pytest.raises(DataError, match=rf"The things '.*{name}' cannot be read as "):
             read_table(tmp_path / name, "things")
+
+
+# --- scores over time ---
+
+
+def test_scores_are_kept_by_day(here, clvml, trained):
+    trained.save(here / "model")
+    for day, as_of in enumerate(("1997-09-30", "1997-12-31", "1997-12-31"), 1):
+        arguments = ("--model", "model", "--as-of", as_of, "--out", f"s{day}.parquet", "--history", "past/scores")
+        code, out, _ = clvml("predict", "log.csv", *arguments)
+        assert code == 0
+        assert f"Kept in the history: past/scores/as_of={as_of}/scores.parquet" in out
+    history = read_history("past/scores")
+    assert history["as_of"].unique().tolist() == ["1997-09-30", "1997-12-31"]
+    assert len(history) == 2 * 2349  # eight had free goods only
+    first = history[history["as_of"] == "1997-09-30"].reset_index(drop=True)
+    pd.testing.assert_series_equal(first["clv"], pd.read_parquet("s1.parquet")["clv"])
+    arguments = ("--model", "model", "--as-of", "1997-09-30", "--out", "s.csv", "--history", "log.csv")
+    code, _, err = clvml("predict", "log.csv", *arguments)
+    assert code == 2
+    assert "--history log.csv: " in err
+    assert not (here / "s.csv").exists()

@@ -175,13 +175,14 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="scores.parquet or scores.csv")
 @click.option("--horizon", help="How far ahead. Default: the model's own.")
+@click.option("--history", type=click.Path(path_type=Path), metavar="DIR", help="Also keep them here, by day.")
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
 @_options(*_SHOW)
 def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
     """Score every customer of a log with a trained model."""
     from clvml.jobs import PredictJob, predict_job
 
-    own = ("model", "out", "horizon", "tracking_uri", "verbose", "quiet")
+    own = ("model", "out", "horizon", "history", "tracking_uri", "verbose", "quiet")
     job = PredictJob(as_of=as_of, **{name: settings.pop(name) for name in own})
     click.echo(predict_job(lambda: _open(source, settings), job))
 

@@ -35,14 +35,14 @@ def check_target(path: str | Path, suffixes: tuple[str, ...] = _TABLES, option: 
     return target
 
 
-def check_export(path: str | Path) -> Path:
-    """The folder of a model to come, once it can be made; asked before any work. Raises OptionError."""
+def check_export(path: str | Path, option: str = "--export") -> Path:
+    """A folder to come, once it can be made; asked before any work. option: that named it. Raises OptionError."""
     target = Path(path)
     home = next(p for p in (target.absolute(), *target.absolute().parents) if p.exists())
     if not home.is_dir():
-        raise OptionError(f"--export {target}: {home} is a file, so no folder can be made there. Choose another.")
+        raise OptionError(f"{option} {target}: {home} is a file, so no folder can be made there. Choose another.")
     if not os.access(home, os.W_OK):
-        raise OptionError(f"--export {target}: the folder {home} takes no files. Choose another.")
+        raise OptionError(f"{option} {target}: the folder {home} takes no files. Choose another.")
     return target
 
 

@@ -49,6 +49,8 @@ class PredictJob:
     model: str
     out: Path
     horizon: int | str | None = None
+    history: Path | None = None
+    """Folder of all scores so far, to which these are added under their day."""
     tracking_uri: str | None = None
     verbose: bool = False
     quiet: bool = False
@@ -199,8 +201,11 @@ def _figures(model: ClvModel, tested: Backtest | None) -> dict[str, Any]:
 def predict_job(open_log: Callable[[], Transactions], job: PredictJob) -> str:
     """Load, score, write; what is printed."""
     from clvml import tracking
+    from clvml.history import keep_scores
 
     target = check_target(job.out)
+    if job.history is not None:
+        check_export(job.history, "--history")
     show = Terminal(3, verbose=job.verbose, quiet=job.quiet)
     with show.stage("load model"):
         model = tracking.load_model(job.model, tracking_uri=job.tracking_uri)
@@ -209,7 +214,8 @@ def predict_job(open_log: Callable[[], Transactions], job: PredictJob) -> str:
         scores = model.score(log, job.as_of, job.horizon)
     with show.stage("write"):
         write_table(scores, target)
-    return f"{scores_text(scores)}\n\nAll {len(scores):,} scores: {target}"
+        kept = "" if job.history is None else f"\nKept in the history: {keep_scores(scores, job.history)}"
+    return f"{scores_text(scores)}\n\nAll {len(scores):,} scores: {target}{kept}"
 
 
 def backtest_job(log: Transactions, job: BacktestJob) -> str:
