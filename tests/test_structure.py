@@ -32,10 +32,10 @@ HEAVY = (
 
 LAYERS = (
     ("errors", "horizon", "tables", "maths", "metrics"),
-    ("fit", "origins", "estimators", "uncertainty", "totals"),
+    ("fit", "origins", "estimators", "uncertainty", "sums", "totals", "spendtests"),
     ("engines", "csvfiles", "dates", "sources", "columns", "rules", "report", "log"),
     ("intake", "datasets", "snapshots", "attributes"),
-    ("segments", "score", "model", "schema", "forests", "persist", "evaluate", "shock"),
+    ("segments", "score", "model", "schema", "forests", "persist", "evaluate", "shock", "recalibration"),
     ("audience", "uplift", "channels", "profiles", "lookalikes", "history", "outcome", "profit", "monitoring"),
     ("terminal", "files", "printed", "plots", "interop", "flavor", "tracking"),
     ("config", "jobs", "campaign_jobs", "demo", "cli"),
