@@ -188,6 +188,27 @@ def test_months_are_of_the_calendar(summary, fitted):
         model.expected_purchases(later, "1m")
 
 
+@purchases
+def test_a_leap_year_is_longer(cls, summary, fitted):
+    """Twelve months are 365 days from here, and 366 from the end of 1999; a month after January ends in February."""
+    model = fitted[cls]
+    for as_of, horizon, days in ((cdnow.CUT, "12m", 365), ("1999-12-31", "1y", 366), ("2000-01-31", "1m", 29)):
+        told = summary.copy()
+        told.attrs["as_of"] = as_of
+        np.testing.assert_array_equal(model.p_return(told, horizon), model.p_return(summary, days))
+        np.testing.assert_array_equal(
+            model.discounted_purchases(told, horizon, 0.1), model.discounted_purchases(summary, days, 0.1)
+        )
+
+
+@purchases
+def test_ids_and_index_do_not_matter(cls, summary, fitted):
+    """One peer tells customer 26 what customer 1901 spends, where ids are not sorted."""
+    text = summary.assign(customer_id=[f"c{i % 7}-{i}" for i in summary["customer_id"]]).iloc[::-1]
+    text.index = pd.Index(np.arange(len(text)) * 3 - 50, name="row")
+    np.testing.assert_array_equal(cls().fit(text).p_return(text, 90)[::-1], fitted[cls].p_return(summary, 90))
+
+
 def test_spend_survives_refunds_and_logs_without_repeats(summary):
     refunded = summary.copy()
     refunded.loc[0:40, "monetary_value"] = -25.0

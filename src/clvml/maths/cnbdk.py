@@ -94,7 +94,8 @@ class Erlang:
         share = np.exp(ways - np.logaddexp.reduce(ways, axis=0))
         flips = x + self.extra_flips
         s, A = params.r + self.k * x, params.alpha + T
-        return ErlangFuture(share[:-1].sum(axis=0), np.moveaxis(share[:-1], 0, -1), s, A, params.b + flips, params.a)
+        alive = np.minimum(share[:-1].sum(axis=0), 1.0)
+        return ErlangFuture(alive, np.moveaxis(share[:-1], 0, -1), s, A, params.b + flips, params.a)
 
     def p_alive(self, params: betageo.Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:
         """Probability of not having left by T."""
