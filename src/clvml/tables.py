@@ -98,7 +98,11 @@ _RECENCY = "recency is the age at the last purchase (days from the first purchas
 _SINCE = f"{_RECENCY}, not the days since it: pass T - days_since_last"
 
 _RULES = (
-    _Rule(("frequency",), lambda f: f["frequency"] % 1 != 0, "frequency is no whole number of repeat purchases"),
+    _Rule(
+        ("frequency",),
+        lambda f: f["frequency"] != np.floor(f["frequency"]),
+        "frequency is no whole number of repeat purchases",
+    ),
     _Rule(
         ("recency", "T"),
         lambda f: f["recency"] > f["T"],
@@ -140,7 +144,7 @@ def check_summary(frame: pd.DataFrame, needs: Iterable[str]) -> pd.DataFrame:
     for rule in _RULES:
         if set(rule.columns) <= set(needs):
             _refuse(frame, rule.breaks(values), rule.says, rule.columns)
-    if "customer_id" in frame.columns:
+    if "customer_id" in frame.columns and not _ascending(frame["customer_id"]):
         _refuse(
             frame,
             frame["customer_id"].duplicated(),
@@ -148,6 +152,12 @@ def check_summary(frame: pd.DataFrame, needs: Iterable[str]) -> pd.DataFrame:
             ("customer_id",),
         )
     return frame
+
+
+def _ascending(ids: pd.Series) -> bool:
+    """Whether each is greater than the one before: seen in one pass, where a search for equal ones takes twenty."""
+    index = pd.Index(ids)
+    return bool(index.is_monotonic_increasing and index.is_unique)
 
 
 def _numbers(frame: pd.DataFrame, name: str) -> Numbers:

@@ -40,13 +40,17 @@ def histories_of(
     Raises DataError where the summary breaks its contract or has no rows.
     """
     check_summary(summary, ("frequency", "recency", "T"))
-    columns = summary[["frequency", "recency", "T"]].to_numpy(dtype=np.float64)
     weight = counts_of(len(summary), sample_weight)
-    keys, place = _distinct(columns if traits is None else np.column_stack([columns, _kinds(traits)]))
-    first = np.empty(keys, dtype=np.intp)
-    first[place[::-1]] = np.arange(len(summary) - 1, -1, -1)
-    x, t_x, T = columns[first].T.copy()
-    return Histories(x, t_x, T, tally(place, weight, keys), place, None if traits is None else traits[first])
+    columns = [summary[name].to_numpy(dtype=np.float64) for name in ("frequency", "recency", "T")]
+    if traits is not None:
+        columns.append(_kinds(traits).astype(np.float64))
+    (x, t_x, T, *_), place = _distinct(columns)
+    told = None
+    if traits is not None:
+        first = np.empty(x.size, dtype=np.intp)
+        first[place[::-1]] = np.arange(len(summary) - 1, -1, -1)
+        told = traits[first]
+    return Histories(x, t_x, T, tally(place, weight, x.size), place, told)
 
 
 def _kinds(traits: Floats) -> NDArray[np.intp]:
@@ -72,17 +76,29 @@ def counts_of(rows: int, sample_weight: ArrayLike | None) -> Floats:
     return weight
 
 
-def _distinct(columns: Floats) -> tuple[int, NDArray[np.intp]]:
-    """How many distinct rows there are, and the rank of each row among them."""
-    base = columns.max(axis=0) + 1.0
-    if (columns == np.floor(columns)).all() and float(np.prod(base)) < 2.0**53:
+def _distinct(columns: list[Floats]) -> tuple[list[Floats], NDArray[np.intp]]:
+    """The distinct rows in ascending order, by columns, and the rank of each row among them."""
+    base = [float(c.max()) + 1.0 for c in columns]
+    if float(np.prod(base)) < 2.0**53 and all((c == np.floor(c)).all() for c in columns):
         # Whole numbers make one key, which is ten times as fast as comparing rows.
-        key = columns[:, 0]
-        for column, size in zip(columns.T[1:], base[1:], strict=True):
+        key = columns[0]
+        for column, size in zip(columns[1:], base[1:], strict=True):
             key = key * size + column
-        place, distinct = pd.factorize(key)
-        rank = np.empty(distinct.size, dtype=np.intp)
-        rank[np.argsort(distinct)] = np.arange(distinct.size)
-        return distinct.size, rank[place]
-    groups = pd.DataFrame(columns).groupby(list(range(columns.shape[1])), sort=True)
-    return int(groups.ngroups), np.asarray(groups.ngroup(), dtype=np.intp)
+        place, keys = pd.factorize(key.astype(np.int64))
+        order = np.argsort(keys)
+        rank = np.empty(keys.size, dtype=np.intp)
+        rank[order] = np.arange(keys.size)
+        return _taken_apart(keys[order], [int(b) for b in base]), rank[place]
+    table = pd.DataFrame(dict(enumerate(columns)))
+    groups = table.groupby(list(table.columns), sort=True)
+    rows = groups.size().index.to_frame().to_numpy(dtype=np.float64)
+    return list(rows.T.copy()), np.asarray(groups.ngroup(), dtype=np.intp)
+
+
+def _taken_apart(keys: NDArray[np.int64], base: list[int]) -> list[Floats]:
+    """The columns that the keys were made of."""
+    columns = []
+    for size in base[:0:-1]:
+        keys, column = np.divmod(keys, size)
+        columns.append(column.astype(np.float64))
+    return [keys.astype(np.float64), *columns[::-1]]

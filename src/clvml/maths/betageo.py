@@ -11,7 +11,7 @@ with the two ways to it in brackets: alive at T, or gone right after the last pu
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,12 @@ __all__ = [
 
 NEVER = 1e-100
 """A value of `a` that stands for the limit 0, in which nobody leaves, while its logarithm stays finite."""
+
+
+_MANY = 1000
+"""Fewer customers than this are not worth looking for like ones."""
+_ROWS = 8192
+"""Rows worked on at once, so that the working arrays stay in the processor's cache."""
 
 
 class Params(NamedTuple):
@@ -88,9 +94,11 @@ def log_likelihood(params: Params, x: Floats, t_x: Floats, T: Floats, flips: Flo
 
 def objective(params: Params, sample: Sample, extra_flips: float) -> Objective:
     """The log-likelihood of a sample where flips = x + extra_flips, with its derivatives."""
-    x, t_x, T, n, *_ = sample
-    by_row = _bracket(params, x, t_x, T, x + extra_flips).total(n)
-    return by_x(params, sample, extra_flips).plus(by_row).in_logs(params)
+    total = by_x(params, sample, extra_flips)
+    for i in range(0, sample.x.size, _ROWS):
+        x, t_x, T, n = (v[i : i + _ROWS] for v in sample[:4])
+        total = total.plus(_bracket(params, x, t_x, T, x + extra_flips).total(n))
+    return total.in_logs(params)
 
 
 def each(params: Params, x: Floats, t_x: Floats, T: Floats, extra_flips: float) -> Terms:
@@ -201,11 +209,36 @@ class BetaGeoFuture(NamedTuple):
 
     def expected(self, t: Numbers) -> Floats:
         """Expected number of purchases within t; Fader, Hardie & Lee (2005), eq. (10)."""
-        return self.p_alive * beta_geometric_mean(self.R, self.a, self.B, t / self.A)
+        few, place = self._alike(t)
+        mean: Floats = self.p_alive * few.if_alive(t)[place]
+        return mean
+
+    def if_alive(self, t: Numbers) -> Floats:
+        """The same of a customer who is alive."""
+        return beta_geometric_mean(self.R, self.a, self.B, t / self.A)
 
     def discounted(self, t: Numbers, delta: float) -> Floats:
         """Expected purchases within t (which may be inf), each weighted by exp(-delta s) at its time s."""
-        return discounted(self.expected, self.A, t, delta)
+        few, place = self._alike(t)
+        worth: Floats = self.p_alive * discounted(few.if_alive, few.A, t, delta)[place]
+        return worth
+
+    def _alike(self, t: Numbers) -> tuple[BetaGeoFuture, Any]:
+        """Customers who differ in p_alive alone, once each, and where everybody finds his like.
+
+        Purchases and age alone make R and A, so a million customers are some ten thousand of them.
+        """
+        if np.ndim(t) or np.ndim(self.a) or self.R.size < _MANY or np.ptp(self.B - self.R) > 1e-6:
+            return self, ...
+        (rates, i), (ages, j) = (np.unique(v, return_inverse=True) for v in (self.R, self.A))
+        if rates.size * ages.size > 4 * self.R.size + 1e6:
+            return self, ...
+        table = np.full(rates.size * ages.size, -1)
+        key = i * ages.size + j
+        table[key] = np.arange(key.size)
+        one = np.flatnonzero(table >= 0)
+        few, table[one] = self.take(table[one]), np.arange(one.size)
+        return few, table[key]
 
     def at_least(self, n: Numbers, t: Numbers) -> Floats:
         """P(Y >= n), n >= 0: he survives the first n - 1 occasions to leave, and his rate alone brings n purchases by

@@ -40,7 +40,7 @@ class Sample(NamedTuple):
     @property
     def exposure(self) -> float:
         """How long all customers together have been watched."""
-        return float(self.weight @ self.T)
+        return float(np.sum(self.weight * self.T))
 
     @property
     def typical_age(self) -> float:

@@ -1,0 +1,70 @@
+"""Short cuts that make large data fast give what the long way gives."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvml import fit as fitting
+from clvml.estimators.histories import histories_of
+from clvml.fit import fit
+from clvml.maths import betageo, bgnbd, mbgnbd
+from clvml.maths.discount import daily_rate
+from clvml.maths.sample import sample_of
+
+PARAMS = betageo.Params(0.2426, 30.9, 0.793, 2.426)
+
+
+def many(n=5000, seed=0):
+    rng = np.random.default_rng(seed)
+    x, T = rng.negative_binomial(0.5, 0.2, n), rng.integers(1, 400, n)
+    return x.astype(float), np.where(x > 0, 1 + np.floor(rng.random(n) * (T - 1)), 0.0), T.astype(float)
+
+
+@pytest.mark.parametrize("maths", [bgnbd, mbgnbd])
+def test_customers_alike_are_computed_once_and_get_the_same(maths):
+    x, t_x, T = many()
+    ahead, some = maths.future(PARAMS, x, t_x, T), slice(0, 900)  # too few to look for like ones
+    alone = maths.future(PARAMS, x[some], t_x[some], T[some])
+    np.testing.assert_allclose(ahead.expected(365.0)[some], alone.expected(365.0), rtol=1e-12)
+    delta = daily_rate(0.1)
+    np.testing.assert_allclose(ahead.discounted(365.0, delta)[some], alone.discounted(365.0, delta), rtol=1e-8)
+    apart = ahead._replace(B=ahead.B + np.linspace(0, 1, x.size))  # nobody like another
+    np.testing.assert_allclose(apart.expected(365.0)[some], apart.take(np.arange(900)).expected(365.0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("days", [90.0, 3650.0, np.inf])
+def test_the_discount_is_right_for_customers_of_yesterday(days):
+    """A day after the first purchase the expectation bends within the day; more nodes change nothing."""
+    x, ages, delta = np.array([0.0, 1.0, 5.0]), np.ones(3), daily_rate(0.05)
+    ahead = betageo.future(PARAMS._replace(alpha=1.0), x, np.minimum(x, 1.0) * ages, ages, 0.0)
+    t = min(days, 40 / delta)
+    w, weight = np.polynomial.legendre.leggauss(300)
+    w = 0.5 * (1 + w) * np.log1p(t / ahead.A)[:, None]
+    s = ahead.A[:, None] * np.expm1(w)
+    mean = np.array([ahead.expected(column) for column in s.T]).T
+    inner = (weight * (ahead.A[:, None] + s) * np.exp(-delta * s) * mean).sum(axis=1)
+    exact = np.exp(-delta * t) * ahead.expected(t) + delta * 0.5 * np.log1p(t / ahead.A) * inner
+    np.testing.assert_allclose(ahead.discounted(days, delta), exact, rtol=1e-8)
+
+
+def test_a_start_from_some_of_the_histories_ends_at_the_same_maximum(monkeypatch):
+    x, t_x, T = many()
+    sample = sample_of(x, t_x, T)
+    whole = fit(bgnbd, sample)
+    monkeypatch.setattr(fitting, "_SOME", 400)
+    some = fit(bgnbd, sample)
+    np.testing.assert_allclose(some.params, whole.params, rtol=1e-7)
+    assert some.outcome is whole.outcome
+    monkeypatch.setattr(fitting, "_SOME", 1)  # one history says nothing: the usual start is used
+    np.testing.assert_allclose(fit(bgnbd, sample_of(x[:40], t_x[:40], T[:40])).params[:2], whole.params[:2], rtol=3)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_histories_are_the_distinct_rows_in_order(scale):
+    x, t_x, T = many(3000)
+    frame = pd.DataFrame({"frequency": x, "recency": scale * t_x, "T": scale * T})
+    rows = histories_of(frame)
+    np.testing.assert_array_equal(np.column_stack([rows.x, rows.t_x, rows.T])[rows.place], frame.to_numpy())
+    expected = frame.value_counts(sort=False).sort_index()
+    np.testing.assert_array_equal(rows.weight, expected.to_numpy())
+    np.testing.assert_array_equal(rows.T, expected.index.get_level_values("T"))
