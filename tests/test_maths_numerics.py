@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from scipy.special import betaincinv, gammaincinv
 
+from clvml.maths import paretonbd
 from clvml.maths.betageo import NEVER, BetaGeoFuture
 from clvml.maths.discount import daily_rate, discounted
 from clvml.maths.hyp import beta_geometric_mean
-from clvml.maths.predictive import purchases_quantile, spend_quantile
+from clvml.maths.predictive import purchases_quantile, spend_at_most, spend_quantile
 
 FREQUENT = (0, 1, 2, 10, 133, 200, 1_000, 5_000, 100_000)
 SHAPES = (0.01, 0.8, 1.0, 2.5, 50.0)
@@ -131,6 +132,16 @@ def test_counts_and_spend_equal_simulation():
         reached = np.where(got > 0, share, level)
         np.testing.assert_allclose(reached, level, atol=0.004)
         assert ((got > 0) | (share >= level - 0.004)).all()
+
+
+def test_a_last_step_too_small_to_move_still_ends_the_search():
+    """Histories of a real run whose last Newton step was lost to rounding, with only one bound known by then."""
+    params = paretonbd.Params(0.9346065475336297, 40.17813179232334, 54.81218120521912, 32535.033505039042)
+    x, t_x, T = np.array([[2, 85, 331], [5, 380, 598], [2, 239, 510], [3, 150, 392], [1, 51, 299]], dtype=float).T
+    p, q = 3.0191089273178755, 788.7536077440064
+    ahead = paretonbd.future(params, x, t_x, T)
+    u = spend_quantile(ahead, 182.0, 0.95, p, p * x + q)
+    np.testing.assert_allclose(spend_at_most(ahead, 182.0, u, p, p * x + q), 0.95, rtol=1e-6)
 
 
 def test_spend_of_a_frequent_buyer_takes_no_more_work():

@@ -134,7 +134,11 @@ def _solve(future: Future, t: float, level: float, p: float, c: Floats, typical:
         step = np.clip(above / np.maximum(density, 1e-300), -2.0, 2.0)
         new = yi[:, 0] + step
         outside = (new <= low[active]) | (new >= high[active])
-        y[active] = np.where(outside & (step != 0.0), 0.5 * (low[active] + high[active]), new)
+        # A step too small to move y ends on the bound it came from; the middle is for where both bounds are known.
+        halved = outside & np.isfinite(low[active]) & np.isfinite(high[active]) & (step != 0.0)
+        y[active] = np.where(
+            halved, 0.5 * (np.where(halved, low[active], 0.0) + np.where(halved, high[active], 0.0)), new
+        )
         active = active[np.abs(y[active] - yi[:, 0]) > 1e-7]
         if active.size == 0:
             break
