@@ -14,7 +14,7 @@ from clvml.errors import DataError, did_you_mean
 __all__ = ["SCORES", "SUMMARY", "Column", "check_summary"]
 
 
-Numbers = NDArray[np.float64]
+Numbers = NDArray[np.float64] | NDArray[np.int64]
 
 
 class Column(NamedTuple):
@@ -100,7 +100,7 @@ _SINCE = f"{_RECENCY}, not the days since it: pass T - days_since_last"
 _RULES = (
     _Rule(
         ("frequency",),
-        lambda f: f["frequency"] != np.floor(f["frequency"]),
+        lambda f: f["frequency"] != np.trunc(f["frequency"]),
         "frequency is no whole number of repeat purchases",
     ),
     _Rule(
@@ -161,12 +161,15 @@ def _ascending(ids: pd.Series) -> bool:
 
 
 def _numbers(frame: pd.DataFrame, name: str) -> Numbers:
-    """A column as finite doubles, not negative where it counts something."""
-    if not pd.api.types.is_numeric_dtype(frame[name].dtype):
-        raise DataError(f"The summary's column '{name}' holds {frame[name].dtype}, not numbers.")
-    values: Numbers = frame[name].to_numpy(dtype=float, na_value=np.nan)
-    _refuse(frame, ~np.isfinite(values), f"{name} is missing or infinite", (name,))
-    if name in _COUNTS:
+    """A column as finite numbers, not negative where it counts something; whole ones as they are, without a copy."""
+    column = frame[name]
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        raise DataError(f"The summary's column '{name}' holds {column.dtype}, not numbers.")
+    values: Numbers = column.to_numpy()
+    if values.dtype != np.int64:
+        values = column.to_numpy(dtype=float, na_value=np.nan)
+        _refuse(frame, ~np.isfinite(values), f"{name} is missing or infinite", (name,))
+    if name in _COUNTS and values.size and values.min() < 0:
         _refuse(frame, values < 0, f"{name} is negative", (name,))
     return values
 

@@ -4,14 +4,14 @@ once each.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from clvml.errors import DataError
-from clvml.maths.sample import Floats, tally
+from clvml.maths.sample import Floats
 from clvml.tables import check_summary
 
 __all__ = ["NEW", "Histories", "counts_of", "histories_of"]
@@ -40,17 +40,19 @@ def histories_of(
     Raises DataError where the summary breaks its contract or has no rows.
     """
     check_summary(summary, ("frequency", "recency", "T"))
-    weight = counts_of(len(summary), sample_weight)
-    columns = [summary[name].to_numpy(dtype=np.float64) for name in ("frequency", "recency", "T")]
+    if sample_weight is not None or summary.empty:
+        sample_weight = counts_of(len(summary), sample_weight)
+    columns = [summary[name].to_numpy() for name in ("frequency", "recency", "T")]
     if traits is not None:
-        columns.append(_kinds(traits).astype(np.float64))
+        columns.append(_kinds(traits))
     (x, t_x, T, *_), place = _distinct(columns)
     told = None
     if traits is not None:
         first = np.empty(x.size, dtype=np.intp)
         first[place[::-1]] = np.arange(len(summary) - 1, -1, -1)
         told = traits[first]
-    return Histories(x, t_x, T, tally(place, weight, x.size), place, told)
+    weight = np.bincount(place, weights=sample_weight, minlength=x.size).astype(np.float64)
+    return Histories(x, t_x, T, weight, place, told)
 
 
 def _kinds(traits: Floats) -> NDArray[np.intp]:
@@ -76,20 +78,23 @@ def counts_of(rows: int, sample_weight: ArrayLike | None) -> Floats:
     return weight
 
 
-def _distinct(columns: list[Floats]) -> tuple[list[Floats], NDArray[np.intp]]:
+def _distinct(columns: list[NDArray[Any]]) -> tuple[list[Floats], NDArray[np.intp]]:
     """The distinct rows in ascending order, by columns, and the rank of each row among them."""
     base = [float(c.max()) + 1.0 for c in columns]
-    if float(np.prod(base)) < 2.0**53 and all((c == np.floor(c)).all() for c in columns):
-        # Whole numbers make one key, which is ten times as fast as comparing rows.
-        key = columns[0]
+    if float(np.prod(base)) < 2.0**53 and all(c.dtype.kind == "i" or (c == np.floor(c)).all() for c in columns):
+        # Whole numbers make one key, which is ten times as fast as comparing rows. In place: memory that is touched for
+        # the first time takes longer than the arithmetic.
+        key = columns[0].astype(np.int64)
         for column, size in zip(columns[1:], base[1:], strict=True):
-            key = key * size + column
-        place, keys = pd.factorize(key.astype(np.int64))
+            key *= int(size)
+            key += column.astype(np.int64, copy=False)
+        place, keys = pd.factorize(key)
         order = np.argsort(keys)
         rank = np.empty(keys.size, dtype=np.intp)
         rank[order] = np.arange(keys.size)
-        return _taken_apart(keys[order], [int(b) for b in base]), rank[place]
-    table = pd.DataFrame(dict(enumerate(columns)))
+        np.take(rank, place, out=place, mode="clip")
+        return _taken_apart(keys[order], [int(b) for b in base]), place
+    table = pd.DataFrame({i: c.astype(np.float64) for i, c in enumerate(columns)})
     groups = table.groupby(list(table.columns), sort=True)
     rows = groups.size().index.to_frame().to_numpy(dtype=np.float64)
     return list(rows.T.copy()), np.asarray(groups.ngroup(), dtype=np.intp)

@@ -77,10 +77,14 @@ def _log_odds_gone(params: Params, x: Floats, t_x: Floats, T: Floats, flips: Flo
     flip.
     """
     r, alpha, a, b = params
-    tried = flips > 0
-    hazard = (np.log(a) if a > NEVER else -np.inf) - np.log(np.where(tried, b + (flips - 1.0), 1.0))
-    odds = hazard + (r + x) * (np.log(alpha + T) - np.log(alpha + t_x))
-    return np.where(tried, odds, -np.inf)
+    left = np.where(flips > 0, b + (flips - 1.0), np.inf)
+    return _log_odds(a, left, (r + x) * (np.log(alpha + T) - np.log(alpha + t_x)))
+
+
+def _log_odds(a: float, left: Floats, silence: Floats) -> Floats:
+    """The same from b + flips - 1 (inf before any flip) and the log-likelihood ratio of having been silent."""
+    odds: Floats = (np.log(a) if a > NEVER else -np.inf) - np.log(left) + silence
+    return odds
 
 
 def log_likelihood(params: Params, x: Floats, t_x: Floats, T: Floats, flips: Floats) -> Floats:
@@ -171,11 +175,12 @@ class _Bracket(NamedTuple):
 def _bracket(params: Params, x: Floats, t_x: Floats, T: Floats, flips: Floats) -> _Bracket:
     r, alpha, a, b = params
     s, log_T, per_T, per_t = r + x, np.log(alpha + T), 1.0 / (alpha + T), 1.0 / (alpha + t_x)
-    log_odds = _log_odds_gone(params, x, t_x, T, flips)
+    longer = log_T - np.log(alpha + t_x)
+    left = np.where(flips > 0, b + (flips - 1.0), np.inf)
+    log_odds = _log_odds(a, left, s * longer)
     gone = expit(log_odds)
-    left = np.where(flips > 0, b + (flips - 1.0), 1.0)
     # Derivatives of the log odds, one row a parameter; those of the odds' logarithm in a are constants.
-    slope = np.stack([log_T + np.log(per_t), s * (per_T - per_t), np.full_like(s, 1.0 / a), -1.0 / left])
+    slope = np.stack([longer, s * (per_T - per_t), np.full_like(s, 1.0 / a), -1.0 / left])
     gradient = slope * gone
     gradient[0] -= log_T
     gradient[1] -= s * per_T
@@ -228,7 +233,9 @@ class BetaGeoFuture(NamedTuple):
 
         Purchases and age alone make R and A, so a million customers are some ten thousand of them.
         """
-        if np.ndim(t) or np.ndim(self.a) or self.R.size < _MANY or np.ptp(self.B - self.R) > 1e-6:
+        if np.ndim(t) or np.ndim(self.a) or self.R.size < _MANY:
+            return self, ...
+        if np.ptp(self.B - self.R) > 1e-6 and np.ptp(self.B) > 0.0:  # neither of BG/NBD, nor of NBD
             return self, ...
         (rates, i), (ages, j) = (np.unique(v, return_inverse=True) for v in (self.R, self.A))
         if rates.size * ages.size > 4 * self.R.size + 1e6:
