@@ -48,7 +48,7 @@ _FLAT = 1e-8
 """Less curvature than this, in log-parameters, is none."""
 _IDLE, _PATIENCE = 1e-4, 6
 """A ridge is left after so many steps in a row that gained less log-likelihood than this each."""
-_SOME = 16_384
+_SOME = 32_768
 """Histories that are enough for a start."""
 _ITERATIONS = 200
 
