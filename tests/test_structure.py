@@ -33,7 +33,7 @@ HEAVY = (
 LAYERS = (
     ("errors", "horizon", "tables", "maths", "metrics"),
     ("fit", "origins", "estimators", "uncertainty", "sums", "totals", "spendtests"),
-    ("engines", "csvfiles", "dates", "sources", "columns", "rules", "report", "log"),
+    ("resources", "engines", "csvfiles", "dates", "sources", "columns", "rules", "report", "log"),
     ("intake", "datasets", "snapshots", "attributes"),
     ("segments", "score", "model", "schema", "forests", "persist", "evaluate", "shock", "recalibration"),
     ("audience", "uplift", "channels", "profiles", "lookalikes", "history", "outcome", "profit", "monitoring"),

@@ -6,12 +6,12 @@ import functools
 import importlib.resources
 import itertools
 import os
-import tempfile
 import textwrap
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, OptionError
+from clvml.resources import WHOLE_MACHINE, Resources
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,20 +61,25 @@ def quoted(name: str) -> str:
 
 
 class Engine:
-    """A DuckDB in memory, with its own time zone; what does not fit in memory goes to the system's temporary folder.
+    """A DuckDB in memory, with its own time zone; what does not fit in memory goes to a folder of temporary files.
 
     Raises OptionError for an unknown time zone, and DataError where a source cannot be read.
     """
 
     dialect = DUCKDB
 
-    def __init__(self, timezone: str = "UTC") -> None:
+    def __init__(self, timezone: str = "UTC", resources: Resources = WHOLE_MACHINE) -> None:
         import duckdb
 
         self._error = duckdb.Error
         self._connection = duckdb.connect(":memory:")
-        spill = os.path.join(tempfile.gettempdir(), f"clvml-{uuid.uuid4().hex}")
+        spill = os.path.join(resources.folder, f"clvml-{uuid.uuid4().hex}")
         self.run(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
+        if resources.engine_memory is not None:
+            self.run(f"SET memory_limit = '{resources.engine_memory} B'")
+            self.run("SET preserve_insertion_order = false")
+        if resources.threads is not None:
+            self.run(f"SET threads = {resources.threads}")
         try:
             self._connection.execute(f"SET TimeZone = '{timezone.replace(chr(39), chr(39) * 2)}'")
         except self._error:

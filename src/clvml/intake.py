@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +16,7 @@ from clvml.errors import DataError, OptionError
 from clvml.horizon import EPOCH, as_date, day_number
 from clvml.log import KEPT, Log, Policy
 from clvml.report import DataReport
+from clvml.resources import Resources, resources_of
 from clvml.sources import open_source
 
 __all__ = ["Split", "Transactions"]
@@ -49,6 +51,8 @@ class Transactions:
     timezone: the business's own, for times that name a zone (default UTC). Times without one are taken as they are.
     free_orders: whether a day of nothing but zero amounts is a purchase, as lifetimes and the published CDNOW figures
         have it.
+    memory: what the whole process is to stay within, such as "2GB"; threads; spill: folder of temporary files. Default:
+        what the machine has.
 
     Everything is by booking time: what is booked after `as_of`, cancellations too, is unknown at `as_of`.
 
@@ -73,16 +77,25 @@ class Transactions:
         grain: Literal["day", "week"] = "day",
         timezone: str | None = None,
         free_orders: bool = False,
+        memory: int | str | None = None,
+        threads: int | None = None,
+        spill: str | os.PathLike[str] | None = None,
     ) -> None:
         _choice("returns", returns, KEPT)
         _choice("grain", grain, _PERIODS)
         carried = (covariates,) if isinstance(covariates, str) else tuple(covariates)
         columns = Columns(customer, date, amount, order, is_return, margin, cost, service_cost, channel, carried)
         self._grain = grain
-        self._log = Log(open_source(source), columns, Policy(returns, timezone or "UTC", free_orders))
+        resources = resources_of(memory, threads, spill)
+        self._log = Log(open_source(source), columns, Policy(returns, timezone or "UTC", free_orders), resources)
 
     def __repr__(self) -> str:
         return f"Transactions({', '.join(f'{role}={name!r}' for role, name in self._log.columns.named().items())})"
+
+    @property
+    def resources(self) -> Resources:
+        """What the log's engine, and work on its batches, may use of the machine."""
+        return self._log.resources
 
     @property
     def first_date(self) -> dt.date:

@@ -14,6 +14,7 @@ from clvml.engines import Engine, statement
 from clvml.errors import DataError
 from clvml.horizon import as_date, day_number
 from clvml.report import DataReport, Rule, count_rules, with_examples
+from clvml.resources import WHOLE_MACHINE, Resources
 from clvml.rules import Condition, line_rules, log_rules
 from clvml.sources import Source
 
@@ -36,9 +37,9 @@ class Policy(NamedTuple):
 class Log:
     """source -> lines (typed, nothing dropped) -> ledger (every customer-day, made once, when it is first wanted)."""
 
-    def __init__(self, source: Source, columns: Columns, policy: Policy) -> None:
-        self.columns, self.policy = columns, policy
-        self.engine = Engine(policy.timezone)
+    def __init__(self, source: Source, columns: Columns, policy: Policy, resources: Resources = WHOLE_MACHINE) -> None:
+        self.columns, self.policy, self.resources = columns, policy, resources
+        self.engine = Engine(policy.timezone, resources)
         self._encoding = _load(self.engine, source, columns)
         self._types = self.engine.columns("source")
 

@@ -1,0 +1,73 @@
+"""What a job may use of its machine: memory, threads, and a folder for what does not fit in memory."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from clvml.errors import OptionError
+
+__all__ = ["WHOLE_MACHINE", "Resources", "resources_of"]
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40, "K": 10**3, "M": 10**6, "G": 10**9}
+_LEAST = 10**9
+"""Python with pandas, DuckDB, scikit-learn and a fitted model takes 0.45 GB before the first row is read."""
+_INTERPRETER = 450 * 10**6
+
+
+class Resources(NamedTuple):
+    """Settings of a job; None: what the machine has."""
+
+    memory: int | None = None
+    """Bytes that the whole process is to stay within."""
+    threads: int | None = None
+    spill: str | None = None
+    """An existing folder for temporary files; None: the system's."""
+
+    @property
+    def engine_memory(self) -> int | None:
+        """What of it the engine may hold: two thirds of what the interpreter and its libraries leave."""
+        return None if self.memory is None else (self.memory - _INTERPRETER) * 2 // 3
+
+    @property
+    def arrays(self) -> int:
+        """Bytes that arrays of one batch may take: a third of the rest, or a gigabyte where nothing was said."""
+        return 10**9 if self.memory is None else (self.memory - _INTERPRETER) // 3
+
+    @property
+    def folder(self) -> str:
+        """Where temporary files go."""
+        return self.spill or tempfile.gettempdir()
+
+
+WHOLE_MACHINE = Resources()
+
+
+def resources_of(memory: int | str | None, threads: int | None, spill: str | os.PathLike[str] | None) -> Resources:
+    """The settings, checked. memory: bytes, or text such as '2GB'. Raises OptionError."""
+    if threads is not None and (isinstance(threads, bool) or threads != int(threads) or threads < 1):
+        raise OptionError(f"threads={threads!r} is not a number of threads. Give 1 or more, or leave it out.")
+    folder = None if spill is None else str(_writable(Path(spill)))
+    return Resources(None if memory is None else _bytes(memory), threads, folder)
+
+
+def _bytes(told: int | str) -> int:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(told))
+    if match is None or match[2].upper() not in _UNITS:
+        raise OptionError(f"memory={told!r} is not an amount of memory. Write it as '2GB' or '1500MB'.")
+    size = int(float(match[1]) * _UNITS[match[2].upper()])
+    if size < _LEAST:
+        raise OptionError(f"memory={told!r} is too little: Python and its libraries alone need half of 1GB. Give more.")
+    return size
+
+
+def _writable(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise OptionError(f"spill={str(folder)!r} is no folder. Create it, or name another for temporary files.")
+    if not os.access(folder, os.W_OK):
+        raise OptionError(f"spill={str(folder)!r} takes no files. Name another folder for temporary files.")
+    return folder.absolute()
