@@ -14,6 +14,7 @@ __all__ = [
     "MISSING_WORDS",
     "Columns",
     "Probe",
+    "finite",
     "flag_words",
     "lines_sql",
     "missing_id",
@@ -27,6 +28,7 @@ MONEY = f"DECIMAL(18, {SCALE})"
 MISSING_WORDS = "('', 'nan', 'none', 'null', '<na>', 'nat')"
 _WHOLE = r"^(0|-?[1-9][0-9]{0,17})([.]0+)?$"
 _INT64 = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+_FLOATS = ("FLOAT", "DOUBLE")
 _EARLIEST = -25571
 """Day number of 1900-01-01. What is earlier is a placeholder (0001-01-01, 1899-12-30), no order."""
 
@@ -88,13 +90,15 @@ class Probe:
 def source_sql(columns: Columns, raw: str, names: Iterable[str], dialect: Dialect) -> str:
     """The columns needed, under the names of their roles, and a hash of the whole line."""
     wanted = [f"{quoted(name)} AS src_{role}" for role, name in columns.named().items()]
-    line = dialect.row_hash.format(x=", ".join(quoted(name) for name in names))
+    line = dialect.row_hash.format(x=", ".join(dialect.hashed.format(x=quoted(name)) for name in names))
     return f"SELECT {', '.join(wanted)}, {line} AS line_hash FROM {raw}"
 
 
 def text_of(kind: str, column: str, dialect: Dialect) -> str:
     """A column as trimmed text."""
-    return dialect.trimmed.format(x=column if kind == "VARCHAR" else f"CAST({column} AS VARCHAR)")
+    if kind in _FLOATS:
+        return dialect.float_text.format(x=column)
+    return dialect.trimmed.format(x=column if kind == "VARCHAR" else f"CAST({column} AS STRING)")
 
 
 def whole_id(kind: str, dialect: Dialect) -> str:
@@ -129,8 +133,8 @@ def lines_sql(columns: Columns, types: Mapping[str, str], probe: Probe, dialect:
     )
     clean = "customer_id IS NOT NULL AND day IS NOT NULL AND amount IS NOT NULL"
     return (
-        f"SELECT *, {clean} AS clean, CAST({_contribution(columns)} AS {MONEY}) AS contribution, "
-        f"CAST({_service(columns)} AS {MONEY}) AS service FROM (SELECT {inner} FROM source) AS typed"
+        f"SELECT *, {clean} AS clean, {_contribution(columns, kinds, dialect)} AS contribution, "
+        f"{_service(columns, kinds, dialect)} AS service FROM (SELECT {inner} FROM source) AS typed"
     )
 
 
@@ -147,17 +151,31 @@ def _customer(kind: str, probe: Probe, dialect: Dialect) -> str:
 
 def _day(kind: str, probe: Probe, dialect: Dialect) -> str:
     value = text_of(kind, "src_date", dialect) if kind == "VARCHAR" else "src_date"
-    number = dialect.day_number.format(x=date_sql(kind, value, probe.day_order))
+    number = dialect.day_number.format(x=date_sql(kind, value, probe.day_order, dialect))
     return f"CAST(CASE WHEN {number} >= {_EARLIEST} THEN {number} END AS INTEGER)"
 
 
-def number_of(role: str) -> str:
+def number_of(role: str, types: Mapping[str, str], dialect: Dialect) -> str:
     """A column as a DOUBLE, NULL where it is none."""
-    return f"TRY_CAST(src_{role} AS DOUBLE)"
+    column = f"src_{role}"
+    return dialect.text_number.format(x=column) if types[column] == "VARCHAR" else f"TRY_CAST({column} AS DOUBLE)"
+
+
+def finite(number: str) -> str:
+    """Whether a DOUBLE is neither infinite nor NaN, which counts as greater than all else; NULL where it is NULL."""
+    return f"(ABS({number}) < CAST('Infinity' AS DOUBLE))"
+
+
+def _money(role: str, kinds: Mapping[str, str], dialect: Dialect) -> str:
+    """A column as money, NULL where it is none."""
+    column, kind = f"src_{role}", kinds[role]
+    if kind == "VARCHAR":
+        return dialect.text_money.format(x=column)
+    return dialect.float_money.format(x=column) if kind in _FLOATS else f"TRY_CAST({column} AS {MONEY})"
 
 
 def _amount(columns: Columns, kinds: Mapping[str, str], dialect: Dialect) -> str:
-    money = f"TRY_CAST(src_amount AS {MONEY})"
+    money = _money("amount", kinds, dialect)
     if columns.is_return is None:
         return money
     return f"CASE WHEN {_flag(kinds['is_return'], dialect)} THEN -ABS({money}) ELSE {money} END"
@@ -176,21 +194,28 @@ def _flag(kind: str, dialect: Dialect) -> str:
 
 def _text_or_null(role: str, kinds: Mapping[str, str], dialect: Dialect) -> str:
     if role not in kinds:
-        return "CAST(NULL AS VARCHAR)"
+        return "CAST(NULL AS STRING)"
     text = text_of(kinds[role], f"src_{role}", dialect)
     return f"CASE WHEN LOWER({text}) NOT IN {MISSING_WORDS} THEN {text} END"
 
 
-def _contribution(columns: Columns) -> str:
+def _contribution(columns: Columns, kinds: Mapping[str, str], dialect: Dialect) -> str:
     """Net amount times margin, or less cost; goods that come back bring their cost back. Unknown margin or cost: 0."""
     if columns.cost is not None:
-        return f"COALESCE(amount - SIGN(amount) * ABS(TRY_CAST(src_cost AS {MONEY})), 0)"
+        cost = f"ABS({_money('cost', kinds, dialect)})"
+        earned = f"CASE WHEN amount > 0 THEN amount - {cost} WHEN amount < 0 THEN amount + {cost} ELSE amount END"
+        return f"CAST(COALESCE({earned}, 0) AS {MONEY})"
     if isinstance(columns.margin, str):
-        share = number_of("margin")
-        return f"CASE WHEN isfinite({share}) THEN CAST(amount AS DOUBLE) * {share} ELSE 0 END"
-    return "amount" if columns.margin is None else f"CAST(amount AS DOUBLE) * {float(columns.margin)!r}"
+        share = number_of("margin", {f"src_{role}": kind for role, kind in kinds.items()}, dialect)
+        earned = dialect.float_money.format(x=f"(CAST(amount AS DOUBLE) * {share})")
+        return f"CAST(CASE WHEN {finite(share)} THEN {earned} ELSE 0 END AS {MONEY})"
+    if columns.margin is None:
+        return f"CAST(amount AS {MONEY})"
+    return dialect.float_money.format(x=f"(CAST(amount AS DOUBLE) * {float(columns.margin)!r})")
 
 
-def _service(columns: Columns) -> str:
+def _service(columns: Columns, kinds: Mapping[str, str], dialect: Dialect) -> str:
     """What serving the order costs; a flat cost is told once an order, in the tickets."""
-    return f"COALESCE(TRY_CAST(src_service_cost AS {MONEY}), 0)" if isinstance(columns.service_cost, str) else "0"
+    if isinstance(columns.service_cost, str):
+        return f"CAST(COALESCE({_money('service_cost', kinds, dialect)}, 0) AS {MONEY})"
+    return f"CAST(0 AS {MONEY})"

@@ -32,16 +32,39 @@ class Dialect(NamedTuple):
     trimmed: str
     """The text {x} without white space (no-break space too) at either end."""
     matches: str
-    """Whether the text {x} contains the regular expression {p}."""
+    """Whether the text {x} contains the regular expression {p}, in which a backslash is itself."""
     row_hash: str
-    """64 bits that are equal for equal rows over the columns {x}."""
+    """64 bits that are equal for equal rows over the columns {x}, each of them told by `hashed`."""
+    hashed: str
+    """What of the column {x} enters the hash."""
+    instant: str
+    """The type of a moment, whose DATE is that of the session's time zone."""
+    float_text: str
+    """The float {x} as text: whole numbers as 12345678.0."""
+    text_number: str
+    """The text {x} as a DOUBLE, NULL where it is none."""
+    text_money: str
+    """The text {x} as money, rounded half up; NULL where it is none or has too many digits."""
+    float_money: str
+    """The float {x} as money: whole units of its last digit, after {x} times that many was rounded half up."""
+    line_number: str
+    """Place of a row in its relation; empty where rows have none."""
 
+
+_MONEY = f"DECIMAL(18, {SCALE})"
 
 DUCKDB = Dialect(
     day_number="DATE_DIFF('day', DATE '1970-01-05', {x})",
     trimmed="TRIM({x}, chr(32) || chr(9) || chr(10) || chr(13) || chr(160))",
     matches="regexp_matches({x}, '{p}')",
     row_hash="hash({x})",
+    hashed="{x}",
+    instant="TIMESTAMPTZ",
+    float_text="CAST({x} AS STRING)",
+    text_number="TRY_CAST({x} AS DOUBLE)",
+    text_money=f"TRY_CAST({{x}} AS {_MONEY})",
+    float_money=f"TRY_CAST({{x}} AS {_MONEY})",
+    line_number="ROW_NUMBER() OVER ()",
 )
 
 

@@ -89,7 +89,7 @@ class Log:
             "returns": self.policy.returns,
         }
         lines = line_rules(self.columns, self._types, self._probe, self.engine.dialect, told)
-        return lines, log_rules(self.columns, self._types, self._probe)
+        return lines, log_rules(self.columns, self._types, self._probe, self.engine.dialect)
 
     @functools.cached_property
     def _counted(self) -> DataReport:
@@ -122,7 +122,7 @@ def _tickets(columns: Columns, policy: Policy) -> str:
     return statement(
         "tickets",
         keys="customer_id, day, order_id" if by_order else "customer_id, day",
-        order="order_id" if by_order else "CAST(NULL AS VARCHAR)",
+        order="order_id" if by_order else "CAST(NULL AS STRING)",
         # A column tells the cost on every line of an order; a line without order id is an order.
         service="CASE WHEN order_id IS NULL THEN SUM(service) ELSE MAX(service) END" if by_order else "SUM(service)",
         order_cost=repr(float(flat)) if isinstance(flat, int | float) else "0",
@@ -167,6 +167,21 @@ def _load(engine: Engine, source: Source, columns: Columns) -> str:
     return encoding
 
 
+def _load_database(engine: Engine, database: DuckDBFile | Postgres, columns: Columns) -> None:
+    """A table of a DuckDB file stays where it is; a query, and what a server sends, is kept."""
+    if isinstance(database, Postgres):
+        names, rows = database.read(columns.named().values())
+        columns.check(names)
+        engine.register("raw", rows)
+        engine.keep("source", source_sql(columns, "raw", [LINE], engine.dialect))
+        return
+    raw = database.attach(engine)
+    names = list(engine.columns(f"SELECT * FROM {raw}"))
+    columns.check(names)
+    make = engine.keep if database.table is None else engine.view
+    make("source", source_sql(columns, raw, names, engine.dialect))
+
+
 def _look(engine: Engine, types: dict[str, str]) -> Probe:
     """One look at the columns whose types leave something open."""
     id_kind, date_kind = types["src_customer"], types["src_date"]
@@ -176,8 +191,8 @@ def _look(engine: Engine, types: dict[str, str]) -> Probe:
         "probe",
         missing=missing_id(id_kind, engine.dialect),
         whole=whole_id(id_kind, engine.dialect),
-        day_first=shows_day_first(text) if is_text else "FALSE",
-        month_first=shows_month_first(text) if is_text else "FALSE",
+        day_first=shows_day_first(text, engine.dialect) if is_text else "FALSE",
+        month_first=shows_month_first(text, engine.dialect) if is_text else "FALSE",
     )
     other, day_first, month_first = engine.rows(sql)[0]
     order = DayOrder.UNKNOWN

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clvml.columns import Columns
@@ -131,29 +131,46 @@ def with_examples(report: DataReport, engine: Engine, columns: Columns, conditio
     broken = [rule.name for rule in report.rules if rule.rows and rule.name in sql]
     if not broken:
         return report
-    numbered = "(SELECT ROW_NUMBER() OVER () AS line, * FROM lines)"
     shown = {
         name: f"src_{role}"
         for role, name in columns.named().items()
         if role in ("customer", "date", "amount", "order", "is_return")
     }
-    firsts = {
-        name: engine.rows(f"SELECT MIN(line) FROM {numbered} AS lines WHERE {sql[name]}")[0][0] for name in broken
-    }
-    fields = ", ".join(f"CAST({column} AS VARCHAR)" for column in shown.values())
-    wanted = ", ".join(str(line) for line in set(firsts.values()))
-    texts = {
-        row[0]: row[1:]
-        for row in engine.rows(f"SELECT line, {fields} FROM {numbered} AS lines WHERE line IN ({wanted})")
-    }
-    excerpts = {name: _excerpt(line, dict(zip(shown, texts[line], strict=True))) for name, line in firsts.items()}
+    find = _first_rows if engine.dialect.line_number else _some_rows
+    found = find(engine, {name: sql[name] for name in broken}, ", ".join(_as_text(c) for c in shown.values()))
+    excerpts = {name: _excerpt(line, dict(zip(shown, texts, strict=True))) for name, (line, *texts) in found.items()}
     rules = tuple(dataclasses.replace(rule, first=excerpts.get(rule.name, "")) for rule in report.rules)
     return dataclasses.replace(report, rules=rules)
 
 
-def _excerpt(line: int, fields: dict[str, str | None]) -> str:
+def _as_text(column: str) -> str:
+    return f"CAST({column} AS STRING)"
+
+
+def _first_rows(engine: Engine, conditions: Mapping[str, str], fields: str) -> dict[str, tuple[Any, ...]]:
+    """Of each rule the first row that breaks it: its place, then its fields."""
+    numbered = f"(SELECT {engine.dialect.line_number} AS line, * FROM lines)"
+    firsts = {
+        name: engine.rows(f"SELECT MIN(line) FROM {numbered} AS lines WHERE {condition}")[0][0]
+        for name, condition in conditions.items()
+    }
+    wanted = ", ".join(str(line) for line in set(firsts.values()))
+    rows = engine.rows(f"SELECT line, {fields} FROM {numbered} AS lines WHERE line IN ({wanted})")
+    by_line = {row[0]: row for row in rows}
+    return {name: by_line[line] for name, line in firsts.items()}
+
+
+def _some_rows(engine: Engine, conditions: Mapping[str, str], fields: str) -> dict[str, tuple[Any, ...]]:
+    """Of each rule a row that breaks it, where rows have no order: None, then its fields."""
+    return {
+        name: (None, *engine.rows(f"SELECT {fields} FROM lines WHERE {condition} LIMIT 1")[0])
+        for name, condition in conditions.items()
+    }
+
+
+def _excerpt(line: int | None, fields: dict[str, str | None]) -> str:
     told = ", ".join(f"{name}={'nothing' if value is None else _short(value)}" for name, value in fields.items())
-    return f"row {line:,}: {told}"
+    return f"a row: {told}" if line is None else f"row {line:,}: {told}"
 
 
 def _short(value: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from clvml.columns import MISSING_WORDS, Columns, Probe, flag_words, number_of, text_of
+from clvml.columns import MISSING_WORDS, Columns, Probe, finite, flag_words, number_of, text_of
 from clvml.dates import DayOrder, day_month_text, is_zoned
 from clvml.engines import SCALE, Dialect
 
@@ -30,8 +30,8 @@ def line_rules(
 ) -> list[Condition]:
     """The rules that one row can break alone. setting: returns, zone, order (what became of day and month)."""
     no_date, no_amount = (_blank(role, types, dialect) for role in ("date", "amount"))
-    number = number_of("amount")
-    finite = f"isfinite({number})"
+    number = number_of("amount", types, dialect)
+    plain = finite(number)
     rules = [
         Condition("missing id", "customer_id IS NULL", "dropped", "nobody to count it for"),
         Condition("missing date", no_date, "dropped", "no day to count it on"),
@@ -39,13 +39,13 @@ def line_rules(
         Condition("missing amount", no_amount, "dropped", "blank or NaN; if it means nothing was paid, write 0"),
         Condition(
             "non-finite amount",
-            f"NOT {no_amount} AND COALESCE(NOT {finite}, FALSE)",
+            f"NOT {no_amount} AND COALESCE(NOT {plain}, FALSE)",
             "dropped",
             "infinite, or not a number",
         ),
         Condition(
             "unparsable amount",
-            f"NOT {no_amount} AND amount IS NULL AND COALESCE({finite}, TRUE)",
+            f"NOT {no_amount} AND amount IS NULL AND COALESCE({plain}, TRUE)",
             "dropped",
             "no plain number (or above 14 digits); write 1234.50 without currency or thousands sign",
         ),
@@ -69,7 +69,7 @@ def line_rules(
             "converted",
             f"read as {probe.day_order.value}: only this fits all dates of the column",
         ),
-        Condition("padded id", _padded(types), "converted", "white space around the id is taken off"),
+        Condition("padded id", _padded(types, dialect), "converted", "white space around the id is taken off"),
     ]
     return rules + _optional_rules(columns, types, dialect)
 
@@ -97,12 +97,12 @@ def _optional_rules(columns: Columns, types: Mapping[str, str], dialect: Dialect
         )
     for role in ("margin", "cost"):
         if f"src_{role}" in types:
-            unknown = f"clean AND NOT COALESCE(isfinite({number_of(role)}), FALSE)"
+            unknown = f"clean AND NOT COALESCE({finite(number_of(role, types, dialect))}, FALSE)"
             rules.append(Condition(f"missing {role}", unknown, "kept", "such a line adds amount, but no contribution"))
     return rules
 
 
-def log_rules(columns: Columns, types: Mapping[str, str], probe: Probe) -> list[Condition]:
+def log_rules(columns: Columns, types: Mapping[str, str], probe: Probe, dialect: Dialect) -> list[Condition]:
     """The rules that need the whole log."""
     rules = [_twins()]
     if columns.order is not None:
@@ -111,7 +111,7 @@ def log_rules(columns: Columns, types: Mapping[str, str], probe: Probe) -> list[
     if not probe.whole_ids:
         rules.append(_look_alike())
     if columns.is_return is not None:
-        rules.append(_flagged_alone())
+        rules.append(_flagged_alone(types, dialect))
     return rules
 
 
@@ -133,15 +133,16 @@ def _torn(name: str, column: str, message: str) -> Condition:
 
 def _look_alike() -> Condition:
     """Ids such as 'A1' and 'a1', 'B7' and 'B7.0', '007' and '7'."""
-    plain = "regexp_replace(regexp_replace(LOWER(customer_id), '[.]0+$', ''), '^0+([0-9])', '\\1')"
+    bare = "regexp_replace(LOWER(customer_id), '[.]0+$', '')"
+    plain = f"COALESCE(NULLIF(regexp_extract({bare}, '^0+([0-9].*)$', 1), ''), {bare})"
     alike = f"SELECT {plain} FROM lines WHERE clean GROUP BY 1 HAVING MIN(customer_id) <> MAX(customer_id)"
     message = "differ by case, leading zeros or '.0' only; taken for different customers"
     return Condition("look-alike ids", f"clean AND {plain} IN ({alike})", "kept", message)
 
 
-def _flagged_alone() -> Condition:
+def _flagged_alone(types: Mapping[str, str], dialect: Dialect) -> Condition:
     """Lines that the return flag made negative, without a sale of that amount up to then."""
-    turned = f"clean AND amount < 0 AND {number_of('amount')} > 0"
+    turned = f"clean AND amount < 0 AND {number_of('amount', types, dialect)} > 0"
     same = "s.customer_id = lines.customer_id AND s.amount = -lines.amount AND s.day <= lines.day"
     alone = f"NOT EXISTS (SELECT 1 FROM lines AS s WHERE s.clean AND {same})"
     message = "no sale of that amount before: if the flag marks the sale itself, use returns='ignore'"
@@ -165,18 +166,16 @@ def _date_hint(probe: Probe) -> str:
 
 def _zoned(types: Mapping[str, str], dialect: Dialect) -> str:
     kind = types["src_date"]
-    return is_zoned(kind, text_of(kind, "src_date", dialect) if kind == "VARCHAR" else "src_date")
+    return is_zoned(kind, text_of(kind, "src_date", dialect) if kind == "VARCHAR" else "src_date", dialect)
 
 
 def _ordered(types: Mapping[str, str], probe: Probe, dialect: Dialect) -> str:
     if types["src_date"] != "VARCHAR" or probe.day_order is DayOrder.UNKNOWN:
         return "FALSE"
-    return f"clean AND {day_month_text(text_of('VARCHAR', 'src_date', dialect))}"
+    return f"clean AND {day_month_text(text_of('VARCHAR', 'src_date', dialect), dialect)}"
 
 
-def _padded(types: Mapping[str, str]) -> str:
-    return (
-        "clean AND LENGTH(src_customer) <> LENGTH(TRIM(src_customer))"
-        if types["src_customer"] == "VARCHAR"
-        else "FALSE"
-    )
+def _padded(types: Mapping[str, str], dialect: Dialect) -> str:
+    if types["src_customer"] != "VARCHAR":
+        return "FALSE"
+    return f"clean AND LENGTH(src_customer) <> LENGTH({text_of('VARCHAR', 'src_customer', dialect)})"
