@@ -18,9 +18,13 @@ from clvml.log import KEPT, Log, Policy
 from clvml.report import DataReport
 from clvml.resources import Resources, resources_of
 from clvml.sources import open_source
+from clvml.tables import SUMMARY
 
 __all__ = ["Split", "Transactions"]
 
+_SUMMARY = [
+    {"first_date": "first_day", "last_date": "last_day", "T": "age"}.get(column.name, column.name) for column in SUMMARY
+]
 _PERIODS = {"day": "day", "week": "CAST(FLOOR(day / 7.0) AS INTEGER) * 7"}
 
 
@@ -114,14 +118,17 @@ class Transactions:
         """
         return self._log.report_with_examples(as_of)
 
-    def summarize(self, as_of: Any) -> pd.DataFrame:
+    def summarize(self, as_of: Any, window: int | None = None) -> pd.DataFrame:
         """One row a customer with a purchase by `as_of`, sorted by customer_id; `clvml.tables.SUMMARY` has the columns.
+
+        window: days; adds the columns of `clvml.snapshots.FEATURES`, which look back shares and multiples of it.
 
         Raises DataError where nothing was bought by then, OptionError where `as_of` is no day.
         """
         day = as_date(as_of)
-        rhythm = self._rhythm(day, "SELECT * FROM days")
-        table = self._log.engine.frame(statement("summary", days=self._known(day), rhythm=rhythm))
+        names = "*" if window else ", ".join(_SUMMARY)
+        sql = f"SELECT {names} FROM ({self._customers(day, window or 1)}) AS c ORDER BY customer_id"
+        table = self._log.engine.frame(sql)
         if table.empty:
             raise DataError(f"No purchase up to {day}: all lines are refunds, zero, or orders cancelled in full.")
         summary = _dated(table)
@@ -133,7 +140,7 @@ class Transactions:
     def counts(self, as_of: Any) -> pd.DataFrame:
         """frequency, recency, T and how many customers share them: all that a BTYD likelihood needs."""
         day = as_date(as_of)
-        sql = statement("counts", rhythm=self._rhythm(day, self._known(day)))
+        sql = statement("counts", customers=self._customers(day))
         return self._log.engine.frame(sql).rename(columns={"age": "T"})
 
     def split(self, cut: Any, end: Any) -> Split:
@@ -171,18 +178,19 @@ class Transactions:
         """Run a SELECT built on `purchase_days` and give its rows."""
         return self._log.engine.frame(sql)
 
-    def _known(self, as_of: dt.date) -> str:
+    def _known(self, as_of: dt.date, *, once: bool = False) -> str:
         if as_of < self.first_date:
             span = f"the log begins on {self.first_date} and ends on {self.last_date}"
             raise DataError(f"Nothing was booked up to {as_of}: {span}. Choose a later as_of.")
-        return self._days(as_of)
+        return self._days(as_of, once=once)
 
-    def _days(self, as_of: dt.date, after: dt.date | None = None) -> str:
-        return self._log.days(as_of, after, _PERIODS[self._grain])
+    def _days(self, as_of: dt.date, after: dt.date | None = None, *, once: bool = False) -> str:
+        return self._log.days(as_of, after, _PERIODS[self._grain], once=once)
 
-    def _rhythm(self, as_of: dt.date, days: str) -> str:
-        number = day_number(as_of)
-        return statement("rhythm", days=days, as_of=number // 7 * 7 if self._grain == "week" else number)
+    def _customers(self, as_of: dt.date, window: int = 1, *, once: bool = False) -> str:
+        today = day_number(as_of)
+        age = today // 7 * 7 if self._grain == "week" else today
+        return statement("customers", days=self._known(as_of, once=once), as_of=age, today=today, window=window)
 
     def _traits(self) -> list[tuple[str, str, str]]:
         columns = self._log.columns

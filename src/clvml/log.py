@@ -12,7 +12,7 @@ from clvml.csvfiles import scan_csv
 from clvml.dates import DayOrder, shows_day_first, shows_month_first
 from clvml.engines import Engine, statement
 from clvml.errors import DataError
-from clvml.horizon import as_date, day_number
+from clvml.horizon import as_date, day_number, day_of_number
 from clvml.report import DataReport, Rule, count_rules, with_examples
 from clvml.resources import WHOLE_MACHINE, Resources
 from clvml.rules import Condition, line_rules, log_rules
@@ -24,6 +24,20 @@ _NEVER = 99_999_999
 _ALWAYS = -99_999_999
 KEPT = {"net": "TRUE", "ignore": "amount >= 0", "error": "TRUE"}
 """Which lines enter the ledger, by the setting `returns`."""
+
+
+_TOUCHED = "EXISTS (SELECT 1 FROM touched AS v WHERE v.customer_id = t.customer_id AND v.day = t.day)"
+"""Customer-days of which something is cancelled: few, so that the others need no second sum."""
+
+
+class Glance(NamedTuple):
+    """The size of a log: lines, those that count, their first and last day (numbers), and how many are refunds."""
+
+    lines: int
+    clean: int
+    first: int
+    last: int
+    refunds: int
 
 
 class Policy(NamedTuple):
@@ -59,18 +73,44 @@ class Log:
         conditions = [*self._rules[0], *self._rules[1], *_after(as_of)]
         return with_examples(self.report(as_of), self.engine, self.columns, conditions)
 
-    @functools.cached_property
+    @property
     def span(self) -> tuple[dt.date, dt.date]:
         """First and last day of the lines that count. Raises DataError where none does."""
-        if self._counted.first is None or self._counted.last is None:
-            raise DataError(self.report_with_examples().why_empty())
-        return self._counted.first, self._counted.last
+        return day_of_number(self.glance.first), day_of_number(self.glance.last)
 
-    def days(self, as_of: dt.date, after: dt.date | None, period: str) -> str:
-        """The SELECT of customer-days booked after one day and known on another; see sql/days.sql."""
+    def days(self, as_of: dt.date, after: dt.date | None, period: str, *, once: bool = False) -> str:
+        """The SELECT of customer-days booked after one day and known on another; see sql/days.sql.
+
+        once: it will be run this one time, so that nothing needs to be kept for the next.
+        """
+        span = {"as_of": day_number(as_of), "after": _ALWAYS if after is None else day_number(after)}
+        apart = self.columns.order is None and period == "day"
+        if apart and not self.glance.refunds:
+            return statement("plain_days", tickets=self._tickets(once), **span)
         self._ledger  # noqa: B018  is made when it is first wanted
-        start = _ALWAYS if after is None else day_number(after)
-        return statement("days", as_of=day_number(as_of), after=start, period=period)
+        if not apart:
+            return statement("days", ledger="ledger", period=period, **span)
+        plain = statement("plain_days", tickets=f"SELECT * FROM tickets AS t WHERE NOT {_TOUCHED}", **span)
+        booked = f"(SELECT * FROM ledger AS t WHERE {_TOUCHED}) AS touched_days"
+        return f"{plain} UNION ALL {statement('days', ledger=booked, period=period, **span)}"
+
+    @functools.cached_property
+    def glance(self) -> Glance:
+        """The size of the log in one quick look. Raises DataError where no line counts, or one is refused."""
+        self._probe  # noqa: B018  makes the lines readable
+        found = Glance(*self.engine.rows(statement("glance"))[0])
+        if not found.clean:
+            raise DataError(self.report_with_examples().why_empty())
+        if found.refunds and self.policy.returns == "error":
+            self._refuse_refunds()
+        return found if self.policy.returns == "net" else found._replace(refunds=0)
+
+    def _tickets(self, once: bool) -> str:
+        """The SELECT of the tickets: of those kept, unless nobody will ask for them again."""
+        if once and "_ledger" not in self.__dict__:
+            return _tickets_sql(self.columns, self.policy)
+        self._ledger  # noqa: B018  is made when it is first wanted
+        return "SELECT * FROM tickets"
 
     @functools.cached_property
     def _probe(self) -> Probe:
@@ -99,16 +139,13 @@ class Log:
     @functools.cached_property
     def _ledger(self) -> None:
         """The book of all customer-days."""
-        self.span  # noqa: B018  raises where no line counts
-        if self.policy.returns == "error":
-            self._refuse_refunds()
-        self.engine.keep("tickets", _tickets(self.columns, self.policy))
-        self.engine.keep("voids", statement("voids"))
+        refunds = self.glance.refunds
+        self.engine.keep("tickets", _tickets_sql(self.columns, self.policy))
+        self.engine.keep("voids", statement("voids") + ("" if refunds else " LIMIT 0"))
+        self.engine.keep("touched", "SELECT DISTINCT customer_id, day FROM voids")
         self.engine.view("ledger", statement("ledger", never=_NEVER))
 
     def _refuse_refunds(self) -> None:
-        if not self._counted.rule("negative amount").rows:
-            return
         rule = self.report_with_examples().rule("negative amount")
         raise DataError(
             f"returns='error', and {rule.rows:,} lines are refunds, the first: {rule.first}. "
@@ -116,19 +153,21 @@ class Log:
         )
 
 
-def _tickets(columns: Columns, policy: Policy) -> str:
-    flat = columns.service_cost
-    by_order = columns.order is not None
+def _tickets_sql(columns: Columns, policy: Policy) -> str:
+    by_order, flat = columns.order is not None, columns.service_cost
+    # A column tells the cost on every line of an order; a line without order id is an order.
+    service = "CASE WHEN order_id IS NULL THEN SUM(service) ELSE MAX(service) END" if by_order else "SUM(service)"
+    flat_cost = repr(float(flat)) if isinstance(flat, int | float) else "0"
+    costly = columns.margin is not None or columns.cost is not None or flat is not None
+    cost = f"CASE WHEN gross > 0 OR free > 0 THEN {flat_cost} ELSE 0 END"
     return statement(
         "tickets",
         keys="customer_id, day, order_id" if by_order else "customer_id, day",
-        order="order_id" if by_order else "CAST(NULL AS STRING)",
-        # A column tells the cost on every line of an order; a line without order id is an order.
-        service="CASE WHEN order_id IS NULL THEN SUM(service) ELSE MAX(service) END" if by_order else "SUM(service)",
-        order_cost=repr(float(flat)) if isinstance(flat, int | float) else "0",
+order="order_id" if by_order else "CAST(NULL AS STRING)",
+        service=service,
+        contribution=f"earned - service - {cost}" if costly else "gross - refunds",
         kept=KEPT[policy.returns],
-        free=int(policy.free_orders),
-        paid=">= 0" if policy.free_orders else "> 0",
+        free="CAST(SUM(CASE WHEN amount = 0 THEN 1 ELSE 0 END) AS INTEGER)" if policy.free_orders else "0",
     )
 
 

@@ -21,11 +21,7 @@ __all__ = ["FEATURES", "Plan", "Snapshots", "one_vote", "plan_origins", "snapsho
 
 def snapshot(log: Transactions, as_of: Any, window: int) -> pd.DataFrame:
     """The summary as of a day with the columns of FEATURES beside it, one row a customer."""
-    summary = log.summarize(as_of)
-    features = log.frame(statement("features", days=log.purchase_days(as_of), as_of=day_number(as_of), window=window))
-    joined = pd.concat([summary, features[list(FEATURES)]], axis=1)
-    joined.attrs = dict(summary.attrs)
-    return joined
+    return log.summarize(as_of, window)
 
 
 def _labels(log: Transactions, origin: int, window: int) -> pd.DataFrame:

@@ -22,7 +22,7 @@ FROM (
         SUM(CASE WHEN cancelled_day > {as_of} THEN orders ELSE 0 END) AS orders,
         SUM(gross) AS sold,
         SUM(free) AS free
-    FROM ledger
+    FROM {ledger}
     WHERE day > {after} AND day <= {as_of}
     GROUP BY customer_id, {period}
 ) AS booked
