@@ -163,7 +163,7 @@ def _tickets_sql(columns: Columns, policy: Policy) -> str:
     return statement(
         "tickets",
         keys="customer_id, day, order_id" if by_order else "customer_id, day",
-order="order_id" if by_order else "CAST(NULL AS STRING)",
+        order="order_id" if by_order else "CAST(NULL AS STRING)",
         service=service,
         contribution=f"earned - service - {cost}" if costly else "gross - refunds",
         kept=KEPT[policy.returns],
