@@ -44,11 +44,13 @@ _DECREMENT = 1e-9
 error is below 1e-6 standard errors, and derivatives there would add nothing."""
 _ROUNDING = 1e-3
 """Log-likelihood that may remain where rounding ends the search."""
+_NOISE = 1e-13
+"""Relative error of a log-likelihood: steps that promise less than this of it are lost in rounding."""
 _FLAT = 1e-8
 """Less curvature than this, in log-parameters, is none."""
-_IDLE, _PATIENCE = 1e-4, 6
+_IDLE, _PATIENCE = 1e-3, 3
 """A ridge is left after so many steps in a row that gained less log-likelihood than this each."""
-_SOME = 32_768
+_SOME = 8_192
 """Histories that are enough for a start."""
 _ITERATIONS = 200
 
@@ -168,13 +170,14 @@ def target(model: Any, sample: Sample, *, prior: str | None = None) -> Target:
     return Target(model, sample, model.weak_prior(sample) if prior == "weak" else getattr(model, "ridge", None))
 
 
-def maximise(function: Callable[[Floats], Objective], theta: Floats) -> Maximum:
-    """A maximum of `function` near `theta`, within 12 of it.
+def maximise(function: Callable[[Floats], Objective], theta: Floats, around: Floats | None = None) -> Maximum:
+    """A maximum of `function` near `theta`, within 12 of it, or of `around`.
 
     Newton with the Hessian made negative definite by the absolute value of its eigenvalues, steps cut to a length of
     3 and halved until they climb; a parameter at its bound that wants to leave stays there.
     """
-    lowest, highest = theta - _BOUND, theta + _BOUND
+    centre = theta if around is None else around
+    lowest, highest = centre - _BOUND, centre + _BOUND
     here, evaluations, idle = function(theta), 1, 0
     gain = np.inf
     while evaluations < _ITERATIONS and idle < _PATIENCE:
@@ -184,14 +187,14 @@ def maximise(function: Callable[[Floats], Objective], theta: Floats) -> Maximum:
         step = np.zeros_like(theta)
         step[free] = _ascent(here.gradient[free], here.hessian[np.ix_(free, free)])
         gain = float(here.gradient @ step)
-        if gain < _DECREMENT:
+        noise = _NOISE * abs(here.value)
+        if gain < max(_DECREMENT, noise):
             value = here.value + 0.5 * gain
             return Maximum(np.clip(theta + step, lowest, highest), here._replace(value=value), True, evaluations)
         room = np.where(step > 0.0, highest - theta, theta - lowest) / np.maximum(np.abs(step), 1e-300)
         step *= min(1.0, _STEP / float(np.max(np.abs(step))), float(room[free].min()))
         promised = float(here.gradient @ step)
-        noise = 1e-13 * abs(here.value)
-        for _ in range(40):
+        while promised > max(noise, 1e-12):
             trial = np.clip(theta + step, lowest, highest)
             there, evaluations = function(trial), evaluations + 1
             if np.isfinite(there.value) and there.value >= here.value + 1e-4 * promised - noise:
@@ -242,7 +245,8 @@ def fit(model: Any, sample: Sample, *, prior: str | None = None) -> Fit:
     poor = _too_little(sample)
     function = target(model, sample, prior="weak" if poor else prior)
     penalty = function.penalty
-    found = maximise(function, _start(model, sample, penalty))
+    guess = np.log(np.array(model.start(sample), dtype=np.float64))
+    found = maximise(function, _start(model, sample, penalty, guess), guess)
     params = model.Params(*(float(v) for v in np.exp(found.theta)))
     covariance = natural_covariance(found.theta, found.objective.hessian)
     value = model.value_gradient_hessian(params, sample).value if penalty else found.objective.value
@@ -254,15 +258,15 @@ def fit(model: Any, sample: Sample, *, prior: str | None = None) -> Fit:
     return Fit(params, covariance, value, outcome, found.evaluations)
 
 
-def _start(model: Any, sample: Sample, penalty: Penalty | None) -> Floats:
+def _start(model: Any, sample: Sample, penalty: Penalty | None, guess: Floats) -> Floats:
     """Log-parameters to start from: where histories are many, those of every so-manyth, which are nearly there."""
-    guess = np.log(np.array(model.start(sample), dtype=np.float64))
     every = sample.x.size // _SOME
     if every < 4:
         return guess
     some = sample_of(*(v[::every] for v in (sample.x, sample.t_x, sample.T, sample.weight)))
     found = maximise(Target(model, some, penalty), guess)
-    return found.theta if found.converged and np.abs(found.theta - guess).max() < _STEP else guess
+    within = np.abs(found.theta - guess).max() < _BOUND - 1.0  # else it is the limit of these few
+    return found.theta if found.converged and within else guess
 
 
 def _too_little(sample: Sample) -> Outcome | None:

@@ -44,8 +44,8 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _FINE_NODES, _FINE_WEIGHTS = np.polynomial.legendre.leggauss(64)
 _DROP = 40.0
 """Where an integrand has fallen by exp(-40) from its peak it no longer counts."""
-_ROWS = 4096
-"""Rows worked on at once."""
+_ROWS = 512
+"""Rows worked on at once, so that the working arrays, one column a node, stay in the processor's cache."""
 
 
 class Params(NamedTuple):
@@ -252,13 +252,19 @@ class ParetoFuture(NamedTuple):
         int_0^t (B / (B + tau))^s dP(nth purchase <= tau), by Gauss-Legendre in y = log(tau / A) where the density is
         log-concave.
         """
-        n, t = np.broadcast_to(n, self.R.shape).astype(np.float64), np.broadcast_to(t, self.R.shape)
+        n, t = (np.broadcast_to(v, self.R.shape).astype(np.float64).ravel() for v in (n, t))
+        flat = self.p_alive.ravel(), self.R.ravel(), self.A.ravel(), self.B.ravel()
+        chance = [self._at_least(n[i], t[i], *(v[i] for v in flat)) for i in _parts(n.size)]
+        return np.concatenate(chance).reshape(self.R.shape)
+
+    def _at_least(self, n: Floats, t: Floats, p_alive: Floats, R: Floats, A: Floats, B: Floats) -> Floats:
         m = np.maximum(n, 1.0)
-        low, high = _span(m, self.R, np.log(t / self.A))
-        y = 0.5 * (low + high)[..., None] + 0.5 * (high - low)[..., None] * _FINE_NODES
-        m, R, A, B = (v[..., None] for v in (m, self.R, self.A, self.B))
-        density = np.exp(m * y - (m + R) * np.logaddexp(0.0, y) - betaln(m, R) - self.s * np.log1p(A / B * np.exp(y)))
-        chance = self.p_alive * (density @ _FINE_WEIGHTS) * 0.5 * (high - low)
+        low, high = _span(m, R, np.log(t / A))
+        y = 0.5 * (low + high)[:, None] + 0.5 * (high - low)[:, None] * _FINE_NODES
+        tau = np.exp(y)  # over A
+        density = m[:, None] * y - (m + R)[:, None] * np.log1p(tau) - self.s * np.log1p((A / B)[:, None] * tau)
+        density = np.exp(density - betaln(m, R)[:, None])
+        chance = p_alive * (density @ _FINE_WEIGHTS) * 0.5 * (high - low)
         return np.where(n > 0, np.minimum(chance, 1.0), 1.0)
 
     def pmf(self, n: Numbers, t: Numbers) -> Floats:
