@@ -90,6 +90,8 @@ class Engine:
     """
 
     dialect = DUCKDB
+    gathers = True
+    """Whether a frame with a row a customer may be asked for: not where the customers are on a cluster."""
 
     def __init__(self, timezone: str = "UTC", resources: Resources = WHOLE_MACHINE) -> None:
         import duckdb

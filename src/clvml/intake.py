@@ -131,6 +131,7 @@ class Transactions:
         table = self._log.engine.frame(sql)
         if table.empty:
             raise DataError(f"No purchase up to {day}: all lines are refunds, zero, or orders cancelled in full.")
+        self._gather("A summary")
         summary = _dated(table)
         for pick, role, name in self._traits():
             summary[name] = self._trait(role, pick, day, summary["customer_id"])
@@ -142,6 +143,13 @@ class Transactions:
         day = as_date(as_of)
         sql = statement("counts", customers=self._customers(day))
         return self._log.engine.frame(sql).rename(columns={"age": "T"})
+    def customers_sql(self, as_of: Any, window: int, *, once: bool = False) -> str:
+        """The SELECT of that table without its traits, for statements built on it; days are numbers, T is `age`.
+
+        once: it will be run this one time, so that nothing needs to be kept for the next.
+        """
+        return self._customers(as_date(as_of), window, once=once)
+
 
     def split(self, cut: Any, end: Any) -> Split:
         """The summary as of `cut`, and the purchases of its customers in (cut, end].
@@ -181,8 +189,29 @@ class Transactions:
     def _known(self, as_of: dt.date, *, once: bool = False) -> str:
         if as_of < self.first_date:
             span = f"the log begins on {self.first_date} and ends on {self.last_date}"
+        self._gather("This")
             raise DataError(f"Nothing was booked up to {as_of}: {span}. Choose a later as_of.")
         return self._days(as_of, once=once)
+    def relation(self, sql: str) -> Any:
+        """Run a SELECT built on `purchase_days` or `customers_sql` where the log is, as a Spark frame.
+
+        Raises OptionError where the log is not on Spark.
+        """
+        from clvml.spark import SparkEngine
+
+        if not isinstance(self._log.engine, SparkEngine):
+            raise OptionError("The log is not on Spark: pass Transactions a Spark frame.")
+        return self._log.engine.relation(sql)
+
+    def _gather(self, what: str) -> None:
+        """Refuse to collect a row for every customer on the driver of a cluster."""
+        if not self._log.engine.gathers:
+            raise OptionError(
+                f"{what} is a row for every customer, and on Spark all of them would be collected on the driver. Fit "
+                "on counts(as_of), score with score_spark(model, log, as_of), or write the log to Parquet and pass its "
+                "path."
+            )
+
 
     def _days(self, as_of: dt.date, after: dt.date | None = None, *, once: bool = False) -> str:
         return self._log.days(as_of, after, _PERIODS[self._grain], once=once)

@@ -11,7 +11,7 @@ from clvml.columns import Columns, Probe, lines_sql, missing_id, source_sql, tex
 from clvml.csvfiles import scan_csv
 from clvml.dates import DayOrder, shows_day_first, shows_month_first
 from clvml.engines import Engine, statement
-from clvml.errors import DataError
+from clvml.errors import DataError, OptionError
 from clvml.horizon import as_date, day_number, day_of_number
 from clvml.report import DataReport, Rule, count_rules, with_examples
 from clvml.resources import WHOLE_MACHINE, Resources
@@ -53,7 +53,7 @@ class Log:
 
     def __init__(self, source: Source, columns: Columns, policy: Policy, resources: Resources = WHOLE_MACHINE) -> None:
         self.columns, self.policy, self.resources = columns, policy, resources
-        self.engine = Engine(policy.timezone, resources)
+        self.engine = _engine(source, policy.timezone, resources)
         self._encoding = _load(self.engine, source, columns)
         self._types = self.engine.columns("source")
 
@@ -180,6 +180,16 @@ def _after(as_of: Any) -> list[Condition]:
 
 
 def _load(engine: Engine, source: Source, columns: Columns) -> str:
+def _engine(source: Source, timezone: str, resources: Resources) -> Engine:
+    if not source.on_spark:
+        return Engine(timezone, resources)
+    if resources != WHOLE_MACHINE:
+        raise OptionError("memory, threads and spill are not for Spark: its own configuration says what a job may use.")
+    from clvml.spark import SparkEngine
+
+    return SparkEngine(source.table, timezone)
+
+
     """Make the relation `source`: a view where the log can be scanned again, else a copy of the columns needed.
 
     Gives the encoding of the text files.

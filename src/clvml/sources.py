@@ -39,6 +39,11 @@ class Source(NamedTuple):
     once: bool = False
     """Whether it can be read only once (a stream) or only slowly (CSV): then the columns needed are loaded."""
 
+    on_spark: bool = False
+    """Whether the table is a Spark DataFrame."""
+    database: DuckDBFile | Postgres | None = None
+    files: tuple[str, ...] = ()
+    """The files, where it is files."""
 
 def open_source(source: Any) -> Source:
     """Recognise a log. Nothing of the caller's is changed.
@@ -51,7 +56,7 @@ def open_source(source: Any) -> Source:
         return _files(source)
     library = type(source).__module__.partition(".")[0]
     if library == "pyspark":
-        raise OptionError("A Spark frame cannot be read here yet. Write it to Parquet and pass the path.")
+        return _from_spark(source)
     if library == "pandas" and type(source).__name__ == "DataFrame":
         return Source("pandas frame", table=_from_pandas(source))
     if library == "polars" and type(source).__name__ in ("DataFrame", "LazyFrame"):
@@ -75,6 +80,12 @@ def _from_arrow(source: Any) -> Source:
     if isinstance(source, pa.Table):
         return Source("pyarrow Table", table=_readable(source))
     if isinstance(source, pa.RecordBatchReader):
+def _from_spark(source: Any) -> Source:
+    if type(source).__name__ != "DataFrame":
+        raise OptionError(f"A log of type Spark {type(source).__name__} cannot be read. Pass its DataFrame.")
+    return Source("Spark frame", table=source, on_spark=True)
+
+
         return Source("pyarrow RecordBatchReader", table=source, once=True)
     if hasattr(source, "scanner"):
         return Source("pyarrow Dataset", table=source)

@@ -1,0 +1,190 @@
+"""A log on Spark: the same statements in a session of our own, so that the caller's settings and views stay as they
+are. Only numbers and counts come to the driver.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import textwrap
+import uuid
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from clvml.engines import SCALE, Dialect, Engine
+from clvml.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame, SparkSession
+
+__all__ = ["SPARK", "SparkEngine"]
+
+_MONEY = f"DECIMAL(18, {SCALE})"
+
+SPARK = Dialect(
+    day_number="DATEDIFF({x}, DATE '1970-01-05')",
+    trimmed="BTRIM({x}, chr(32) || chr(9) || chr(10) || chr(13) || chr(160))",
+    matches="({x} RLIKE '{p}')",
+    row_hash="XXHASH64({x})",
+    hashed="{x}, ISNULL({x})",  # xxhash64 passes over NULL, so that (NULL, 1) and (1, NULL) would be equal
+    instant="TIMESTAMP",
+    # Spark writes 12345678.0 as 1.2345678E7.
+    float_text="CASE WHEN {x} = FLOOR({x}) AND ABS({x}) < 1e16 THEN CAST(TRY_CAST({x} AS DECIMAL(18, 1)) AS STRING) "
+    "ELSE CAST({x} AS STRING) END",
+    # Java reads 1.5d, 1.5f and 0x1p3 as numbers.
+    text_number=r"CASE WHEN {x} RLIKE '^[^0-9]*$|^[-+.0-9eE\s]*$' THEN TRY_CAST({x} AS DOUBLE) END",
+    text_money=rf"CASE WHEN {{x}} RLIKE '^[-+.0-9eE\s]*$' THEN TRY_CAST({{x}} AS {_MONEY}) END",
+    # Spark rounds the shortest text of a double, DuckDB its product with 10000. Times a DECIMAL of 1 that is exact.
+    float_money=f"TRY_CAST(TRY_CAST(ROUND(CAST({{x}} AS DOUBLE) * 1e{SCALE}) AS DECIMAL(20, 0)) * 1e-{SCALE}BD "
+    f"AS {_MONEY})",
+    line_number="",
+)
+
+_SETTINGS = {
+    "spark.sql.ansi.enabled": "true",  # a sum that overflows is an error, not NULL
+    "spark.sql.ansi.doubleQuotedIdentifiers": "true",
+    "spark.sql.parser.escapedStringLiterals": "true",  # a backslash in a regular expression is itself
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+}
+_TYPES = {
+    "string": "VARCHAR",
+    "tinyint": "TINYINT",
+    "smallint": "SMALLINT",
+    "int": "INTEGER",
+    "bigint": "BIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP WITH TIME ZONE",
+    "timestamp_ntz": "TIMESTAMP",
+    "binary": "BLOB",
+    "void": "NULL",
+}
+"""What our statements call the types of Spark."""
+
+
+class SparkEngine(Engine):
+    """The verbs of `Engine` on the cluster of a Spark frame, in a session of its own beside the frame's.
+
+    Spark's TIMESTAMP is a moment, whatever it is shown as: its day is that of `timezone`. TIMESTAMP_NTZ is a time
+    without a zone and is taken as it is. What is kept goes to the executors' disks and is freed with the engine.
+
+    Raises OptionError for a frame of Spark Connect (it has no session beside it that shares the frame) and for an
+    unknown time zone.
+    """
+
+    dialect = SPARK
+    gathers = False
+
+    def __init__(self, frame: DataFrame, timezone: str = "UTC") -> None:
+        if not hasattr(frame, "_jdf"):
+            raise OptionError(
+                "Frames of Spark Connect cannot be read: its sessions share nothing. Write the log to Parquet and "
+                "read it in a job that runs on the cluster."
+            )
+        caller = frame.sparkSession
+        self.session: SparkSession = caller.newSession()
+        for key, value in {**_changed(caller), **_SETTINGS}.items():
+            self.session.conf.set(key, value)
+        try:
+            self.session.conf.set("spark.sql.session.timeZone", timezone)
+        except _errors():
+            raise OptionError(
+                f"timezone={timezone!r} is unknown. Name one of the IANA data base, such as 'UTC' or 'Europe/London'."
+            ) from None
+        self._kept: list[DataFrame] = []
+        weakref.finalize(self, _free, self._kept).atexit = False
+
+    def register(self, name: str, table: DataFrame) -> None:
+        """Hand a frame of the caller's session over, by a view that all sessions see."""
+        shared = f"clvml_{uuid.uuid4().hex}"
+        table.createOrReplaceGlobalTempView(shared)
+        base = table.sparkSession.conf.get("spark.sql.globalTempDatabase", "global_temp")
+        self.session.table(f"{base}.{shared}").createOrReplaceTempView(name)
+        level = table.storageLevel
+        if not (level.useMemory or level.useDisk):  # else dropping the view would free what the caller keeps
+            table.sparkSession.catalog.dropGlobalTempView(shared)
+
+    def run(self, sql: str) -> None:
+        """Execute a statement for its effect."""
+        with _as_data_error():
+            self.session.sql(sql)
+
+    def relation(self, sql: str) -> DataFrame:
+        """A statement as a frame of the engine's session."""
+        with _as_data_error():
+            return self.session.sql(sql)
+
+    def view(self, name: str, sql: str) -> None:
+        """Name a statement; it runs when it is read."""
+        self.relation(sql).createOrReplaceTempView(name)
+
+    def keep(self, name: str, sql: str) -> None:
+        """Name a statement whose rows are kept on the executors' disks, once they are first read.
+
+        An executor that is lost takes its part with it, which is then made again.
+        """
+        from pyspark import StorageLevel
+
+        kept = self.relation(sql).persist(StorageLevel.DISK_ONLY)
+        self._kept.append(kept)
+        kept.createOrReplaceTempView(name)
+
+    def columns(self, name: str) -> dict[str, str]:
+        """Column names of a relation with their SQL types, as DuckDB names them."""
+        return {column: _TYPES.get(kind, kind.upper()) for column, kind in self.session.table(name).dtypes}
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """All rows of a small result."""
+        with _as_data_error():
+            return [tuple(row) for row in self.session.sql(sql).collect()]
+
+    def frame(self, sql: str) -> pd.DataFrame:
+        """A small result as a pandas frame."""
+        with _as_data_error():
+            result = self.session.sql(sql)
+            if hasattr(result, "toArrow"):
+                found: pd.DataFrame = result.toArrow().to_pandas()
+            else:
+                found = result.toPandas()
+            return found
+
+
+def _changed(session: SparkSession) -> dict[str, str]:
+    """Settings of a session that a new one would not have."""
+    told = {row[0]: row[1] for row in session.sql("SET").collect()}
+    return {
+        key: value for key, value in told.items() if key.startswith("spark.sql.") and session.conf.isModifiable(key)
+    }
+
+
+def _free(kept: list[DataFrame]) -> None:
+    for frame in kept:
+        if frame.sparkSession.sparkContext._jsc is not None:  # not of a context that was stopped
+            frame.unpersist()
+
+
+@functools.cache
+def _errors() -> tuple[type[Exception], ...]:
+    """What Spark raises."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    return PySparkException, Py4JError
+
+
+@contextlib.contextmanager
+def _as_data_error() -> Any:
+    """Spark's own message, in one line."""
+    try:
+        yield
+    except _errors() as error:
+        raise DataError(f"Spark could not read the log: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    cause = [line for line in lines if line.startswith("Caused by:")]
+    return textwrap.shorten((cause or lines or [type(error).__name__])[-1 if cause else 0], 400)
