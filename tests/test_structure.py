@@ -33,7 +33,7 @@ HEAVY = (
 LAYERS = (
     ("errors", "horizon", "tables", "maths", "metrics"),
     ("fit", "origins", "estimators", "uncertainty", "sums", "totals", "spendtests"),
-    ("resources", "engines", "csvfiles", "dates", "sources", "columns", "rules", "report", "log"),
+    ("resources", "engines", "spark", "csvfiles", "databases", "dates", "sources", "columns", "rules", "report", "log"),
     ("intake", "datasets", "snapshots", "attributes"),
     ("segments", "score", "model", "schema", "forests", "persist", "evaluate", "shock", "recalibration"),
     ("audience", "uplift", "channels", "profiles", "lookalikes", "history", "outcome", "profit", "monitoring"),
@@ -47,7 +47,8 @@ ONLY = {
     "lifetimes": {"interop"},
     "matplotlib": {"plots"},
     "duckdb": {"engines"},
-    "pyspark": {"engines", "sources"},
+    "adbc_driver_postgresql": {"databases"},
+    "pyspark": {"spark", "sources"},
     "sklearn": {"estimators", "forests", "uplift", "lookalikes"},
     "skops": {"forests"},
     "click": {"cli", "config", "demo", "terminal"},

@@ -40,8 +40,9 @@ class Split(NamedTuple):
 class Transactions:
     """A log of orders, read where it lies and left unchanged.
 
-    source: pandas or polars frame, pyarrow Table, Dataset or RecordBatchReader, DuckDB relation, or Parquet or CSV
-        by path, folder, glob or list of paths.
+    source: pandas, polars or Spark frame, pyarrow Table, Dataset, RecordBatchReader, DuckDB relation; Parquet or CSV
+        by path, folder, glob or list of paths; a DuckDB file, or postgresql://user@host/database (clvml[postgres]).
+    table, query: which table of a data base is the log ("orders", "shop.orders"), or the SELECT that gives it.
     customer, date, amount: its columns. Several lines of one customer on one day are one purchase.
     order: order id, so that an order refunded in full under its own id is no purchase from then on.
     is_return: flags lines that book a refund though their amount is positive; their sign is turned. Where the flag
@@ -81,6 +82,8 @@ class Transactions:
         grain: Literal["day", "week"] = "day",
         timezone: str | None = None,
         free_orders: bool = False,
+        table: str | None = None,
+        query: str | None = None,
         memory: int | str | None = None,
         threads: int | None = None,
         spill: str | os.PathLike[str] | None = None,
@@ -91,7 +94,9 @@ class Transactions:
         columns = Columns(customer, date, amount, order, is_return, margin, cost, service_cost, channel, carried)
         self._grain = grain
         resources = resources_of(memory, threads, spill)
-        self._log = Log(open_source(source), columns, Policy(returns, timezone or "UTC", free_orders), resources)
+        self._log = Log(
+            open_source(source, table, query), columns, Policy(returns, timezone or "UTC", free_orders), resources
+        )
 
     def __repr__(self) -> str:
         return f"Transactions({', '.join(f'{role}={name!r}' for role, name in self._log.columns.named().items())})"
@@ -126,23 +131,18 @@ class Transactions:
         Raises DataError where nothing was bought by then, OptionError where `as_of` is no day.
         """
         day = as_date(as_of)
+        self._gather("A summary")
         names = "*" if window else ", ".join(_SUMMARY)
         sql = f"SELECT {names} FROM ({self._customers(day, window or 1)}) AS c ORDER BY customer_id"
         table = self._log.engine.frame(sql)
         if table.empty:
             raise DataError(f"No purchase up to {day}: all lines are refunds, zero, or orders cancelled in full.")
-        self._gather("A summary")
         summary = _dated(table)
         for pick, role, name in self._traits():
             summary[name] = self._trait(role, pick, day, summary["customer_id"])
         summary.attrs = {"as_of": day.isoformat(), "data_report": self._log.report(day).to_dict()}
         return summary
 
-    def counts(self, as_of: Any) -> pd.DataFrame:
-        """frequency, recency, T and how many customers share them: all that a BTYD likelihood needs."""
-        day = as_date(as_of)
-        sql = statement("counts", customers=self._customers(day))
-        return self._log.engine.frame(sql).rename(columns={"age": "T"})
     def customers_sql(self, as_of: Any, window: int, *, once: bool = False) -> str:
         """The SELECT of that table without its traits, for statements built on it; days are numbers, T is `age`.
 
@@ -150,6 +150,11 @@ class Transactions:
         """
         return self._customers(as_date(as_of), window, once=once)
 
+    def counts(self, as_of: Any) -> pd.DataFrame:
+        """frequency, recency, T and how many customers share them: all that a BTYD likelihood needs."""
+        day = as_date(as_of)
+        sql = statement("counts", customers=self._customers(day))
+        return self._log.engine.frame(sql).rename(columns={"age": "T"})
 
     def split(self, cut: Any, end: Any) -> Split:
         """The summary as of `cut`, and the purchases of its customers in (cut, end].
@@ -184,14 +189,9 @@ class Transactions:
 
     def frame(self, sql: str) -> pd.DataFrame:
         """Run a SELECT built on `purchase_days` and give its rows."""
+        self._gather("This")
         return self._log.engine.frame(sql)
 
-    def _known(self, as_of: dt.date, *, once: bool = False) -> str:
-        if as_of < self.first_date:
-            span = f"the log begins on {self.first_date} and ends on {self.last_date}"
-        self._gather("This")
-            raise DataError(f"Nothing was booked up to {as_of}: {span}. Choose a later as_of.")
-        return self._days(as_of, once=once)
     def relation(self, sql: str) -> Any:
         """Run a SELECT built on `purchase_days` or `customers_sql` where the log is, as a Spark frame.
 
@@ -212,6 +212,11 @@ class Transactions:
                 "path."
             )
 
+    def _known(self, as_of: dt.date, *, once: bool = False) -> str:
+        if as_of < self.first_date:
+            span = f"the log begins on {self.first_date} and ends on {self.last_date}"
+            raise DataError(f"Nothing was booked up to {as_of}: {span}. Choose a later as_of.")
+        return self._days(as_of, once=once)
 
     def _days(self, as_of: dt.date, after: dt.date | None = None, *, once: bool = False) -> str:
         return self._log.days(as_of, after, _PERIODS[self._grain], once=once)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from clvml.columns import Columns, Probe, lines_sql, missing_id, source_sql, text_of, whole_id
 from clvml.csvfiles import scan_csv
+from clvml.databases import LINE, DuckDBFile, Postgres
 from clvml.dates import DayOrder, shows_day_first, shows_month_first
 from clvml.engines import Engine, statement
 from clvml.errors import DataError, OptionError
@@ -179,7 +180,6 @@ def _after(as_of: Any) -> list[Condition]:
     return [Condition("date after as_of", f"clean AND day > {day_number(day)}", "ignored", message)]
 
 
-def _load(engine: Engine, source: Source, columns: Columns) -> str:
 def _engine(source: Source, timezone: str, resources: Resources) -> Engine:
     if not source.on_spark:
         return Engine(timezone, resources)
@@ -190,11 +190,15 @@ def _engine(source: Source, timezone: str, resources: Resources) -> Engine:
     return SparkEngine(source.table, timezone)
 
 
+def _load(engine: Engine, source: Source, columns: Columns) -> str:
     """Make the relation `source`: a view where the log can be scanned again, else a copy of the columns needed.
 
     Gives the encoding of the text files.
     """
     encoding = "utf-8"
+    if source.database is not None:
+        _load_database(engine, source.database, columns)
+        return encoding
     if source.table is not None:
         engine.register("raw", source.table)
     else:
@@ -219,10 +223,10 @@ def _engine(source: Source, timezone: str, resources: Resources) -> Engine:
 def _load_database(engine: Engine, database: DuckDBFile | Postgres, columns: Columns) -> None:
     """A table of a DuckDB file stays where it is; a query, and what a server sends, is kept."""
     if isinstance(database, Postgres):
-        names, rows = database.read(columns.named().values())
-        columns.check(names)
-        engine.register("raw", rows)
-        engine.keep("source", source_sql(columns, "raw", [LINE], engine.dialect))
+        with database.rows(columns.named().values()) as (names, rows):
+            columns.check(names)
+            engine.register("raw", rows)
+            engine.keep("source", source_sql(columns, "raw", [LINE], engine.dialect))
         return
     raw = database.attach(engine)
     names = list(engine.columns(f"SELECT * FROM {raw}"))

@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.csvfiles import text
+from clvml.databases import DuckDBFile, Postgres, is_duckdb, is_postgres, label_of, open_database
 from clvml.errors import DataError, OptionError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "open_source", "scan_parquet"]
 
 _PARQUET = (".parquet", ".pq")
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 _KNOWN = (
-    "a pandas or polars frame, a pyarrow Table, Dataset or RecordBatchReader, a DuckDB relation, "
-    "or a path, glob or list of paths (Parquet, CSV)"
+    "a pandas, polars or Spark frame, a pyarrow Table, Dataset or RecordBatchReader, a DuckDB relation, "
+    "a path, glob or list of paths (Parquet, CSV, a DuckDB file), or postgresql://…"
 )
 
 
@@ -31,25 +32,33 @@ class Source(NamedTuple):
     label: str
     """What the log is, for messages."""
     table: Any = None
-    """An arrow table, dataset or reader; None for files."""
+    """An arrow table, dataset or reader, or a Spark frame; None for files."""
     parquet: str = ""
     """The SQL that reads Parquet files in place."""
     csv: tuple[str, ...] = ()
     """CSV files: read once, as text."""
     once: bool = False
     """Whether it can be read only once (a stream) or only slowly (CSV): then the columns needed are loaded."""
-
     on_spark: bool = False
     """Whether the table is a Spark DataFrame."""
     database: DuckDBFile | Postgres | None = None
     files: tuple[str, ...] = ()
     """The files, where it is files."""
 
-def open_source(source: Any) -> Source:
-    """Recognise a log. Nothing of the caller's is changed.
+
+def open_source(source: Any, table: str | None = None, query: str | None = None) -> Source:
+    """Recognise a log. Nothing of the caller's is changed. table or query: which of a data base.
 
     Raises OptionError for a type that is not known and DataError for a path that is not there.
     """
+    if isinstance(source, list | tuple) and len(source) == 1:
+        source = source[0]
+    if isinstance(source, str | os.PathLike) and (is_postgres(str(source)) or is_duckdb(os.fspath(source))):
+        opened = open_database(os.fspath(source), table, query)
+        once = isinstance(opened, Postgres) or opened.table is None
+        return Source(label_of(os.fspath(source)), database=opened, once=once)
+    if table is not None or query is not None:
+        raise OptionError("table and query choose from a data base: a DuckDB file or postgresql://… as the source.")
     if isinstance(source, str | os.PathLike):
         return _files([source])
     if isinstance(source, list | tuple) and source and all(isinstance(s, str | os.PathLike) for s in source):
@@ -71,6 +80,12 @@ def open_source(source: Any) -> Source:
     raise OptionError(f"A log of type {type(source).__name__} cannot be read. Pass {_KNOWN}.")
 
 
+def _from_spark(source: Any) -> Source:
+    if type(source).__name__ != "DataFrame":
+        raise OptionError(f"A log of type Spark {type(source).__name__} cannot be read. Pass its DataFrame.")
+    return Source("Spark frame", table=source, on_spark=True)
+
+
 def _from_arrow(source: Any) -> Source:
     import pyarrow as pa
 
@@ -80,12 +95,6 @@ def _from_arrow(source: Any) -> Source:
     if isinstance(source, pa.Table):
         return Source("pyarrow Table", table=_readable(source))
     if isinstance(source, pa.RecordBatchReader):
-def _from_spark(source: Any) -> Source:
-    if type(source).__name__ != "DataFrame":
-        raise OptionError(f"A log of type Spark {type(source).__name__} cannot be read. Pass its DataFrame.")
-    return Source("Spark frame", table=source, on_spark=True)
-
-
         return Source("pyarrow RecordBatchReader", table=source, once=True)
     if hasattr(source, "scanner"):
         return Source("pyarrow Dataset", table=source)
@@ -142,10 +151,13 @@ def _files(paths: Sequence[Any]) -> Source:
     if len(kinds) > 1:
         raise OptionError(f"Parquet and CSV files cannot be mixed in one log ({label}). Read them apart.")
     if kinds == {"parquet"}:
-        return Source(
-            label, parquet=f"SELECT * FROM read_parquet([{', '.join(map(text, found))}], union_by_name = true)"
-        )
-    return Source(label, csv=tuple(found), once=True)
+        return Source(label, parquet=scan_parquet(found), files=tuple(found))
+    return Source(label, csv=tuple(found), once=True, files=tuple(found))
+
+
+def scan_parquet(files: Sequence[str]) -> str:
+    """The SQL that reads Parquet files by column name; folders such as day=2026-01-01 are columns."""
+    return f"SELECT * FROM read_parquet([{', '.join(map(text, files))}], union_by_name = true)"
 
 
 def _kind(file: str) -> str:
