@@ -51,6 +51,8 @@ _LOG_OPTIONS = (
     ),
     click.option("--free-orders", is_flag=True, help="A day of nothing but zero amounts is a purchase too."),
     click.option("--timezone", help="The business's own, for times that name a zone. Default: UTC."),
+    click.option("--table", help="Table of the log in a data base (a DuckDB file, postgresql://user@host/db)."),
+    click.option("--query", help="Instead of --table: the SELECT that gives the log."),
 )
 _SHOW = (
     click.option("--verbose", is_flag=True, help="A line a stage with its time; tracebacks of internal errors."),
@@ -95,7 +97,7 @@ _EPILOG = (
 def cli(context: click.Context, config: Path | None) -> None:
     """What is this customer worth, and whom are we about to lose?
 
-    SOURCE is a log of orders: a Parquet or CSV file, several of them, or a glob in quotes.
+    SOURCE is a log of orders: a Parquet or CSV file, several of them, or a glob in quotes; or a data base with --table.
     """
     from clvml.config import read_defaults
 

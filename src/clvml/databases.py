@@ -50,7 +50,9 @@ def open_database(source: str, table: str | None, query: str | None) -> DuckDBFi
         both = "not both" if table is not None else f"as {label_of(source)} may hold several"
         raise OptionError(f"Say which table is the log with table='orders', or query='SELECT …', {both}.")
     if table is not None and not _TABLE.fullmatch(table):
-        raise OptionError(f"table={table!r} is no name of a table, such as orders or shop.orders. A query is query='…'.")
+        raise OptionError(
+            f"table={table!r} is no name of a table, such as orders or shop.orders. A query is query='…'."
+        )
     told = f"SELECT * FROM {table}" if query is None else query.strip().rstrip(";") + "\n"  # it may end in a comment
     return (Postgres if is_postgres(source) else DuckDBFile)(source, told, table)
 
