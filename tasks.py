@@ -93,6 +93,8 @@ def lock() -> int:
     options = [
         "--extra",
         "dev",
+        "--extra",
+        "postgres",
         "--universal",
         "--python-version",
         "3.11",

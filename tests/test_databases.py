@@ -8,13 +8,13 @@ import sys
 import duckdb
 import pandas as pd
 import pytest
-from logs import shop
 
 from clvml import Transactions
 from clvml.cli import main
 from clvml.databases import label_of
 from clvml.errors import DataError, OptionError
 from clvml.sources import open_source
+from logs import shop
 
 AS_OF = "2024-12-31"
 LOG = shop(60, refunds=0.2)

@@ -13,6 +13,8 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset
+import pyarrow.fs
+import pyarrow.parquet
 import pytest
 
 from clvml.errors import DataError, OptionError
@@ -320,3 +322,53 @@ def test_unreadable_sources(tmp_path):
 def test_unsupported_date_type():
     with pytest.raises(DataError, match="The date column holds BOOLEAN"):
         Transactions(pd.DataFrame({"customer_id": [1], "date": [True], "amount": [1.0]})).check()
+
+
+# --- folders and object stores --------------------------------------------------------------------------------------
+
+
+def _by_day(log, folder):
+    """orders/day=2021-01-01/part-0.parquet ...: the day is in the path alone."""
+    days = log["date"].dt.strftime("%Y-%m-%d")
+    for day, part in log.drop(columns="date").groupby(days):
+        (folder / f"day={day}").mkdir(parents=True)
+        part.to_parquet(folder / f"day={day}" / "part-0.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("named", ["orders", "orders/**/*.parquet"])
+def test_a_folder_partitioned_by_day(log, expected, named, tmp_path):
+    _by_day(log, tmp_path / "orders")
+    got = Transactions(str(tmp_path / named), date="day").summarize("2021-12-31")
+    pd.testing.assert_frame_equal(got, expected, check_exact=True)
+
+
+def test_arrow_datasets_of_any_file_system(log, expected, tmp_path):
+    """As an object store is read: a pyarrow file system (local here), partitions, only the columns asked for."""
+    _by_day(log, tmp_path / "orders")
+    local = pyarrow.fs.LocalFileSystem()
+    for filesystem, path in (
+        (local, str(tmp_path / "orders")),
+        (pyarrow.fs.SubTreeFileSystem(str(tmp_path), local), "orders"),
+    ):
+        days = pyarrow.dataset.partitioning(pa.schema([("day", pa.date32())]), flavor="hive")
+        dataset = pyarrow.dataset.dataset(path, filesystem=filesystem, partitioning=days)
+        got = Transactions(dataset, date="day").summarize("2021-12-31")
+        pd.testing.assert_frame_equal(got, expected, check_exact=True)
+
+
+def test_of_a_dataset_only_the_columns_wanted_are_read(log, tmp_path):
+    """Parquet whose other column cannot be decoded: whoever read it would fail."""
+    table = pa.Table.from_pandas(log.assign(note=[f"{i:x}" * 50 for i in range(len(log))]), preserve_index=False)
+    path = tmp_path / "log.parquet"
+    pyarrow.parquet.write_table(table, path, compression="none", use_dictionary=False)
+    whole = path.read_bytes()
+    place = pyarrow.parquet.ParquetFile(path).metadata.row_group(0).column(3)
+    start, size = place.data_page_offset, place.total_compressed_size
+    path.write_bytes(whole[:start] + b"\xff" * size + whole[start + size :])
+    dataset = pyarrow.dataset.dataset(str(path), filesystem=pyarrow.fs.LocalFileSystem())
+    transactions = Transactions(dataset)
+    typed = transactions.frame("SELECT COUNT(*) AS n, SUM(src_amount) AS total FROM source")
+    assert (typed["n"][0], round(typed["total"][0], 2)) == (len(log), round(log["amount"].sum(), 2))
+    with pytest.raises(DataError):
+        transactions.frame("SELECT MAX(line_hash) FROM source")

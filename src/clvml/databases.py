@@ -181,4 +181,5 @@ def _without_secrets(message: str, url: str) -> str:
     told = " ".join(message.split())
     for secret in {s for raw in secrets for s in (raw, unquote(raw)) if s}:
         told = told.replace(secret, "***")
-    return re.sub(r"^.*?(?=ERROR:|FATAL:)|^[A-Z_]+: \[libpq\] |( Query was: .*)?\.? SQLSTATE: \w+$", "", told)
+    noise = r"^.*?(?=ERROR:|FATAL:)|^[A-Z_]+: \[libpq\] |( LINE \d+: .*)?( Query was: .*)?\.? SQLSTATE: \w+$"
+    return re.sub(noise, "", told)

@@ -54,15 +54,23 @@ def open_source(source: Any, table: str | None = None, query: str | None = None)
     if isinstance(source, list | tuple) and len(source) == 1:
         source = source[0]
     if isinstance(source, str | os.PathLike) and (is_postgres(str(source)) or is_duckdb(os.fspath(source))):
-        opened = open_database(os.fspath(source), table, query)
-        once = isinstance(opened, Postgres) or opened.table is None
-        return Source(label_of(os.fspath(source)), database=opened, once=once)
+        return _from_database(os.fspath(source), table, query)
     if table is not None or query is not None:
         raise OptionError("table and query choose from a data base: a DuckDB file or postgresql://… as the source.")
     if isinstance(source, str | os.PathLike):
         return _files([source])
     if isinstance(source, list | tuple) and source and all(isinstance(s, str | os.PathLike) for s in source):
         return _files(source)
+    return _from_frame(source)
+
+
+def _from_database(source: str, table: str | None, query: str | None) -> Source:
+    database = open_database(source, table, query)
+    once = isinstance(database, Postgres) or database.table is None
+    return Source(label_of(source), database=database, once=once)
+
+
+def _from_frame(source: Any) -> Source:
     library = type(source).__module__.partition(".")[0]
     if library == "pyspark":
         return _from_spark(source)
