@@ -69,9 +69,8 @@ class ClvModel(Estimator):
         self._learn(log, summary, value)
         for note in self.notes_:
             warnings.warn(note, ClvWarning, stacklevel=2)
-        self.edges_ = None
-        scores = self.predict(self.frame(log, day))
-        self.edges_ = self._edges(scores)
+        shares = self.good_share, self.bad_share
+        self.edges_ = scoring.edges_of(self.frame(log, day), self.model_, self.horizon_days_, self.margin_, *shares)
         return self
 
     def _learn(self, log: Transactions, summary: pd.DataFrame, value: LifetimeValueModel) -> None:
@@ -181,7 +180,7 @@ class ClvModel(Estimator):
             "horizon_days": self.horizon_days_,
             "window": self.window_,
             "threshold": self.threshold_,
-            "edges": list(self.edges_ or ()),
+            "edges": list(self.edges_),
             "margin": self.margin_,
             "n_customers": self.n_customers_,
             "notes": self.notes_,

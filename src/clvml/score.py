@@ -12,7 +12,7 @@ from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.maths import rhythm
 from clvml.tables import SCORES
 
-__all__ = ["score"]
+__all__ = ["edges_of", "score"]
 
 Floats = NDArray[np.float64]
 
@@ -40,10 +40,8 @@ def score(
     value = model.value_ if isinstance(model, HybridValueModel) else model
     table = model.predict(frame, horizon)
     overdue, gap = _rhythm(value, frame)
-    x, T = frame["frequency"].to_numpy(), frame["T"].to_numpy()
-    table["contribution"] = _column(
-        frame, "contribution", _column(frame, "amount", x * frame["monetary_value"].to_numpy(float)) * margin
-    )
+    T = frame["T"].to_numpy()
+    table["contribution"] = _contribution(frame, margin)
     for name_ in ("frequency", "recency", "T", "monetary_value"):
         table[name_] = frame[name_].to_numpy()
     table["days_since_last"] = T - frame["recency"].to_numpy()
@@ -61,6 +59,19 @@ def score(
     if "customer_id" not in table:
         table["customer_id"] = np.arange(len(table))
     return table[[c.name for c in SCORES]].reset_index(drop=True)
+
+
+def edges_of(
+    frame: pd.DataFrame, model: HybridValueModel | LifetimeValueModel, horizon: int, margin: float, *shares: float
+) -> segments.Cutoffs:
+    """Where the tiers of this base begin; shares: of good and of bad customers."""
+    return segments.cutoffs(_value_if_kept(model.worth(frame, horizon)), _contribution(frame, margin), *shares)
+
+
+def _contribution(frame: pd.DataFrame, margin: float) -> Floats:
+    """What each customer has brought; from the amount where the frame does not tell."""
+    bought = frame["frequency"].to_numpy() * frame["monetary_value"].to_numpy(float)
+    return _column(frame, "contribution", _column(frame, "amount", bought) * margin)
 
 
 def _column(frame: pd.DataFrame, name: str, otherwise: Floats) -> Floats:

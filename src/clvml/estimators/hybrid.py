@@ -65,6 +65,14 @@ class HybridValueModel(Estimator):
         spend = self.unit_[1] * np.mean(amounts(self.spend_head_, X, far.spend / self.unit_[1]), axis=0)
         return self.churn_.p_return(frame, horizon), purchases, spend
 
+    def worth(self, frame: pd.DataFrame, horizon: int) -> pd.DataFrame:
+        """Of the table of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""
+        p_return, purchases, spend = self.correct(frame, horizon)
+        more = spend / np.maximum(self.value_.expected_spend(frame, horizon), 1e-12 * self.unit_[1])
+        clv = self.value_.clv(frame, horizon) * more
+        table = {"clv": clv, "p_return": np.minimum(p_return, purchases), "expected_purchases": purchases}
+        return pd.DataFrame(table)
+
     def predict(self, frame: pd.DataFrame, horizon: int | None = None) -> pd.DataFrame:
         """The table of LifetimeValueModel.predict, with purchases, spend and return corrected.
 
