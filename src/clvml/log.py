@@ -19,7 +19,7 @@ from clvml.resources import WHOLE_MACHINE, Resources
 from clvml.rules import Condition, line_rules, log_rules
 from clvml.sources import Source
 
-__all__ = ["KEPT", "Log", "Policy"]
+__all__ = ["KEPT", "NOTHING_SEEN", "Glance", "Log", "Policy", "Seen", "service_of", "sums_sql"]
 
 _NEVER = 99_999_999
 _ALWAYS = -99_999_999
@@ -41,6 +41,24 @@ class Glance(NamedTuple):
     refunds: int
 
 
+class Seen(NamedTuple):
+    """What the text columns show: ids that are no whole numbers; dates that are day, or month, first."""
+
+    other_ids: int
+    day_first: int
+    month_first: int
+
+    def probe(self) -> Probe:
+        """What follows from it."""
+        order = DayOrder.UNKNOWN
+        if bool(self.day_first) != bool(self.month_first):
+            order = DayOrder.DAY_FIRST if self.day_first else DayOrder.MONTH_FIRST
+        return Probe(whole_ids=not self.other_ids, day_order=order)
+
+
+NOTHING_SEEN = Seen(0, 0, 0)
+
+
 class Policy(NamedTuple):
     """What is made of the lines."""
 
@@ -52,17 +70,25 @@ class Policy(NamedTuple):
 class Log:
     """source -> lines (typed, nothing dropped) -> ledger (every customer-day, made once, when it is first wanted)."""
 
-    def __init__(self, source: Source, columns: Columns, policy: Policy, resources: Resources = WHOLE_MACHINE) -> None:
-        self.columns, self.policy, self.resources = columns, policy, resources
+    def __init__(
+        self,
+        source: Source,
+        columns: Columns,
+        policy: Policy,
+        resources: Resources = WHOLE_MACHINE,
+        before: Seen = NOTHING_SEEN,
+    ) -> None:
+        """before: what lines showed that were read another day."""
+        self.columns, self.policy, self.resources, self._before = columns, policy, resources, before
         self.engine = _engine(source, policy.timezone, resources)
-        self._encoding = _load(self.engine, source, columns)
-        self._types = self.engine.columns("source")
+        self.encoding = _load(self.engine, source, columns)
+        self.types = self.engine.columns("source")
 
     def report(self, as_of: Any = None) -> DataReport:
         """The counts of every rule, with the lines after `as_of`, without examples."""
         rules = [*self._counted.rules]
-        if self._encoding != "utf-8":
-            message = f"the file is not UTF-8: read as {self._encoding}"
+        if self.encoding != "utf-8":
+            message = f"the file is not UTF-8: read as {self.encoding}"
             rules.append(Rule("encoding", self._counted.rows, "", "converted", message))
         for condition in _after(as_of):
             rows = self.engine.rows(f"SELECT COUNT(*) FROM lines WHERE {condition.sql}")[0][0]
@@ -109,15 +135,20 @@ class Log:
     def _tickets(self, once: bool) -> str:
         """The SELECT of the tickets: of those kept, unless nobody will ask for them again."""
         if once and "_ledger" not in self.__dict__:
-            return _tickets_sql(self.columns, self.policy)
+            return _tickets_sql(self.columns, self._sums)
         self._ledger  # noqa: B018  is made when it is first wanted
         return "SELECT * FROM tickets"
 
     @functools.cached_property
+    def seen(self) -> Seen:
+        """What the text columns of these lines show."""
+        return _look(self.engine, self.types)
+
+    @functools.cached_property
     def _probe(self) -> Probe:
         """What the text columns show; makes the typed lines readable."""
-        probe = _look(self.engine, self._types)
-        self.engine.view("lines", lines_sql(self.columns, self._types, probe, self.engine.dialect))
+        probe = Seen(*map(sum, zip(self._before, self.seen, strict=True))).probe()
+        self.engine.view("lines", lines_sql(self.columns, self.types, probe, self.engine.dialect))
         return probe
 
     @functools.cached_property
@@ -129,8 +160,8 @@ class Log:
             "zone": zone if zone != "UTC" else "UTC (name the business's own with timezone='…')",
             "returns": self.policy.returns,
         }
-        lines = line_rules(self.columns, self._types, self._probe, self.engine.dialect, told)
-        return lines, log_rules(self.columns, self._types, self._probe, self.engine.dialect)
+        lines = line_rules(self.columns, self.types, self._probe, self.engine.dialect, told)
+        return lines, log_rules(self.columns, self.types, self._probe, self.engine.dialect)
 
     @functools.cached_property
     def _counted(self) -> DataReport:
@@ -141,10 +172,15 @@ class Log:
     def _ledger(self) -> None:
         """The book of all customer-days."""
         refunds = self.glance.refunds
-        self.engine.keep("tickets", _tickets_sql(self.columns, self.policy))
+        self.engine.keep("tickets", _tickets_sql(self.columns, self._sums))
         self.engine.keep("voids", statement("voids") + ("" if refunds else " LIMIT 0"))
         self.engine.keep("touched", "SELECT DISTINCT customer_id, day FROM voids")
         self.engine.view("ledger", statement("ledger", never=_NEVER))
+
+    @property
+    def _sums(self) -> str:
+        """The SELECT of what adds up of each ticket."""
+        return sums_sql(self.columns, self.policy)
 
     def _refuse_refunds(self) -> None:
         rule = self.report_with_examples().rule("negative amount")
@@ -154,22 +190,30 @@ class Log:
         )
 
 
-def _tickets_sql(columns: Columns, policy: Policy) -> str:
-    by_order, flat = columns.order is not None, columns.service_cost
-    # A column tells the cost on every line of an order; a line without order id is an order.
-    service = "CASE WHEN order_id IS NULL THEN SUM(service) ELSE MAX(service) END" if by_order else "SUM(service)"
-    flat_cost = repr(float(flat)) if isinstance(flat, int | float) else "0"
-    costly = columns.margin is not None or columns.cost is not None or flat is not None
-    cost = f"CASE WHEN gross > 0 OR free > 0 THEN {flat_cost} ELSE 0 END"
+def sums_sql(columns: Columns, policy: Policy, service: str = "") -> str:
+    """The SELECT of what adds up of each ticket, from the lines. service: its columns, where not that of a ticket."""
+    by_order = columns.order is not None
     return statement(
-        "tickets",
+        "sums",
         keys="customer_id, day, order_id" if by_order else "customer_id, day",
         order="order_id" if by_order else "CAST(NULL AS STRING)",
-        service=service,
-        contribution=f"earned - service - {cost}" if costly else "gross - refunds",
+        service=service or f"{service_of('SUM(service)', 'MAX(service)', columns)} AS service",
         kept=KEPT[policy.returns],
         free="CAST(SUM(CASE WHEN amount = 0 THEN 1 ELSE 0 END) AS INTEGER)" if policy.free_orders else "0",
     )
+
+
+def service_of(lines: str, order: str, columns: Columns) -> str:
+    """The cost of serving a ticket: a column tells it on every line of an order; a line without order id is one."""
+    return lines if columns.order is None else f"CASE WHEN order_id IS NULL THEN {lines} ELSE {order} END"
+
+
+def _tickets_sql(columns: Columns, sums: str) -> str:
+    flat = columns.service_cost
+    flat_cost = repr(float(flat)) if isinstance(flat, int | float) else "0"
+    costly = columns.margin is not None or columns.cost is not None or flat is not None
+    cost = f"CASE WHEN gross > 0 OR free > 0 THEN {flat_cost} ELSE 0 END"
+    return statement("tickets", sums=sums, contribution=f"earned - service - {cost}" if costly else "gross - refunds")
 
 
 def _after(as_of: Any) -> list[Condition]:
@@ -235,7 +279,7 @@ def _load_database(engine: Engine, database: DuckDBFile | Postgres, columns: Col
     make("source", source_sql(columns, raw, names, engine.dialect))
 
 
-def _look(engine: Engine, types: dict[str, str]) -> Probe:
+def _look(engine: Engine, types: dict[str, str]) -> Seen:
     """One look at the columns whose types leave something open."""
     id_kind, date_kind = types["src_customer"], types["src_date"]
     text = text_of(date_kind, "src_date", engine.dialect)
@@ -247,8 +291,4 @@ def _look(engine: Engine, types: dict[str, str]) -> Probe:
         day_first=shows_day_first(text, engine.dialect) if is_text else "FALSE",
         month_first=shows_month_first(text, engine.dialect) if is_text else "FALSE",
     )
-    other, day_first, month_first = engine.rows(sql)[0]
-    order = DayOrder.UNKNOWN
-    if bool(day_first) != bool(month_first):
-        order = DayOrder.DAY_FIRST if day_first else DayOrder.MONTH_FIRST
-    return Probe(whole_ids=not other, day_order=order)
+    return Seen(*map(int, engine.rows(sql)[0]))

@@ -9,17 +9,4 @@ SELECT
     CAST({contribution} AS DECIMAL(18, {scale})) AS contribution,
     CASE WHEN gross > 0 OR free > 0 THEN 1 ELSE 0 END AS orders,
     free
-FROM (
-    SELECT
-        customer_id,
-        day,
-        {order} AS order_id,
-        CAST(SUM(CASE WHEN amount > 0 THEN amount ELSE 0 END) AS DECIMAL(18, {scale})) AS gross,
-        CAST(SUM(CASE WHEN amount < 0 THEN -amount ELSE 0 END) AS DECIMAL(18, {scale})) AS refunds,
-        SUM(contribution) AS earned,
-        {service} AS service,
-        {free} AS free
-    FROM lines
-    WHERE clean AND {kept}
-    GROUP BY {keys}
-) AS sums
+FROM ({sums}) AS sums

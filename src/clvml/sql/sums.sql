@@ -1,0 +1,13 @@
+-- What adds up of each ticket, from the lines that count: sums of two parts of a log, added, are those of both.
+SELECT
+    customer_id,
+    day,
+    {order} AS order_id,
+    CAST(SUM(CASE WHEN amount > 0 THEN amount ELSE 0 END) AS DECIMAL(18, {scale})) AS gross,
+    CAST(SUM(CASE WHEN amount < 0 THEN -amount ELSE 0 END) AS DECIMAL(18, {scale})) AS refunds,
+    SUM(contribution) AS earned,
+    {service},
+    {free} AS free
+FROM lines
+WHERE clean AND {kept}
+GROUP BY {keys}
