@@ -35,7 +35,7 @@ LAYERS = (
     ("fit", "origins", "estimators", "uncertainty", "sums", "totals", "spendtests"),
     ("resources", "engines", "spark", "csvfiles", "databases", "dates", "sources", "columns", "rules", "report", "log"),
     ("intake", "datasets", "snapshots", "attributes"),
-    ("segments", "score", "model", "schema", "forests", "persist", "evaluate", "shock", "recalibration"),
+    ("segments", "score", "spark_scores", "model", "schema", "forests", "persist", "evaluate", "shock", "recalibration"),
     ("audience", "uplift", "channels", "profiles", "lookalikes", "history", "outcome", "profit", "monitoring"),
     ("terminal", "files", "printed", "plots", "interop", "flavor", "tracking"),
     ("config", "jobs", "campaign_jobs", "demo", "cli"),

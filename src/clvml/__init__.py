@@ -54,6 +54,7 @@ _HOMES = {
     "read_audience": "clvml.audience",
     "read_history": "clvml.history",
     "read_plan": "clvml.audience.planfile",
+    "score_spark": "clvml.spark_scores",
     "study_uplift": "clvml.uplift",
     "summarize_chances": "clvml.estimators.chances",
     "take_snapshots": "clvml.snapshots",

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from clvml.columns import Columns
-from clvml.engines import statement
+from clvml.engines import Engine, statement
 from clvml.errors import DataError, OptionError
 from clvml.horizon import EPOCH, as_date, day_number
 from clvml.log import KEPT, Log, Policy
@@ -20,7 +20,7 @@ from clvml.resources import Resources, resources_of
 from clvml.sources import open_source
 from clvml.tables import SUMMARY
 
-__all__ = ["Split", "Transactions"]
+__all__ = ["Split", "Transactions", "with_dates"]
 
 _SUMMARY = [
     {"first_date": "first_day", "last_date": "last_day", "T": "age"}.get(column.name, column.name) for column in SUMMARY
@@ -107,6 +107,11 @@ class Transactions:
         return self._log.resources
 
     @property
+    def engine(self) -> Engine:
+        """What runs the statements: DuckDB inside, or `clvml.spark.SparkEngine` for a log on Spark."""
+        return self._log.engine
+
+    @property
     def first_date(self) -> dt.date:
         """Day of the first line that counts. Raises DataError where no line does."""
         return self._log.span[0]
@@ -137,7 +142,7 @@ class Transactions:
         table = self._log.engine.frame(sql)
         if table.empty:
             raise DataError(f"No purchase up to {day}: all lines are refunds, zero, or orders cancelled in full.")
-        summary = _dated(table)
+        summary = with_dates(table)
         for pick, role, name in self._traits():
             summary[name] = self._trait(role, pick, day, summary["customer_id"])
         summary.attrs = {"as_of": day.isoformat(), "data_report": self._log.report(day).to_dict()}
@@ -192,17 +197,6 @@ class Transactions:
         self._gather("This")
         return self._log.engine.frame(sql)
 
-    def relation(self, sql: str) -> Any:
-        """Run a SELECT built on `purchase_days` or `customers_sql` where the log is, as a Spark frame.
-
-        Raises OptionError where the log is not on Spark.
-        """
-        from clvml.spark import SparkEngine
-
-        if not isinstance(self._log.engine, SparkEngine):
-            raise OptionError("The log is not on Spark: pass Transactions a Spark frame.")
-        return self._log.engine.relation(sql)
-
     def _gather(self, what: str) -> None:
         """Refuse to collect a row for every customer on the driver of a cluster."""
         if not self._log.engine.gathers:
@@ -242,8 +236,8 @@ def _choice(name: str, value: object, known: Mapping[str, str]) -> None:
         raise OptionError(f"{name}={value!r} is not a choice. Take one of: {choices}.")
 
 
-def _dated(table: pd.DataFrame) -> pd.DataFrame:
-    """Day numbers as dates, in the order of the contract."""
+def with_dates(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `Transactions.customers_sql` as `summarize` gives them: dates for day numbers, T for age."""
     origin = np.datetime64(EPOCH.isoformat(), "us")
     for place, end in enumerate(("first", "last"), 1):
         days = table.pop(f"{end}_day").to_numpy().astype("timedelta64[D]")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clvml.maths.rhythm import LAPSED, LATE, RISKY
 
-__all__ = ["STATES", "TIERS", "Cutoffs", "cutoffs", "reasons", "states", "tiers"]
+__all__ = ["STATES", "TIERS", "Cutoffs", "cutoffs", "rank_of_edges", "reasons", "states", "tiers"]
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +39,11 @@ def cutoffs(value_if_kept: Floats, contribution: Floats, good_share: float = 0.2
         float(np.quantile(value_if_kept, 1 - good_share, method="higher")),
         float(np.quantile(contribution, bad_share, method="higher")),
     )
+
+
+def rank_of_edges(n: int, good_share: float, bad_share: float) -> tuple[int, int]:
+    """How many of `n` customers precede the two edges when sorted by value if kept, and by contribution."""
+    return int(np.ceil((n - 1) * (1 - good_share))), int(np.ceil((n - 1) * bad_share))
 
 
 def tiers(value_if_kept: Floats, contribution: Floats, edges: Cutoffs) -> NDArray[np.str_]:

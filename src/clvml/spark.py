@@ -94,7 +94,7 @@ class SparkEngine(Engine):
             raise OptionError(
                 f"timezone={timezone!r} is unknown. Name one of the IANA data base, such as 'UTC' or 'Europe/London'."
             ) from None
-        self._kept: list[DataFrame] = []
+        self._kept: dict[str, DataFrame] = {}
         weakref.finalize(self, _free, self._kept).atexit = False
 
     def register(self, name: str, table: DataFrame) -> None:
@@ -126,11 +126,22 @@ class SparkEngine(Engine):
 
         An executor that is lost takes its part with it, which is then made again.
         """
+        self.keep_frame(name, self.relation(sql))
+
+    def keep_frame(self, name: str, frame: DataFrame) -> None:
+        """The same for a frame of the engine's session."""
         from pyspark import StorageLevel
 
-        kept = self.relation(sql).persist(StorageLevel.DISK_ONLY)
-        self._kept.append(kept)
-        kept.createOrReplaceTempView(name)
+        self._kept[name] = frame.persist(StorageLevel.DISK_ONLY)
+        frame.createOrReplaceTempView(name)
+
+    def free(self, name: str) -> None:
+        """Free what was kept under a name; what still reads it makes it again."""
+        _free({name: self._kept.pop(name)})
+
+    def broadcast(self, thing: object) -> Any:
+        """An object of ours that every executor is handed once."""
+        return self.session.sparkContext.broadcast(thing)
 
     def columns(self, name: str) -> dict[str, str]:
         """Column names of a relation with their SQL types, as DuckDB names them."""
@@ -160,8 +171,8 @@ def _changed(session: SparkSession) -> dict[str, str]:
     }
 
 
-def _free(kept: list[DataFrame]) -> None:
-    for frame in kept:
+def _free(kept: dict[str, DataFrame]) -> None:
+    for frame in kept.values():
         if frame.sparkSession.sparkContext._jsc is not None:  # not of a context that was stopped
             frame.unpersist()
 

@@ -1,0 +1,154 @@
+"""Scores of a log on Spark: our own scoring of every batch on the executors, written by Spark.
+
+The BTYD expectations of a batch are computed on its distinct histories, so no table of distinct histories has to be
+made, broadcast and joined; the trees go over the same batch in the same call. Of the customers only counts and the
+edges of the tiers come to the driver.
+"""
+
+from __future__ import annotations
+
+import uuid
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clvml.errors import DataError, OptionError
+from clvml.horizon import as_date
+from clvml.intake import Transactions, with_dates
+from clvml.segments import Cutoffs, rank_of_edges
+from clvml.spark import SparkEngine
+from clvml.tables import SCORES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+    from clvml.model import ClvModel
+
+__all__ = ["score_spark"]
+
+_STEP = 16
+"""Bits of a number that one count over all customers settles."""
+_KEYS = {"worth_key": "value_if_kept", "earned_key": "contribution"}
+
+
+def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> DataFrame:
+    """Scores of every customer of a log on Spark, as a Spark frame in no order; `clvml.tables.SCORES` has the columns.
+
+    What `ClvModel.score` gives for the same log, row by row. Tiers are shares of this base on this day. The scores
+    are kept on the executors' disks as long as the frame that is given back lives. clvml, in this version, must be
+    installed where the executors run.
+
+    Raises OptionError where the log is not on Spark, DataError where nothing was bought by `as_of`.
+    """
+    model.name  # noqa: B018  raises where the model is not fitted
+    day = as_date(as_of or model.as_of_)
+    engine = log.engine
+    if not isinstance(engine, SparkEngine):
+        raise OptionError("The log is not on Spark. Pass Transactions a Spark frame, or score it with model.score.")
+    customers = engine.relation(log.customers_sql(day, model.window_))
+    batches = _Batches(engine.broadcast(model), day.isoformat(), horizon)
+    scored = customers.mapInArrow(batches, f"{_schema(customers)}, {', '.join(f'{key} BIGINT' for key in _KEYS)}")
+    name = f"scored_{uuid.uuid4().hex}"
+    engine.keep_frame(name, scored)
+    edges = _edges(engine, name, model)
+    result = engine.relation(f"SELECT {_columns(edges)} FROM {name}")
+    weakref.finalize(result, engine.free, name).atexit = False
+    return result
+
+
+class _Batches:
+    """The scores of each batch of customers, with two whole numbers that sort as what the tiers are cut by."""
+
+    def __init__(self, model: Any, as_of: str, horizon: int | str | None) -> None:
+        self._model, self._as_of, self._horizon = model, as_of, horizon
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        model = self._model.value
+        for batch in batches:
+            if batch.num_rows:
+                yield from _arrow(self._scores(model, with_dates(batch.to_pandas())), batch.schema.field(0).type)
+
+    def _scores(self, model: ClvModel, frame: pd.DataFrame) -> pd.DataFrame:
+        frame.attrs = {"as_of": self._as_of}
+        scores = model.predict(frame, self._horizon)
+        own = scores if self._horizon is None else model.predict(frame)
+        return scores.assign(**{key: sortable(own[column].to_numpy(float)) for key, column in _KEYS.items()})
+
+
+def sortable(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Whole numbers in the order of the doubles."""
+    bits = (values + 0.0).view(np.int64)  # -0.0 becomes 0.0
+    return np.where(bits < 0, bits ^ np.int64(2**63 - 1), bits)
+
+
+def _double(key: int) -> float:
+    """The double of such a whole number."""
+    bits = np.int64(key)
+    return float((bits ^ np.int64(2**63 - 1) if bits < 0 else bits).view(np.float64))
+
+
+def _arrow(scores: pd.DataFrame, customer: pa.DataType) -> list[pa.RecordBatch]:
+    """The batch in the types of `_schema`."""
+    import pyarrow as pa
+
+    due = scores["next_purchase_due"].astype("datetime64[us]")
+    table = pa.Table.from_pandas(scores.assign(next_purchase_due=due), preserve_index=False)
+    types = [customer if f.name == "customer_id" else _plain(f.type) for f in table.schema]
+    schema = pa.schema(list(zip(table.column_names, types, strict=True)))
+    batches: list[pa.RecordBatch] = table.cast(schema).to_batches()
+    return batches
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.string() if pa.types.is_large_string(kind) else kind
+
+
+_TYPES = {"int64": "BIGINT", "float64": "DOUBLE", "bool": "BOOLEAN", "str": "STRING", "datetime64": "TIMESTAMP_NTZ"}
+
+
+def _schema(customers: DataFrame) -> str:
+    """The columns of Scores with Spark's types."""
+    ids = dict(customers.dtypes)["customer_id"]
+    return ", ".join(f"{c.name} {ids if c.name == 'customer_id' else _TYPES[c.dtype]}" for c in SCORES)
+
+
+def _columns(edges: Cutoffs) -> str:
+    """The columns of Scores with tier and flag by these edges, as `segments.tiers` places them."""
+    good = f"worth_key >= {sortable(np.array([edges.good_value]))[0]} AND contribution > 0"
+    bad = f"contribution <= 0 OR earned_key < {sortable(np.array([edges.bad_contribution]))[0]}"
+    placed = {
+        "tier": f"CASE WHEN {good} THEN 'good' WHEN {bad} THEN 'bad' ELSE 'middle' END AS tier",
+        "flagged": f"(at_risk AND {good}) AS flagged",
+    }
+    return ", ".join(placed.get(c.name, c.name) for c in SCORES)
+
+
+def _edges(engine: SparkEngine, name: str, model: ClvModel) -> Cutoffs:
+    """`segments.cutoffs` of the whole base, exactly, by counts alone."""
+    n = engine.rows(f"SELECT COUNT(*) FROM {name}")[0][0]
+    if not n:
+        raise DataError("No purchase up to as_of: all lines are refunds, zero, or orders cancelled in full.")
+    ranks = rank_of_edges(n, model.good_share, model.bad_share)
+    return Cutoffs(*(_double(_nth(engine, name, key, rank)) for key, rank in zip(_KEYS, ranks, strict=True)))
+
+
+def _nth(engine: SparkEngine, name: str, key: str, rank: int) -> int:
+    """The value of a BIGINT column that `rank` others precede: 16 bits in each pass over the kept column."""
+    among, prefix = "TRUE", 0
+    for shift in range(64 - _STEP, -1, -_STEP):
+        bucket = f"SHIFTRIGHT({key}, {shift})"
+        counts = engine.rows(f"SELECT {bucket} AS b, COUNT(*) FROM {name} WHERE {among} GROUP BY {bucket} ORDER BY b")
+        for value, count in counts:
+            prefix = value
+            if rank < count:
+                break
+            rank -= count
+        among = f"{bucket} = {prefix}"
+    return prefix

@@ -1,0 +1,125 @@
+"""A Spark session for tests: on this machine, or on a standalone cluster of one master and two workers on loopback."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import warnings
+from pathlib import Path
+
+import pytest
+
+SETTINGS = {
+    "spark.ui.enabled": "false",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.sql.warehouse.dir": "",
+    "spark.log.level": "ERROR",
+}
+
+
+def need_spark():
+    """Skip where pyspark or Java is missing."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+        pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'clvml[spark]'")
+        import pyspark.testing  # noqa: F401  warns of pandas 3 once, when it is first imported
+    home = os.environ.get("JAVA_HOME")
+    if not (home and Path(home, "bin", "java").exists()) and shutil.which("java") is None:
+        pytest.skip("Java is missing: Spark needs 17 or newer on PATH or in JAVA_HOME")
+
+
+@contextlib.contextmanager
+def session(master, folder, **settings):
+    """A session, stopped afterwards; the workers' Python is this one."""
+    need_spark()
+    from pyspark.sql import SparkSession
+
+    environment = {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", "OMP_NUM_THREADS": "1"}
+    before = {key: os.environ.get(key) for key in environment}
+    os.environ.update(environment)
+    builder = SparkSession.builder.master(master).appName("clvml tests")
+    for key, value in {**SETTINGS, "spark.sql.warehouse.dir": str(folder / "warehouse"), **settings}.items():
+        builder = builder.config(key, value)
+    made = builder.getOrCreate()
+    try:
+        yield made
+    finally:
+        made.stop()
+        for key, value in before.items():
+            os.environ.pop(key, None) if value is None else os.environ.__setitem__(key, value)
+
+
+class Cluster:
+    """A standalone master and its workers, each a process of its own with one core."""
+
+    def __init__(self, folder, workers=2, memory="1g"):
+        need_spark()
+        self.folder, self.processes = folder, {}
+        self.port, self.page = free_port(), free_port()
+        self.url = f"spark://127.0.0.1:{self.port}"
+        self._start("master", "master.Master", "--port", self.port, "--webui-port", self.page)
+        for i in range(workers):
+            work = folder / f"work-{i}"
+            port = ("--webui-port", free_port())
+            self._start(f"worker-{i}", "worker.Worker", "-c", 1, "-m", memory, "-d", work, *port, self.url)
+        self._wait(workers)
+
+    def _start(self, name, kind, *options):
+        import pyspark
+
+        home = Path(pyspark.__file__).parent
+        environment = os.environ | {
+            "SPARK_HOME": str(home),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_DAEMON_MEMORY": "256m",
+            "PYSPARK_PYTHON": sys.executable,
+            "OMP_NUM_THREADS": "1",
+            "SPARK_LOG_DIR": str(self.folder),
+        }
+        command = [str(home / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}", "--host", "127.0.0.1"]
+        with (self.folder / f"{name}.log").open("w") as log:
+            self.processes[name] = subprocess.Popen(
+                [*command, *map(str, options)],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
+            )
+
+    def _wait(self, workers, seconds=60):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                page = urllib.request.urlopen(f"http://127.0.0.1:{self.page}/json/", timeout=5).read().decode()
+                if page.count('"ALIVE"') == workers + 1:
+                    return
+            time.sleep(0.5)
+        raise TimeoutError("".join(p.read_text()[-2000:] for p in self.folder.glob("*.log")))
+
+    def kill(self, name):
+        """SIGKILL to a worker and to the executors that it started."""
+        self.processes[name].kill()
+        self.processes[name].wait()
+
+    def stop(self):
+        """End every process."""
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def free_port():
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
