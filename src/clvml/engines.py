@@ -98,6 +98,7 @@ class Engine:
 
         self._error = duckdb.Error
         self._connection = duckdb.connect(":memory:")
+        self.run("SET enable_progress_bar = false")  # DuckDB's own would stand between the lines of a result
         spill = os.path.join(resources.folder, f"clvml-{uuid.uuid4().hex}")
         self.run(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
         if resources.engine_memory is not None:
