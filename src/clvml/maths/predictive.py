@@ -18,7 +18,7 @@ from scipy.special import betainc, betaln
 
 from clvml.maths.sample import Floats, Numbers
 
-__all__ = ["Future", "purchases_quantile", "spend_at_most", "spend_quantile"]
+__all__ = ["Future", "purchases_quantile", "spend_at_most", "spend_quantile", "spend_quantiles_alive"]
 
 _TAIL = 1e-6
 """Probability of more purchases than are looked at."""
@@ -89,7 +89,32 @@ def spend_quantile(future: Future, t: float, level: float, p: float, c: Floats) 
     rows, typical, most = rows[order], typical[order], most[order]
     for start in range(0, rows.size, _ROWS):
         part = slice(start, start + _ROWS)
-        out[rows[part]] = _solve(future.take(rows[part]), t, level, p, c[rows[part]], typical[part], most[part])
+        mass, shape = _by_count(future.take(rows[part]), t, p, most[part])
+        ci = c[rows[part]]
+        out[rows[part]] = _solve(mass, shape, ci, np.full(ci.shape, 1.0 - level), np.log(p * typical[part] / ci))
+    return out
+
+
+def spend_quantiles_alive(future: Future, t: float, v: Floats, p: float, c: Floats) -> Floats:
+    """(n, k): the u that those who buy within t exceed with each of the k chances v, below 1 and in evenly spaced steps
+    of log((1 - v) / v); c = p x + q (n,).
+
+    What u = spend over (v + x m) is, given at least one purchase. The counts are looked at once for all of v.
+    """
+    out = np.empty((c.size, v.size))
+    some = future.at_least(1.0, t)
+    most = purchases_quantile(future, t, 1.0 - _TAIL)
+    order = np.argsort(most, kind="stable")
+    for start in range(0, c.size, _ROWS):
+        part = order[start : start + _ROWS]
+        mass, shape = _by_count(future.take(part), t, p, most[part])
+        y = np.log((mass @ shape) / np.maximum(some[part], 1e-300) / c[part])
+        before = None
+        for k, chance in enumerate(v):
+            # From one chance to the next the logarithm of u moves about as far as the last time.
+            begin = y if before is None else 2.0 * y - before
+            before, y = (y if k else None), np.log(_solve(mass, shape, c[part], chance * some[part], begin.copy()))
+            out[part, k] = np.exp(y)
     return out
 
 
@@ -118,20 +143,22 @@ def _by_count(future: Future, t: float, p: float, most: Floats) -> tuple[Floats,
     return mass, p * 0.5 * (edges[:-1] + edges[1:] - 1.0)
 
 
-def _solve(future: Future, t: float, level: float, p: float, c: Floats, typical: Floats, most: Floats) -> Floats:
-    """Newton's method in log u, kept within what the signs seen so far allow."""
-    mass, shape = _by_count(future, t, p, most)
+def _solve(mass: Floats, shape: Floats, c: Floats, above: Floats, y: Floats) -> Floats:
+    """The u that spend exceeds with chance `above`: Newton's method in log u from y, kept within what the signs seen so
+    far allow.
+
+    mass (n, k) and shape (k,) as of _by_count; c, above, y (n,).
+    """
     log_norm = betaln(shape, c[:, None])
-    y = np.log(p * typical / c)
     low, high, active = np.full(y.shape, -np.inf), np.full(y.shape, np.inf), np.arange(y.size)
     for _ in range(100):
         yi, ci = y[active, None], c[active, None]
         log1p_u = np.logaddexp(0.0, yi)
-        above = (mass[active] * betainc(ci, shape, np.exp(-log1p_u))).sum(axis=1) - (1.0 - level)
+        over = (mass[active] * betainc(ci, shape, np.exp(-log1p_u))).sum(axis=1) - above[active]
         density = (mass[active] * np.exp(shape * yi - (shape + ci) * log1p_u - log_norm[active])).sum(axis=1)
-        low[active] = np.where(above > 0.0, yi[:, 0], low[active])
-        high[active] = np.where(above > 0.0, high[active], yi[:, 0])
-        step = np.clip(above / np.maximum(density, 1e-300), -2.0, 2.0)
+        low[active] = np.where(over > 0.0, yi[:, 0], low[active])
+        high[active] = np.where(over > 0.0, high[active], yi[:, 0])
+        step = np.clip(over / np.maximum(density, 1e-300), -2.0, 2.0)
         new = yi[:, 0] + step
         outside = (new <= low[active]) | (new >= high[active])
         # A step too small to move y ends on the bound it came from; the middle is for where both bounds are known.
