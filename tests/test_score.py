@@ -6,7 +6,7 @@ import pytest
 
 from clvml import segments
 from clvml.maths import rhythm
-from clvml.score import score
+from clvml.score import staged
 from clvml.tables import SCORES
 
 CUT = "1997-09-30"
@@ -127,14 +127,34 @@ def test_a_longer_horizon_is_told_in_the_row(trained, trained_frame):
     assert (far["next_purchase_due"] == near["next_purchase_due"]).all()
 
 
-def test_a_base_sets_its_own_tiers_and_a_missing_contribution_is_amount_times_margin(trained, trained_frame):
-    settings = {"as_of": CUT, "horizon": 182, "threshold": 0.5, "name": "m", "margin": 0.25}
-    told = score(trained_frame, trained.model_, edges=None, **settings)
-    edges = segments.cutoffs(told["value_if_kept"].to_numpy(), told["contribution"].to_numpy())
-    placed = score(trained_frame, trained.model_, edges=edges, **settings)
-    pd.testing.assert_frame_equal(told, placed)
+SETTINGS = {"as_of": CUT, "horizon": 182, "own_horizon": 182, "threshold": 0.5, "name": "m", "margin": 0.25}
+
+
+def test_a_missing_contribution_is_amount_times_margin(trained, trained_frame):
     bare = trained_frame.drop(columns=["contribution", "customer_id"])
-    without = score(bare, trained.model_, edges=None, **settings)
+    without = staged(bare, trained.model_, **SETTINGS)
     assert without["contribution"].to_numpy() == pytest.approx(0.25 * trained_frame["amount"].to_numpy())
     assert without["customer_id"].tolist() == list(range(len(bare)))
     assert set(without["model"]) == {"m"}
+
+
+@pytest.mark.parametrize("tables", [None, {}])
+def test_a_base_staged_in_parts_is_the_same_to_the_last_digits(trained, trained_frame, tables):
+    whole = staged(trained_frame, trained.model_, **SETTINGS, tables=tables)
+    own = [None if tables is None else {} for _ in range(3)]
+    few = [trained_frame.iloc[k::3].reset_index(drop=True) for k in range(3)]
+    parts = [staged(few[k], trained.model_, **SETTINGS, tables=own[k]) for k in range(3)]
+    mixed = pd.concat(parts).sort_values("customer_id", ignore_index=True)
+    pd.testing.assert_frame_equal(mixed, whole, rtol=1e-12)
+
+
+def test_intervals_read_off_tables_are_those_solved_for(trained, trained_frame):
+    solved = staged(trained_frame, trained.model_, **SETTINGS)
+    read = staged(trained_frame, trained.model_, **SETTINGS, tables={})
+    width = (solved["clv_high"] - solved["clv_low"]).to_numpy()
+    for name in ("clv_low", "clv_high"):
+        assert (np.abs(read[name] - solved[name]).to_numpy() <= 1e-3 * width).all(), name
+    for name in ("purchases_low", "purchases_high"):
+        assert (read[name] != solved[name]).mean() < 0.005
+    others = [c for c in solved if c not in ("clv_low", "clv_high", "purchases_low", "purchases_high")]
+    pd.testing.assert_frame_equal(read[others], solved[others])

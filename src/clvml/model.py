@@ -19,6 +19,7 @@ from clvml.estimators.base import Estimator
 from clvml.estimators.churn import ChurnClassifier
 from clvml.estimators.hybrid import HybridValueModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.estimators.outlook import Tables, tables_for
 from clvml.estimators.purchases import ParetoNBDModel
 from clvml.horizon import as_date, horizon_days
 from clvml.intake import Transactions
@@ -114,38 +115,37 @@ class ClvModel(Estimator):
         flagged are those of the model's own horizon, whatever horizon is asked: who is good and may go does not
         depend on how far one looks.
         """
-        self._check_fitted("model_")
-        check_summary(frame, self.needs())
-        return self._looking(frame, self._scored(frame, self.horizon_days_), horizon)
+        return scoring.placed(self.staged(frame, horizon), self.edges_)
 
     def score(self, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> pd.DataFrame:
         """Scores of every customer of a log, sorted by customer_id; tiers are shares of this base on this day."""
         frame = self.frame(log, as_of)
-        own = self._scored(frame, self.horizon_days_)
-        worth, earned = own["value_if_kept"].to_numpy(), own["contribution"].to_numpy()
-        own["tier"] = segments.tiers(worth, earned, self._edges(own))
-        own["flagged"] = own["at_risk"] & (own["tier"] == "good")
-        return self._looking(frame, own, horizon)
+        table = self.staged(frame, horizon, tables=tables_for(len(frame)))
+        return scoring.placed(table, self.edges(table))
 
-    def _scored(self, frame: pd.DataFrame, days: int) -> pd.DataFrame:
-        return scoring.score(
+    def staged(
+        self, frame: pd.DataFrame, horizon: int | str | None = None, *, tables: Tables | None = None
+    ) -> pd.DataFrame:
+        """The scores of a part of a base before its tiers are known; see `clvml.score.staged`."""
+        self._check_fitted("model_")
+        check_summary(frame, self.needs())
+        day = self._day(frame)
+        return scoring.staged(
             frame,
             self.model_,
-            as_of=self._day(frame),
-            horizon=days,
+            as_of=day,
+            horizon=self.horizon_days_ if horizon is None else horizon_days(horizon, day),
+            own_horizon=self.horizon_days_,
             threshold=self.threshold_,
-            edges=self.edges_,
             name=self.name,
             margin=self.margin_,
+            tables=tables,
         )
 
-    def _looking(self, frame: pd.DataFrame, own: pd.DataFrame, horizon: int | str | None) -> pd.DataFrame:
-        """The scores over another horizon, with the lists of the model's own."""
-        days = self.horizon_days_ if horizon is None else horizon_days(horizon, self._day(frame))
-        if days == self.horizon_days_:
-            return own
-        lists = {name: own[name] for name in ("tier", "at_risk", "flagged")}
-        return self._scored(frame, days).assign(**lists)
+    def edges(self, table: pd.DataFrame) -> segments.Cutoffs:
+        """Where the tiers of a base begin; table: the columns worth and contribution of what `staged` gave."""
+        worth, earned = table["worth"].to_numpy(), table["contribution"].to_numpy()
+        return segments.cutoffs(worth, earned, self.good_share, self.bad_share)
 
     def _day(self, frame: pd.DataFrame) -> str:
         return str(frame.attrs.get("as_of", self.as_of_))
@@ -165,10 +165,6 @@ class ClvModel(Estimator):
         self._check_fitted("model_")
         kind = "BG/NBD + Gamma-Gamma" if self.churn_ is None else "Pareto/NBD + Gamma-Gamma + snapshots"
         return f"{kind}, trained as of {self.as_of_}"
-
-    def _edges(self, scores: pd.DataFrame) -> segments.Cutoffs:
-        worth, earned = scores["value_if_kept"].to_numpy(), scores["contribution"].to_numpy()
-        return segments.cutoffs(worth, earned, self.good_share, self.bad_share)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the trees, JSON-able."""

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from clvml import segments
 from clvml.estimators.hybrid import HybridValueModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.estimators.outlook import Tables
 from clvml.maths import rhythm
 from clvml.tables import SCORES
 
-__all__ = ["edges_of", "score"]
+__all__ = ["edges_of", "placed", "staged"]
 
 Floats = NDArray[np.float64]
 
@@ -20,45 +21,55 @@ _FARTHEST_DUE = 3650
 """A due date later than ten years ahead is told as ten years ahead."""
 
 
-def score(
+def staged(
     frame: pd.DataFrame,
     model: HybridValueModel | LifetimeValueModel,
     *,
     as_of: str,
     horizon: int,
+    own_horizon: int,
     threshold: float,
-    edges: segments.Cutoffs | None,
     name: str,
     margin: float,
+    tables: Tables | None = None,
 ) -> pd.DataFrame:
-    """Scores (DESIGN 5.2) of a frame of summaries and features. `edges` None: this frame is the base that sets the
-    tiers.
+    """Scores of a frame of summaries and features but for what needs the whole base: tier, flagged and reason.
 
-    threshold: churn probability above which a late customer is at risk, chosen out of time; margin: what of the
-    amount is earned, used where the frame has no contribution of its own.
+    Each row depends on itself alone, so a base may be staged in parts. Beside the columns of Scores there are those
+    that `placed` needs: worth (value if kept over the model's own horizon), overdue (share of own gaps), usual_gap
+    (days).
+
+    threshold: churn probability above which a late customer is at risk, chosen out of time; own_horizon: days ahead
+    that it, and the tiers, are about; margin: what of the amount is earned, used where the frame has no contribution of
+    its own; tables: as in Outlook.
     """
     value = model.value_ if isinstance(model, HybridValueModel) else model
-    table = model.predict(frame, horizon)
+    table = model.predict(frame, horizon, tables=tables)
+    table["churn_probability"] = 1.0 - table["p_return"]
+    table["value_if_kept"] = _value_if_kept(table)
+    table["value_at_risk"] = table["churn_probability"] * table["value_if_kept"]
+    own = table if horizon == own_horizon else model.worth(frame, own_horizon)
     overdue, gap = _rhythm(value, frame)
     T = frame["T"].to_numpy()
     table["contribution"] = _contribution(frame, margin)
     for name_ in ("frequency", "recency", "T", "monetary_value"):
         table[name_] = frame[name_].to_numpy()
     table["days_since_last"] = T - frame["recency"].to_numpy()
-    table["churn_probability"] = 1.0 - table["p_return"]
-    table["value_if_kept"] = _value_if_kept(table)
-    table["value_at_risk"] = table["churn_probability"] * table["value_if_kept"]
-    worth, earned = table["value_if_kept"].to_numpy(), table["contribution"].to_numpy()
-    table["tier"] = segments.tiers(worth, earned, edges or segments.cutoffs(worth, earned))
     table["state"] = segments.states(overdue, table["p_alive"].to_numpy())
-    table["at_risk"] = table["state"].isin(("late", "at risk")) & (table["churn_probability"] > threshold)
-    table["flagged"] = table["at_risk"] & (table["tier"] == "good")
+    table["at_risk"] = table["state"].isin(("late", "at risk")) & (1.0 - own["p_return"].to_numpy() > threshold)
     table["next_purchase_due"] = _due(as_of, gap - table["days_since_last"].to_numpy())
     table["as_of"], table["horizon_days"], table["model"] = as_of, horizon, name
-    table["reason"] = segments.reasons(table, overdue, gap)
     if "customer_id" not in table:
         table["customer_id"] = np.arange(len(table))
-    return table[[c.name for c in SCORES]].reset_index(drop=True)
+    return table.assign(worth=_value_if_kept(own), overdue=overdue, usual_gap=gap).reset_index(drop=True)
+
+
+def placed(table: pd.DataFrame, edges: segments.Cutoffs) -> pd.DataFrame:
+    """The Scores (DESIGN 5.2) of what `staged` gave, with the tiers of a base whose edges are given."""
+    tier = segments.tiers(table["worth"].to_numpy(), table["contribution"].to_numpy(), edges)
+    scores = table.assign(tier=tier, flagged=table["at_risk"].to_numpy() & (tier == "good"))
+    scores["reason"] = segments.reasons(scores, table["overdue"].to_numpy(), table["usual_gap"].to_numpy())
+    return scores[[c.name for c in SCORES]]
 
 
 def edges_of(

@@ -12,9 +12,10 @@ from clvml import metrics
 from clvml.errors import DataError
 from clvml.estimators.base import Estimator
 from clvml.estimators.calibration import Audit, Calibration, audit, best_threshold
-from clvml.estimators.design import CLUES, Design, Expectation, expect, expect_origins, log_hazard
+from clvml.estimators.design import CLUES, Design, Expectation, expect, expect_origins, foresee, log_hazard
 from clvml.estimators.heads import Head, Trees, fit_return_head, return_log_hazards
 from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.estimators.outlook import Outlook
 from clvml.estimators.purchase_model import PurchaseModel
 from clvml.estimators.purchases import ParetoNBDModel
 from clvml.maths.rhythm import LAPSED, LATE, overdue_share
@@ -102,10 +103,13 @@ class ChurnClassifier(Estimator):
         features.
         """
         self._check_fitted("head_")
-        days = horizon or self.horizon_
-        near = expect(self.value_, frame, self.window_)
-        far = near if days == self.window_ else expect(self.value_, frame, days)
-        X = self.design_.matrix(frame, near)
+        days, outlook = horizon or self.horizon_, Outlook(self.value_, frame)
+        near = foresee(outlook, self.window_)
+        far = near if days == self.window_ else foresee(outlook, days)
+        return self.p_return_given(self.design_.matrix(frame, near), near, far)
+
+    def p_return_given(self, X: Floats, near: Expectation, far: Expectation) -> Floats:
+        """The same from the design matrix, and what BTYD expects over the label window and over the horizon."""
         members = return_log_hazards(self.head_, X, log_hazard(near.p_return), log_hazard(far.p_return))
         return -np.expm1(-np.exp(self.calibration_.apply(members)))
 

@@ -139,6 +139,11 @@ class CovariateModel(PurchaseModel):
         traits = np.concatenate([c.matrix(summary) for c in self.coded_], axis=1)
         return histories_of(summary, sample_weight, traits)
 
+    @property
+    def forgets(self) -> bool:
+        """As in PurchaseModel; not where customers of other traits have other rates."""
+        return not self.coded_
+
     def _formulas(self, rows: Histories) -> Any:
         if not self.coded_:
             return self.maths

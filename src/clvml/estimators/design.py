@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.estimators.outlook import Outlook
 
-__all__ = ["CLUES", "Design", "Expectation", "expect", "expect_origins", "log_hazard"]
+__all__ = ["CLUES", "Design", "Expectation", "expect", "expect_origins", "foresee", "log_hazard"]
 
 Floats = NDArray[np.float64]
 
@@ -64,11 +65,12 @@ class Expectation(NamedTuple):
 
 def expect(value: LifetimeValueModel, frame: pd.DataFrame, days: int) -> Expectation:
     """The expectation of a fitted model over the next days."""
-    return Expectation(
-        value.p_return(frame, days),
-        value.purchases_.expected_purchases(frame, days),
-        value.spend_.expected_spend(frame),
-    )
+    return foresee(Outlook(value, frame), days)
+
+
+def foresee(outlook: Outlook, days: int) -> Expectation:
+    """The same from an outlook that others share."""
+    return Expectation(outlook.p_return(days), outlook.expected_purchases(days), outlook.ticket)
 
 
 def expect_origins(value: LifetimeValueModel, labelled: pd.DataFrame, days: int) -> Expectation:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from clvml.estimators.base import Estimator
 from clvml.estimators.churn import ChurnClassifier
-from clvml.estimators.design import Expectation, expect
+from clvml.estimators.design import foresee
 from clvml.estimators.heads import Head, amounts, fit_amount_head
+from clvml.estimators.outlook import Outlook, Tables
 from clvml.maths import glm
 from clvml.origins import Snapshots, one_vote
 
@@ -58,31 +59,39 @@ class HybridValueModel(Estimator):
     def correct(self, frame: pd.DataFrame, horizon: int) -> tuple[Floats, Floats, Floats]:
         """(p_return, purchases, spend) over the horizon in days; frame: summary and features."""
         self._check_fitted("spend_head_")
-        near: Expectation = expect(self.value_, frame, self.churn_.window_)
-        far = expect(self.value_, frame, horizon)
+        return self._corrected(frame, Outlook(self.value_, frame), horizon)
+
+    def _corrected(self, frame: pd.DataFrame, outlook: Outlook, horizon: int) -> tuple[Floats, Floats, Floats]:
+        near = foresee(outlook, self.churn_.window_)
+        far = near if horizon == self.churn_.window_ else foresee(outlook, horizon)
         X = self.design_.matrix(frame, near)
         purchases = self.unit_[0] * np.mean(amounts(self.purchases_head_, X, far.purchases / self.unit_[0]), axis=0)
         spend = self.unit_[1] * np.mean(amounts(self.spend_head_, X, far.spend / self.unit_[1]), axis=0)
-        return self.churn_.p_return(frame, horizon), purchases, spend
+        return self.churn_.p_return_given(X, near, far), purchases, spend
 
     def worth(self, frame: pd.DataFrame, horizon: int) -> pd.DataFrame:
         """Of the table of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""
-        p_return, purchases, spend = self.correct(frame, horizon)
-        more = spend / np.maximum(self.value_.expected_spend(frame, horizon), 1e-12 * self.unit_[1])
-        clv = self.value_.clv(frame, horizon) * more
-        table = {"clv": clv, "p_return": np.minimum(p_return, purchases), "expected_purchases": purchases}
-        return pd.DataFrame(table)
+        self._check_fitted("spend_head_")
+        outlook = Outlook(self.value_, frame)
+        table = self.value_.worth(frame, horizon, outlook=outlook)
+        p_return, purchases, spend = self._corrected(frame, outlook, horizon)
+        more = spend / np.maximum(table["expected_purchases"].to_numpy() * outlook.ticket, 1e-12 * self.unit_[1])
+        return table.assign(
+            clv=table["clv"].to_numpy() * more,
+            p_return=np.minimum(p_return, purchases),
+            expected_purchases=purchases,
+        )
 
-    def predict(self, frame: pd.DataFrame, horizon: int | None = None) -> pd.DataFrame:
+    def predict(self, frame: pd.DataFrame, horizon: int | None = None, *, tables: Tables | None = None) -> pd.DataFrame:
         """The table of LifetimeValueModel.predict, with purchases, spend and return corrected.
 
         A return is at most as likely as purchases are expected. The intervals and the discount are BTYD's: scaled by
-        what the correction makes of the expectation.
+        what the correction makes of the expectation. tables: as in Outlook.
         """
         self._check_fitted("spend_head_")
-        days = horizon or self.churn_.horizon_
-        table = self.value_.predict(frame, days)
-        p_return, purchases, spend = self.correct(frame, days)
+        days, outlook = horizon or self.churn_.horizon_, Outlook(self.value_, frame, tables)
+        table = self.value_.told(outlook, days)
+        p_return, purchases, spend = self._corrected(frame, outlook, days)
         more = spend / np.maximum(table["expected_spend"].to_numpy(), 1e-12 * self.unit_[1])
         often = purchases / np.maximum(table["expected_purchases"].to_numpy(), 1e-12)
         for name, factor in (

@@ -12,15 +12,19 @@ from numpy.typing import ArrayLike, NDArray
 from clvml.errors import OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.compare import compare
+from clvml.estimators.outlook import Outlook, Tables
 from clvml.estimators.purchases import BetaGeoModel, PurchaseModel, purchase_model_from
 from clvml.estimators.saved import FORMAT, check_choice, check_level, check_rate, settings_from
 from clvml.estimators.spend import GammaGammaModel
 from clvml.horizon import as_date
+from clvml.maths import discount
 from clvml.maths.predictive import spend_quantile
 from clvml.maths.sample import Floats
 
 __all__ = ["LifetimeValueModel"]
 
+_LEVEL = 0.9
+"""Of the intervals that `predict` tells."""
 _FAR = 36_525
 """Days: a next purchase expected later than in a hundred years has no date."""
 
@@ -104,28 +108,46 @@ class LifetimeValueModel(Estimator):
         below = 0.5 * (1.0 - check_level(level))
         return self._spend_quantile(summary, horizon, below), self._spend_quantile(summary, horizon, 1.0 - below)
 
-    def worth(self, summary: pd.DataFrame, horizon: int | str | None = None) -> pd.DataFrame:
+    def worth(
+        self, summary: pd.DataFrame, horizon: int | str | None = None, *, outlook: Outlook | None = None
+    ) -> pd.DataFrame:
         """Of the table of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""
-        told = {"clv": self.clv, "p_return": self.p_return, "expected_purchases": self.expected_purchases}
-        return pd.DataFrame({name: of(summary, horizon) for name, of in told.items()})
+        self._check_fitted("purchases_")
+        outlook, span = outlook or Outlook(self, summary), self._horizon(horizon)
+        rate = discount.daily_rate(check_rate(self.discount_rate))
+        table = {
+            "clv": _check_margin(self.margin) * outlook.ticket * outlook.discounted_purchases(span, rate),
+            "p_return": outlook.p_return(span),
+            "expected_purchases": outlook.expected_purchases(span),
+        }
+        return pd.DataFrame(table, index=summary.index)
 
-    def predict(self, summary: pd.DataFrame, horizon: int | str | None = None) -> pd.DataFrame:
+    def predict(
+        self, summary: pd.DataFrame, horizon: int | str | None = None, *, tables: Tables | None = None
+    ) -> pd.DataFrame:
         """Everything about every customer, one row each in the summary's order.
 
         clv_low, clv_high: 90 % predictive interval, that of the amount scaled by what discounting takes off its
         expectation. purchases_low, purchases_high: 90 % predictive interval. next_purchase_due: median date, given
         that the customer is alive; missing where it lies more than a hundred years ahead or the summary does not say
-        its as_of.
+        its as_of. tables: as in Outlook.
         """
-        purchases, span = self._purchases(), self._horizon(horizon)
-        expected, clv = self.expected_purchases(summary, span), self.clv(summary, span)
-        spend = expected * self.spend_.expected_spend(summary)
+        self._check_fitted("purchases_")
+        return self.told(Outlook(self, summary, tables), horizon)
+
+    def told(self, outlook: Outlook, horizon: int | str | None = None) -> pd.DataFrame:
+        """The same from an outlook that others share."""
+        summary = outlook.summary
+        span = self._horizon(horizon)
+        expected, ticket = outlook.expected_purchases(span), outlook.ticket
+        rate = discount.daily_rate(check_rate(self.discount_rate))
+        spend = expected * ticket
+        clv = _check_margin(self.margin) * ticket * outlook.discounted_purchases(span, rate)
         worth = np.divide(clv, spend, out=np.zeros_like(clv), where=spend > 0)
-        low, high = self.spend_interval(summary, span)
-        few, many = purchases.purchases_interval(summary, span)
+        few, many, low, high = outlook.intervals(span, _LEVEL)
         table = {
-            "p_alive": purchases.p_alive(summary),
-            "p_return": purchases.p_return(summary, span),
+            "p_alive": outlook.p_alive,
+            "p_return": outlook.p_return(span),
             "expected_purchases": expected,
             "expected_spend": spend,
             "clv": clv,
@@ -133,7 +155,7 @@ class LifetimeValueModel(Estimator):
             "clv_high": worth * high,
             "purchases_low": few,
             "purchases_high": many,
-            "next_purchase_due": _due(purchases.next_purchase_due(summary), summary.attrs.get("as_of")),
+            "next_purchase_due": _due(outlook.median_wait(), summary.attrs.get("as_of")),
         }
         ids = {"customer_id": summary["customer_id"]} if "customer_id" in summary.columns else {}
         return pd.DataFrame(ids | table, index=summary.index)

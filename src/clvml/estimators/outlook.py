@@ -17,13 +17,18 @@ from clvml.maths.tabled import LifeTables
 if TYPE_CHECKING:
     from clvml.estimators.lifetime_value import LifetimeValueModel
 
-__all__ = ["TABLED_FROM", "Outlook", "Tables"]
+__all__ = ["TABLED_FROM", "Outlook", "Tables", "tables_for"]
 
 TABLED_FROM = 50_000
 """Customers of a base from whose number on the intervals are read off tables, which moves them by less than 0.1 %."""
 
 Tables = dict[float, LifeTables]
 """By horizon, in the model's unit: shared between the batches of a base."""
+
+
+def tables_for(customers: int) -> Tables | None:
+    """What a base of so many customers is worked out with: an empty set of tables, or None where it is small."""
+    return {} if customers >= TABLED_FROM else None
 
 
 class _Living(NamedTuple):
@@ -40,7 +45,7 @@ class Outlook:
     """
 
     def __init__(self, value: LifetimeValueModel, summary: pd.DataFrame, tables: Tables | None = None) -> None:
-        self._value, self._summary, self._purchases = value, summary, value.purchases_
+        self._value, self.summary, self._purchases = value, summary, value.purchases_
         self._as_of = summary.attrs.get("as_of")
         self._rows: Histories = self._purchases.histories(summary)
         self._tables = tables if self._purchases.forgets else None
@@ -66,7 +71,7 @@ class Outlook:
     @functools.cached_property
     def ticket(self) -> Floats:
         """Expected mean net amount per purchase."""
-        return self._value.spend_.expected_spend(self._summary)
+        return self._value.spend_.expected_spend(self.summary)
 
     def time(self, horizon: int | str) -> float:
         """A horizon in the unit of the model of purchases."""
@@ -93,7 +98,7 @@ class Outlook:
         """Central predictive intervals: purchases low and high, spend low and high, not discounted."""
         below = 0.5 * (1.0 - level)
         found = self._quantiles(self.time(horizon), (below, 1.0 - below))
-        scale, place = self._value.spend_.scale(self._summary), self._rows.place
+        scale, place = self._value.spend_.scale(self.summary), self._rows.place
         (few, little), (many, much) = found
         return few[place], many[place], little[place] * scale, much[place] * scale
 
@@ -103,9 +108,7 @@ class Outlook:
         x, T = self._rows.x, self._rows.T / self._purchases.unit_days
         if self._tables is None:
             c = p * x + q
-            return [
-                (purchases_quantile(self._future, t, n), spend_quantile(self._future, t, n, p, c)) for n in levels
-            ]
+            return [(purchases_quantile(self._future, t, n), spend_quantile(self._future, t, n, p, c)) for n in levels]
         if t not in self._tables:
             self._tables[t] = LifeTables(self._at, self._purchases.ageing, t, p, q)
         return self._tables[t].quantiles(x, T, self._future.p_alive, levels)

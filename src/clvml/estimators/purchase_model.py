@@ -146,6 +146,23 @@ class PurchaseModel(Estimator):
         ahead: Future = self._formulas(rows).future(params, *self._told(rows))
         return ahead
 
+    @property
+    def forgets(self) -> bool:
+        """Whether of a customer who is alive only frequency and age tell the future, not when he last bought."""
+        return False
+
+    def living(self, x: Floats, T: Floats) -> Future:
+        """The future, in this model's unit of time, of customers who are alive; x purchases, age T in days (n,)."""
+        self._check_fitted("params_")
+        ahead: Any = self.maths.future(self.params_, x, T / self.unit_days, T / self.unit_days)
+        alive: Future = ahead._replace(p_alive=np.ones(x.size))
+        return alive
+
+    @property
+    def ageing(self) -> float:
+        """The smallest time that the model adds to an age, in its unit."""
+        return float(min(getattr(self.params_, name, np.inf) for name in ("alpha", "beta")))
+
     def target(self, rows: Histories) -> Target:
         """What `fit` maximises over these histories. Of an Erlang model without the constant that the gaps add."""
         self._check_fitted("outcome_")

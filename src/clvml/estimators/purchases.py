@@ -60,6 +60,11 @@ class NBDModel(PurchaseModel):
     kind: ClassVar[str] = "NBD"
     maths: ClassVar[ModuleType] = nbd
 
+    @property
+    def forgets(self) -> bool:
+        """As in PurchaseModel."""
+        return True
+
 
 class BetaGeoErlangModel(PurchaseModel):
     """BG/CNBD-k (Reutterer et al. 2021): regular buyers, whose gaps are Erlang-k. params_ r, alpha (a time), a, b.

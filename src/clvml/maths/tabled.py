@@ -99,7 +99,8 @@ class LifeTables:
             self._grow(new)
         where = np.full(wanted.shape, -1, dtype=np.intp)
         where[xs, ages] = [self._spots[key] for key in keys]
-        return where[x[:, None], base[:, None] + _STENCIL - first]
+        found: NDArray[np.intp] = where[x[:, None], base[:, None] + _STENCIL - first]
+        return found
 
     def _grow(self, keys: list[tuple[int, int]]) -> None:
         x, j = np.array(keys, dtype=float).T
