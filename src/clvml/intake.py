@@ -18,6 +18,7 @@ from clvml.log import KEPT, Log, Policy
 from clvml.report import DataReport
 from clvml.resources import Resources, resources_of
 from clvml.sources import open_source
+from clvml.state import KeptLog
 from clvml.tables import SUMMARY
 
 __all__ = ["Split", "Transactions", "with_dates"]
@@ -56,6 +57,9 @@ class Transactions:
     timezone: the business's own, for times that name a zone (default UTC). Times without one are taken as they are.
     free_orders: whether a day of nothing but zero amounts is a purchase, as lifetimes and the published CDNOW figures
         have it.
+    state: a folder that keeps what the files of the log held, so that the next time only new files are read; the result
+        is the same. All are read again, with a ClvWarning that says why, where one has changed or is gone, or the
+        settings are others.
     memory: what the whole process is to stay within, such as "2GB"; threads; spill: folder of temporary files. Default:
         what the machine has.
 
@@ -84,6 +88,7 @@ class Transactions:
         free_orders: bool = False,
         table: str | None = None,
         query: str | None = None,
+        state: str | os.PathLike[str] | None = None,
         memory: int | str | None = None,
         threads: int | None = None,
         spill: str | os.PathLike[str] | None = None,
@@ -94,9 +99,11 @@ class Transactions:
         columns = Columns(customer, date, amount, order, is_return, margin, cost, service_cost, channel, carried)
         self._grain = grain
         resources = resources_of(memory, threads, spill)
-        self._log = Log(
-            open_source(source, table, query), columns, Policy(returns, timezone or "UTC", free_orders), resources
-        )
+        opened, policy = open_source(source, table, query), Policy(returns, timezone or "UTC", free_orders)
+        if state is None:
+            self._log: Log = Log(opened, columns, policy, resources)
+        else:
+            self._log = KeptLog(opened, columns, policy, resources, state)
 
     def __repr__(self) -> str:
         return f"Transactions({', '.join(f'{role}={name!r}' for role, name in self._log.columns.named().items())})"
@@ -110,6 +117,11 @@ class Transactions:
     def engine(self) -> Engine:
         """What runs the statements: DuckDB inside, or `clvml.spark.SparkEngine` for a log on Spark."""
         return self._log.engine
+
+    @property
+    def state_note(self) -> str:
+        """What was read, in words, where the log has a state; else empty."""
+        return self._log.note if isinstance(self._log, KeptLog) else ""
 
     @property
     def first_date(self) -> dt.date:

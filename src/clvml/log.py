@@ -36,8 +36,8 @@ class Glance(NamedTuple):
 
     lines: int
     clean: int
-    first: int
-    last: int
+    first: int | None
+    last: int | None
     refunds: int
 
 
@@ -103,7 +103,10 @@ class Log:
     @property
     def span(self) -> tuple[dt.date, dt.date]:
         """First and last day of the lines that count. Raises DataError where none does."""
-        return day_of_number(self.glance.first), day_of_number(self.glance.last)
+        first, last = self.glance.first, self.glance.last
+        assert first is not None
+        assert last is not None
+        return day_of_number(first), day_of_number(last)
 
     def days(self, as_of: dt.date, after: dt.date | None, period: str, *, once: bool = False) -> str:
         """The SELECT of customer-days booked after one day and known on another; see sql/days.sql.
@@ -122,10 +125,15 @@ class Log:
         return f"{plain} UNION ALL {statement('days', ledger=booked, period=period, **span)}"
 
     @functools.cached_property
+    def sizes(self) -> Glance:
+        """The same, whatever the lines are."""
+        self._probe  # noqa: B018  makes the lines readable
+        return Glance(*self.engine.rows(statement("glance"))[0])
+
+    @functools.cached_property
     def glance(self) -> Glance:
         """The size of the log in one quick look. Raises DataError where no line counts, or one is refused."""
-        self._probe  # noqa: B018  makes the lines readable
-        found = Glance(*self.engine.rows(statement("glance"))[0])
+        found = self.sizes
         if not found.clean:
             raise DataError(self.report_with_examples().why_empty())
         if found.refunds and self.policy.returns == "error":
@@ -163,6 +171,10 @@ class Log:
         lines = line_rules(self.columns, self.types, self._probe, self.engine.dialect, told)
         return lines, log_rules(self.columns, self.types, self._probe, self.engine.dialect)
 
+    def line_report(self) -> DataReport:
+        """The counts of the rules that a line can break alone."""
+        return count_rules(self.engine, self._rules[0], [])
+
     @functools.cached_property
     def _counted(self) -> DataReport:
         """The counts that hold for every as_of."""
@@ -185,7 +197,7 @@ class Log:
     def _refuse_refunds(self) -> None:
         rule = self.report_with_examples().rule("negative amount")
         raise DataError(
-            f"returns='error', and {rule.rows:,} lines are refunds, the first: {rule.first}. "
+            f"returns='error', and {rule.rows:,} lines are refunds{rule.first and f', the first: {rule.first}'}. "
             "Use returns='net' to take them out of the money, or 'ignore' to leave them out."
         )
 

@@ -87,7 +87,7 @@ class DataReport:
         if not self.rows:
             return "The log is empty: it has no rows."
         told = "; ".join(
-            f"{rule.rows:,} with {rule.name} (first: {rule.first})"
+            f"{rule.rows:,} with {rule.name}{rule.first and f' (first: {rule.first})'}"
             for rule in self.rules
             if rule.rows and rule.action == "dropped"
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["Source", "open_source", "scan_parquet"]
+__all__ = ["Source", "open_source", "scan_parquet", "source_of_files"]
 
 _PARQUET = (".parquet", ".pq")
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
@@ -58,9 +58,9 @@ def open_source(source: Any, table: str | None = None, query: str | None = None)
     if table is not None or query is not None:
         raise OptionError("table and query choose from a data base: a DuckDB file or postgresql://… as the source.")
     if isinstance(source, str | os.PathLike):
-        return _files([source])
+        return source_of_files([source])
     if isinstance(source, list | tuple) and source and all(isinstance(s, str | os.PathLike) for s in source):
-        return _files(source)
+        return source_of_files(source)
     return _from_frame(source)
 
 
@@ -152,7 +152,8 @@ def _as_text(value: Any) -> str | None:
     return str(value)
 
 
-def _files(paths: Sequence[Any]) -> Source:
+def source_of_files(paths: Sequence[Any]) -> Source:
+    """The log in files, folders and globs. Raises DataError where one is not there, OptionError for other kinds."""
     found = [file for path in paths for file in _expand(os.fspath(path))]
     label = found[0] if len(found) == 1 else f"{found[0]} and {len(found) - 1} more"
     kinds = {_kind(file) for file in found}
