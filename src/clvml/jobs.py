@@ -215,7 +215,8 @@ def predict_job(open_log: Callable[[], Transactions], job: PredictJob) -> str:
     with show.stage("write"):
         write_table(scores, target)
         kept = "" if job.history is None else f"\nKept in the history: {keep_scores(scores, job.history)}"
-    return f"{scores_text(scores)}\n\nAll {len(scores):,} scores: {target}{kept}"
+    state = log.state_note and f"\n{log.state_note}"
+    return f"{scores_text(scores)}\n\nAll {len(scores):,} scores: {target}{kept}{state}"
 
 
 def backtest_job(log: Transactions, job: BacktestJob) -> str:
