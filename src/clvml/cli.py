@@ -53,6 +53,14 @@ _LOG_OPTIONS = (
     click.option("--timezone", help="The business's own, for times that name a zone. Default: UTC."),
     click.option("--table", help="Table of the log in a data base (a DuckDB file, postgresql://user@host/db)."),
     click.option("--query", help="Instead of --table: the SELECT that gives the log."),
+    click.option(
+        "--engine",
+        type=click.Choice(["duckdb", "spark"]),
+        default="duckdb",
+        show_default=True,
+        help="spark (check and predict): SOURCE is a table, or Parquet or CSV files that the cluster reads.",
+    ),
+    click.option("--master", metavar="URL", help="Of the Spark cluster. Default: as Spark is configured."),
 )
 _SHOW = (
     click.option("--verbose", is_flag=True, help="A line a stage with its time; tracebacks of internal errors."),
@@ -130,7 +138,7 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
     """What is unusual about a log, and what is done about it."""
     import json
 
-    report = _open(source, columns).check(as_of)
+    report = _open(source, columns, on_spark=True).check(as_of)
     click.echo(json.dumps(report.to_dict(), indent=1, default=str) if as_json else str(report))
     if not report.customers:
         raise ClvError(report.why_empty())
@@ -178,6 +186,12 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="scores.parquet or scores.csv")
 @click.option("--horizon", help="How far ahead. Default: the model's own.")
 @click.option("--history", type=click.Path(path_type=Path), metavar="DIR", help="Also keep them here, by day.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keeps what the files of the log held, so that the next run reads new files only.",
+)
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
 @_options(*_SHOW)
 def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
@@ -186,7 +200,9 @@ def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
 
     own = ("model", "out", "horizon", "history", "tracking_uri", "verbose", "quiet")
     job = PredictJob(as_of=as_of, **{name: settings.pop(name) for name in own})
-    click.echo(predict_job(lambda: _open(source, settings), job))
+    if settings["engine"] == "spark":
+        from clvml.spark_job import predict_on_spark as predict_job
+    click.echo(predict_job(lambda: _open(source, settings, on_spark=True), job))
 
 
 @cli.command(short_help="How good past predictions would have been, beside rules of thumb.")
@@ -296,12 +312,27 @@ def monitor(context: click.Context, /, source: tuple[str, ...], **settings: Any)
     context.exit(3 if due else 0)
 
 
-def _open(source: tuple[str, ...], columns: dict[str, Any]) -> Transactions:
-    """The log, with margin and service cost read as a number where they are one."""
+def _open(source: tuple[str, ...], columns: dict[str, Any], *, on_spark: bool = False) -> Transactions:
+    """The log, with margin and service cost read as a number where they are one. on_spark: whether it may be there."""
     from clvml.intake import Transactions
 
     settings = columns | {name: _number(columns[name]) for name in ("margin", "service_cost")}
+    engine, master = settings.pop("engine"), settings.pop("master")
+    if engine == "spark":
+        if not on_spark:
+            raise ClvError(_ONE_MACHINE)
+        from clvml.spark import read_source, start_session
+
+        return Transactions(read_source(start_session(master), source), **settings)
+    if master is not None:
+        raise ClvError("--master names a Spark cluster: it goes with --engine spark.")
     return Transactions(source[0] if len(source) == 1 else list(source), **settings)
+
+
+_ONE_MACHINE = (
+    "--engine spark: this command learns from a row for every customer, which Spark would have to collect on one "
+    "machine. On Spark run check and predict; give this command a Parquet file, such as one of a sample of customers."
+)
 
 
 def _number(told: str | float | None) -> str | float | None:

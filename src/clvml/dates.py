@@ -10,20 +10,20 @@ from clvml.errors import DataError
 
 __all__ = ["DayOrder", "date_sql", "day_month_text", "is_zoned", "shows_day_first", "shows_month_first", "zoned_text"]
 
-_DAY_MONTH = r"^(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})([T ,].*)?$"
-_YEAR_FIRST = r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ,].*)?$"
-_COMPACT = r"^(\d{4})(\d{2})(\d{2})([.]0+|[T ].*)?$"
-_ZONED = r"^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})[0-9:.,]* ?(Z|UTC|GMT|([+-]\d{2}):?(\d{2})?)$"
+_DAY_MONTH = r"^([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4})([T ,].*)?$"
+_YEAR_FIRST = r"^[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}([T ,].*)?$"
+_COMPACT = r"^([0-9]{4})([0-9]{2})([0-9]{2})([.]0+|[T ].*)?$"
+_ZONED = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})[0-9:.,]* ?(Z|UTC|GMT|([+-][0-9]{2}):?([0-9]{2})?)$"
 _MONTHS = "jan01feb02mar03apr04may05jun06jul07aug08sep09oct10nov11dec12"
 _MONTH = (
     "(?i:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:tember)?"
     "|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
-_GAP, _TIME = "[-/., ]+", r"[-/., ]*([ T]\d{1,2}:\d{2}.*)?$"
+_GAP, _TIME = "[-/., ]+", r"[-/., ]*([ T][0-9]{1,2}:[0-9]{2}.*)?$"
 _NAMED = (
-    (rf"^[-/., ]*(\d{{1,2}}){_GAP}({_MONTH}){_GAP}(\d{{4}}){_TIME}", (3, 2, 1)),
-    (rf"^[-/., ]*({_MONTH}){_GAP}(\d{{1,2}}){_GAP}(\d{{4}}){_TIME}", (3, 1, 2)),
-    (rf"^[-/., ]*(\d{{4}}){_GAP}({_MONTH}){_GAP}(\d{{1,2}}){_TIME}", (1, 2, 3)),
+    (rf"^[-/., ]*([0-9]{{1,2}}){_GAP}({_MONTH}){_GAP}([0-9]{{4}}){_TIME}", (3, 2, 1)),
+    (rf"^[-/., ]*({_MONTH}){_GAP}([0-9]{{1,2}}){_GAP}([0-9]{{4}}){_TIME}", (3, 1, 2)),
+    (rf"^[-/., ]*([0-9]{{4}}){_GAP}({_MONTH}){_GAP}([0-9]{{1,2}}){_TIME}", (1, 2, 3)),
 )
 """Dates whose month is a word, and which group is year, month and day."""
 _NUMBERS = (

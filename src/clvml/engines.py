@@ -32,7 +32,7 @@ class Dialect(NamedTuple):
     trimmed: str
     """The text {x} without white space (no-break space too) at either end."""
     matches: str
-    """Whether the text {x} contains the regular expression {p}, in which a backslash is itself."""
+    """Whether the text {x} contains the regular expression {p}, in which no backslash stands: engines read it apart."""
     row_hash: str
     """64 bits that are equal for equal rows over the columns {x}, each of them told by `hashed`."""
     hashed: str

@@ -6,9 +6,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import re
+import sys
 import textwrap
 import uuid
 import weakref
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from clvml.engines import SCALE, Dialect, Engine
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["SPARK", "SparkEngine"]
+__all__ = ["SPARK", "SparkEngine", "gathered", "read_source", "start_session"]
 
 _MONEY = f"DECIMAL(18, {SCALE})"
 
@@ -33,8 +37,8 @@ SPARK = Dialect(
     float_text="CASE WHEN {x} = FLOOR({x}) AND ABS({x}) < 1e16 THEN CAST(TRY_CAST({x} AS DECIMAL(18, 1)) AS STRING) "
     "ELSE CAST({x} AS STRING) END",
     # Java reads 1.5d, 1.5f and 0x1p3 as numbers.
-    text_number=r"CASE WHEN {x} RLIKE '^[^0-9]*$|^[-+.0-9eE\s]*$' THEN TRY_CAST({x} AS DOUBLE) END",
-    text_money=rf"CASE WHEN {{x}} RLIKE '^[-+.0-9eE\s]*$' THEN TRY_CAST({{x}} AS {_MONEY}) END",
+    text_number="CASE WHEN {x} RLIKE '^[^0-9]*$|^[-+.0-9eE \t\r\n]*$' THEN TRY_CAST({x} AS DOUBLE) END",
+    text_money=f"CASE WHEN {{x}} RLIKE '^[-+.0-9eE \t\r\n]*$' THEN TRY_CAST({{x}} AS {_MONEY}) END",
     # Spark rounds the shortest text of a double, DuckDB its product with 10000. Times a DECIMAL of 1 that is exact.
     float_money=f"TRY_CAST(TRY_CAST(ROUND(CAST({{x}} AS DOUBLE) * 1e{SCALE}) AS DECIMAL(20, 0)) * 1e-{SCALE}BD "
     f"AS {_MONEY})",
@@ -44,8 +48,8 @@ SPARK = Dialect(
 _SETTINGS = {
     "spark.sql.ansi.enabled": "true",  # a sum that overflows is an error, not NULL
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
-    "spark.sql.parser.escapedStringLiterals": "true",  # a backslash in a regular expression is itself
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",  # a small log is no 200 tasks
 }
 _TYPES = {
     "string": "VARCHAR",
@@ -154,13 +158,14 @@ class SparkEngine(Engine):
 
     def frame(self, sql: str) -> pd.DataFrame:
         """A small result as a pandas frame."""
-        with _as_data_error():
-            result = self.session.sql(sql)
-            if hasattr(result, "toArrow"):
-                found: pd.DataFrame = result.toArrow().to_pandas()
-            else:
-                found = result.toPandas()
-            return found
+        return gathered(self.relation(sql))
+
+
+def gathered(frame: DataFrame) -> pd.DataFrame:
+    """A small Spark frame as a pandas frame."""
+    with _as_data_error():
+        found: pd.DataFrame = frame.toArrow().to_pandas() if hasattr(frame, "toArrow") else frame.toPandas()
+        return found
 
 
 def _changed(session: SparkSession) -> dict[str, str]:
@@ -199,3 +204,54 @@ def _told(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     cause = [line for line in lines if line.startswith("Caused by:")]
     return textwrap.shorten((cause or lines or [type(error).__name__])[-1 if cause else 0], 400)
+
+
+def start_session(master: str | None = None) -> SparkSession:
+    """The session that is running, or one of a cluster (default: what Spark's own configuration says).
+
+    Raises OptionError where pyspark or Java is missing.
+    """
+    try:
+        from pyspark.errors import PySparkRuntimeError
+        from pyspark.sql import SparkSession
+    except ImportError:
+        raise OptionError("pyspark is not installed. Spark is an extra: pip install 'clvml[spark]'.") from None
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else the workers take the python3 of their PATH
+    watched = str(sys.stderr.isatty()).lower()
+    builder = SparkSession.builder.appName("clvml").config("spark.ui.showConsoleProgress", watched)
+    try:
+        return (builder.master(master) if master else builder).getOrCreate()
+    except (PySparkRuntimeError, *_errors()) as error:
+        raise OptionError(
+            f"Spark does not start: {_told(error)} It needs Java 17 or newer on PATH or in JAVA_HOME, and a cluster "
+            "that answers."
+        ) from error
+
+
+def read_source(session: SparkSession, sources: Sequence[str]) -> DataFrame:
+    """A table of the session's catalog by its name, or files that Spark can read, anywhere: Parquet, or CSV as text.
+
+    CSV files must have the same first line; a line with another number of fields is an error.
+    """
+    paths = list(sources)
+    with _as_data_error():
+        if len(paths) == 1 and _TABLE.fullmatch(paths[0]) and not os.path.exists(paths[0]):
+            return session.table(paths[0])
+        if not all(path.lower().endswith(_CSV) for path in paths):
+            return session.read.parquet(*paths)
+        head = session.read.text(paths).first()
+        header = head[0] if head else ""
+        session.conf.set("spark.sql.csv.parser.columnPruning.enabled", "false")  # else other fields go unseen
+        return session.read.csv(
+            paths,
+            header=True,
+            sep=max(_DELIMITERS, key=header.count),
+            escape='"',
+            mode="FAILFAST",
+            enforceSchema=False,
+        )
+
+
+_TABLE = re.compile(r"[A-Za-z_`][\w`]*([.][\w`]+){0,2}(?<![.]parquet)(?<![.]pq)(?<![.]csv)(?<![.]tsv)(?<![.]txt)")
+_CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
+_DELIMITERS = ",;\t|"

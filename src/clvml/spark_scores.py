@@ -50,7 +50,7 @@ def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: 
     engine = log.engine
     if not isinstance(engine, SparkEngine):
         raise OptionError("The log is not on Spark. Pass Transactions a Spark frame, or score it with model.score.")
-    customers = engine.relation(log.customers_sql(day, model.window_))
+    customers = engine.relation(log.customers_sql(day, model.window_, once=True))
     batches = _Batches(engine.broadcast(model), day.isoformat(), horizon)
     scored = customers.mapInArrow(batches, f"{_schema(customers)}, {', '.join(f'{key} BIGINT' for key in _KEYS)}")
     name = f"scored_{uuid.uuid4().hex}"
