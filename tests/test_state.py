@@ -271,7 +271,7 @@ def test_a_log_without_a_usable_line(tmp_path):
     with pytest.raises(DataError, match="None of the 1 rows can be used: 1 with unparsable date"):
         kept.summarize(AS_OF)
     (tmp_path / "log2.csv").write_text("customer_id,date,amount\n1,2023-01-01,-5\n1,2023-01-01,8\n")
-    with pytest.raises(DataError, match="returns='error', and 1 lines are refunds. Use"):
+    with pytest.raises(DataError, match=r"returns='error', and 1 lines are refunds\. Use"):
         Transactions(tmp_path / "log2.csv", state=tmp_path / "state2", returns="error").summarize(AS_OF)
 
 

@@ -74,6 +74,8 @@ class Manifest(NamedTuple):
     glance: Glance
     rules: dict[str, int]
     """Lines that break each rule that one line can break alone."""
+    distinct: int
+    """Lines that differ from each other."""
     sums: tuple[Part, ...]
     lines: tuple[Part, ...]
 
@@ -133,12 +135,12 @@ class KeptLog(Log):
 
     @functools.cached_property
     def _counted(self) -> DataReport:
-        """Rules of single lines as they were counted night by night; those of the whole log counted now."""
-        alone, whole = self._rules
-        counted = count_rules(self.engine, [], whole)
-        known = self._manifest.rules
-        rules = tuple(Rule(c.name, known.get(c.name, 0), "", c.action, c.message) for c in alone)
-        return dataclasses.replace(counted, rules=rules + counted.rules)
+        """Rules of single lines, and duplicates, as they were counted night by night; the others counted now."""
+        alone, (twins, *others) = self._rules
+        known = self._manifest.rules | {twins.name: self.sizes.lines - self._manifest.distinct}
+        counted = count_rules(self.engine, [], others)
+        rules = [Rule(c.name, known.get(c.name, 0), "", c.action, c.message) for c in (*alone, twins)]
+        return dataclasses.replace(counted, rules=(*rules, *counted.rules))
 
     @property
     def _sums(self) -> str:
@@ -185,7 +187,7 @@ class State:
                 return Kept(self._write(old, log, new), told, False)
             reason = log
         log = Log(source, columns, policy, resources)
-        nothing = Manifest(settings, log.types, log.encoding, NOTHING_SEEN, (), _NO_LINES, {}, (), ())
+        nothing = Manifest(settings, log.types, log.encoding, NOTHING_SEEN, (), _NO_LINES, {}, 0, (), ())
         told = f"State: all {len(found):,} files were read" + (f", as {reason}." if reason else ", for the first time.")
         return Kept(self._write(nothing, log, found), told, bool(reason))
 
@@ -230,6 +232,7 @@ class State:
                 files=(*old.files, *files),
                 glance=_added(old.glance, log.sizes),
                 rules=rules,
+                distinct=old.distinct + self._not_yet_there(log.engine, old),
                 lines=self._fewer(log.engine, "lines", lines),
                 sums=self._fewer(log.engine, "sums", sums),
             )
@@ -238,6 +241,12 @@ class State:
         finally:
             self._sweep()
         return manifest
+
+    def _not_yet_there(self, engine: Engine, old: Manifest) -> int:
+        """How many different lines there are of which none is kept."""
+        new = engine.rows("SELECT COUNT(DISTINCT line_hash) FROM lines")[0][0]
+        known = "SELECT COUNT(DISTINCT line_hash) FROM {} AS o WHERE line_hash IN (SELECT line_hash FROM lines)"
+        return int(new - engine.rows(known.format(self.relation(old.lines)))[0][0] if old.lines else new)
 
     def _folded(self, log: Log, old: Manifest) -> tuple[Part, ...]:
         """The parts of the sums. Old parts with tickets of which there is more now are put together with it."""
@@ -335,6 +344,7 @@ def _manifest(told: Mapping[str, Any]) -> Manifest:
         tuple(File(*file) for file in told["files"]),
         Glance(*told["glance"]),
         dict(told["rules"]),
+        int(told["distinct"]),
         tuple(Part(*part) for part in told["sums"]),
         tuple(Part(*part) for part in told["lines"]),
     )
