@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
 from clvml.errors import OptionError
+from clvml.locks import Lock, clear_parts, part_of
 
-__all__ = ["check_export", "check_target", "write_aside", "write_table"]
+__all__ = ["check_export", "check_target", "working_on", "write_aside", "write_table"]
 
 _TABLES = (".parquet", ".csv")
 
@@ -46,9 +48,20 @@ def check_export(path: str | Path, option: str = "--export") -> Path:
     return target
 
 
+@contextmanager
+def working_on(target: Path, option: str = "--out") -> Iterator[None]:
+    """Keep other jobs from the same output while this one works on it; what killed jobs left of it is taken away.
+
+    Raises OptionError where another job works on it.
+    """
+    with Lock(target.with_name(f".{target.name}.lock"), f"{option} {target}"):
+        clear_parts(target)
+        yield
+
+
 def write_aside(target: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside the target, then put it in the target's place; on any failure nothing is left."""
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    aside = part_of(target)
     try:
         write(aside)
         os.replace(aside, target)

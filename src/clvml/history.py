@@ -16,6 +16,7 @@ from scipy.stats import beta, multivariate_normal, norm, rankdata
 from clvml.audience.lists import canonical
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.horizon import as_date
+from clvml.locks import clear_parts, part_of
 
 __all__ = ["Migration", "WhatIf", "keep_scores", "migration", "movers", "read_history", "value_over_time", "what_if"]
 
@@ -30,7 +31,8 @@ def keep_scores(scores: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
         raise DataError(f"The scores hold {len(days)} days of as_of; keep one at a time.")
     path = Path(folder) / f"as_of={as_date(str(days[0]))}" / "scores.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(f".{os.getpid()}.tmp")
+    clear_parts(path)
+    aside = part_of(path)
     try:
         scores.to_parquet(aside, index=False)
         os.replace(aside, path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clvml.errors import DataError, ModelError
-from clvml.files import check_export, check_target, write_aside, write_table
+from clvml.files import check_export, check_target, working_on, write_aside, write_table
 from clvml.horizon import as_date, day_number, day_of_number, horizon_days
 from clvml.printed import backtest_text, scores_text, train_text
 from clvml.terminal import Terminal, wrapped
@@ -200,12 +200,17 @@ def _figures(model: ClvModel, tested: Backtest | None) -> dict[str, Any]:
 
 def predict_job(open_log: Callable[[], Transactions], job: PredictJob) -> str:
     """Load, score, write; what is printed."""
-    from clvml import tracking
-    from clvml.history import keep_scores
-
     target = check_target(job.out)
     if job.history is not None:
         check_export(job.history, "--history")
+    with working_on(target):
+        return _predict(open_log, job, target)
+
+
+def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path) -> str:
+    from clvml import tracking
+    from clvml.history import keep_scores
+
     show = Terminal(3, verbose=job.verbose, quiet=job.quiet)
     with show.stage("load model"):
         model = tracking.load_model(job.model, tracking_uri=job.tracking_uri)

@@ -10,7 +10,7 @@ from typing import IO
 
 from clvml.errors import OptionError
 
-__all__ = ["Lock", "is_alive"]
+__all__ = ["Lock", "clear_parts", "part_of"]
 
 
 class Lock:
@@ -96,8 +96,23 @@ def _busy(file: IO[str], what: str) -> str:
     return f"{what} is being worked on by {by}{here}. Wait for its end, or choose another."
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine still runs."""
+def part_of(target: Path) -> Path:
+    """Where this process writes what is to become the target."""
+    return target.with_name(f".{target.name}.{os.getpid()}.part")
+
+
+def clear_parts(target: Path) -> None:
+    """Delete the parts of a target that processes left which no longer run."""
+    start, end = f".{target.name}.", ".part"
+    for path in target.parent.iterdir():
+        pid = path.name.removeprefix(start).removesuffix(end)
+        if path.name == f"{start}{pid}{end}" and pid.isdigit() and not _runs(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    if sys.platform == "win32":
+        return True  # where asking would end it
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
