@@ -8,6 +8,7 @@ import itertools
 import os
 import textwrap
 import uuid
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, OptionError
@@ -151,6 +152,16 @@ class Engine:
         except self._error as error:
             raise DataError(_told(error)) from error
         return found
+
+
+    def batches(self, sql: str, rows: int) -> Iterator[pd.DataFrame]:
+        """A result in frames of at most so many rows, each made when it is asked for. One result at a time."""
+        try:
+            reader = self._connection.sql(sql).to_arrow_reader(rows)
+            while (batch := next(reader, None)) is not None:
+                yield batch.to_pandas()
+        except self._error as error:
+            raise DataError(_told(error)) from error
 
 
 def _told(error: Exception) -> str:

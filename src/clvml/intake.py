@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -124,6 +124,16 @@ class Transactions:
         return self._log.note if isinstance(self._log, KeptLog) else ""
 
     @property
+    def lines(self) -> int:
+        """Lines that count. Raises DataError where none does."""
+        return self._log.glance.clean
+
+    @property
+    def dropped(self) -> int:
+        """Lines that do not count; `check` tells why."""
+        return self._log.glance.lines - self._log.glance.clean
+
+    @property
     def first_date(self) -> dt.date:
         """Day of the first line that counts. Raises DataError where no line does."""
         return self._log.span[0]
@@ -166,6 +176,19 @@ class Transactions:
         once: it will be run this one time, so that nothing needs to be kept for the next.
         """
         return self._customers(as_date(as_of), window, once=once)
+
+    def batches(self, as_of: Any, window: int, rows: int) -> Iterator[pd.DataFrame]:
+        """The table of summarize(as_of, window), without channel and covariates, in frames of at most so many rows.
+
+        Memory holds one of them; what the engine cannot hold it spills.
+        """
+        day = as_date(as_of)
+        self._gather("A batch of the summary")
+        sql = f"SELECT * FROM ({self._customers(day, window, once=True)}) AS c ORDER BY customer_id"
+        for table in self._log.engine.batches(sql, rows):
+            summary = _dated(table)
+            summary.attrs = {"as_of": day.isoformat()}
+            yield summary
 
     def counts(self, as_of: Any) -> pd.DataFrame:
         """frequency, recency, T and how many customers share them: all that a BTYD likelihood needs."""

@@ -120,7 +120,7 @@ class ClvModel(Estimator):
     def score(self, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> pd.DataFrame:
         """Scores of every customer of a log, sorted by customer_id; tiers are shares of this base on this day."""
         frame = self.frame(log, as_of)
-        table = self.staged(frame, horizon, tables=tables_for(len(frame)))
+        table = self.staged(frame, horizon, tables=tables_for(log.lines))
         return scoring.placed(table, self.edges(table))
 
     def staged(

@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["TABLED_FROM", "Outlook", "Tables", "tables_for"]
 
-TABLED_FROM = 50_000
-"""Customers of a base from whose number on the intervals are read off tables, which moves them by less than 0.1 %."""
+TABLED_FROM = 300_000
+"""Lines of a log from which on the intervals are read off tables, which moves them by less than 0.1 % of their width.
+"""
 
 Tables = dict[float, LifeTables]
 """By horizon, in the model's unit: shared between the batches of a base."""
 
 
-def tables_for(customers: int) -> Tables | None:
-    """What a base of so many customers is worked out with: an empty set of tables, or None where it is small."""
-    return {} if customers >= TABLED_FROM else None
+def tables_for(lines: int) -> Tables | None:
+    """What the base of a log of so many lines is worked out with: an empty set of tables, or None where it is small."""
+    return {} if lines >= TABLED_FROM else None
 
 
 class _Living(NamedTuple):

@@ -8,6 +8,7 @@ tables than a hundred thousand. Every entry is the same whoever else is asked fo
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -41,6 +42,7 @@ class LifeTables:
         self._spots: dict[tuple[int, int], int] = {}
         self._some, self._spend = np.empty(0), np.empty((0, _GRID.size))
         self._counts = np.empty((0, 1))
+        self._lock = threading.Lock()
 
     def quantiles(
         self, x: Floats, T: Floats, p_alive: Floats, levels: tuple[float, ...]
@@ -48,7 +50,8 @@ class LifeTables:
         """(purchases, spend over (v + x m)) at each level, between 0 and 0.95, per customer."""
         place = np.log((T + self._scale) / self._scale) / _STEP
         base = np.floor(place).astype(np.int64)
-        spots = self._find(x.astype(np.int64), base)
+        with self._lock:  # threads that score parts of one base share the tables
+            spots = self._find(x.astype(np.int64), base)
         weight = _lagrange(place - base)
         found = [(np.empty(x.size), np.empty(x.size)) for _ in levels]
         for start in range(0, x.size, _BLOCK):
