@@ -135,7 +135,7 @@ def test_where_output_goes(here):
     assert (plain.returncode, plain.stderr) == (0, "")
     assert verbose.stdout == plain.stdout
     stages = [line.split(": ")[0] for line in verbose.stderr.splitlines()]
-    assert stages == ["[1/3] load model", "[2/3] score", "[3/3] write"]
+    assert stages == ["[1/4] load model", "[2/4] open log", "[3/4] score", "[4/4] write"]
 
 
 def test_quiet_leaves_out_notes(here, clvml):
@@ -296,7 +296,7 @@ def test_an_internal_error_is_one_line_and_code_1(here, clvml, monkeypatch):
     def broken(*_):
         raise RuntimeError("the cat sat on it")
 
-    monkeypatch.setattr("clvml.jobs.write_table", broken)
+    monkeypatch.setattr("clvml.jobs.scores_text", broken)
     code, out, err = clvml(*PREDICT, "s.csv")
     assert (code, out) == (1, "")
     assert err.startswith("Internal error: RuntimeError: the cat sat on it. This is a fault of clvml")

@@ -2,30 +2,10 @@
 
 import os
 
-import pandas as pd
 import pytest
 
 from clvml.errors import OptionError
-from clvml.files import check_export, check_target, write_aside, write_table
-
-TABLE = pd.DataFrame({"customer_id": [1, 2], "day": pd.to_datetime(["2023-01-01", "2023-02-01"]), "x": [0.1, None]})
-
-
-@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "T.PARQUET"])
-def test_a_table_comes_back(tmp_path, name):
-    path = write_table(TABLE, tmp_path / name)
-    read = pd.read_csv(path, parse_dates=["day"]) if name.endswith("csv") else pd.read_parquet(path)
-    pd.testing.assert_frame_equal(read, TABLE, check_dtype=False)
-    assert [p.name for p in tmp_path.iterdir()] == [name]
-
-
-@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
-def test_the_same_table_is_the_same_bytes_and_what_it_was_told_apart_from_its_rows_stays_out(tmp_path, name):
-    told = TABLE.copy()
-    told.attrs["as_of"] = "2023-03-01"
-    first = write_table(TABLE, tmp_path / name).read_bytes()
-    assert write_table(told, tmp_path / name).read_bytes() == first
-    assert told.attrs == {"as_of": "2023-03-01"}
+from clvml.files import check_export, check_target, write_aside
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):

@@ -63,7 +63,7 @@ LAYERS = (
     ),
     ("audience", "uplift", "channels", "profiles", "lookalikes", "history", "outcome", "profit", "monitoring"),
     ("terminal", "files", "printed", "plots", "interop", "flavor", "tracking"),
-    ("config", "jobs", "campaign_jobs", "spark_job", "demo", "cli"),
+    ("config", "stream", "jobs", "campaign_jobs", "spark_job", "demo", "cli"),
 )
 """From the bottom up: a part imports from its own row and those above it in this table, never from below it."""
 

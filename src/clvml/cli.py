@@ -61,6 +61,9 @@ _LOG_OPTIONS = (
         help="spark (check and predict): SOURCE is a table, or Parquet or CSV files that the cluster reads.",
     ),
     click.option("--master", metavar="URL", help="Of the Spark cluster. Default: as Spark is configured."),
+    click.option("--memory", metavar="SIZE", help="What the job is to stay within, such as 2GB. Default: no limit."),
+    click.option("--threads", type=click.IntRange(1), help="Default: as many as the machine has."),
+    click.option("--spill", metavar="DIR", help="Folder for what does not fit in memory. Default: the system's."),
 )
 _SHOW = (
     click.option("--verbose", is_flag=True, help="A line a stage with its time; tracebacks of internal errors."),
@@ -183,7 +186,7 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
     metavar="URI",
     help="models:/clv@champion, models:/clv/3, runs:/..., or the folder of an exported model.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="scores.parquet or scores.csv")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="scores.parquet, scores.csv, or a folder.")
 @click.option("--horizon", help="How far ahead. Default: the model's own.")
 @click.option("--history", type=click.Path(path_type=Path), metavar="DIR", help="Also keep them here, by day.")
 @click.option(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import itertools
-import os
 import textwrap
-import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -100,7 +98,7 @@ class Engine:
         self._error = duckdb.Error
         self._connection = duckdb.connect(":memory:")
         self.run("SET enable_progress_bar = false")  # DuckDB's own would stand between the lines of a result
-        spill = os.path.join(resources.folder, f"clvml-{uuid.uuid4().hex}")
+        spill = str(resources.temporary())
         self.run(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
         if resources.engine_memory is not None:
             self.run(f"SET memory_limit = '{resources.engine_memory} B'")
@@ -152,7 +150,6 @@ class Engine:
         except self._error as error:
             raise DataError(_told(error)) from error
         return found
-
 
     def batches(self, sql: str, rows: int) -> Iterator[pd.DataFrame]:
         """A result in frames of at most so many rows, each made when it is asked for. One result at a time."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pandas as pd
-
 from clvml.errors import OptionError
 from clvml.locks import Lock, clear_parts, part_of
 
-__all__ = ["check_export", "check_target", "working_on", "write_aside", "write_table"]
+__all__ = ["check_export", "check_folder", "check_target", "working_on", "write_aside", "write_folder_aside"]
 
 _TABLES = (".parquet", ".csv")
 
@@ -59,6 +58,47 @@ def working_on(target: Path, option: str = "--out") -> Iterator[None]:
         yield
 
 
+def check_folder(path: str | Path, option: str = "--out") -> Path:
+    """A folder of Parquet files to come, or one that holds nothing else and is replaced. Raises OptionError."""
+    target = check_export(path, option)
+    if not target.parent.is_dir():
+        raise OptionError(f"{option} {target}: there is no folder {target.parent}. Create it, or choose another.")
+    other = _stranger(target)
+    if other is not None:
+        raise OptionError(f"{option} {target} holds {other.name}, which is no file of scores. Name a new folder.")
+    return target
+
+
+def _stranger(folder: Path) -> Path | None:
+    """What is in a folder beside Parquet files that this package names, if anything."""
+    if not folder.is_dir():
+        return None
+    return next((p for p in sorted(folder.iterdir()) if not (p.is_file() and p.match("part-*.parquet"))), None)
+
+
+def write_folder_aside(target: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a folder beside the target, then put it in the target's place, which is empty for the moment
+    between two renamings; on any failure nothing is left.
+    """
+    aside, before = (target.with_name(f".{target.name}.{os.getpid()}.{what}") for what in ("part", "old"))
+    try:
+        aside.mkdir()
+        write(aside)
+        if target.exists():
+            os.replace(target, before)
+        os.replace(aside, target)
+    except OSError as error:
+        if before.exists() and not target.exists():
+            os.replace(before, target)
+        raise OptionError(
+            f"{target} could not be written: {error.strerror or error}. What stood there before is unchanged."
+        ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        if target.exists():
+            shutil.rmtree(before, ignore_errors=True)
+
+
 def write_aside(target: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside the target, then put it in the target's place; on any failure nothing is left."""
     aside = part_of(target)
@@ -71,15 +111,3 @@ def write_aside(target: Path, write: Callable[[Path], object]) -> None:
         ) from error
     finally:
         aside.unlink(missing_ok=True)
-
-
-def write_table(table: pd.DataFrame, path: str | Path) -> Path:
-    """A table as Parquet or CSV, by the ending of its name; the same table gives the same bytes."""
-    target = check_target(path)
-    plain = table.copy(deep=False)
-    plain.attrs = {}
-    if target.suffix.lower() == ".parquet":
-        write_aside(target, lambda aside: plain.to_parquet(aside, index=False))
-    else:
-        write_aside(target, lambda aside: plain.to_csv(aside, index=False))
-    return target

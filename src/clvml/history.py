@@ -29,8 +29,7 @@ def keep_scores(scores: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
     days = scores["as_of"].astype("string").str.slice(0, 10).unique()
     if len(days) != 1:
         raise DataError(f"The scores hold {len(days)} days of as_of; keep one at a time.")
-    path = Path(folder) / f"as_of={as_date(str(days[0]))}" / "scores.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = scores_file(folder, str(days[0]))
     clear_parts(path)
     aside = part_of(path)
     try:
@@ -38,6 +37,13 @@ def keep_scores(scores: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+    return path
+
+
+def scores_file(folder: str | os.PathLike[str], as_of: Any) -> Path:
+    """Where the scores of a day are kept: folder/as_of=YYYY-MM-DD/scores.parquet; its folder is made."""
+    path = Path(folder) / f"as_of={as_date(as_of)}" / "scores.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 

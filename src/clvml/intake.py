@@ -128,6 +128,10 @@ class Transactions:
         """Lines that count. Raises DataError where none does."""
         return self._log.glance.clean
 
+    def about_customers(self) -> int:
+        """How many customers there are, within a few per cent: for a look at progress."""
+        return int(self.engine.rows("SELECT APPROX_COUNT_DISTINCT(customer_id) FROM lines WHERE clean")[0][0])
+
     @property
     def dropped(self) -> int:
         """Lines that do not count; `check` tells why."""
@@ -186,7 +190,7 @@ class Transactions:
         self._gather("A batch of the summary")
         sql = f"SELECT * FROM ({self._customers(day, window, once=True)}) AS c ORDER BY customer_id"
         for table in self._log.engine.batches(sql, rows):
-            summary = _dated(table)
+            summary = with_dates(table)
             summary.attrs = {"as_of": day.isoformat()}
             yield summary
 

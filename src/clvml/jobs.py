@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clvml.errors import DataError, ModelError
-from clvml.files import check_export, check_target, working_on, write_aside, write_table
+from clvml.files import check_export, check_folder, check_target, working_on, write_aside
 from clvml.horizon import as_date, day_number, day_of_number, horizon_days
 from clvml.printed import backtest_text, scores_text, train_text
 from clvml.terminal import Terminal, wrapped
@@ -200,7 +201,7 @@ def _figures(model: ClvModel, tested: Backtest | None) -> dict[str, Any]:
 
 def predict_job(open_log: Callable[[], Transactions], job: PredictJob) -> str:
     """Load, score, write; what is printed."""
-    target = check_target(job.out)
+    target = check_target(job.out) if job.out.suffix else check_folder(job.out)
     if job.history is not None:
         check_export(job.history, "--history")
     with working_on(target):
@@ -209,19 +210,29 @@ def predict_job(open_log: Callable[[], Transactions], job: PredictJob) -> str:
 
 def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path) -> str:
     from clvml import tracking
-    from clvml.history import keep_scores
+    from clvml.history import scores_file
+    from clvml.stream import staged_base
 
-    show = Terminal(3, verbose=job.verbose, quiet=job.quiet)
+    show = Terminal(4, verbose=job.verbose, quiet=job.quiet)
     with show.stage("load model"):
         model = tracking.load_model(job.model, tracking_uri=job.tracking_uri)
-    with show.stage("score"):
+    with show.stage("open log"):
         log = open_log()
-        scores = model.score(log, job.as_of, job.horizon)
-    with show.stage("write"):
-        write_table(scores, target)
-        kept = "" if job.history is None else f"\nKept in the history: {keep_scores(scores, job.history)}"
-    state = log.state_note and f"\n{log.state_note}"
-    return f"{scores_text(scores)}\n\nAll {len(scores):,} scores: {target}{kept}{state}"
+        lines, dropped = log.lines, log.dropped
+        about = log.about_customers() if show.watched else None
+    kept = [] if job.history is None else [scores_file(job.history, job.as_of)]
+    with ExitStack() as held:
+        with show.stage("score", about, "customers") as step:
+            base = held.enter_context(staged_base(model, log, as_of=job.as_of, horizon=job.horizon, step=step))
+        with show.stage("write", base.customers, "customers") as wrote:
+            tally = base.write(target, *kept, step=wrote)
+    told = [scores_text(tally), "", f"All {tally.customers:,} scores: {target}"]
+    told += [f"Kept in the history: {path}" for path in kept]
+    if dropped:
+        told.append(f"Not counted: {dropped:,} of {lines + dropped:,} lines; `clvml check` says which, and why.")
+    if log.state_note:
+        told.append(log.state_note)
+    return "\n".join(told)
 
 
 def backtest_job(log: Transactions, job: BacktestJob) -> str:

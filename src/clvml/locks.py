@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import IO
 
 from clvml.errors import OptionError
 
-__all__ = ["Lock", "clear_parts", "part_of"]
+__all__ = ["Lock", "clear_parts", "part_of", "runs"]
 
 
 class Lock:
@@ -102,15 +104,24 @@ def part_of(target: Path) -> Path:
 
 
 def clear_parts(target: Path) -> None:
-    """Delete the parts of a target that processes left which no longer run."""
-    start, end = f".{target.name}.", ".part"
-    for path in target.parent.iterdir():
-        pid = path.name.removeprefix(start).removesuffix(end)
-        if path.name == f"{start}{pid}{end}" and pid.isdigit() and not _runs(int(pid)):
+    """Delete the parts of a target that processes left which no longer run.
+
+    A folder that one of them had moved away and not yet replaced is put back.
+    """
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        pid, _, end = path.name.removeprefix(f".{target.name}.").partition(".")
+        if not pid.isdigit() or end not in ("part", "old") or runs(int(pid)):
+            continue
+        if end == "old" and not target.exists():
+            os.replace(path, target)
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink(missing_ok=True)
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
+    """Whether a process of this machine still runs."""
     if sys.platform == "win32":
         return True  # where asking would end it
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from clvml.evaluate import Backtest
     from clvml.model import ClvModel
     from clvml.report import DataReport
+    from clvml.stream import Tally
 
 __all__ = ["backtest_text", "flagged_table", "parameters_table", "scores_text", "train_text"]
 
@@ -135,32 +136,30 @@ def _audit_text(audit: Audit, threshold: float) -> str:
     )
 
 
-def scores_text(scores: pd.DataFrame) -> str:
+def scores_text(tally: Tally) -> str:
     """Counts of the base and the flagged with the most value at risk."""
-    flagged, first = scores[scores["flagged"]], scores.iloc[0]
-    purchases, spend, clv = (scores[name].sum() for name in ("expected_purchases", "expected_spend", "clv"))
     return "\n".join(
         [
-            heading(f"Scores as of {first['as_of']}, next {first['horizon_days']} days"),
-            f"customers  {len(scores):,} with a purchase by then",
-            f"tiers      {_counts(scores['tier'], segments.TIERS)}",
-            f"states     {_counts(scores['state'], segments.STATES)}",
-            f"expected   {purchases:,.0f} purchases, {spend:,.0f} spend, {clv:,.0f} CLV (discounted contribution)",
-            f"flagged    {len(flagged):,} good customers at risk, {flagged['value_at_risk'].sum():,.0f} value at risk",
+            heading(f"Scores as of {tally.as_of}, next {tally.horizon_days} days"),
+            f"customers  {tally.customers:,} with a purchase by then",
+            f"tiers      {_counts(tally.tiers, segments.TIERS)}",
+            f"states     {_counts(tally.states, segments.STATES)}",
+            f"expected   {tally.purchases:,.0f} purchases, {tally.spend:,.0f} spend, "
+            f"{tally.clv:,.0f} CLV (discounted contribution)",
+            f"flagged    {tally.flagged:,} good customers at risk, {tally.value_at_risk:,.0f} value at risk",
             heading("Flagged: most value at risk"),
-            flagged_table(scores),
+            flagged_table(tally.top),
         ]
     )
 
 
-def _counts(words: pd.Series, order: tuple[str, ...]) -> str:
-    found = words.value_counts()
+def _counts(found: Mapping[str, int], order: tuple[str, ...]) -> str:
     return ", ".join(f"{found.get(word, 0):,} {word}" for word in order)
 
 
 def flagged_table(scores: pd.DataFrame, rows: int = 10) -> str:
     """The flagged customers with the most value at risk, each with the reason under it."""
-    top = scores[scores["flagged"]].nlargest(rows, "value_at_risk")
+    top = scores if scores.empty else scores[scores["flagged"]].nlargest(rows, "value_at_risk")
     if top.empty:
         return "Nobody is flagged: no good customer is late by his own rhythm and likely to stay away."
     table = top[

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
+import uuid
 from pathlib import Path
 from typing import NamedTuple
 
 from clvml.errors import OptionError
+from clvml.locks import runs
 
 __all__ = ["WHOLE_MACHINE", "Resources", "resources_of"]
 
@@ -38,10 +41,14 @@ class Resources(NamedTuple):
         """Bytes that arrays of one batch may take: a third of the rest, or a gigabyte where nothing was said."""
         return 10**9 if self.memory is None else (self.memory - _INTERPRETER) // 3
 
-    @property
-    def folder(self) -> str:
-        """Where temporary files go."""
-        return self.spill or tempfile.gettempdir()
+    def temporary(self) -> Path:
+        """A path of this process for temporary files, not yet made; what killed jobs left there is taken away."""
+        folder = Path(self.spill or tempfile.gettempdir())
+        for path in folder.glob("clvml-*-*"):
+            pid = path.name.split("-")[1]
+            if pid.isdigit() and not runs(int(pid)):
+                shutil.rmtree(path, ignore_errors=True)
+        return folder / f"clvml-{os.getpid()}-{uuid.uuid4().hex}"
 
 
 WHOLE_MACHINE = Resources()

@@ -4,13 +4,17 @@ one place.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.maths.rhythm import LAPSED, LATE, RISKY
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["STATES", "TIERS", "Cutoffs", "cutoffs", "rank_of_edges", "reasons", "states", "tiers"]
 
@@ -63,45 +67,40 @@ def states(overdue: Floats, p_alive: Floats) -> NDArray[np.str_]:
     return np.where(p_alive < _GONE, "lapsed", state)
 
 
-def reasons(scores: pd.DataFrame, overdue: Floats, usual_gap: Floats) -> list[str]:
-    """One sentence a customer that a campaign manager understands."""
-    columns = (
-        "frequency",
-        "days_since_last",
-        "churn_probability",
-        "value_if_kept",
-        "tier",
-        "state",
-        "horizon_days",
-        "contribution",
+def reasons(scores: pd.DataFrame, overdue: Floats, usual_gap: Floats) -> pd.Series:
+    """One sentence a customer that a campaign manager understands; text, in the order of the scores.
+
+    Put together column by column from what few distinct numbers say: a sentence at a time takes twenty times as long.
+    """
+    import pyarrow.compute as pc
+
+    x, since = scores["frequency"].to_numpy(), scores["days_since_last"].to_numpy()
+    once, gap = x == 0, np.maximum(1, np.rint(usual_gap))
+    late = np.where(once, -2, np.where(scores["state"].to_numpy(object) == "on rhythm", -1, np.rint(100 * overdue)))
+    brought, value = scores["contribution"].to_numpy(), scores["value_if_kept"].to_numpy()
+    churn = np.rint(100 * scores["churn_probability"].to_numpy())
+    bad = (scores["tier"].to_numpy(object) == "bad") & (brought <= 0)
+    parts = (
+        _words(x, lambda n: f"{n + 1} purchases, usually every " if n else "One purchase, "),
+        _words(np.where(once, -1, gap), lambda days: f"{_days(days)}; silent for " if days > 0 else ""),
+        _words(since, _days),
+        _words(late, lambda k: {-2: " ago", -1: ""}.get(k, f", longer than {k} % of their own gaps")),
+        _words(churn, lambda k: f"; {k} % likely not to buy in the next "),
+        _words(scores["horizon_days"].to_numpy(), _days),
+        _words(bad, lambda told: ", has brought " if told else ", worth about "),
+        _words(np.rint(np.where(bad, brought, value)), lambda amount: f"{amount:,}"),
+        _words(bad, lambda told: " so far." if told else " if they do."),
     )
-    rows = zip(*(scores[c].tolist() for c in columns), overdue.tolist(), usual_gap.tolist(), strict=True)
-    return [_sentence(*row) for row in rows]
+    sentences: pd.Series = pc.binary_join_element_wise(*parts, "").to_pandas()
+    return sentences
 
 
-def _sentence(
-    frequency: int,
-    since: int,
-    churn: float,
-    value: float,
-    tier: str,
-    state: str,
-    horizon: int,
-    contribution: float,
-    overdue: float,
-    gap: float,
-) -> str:
-    if frequency == 0:
-        habit = f"One purchase, {_days(since)} ago"
-    else:
-        habit = f"{frequency + 1} purchases, usually every {_days(max(1, round(gap)))}; silent for {_days(since)}"
-        if state != "on rhythm":
-            habit += f", longer than {100 * overdue:.0f} % of their own gaps"
-    outlook = f"{100 * churn:.0f} % likely not to buy in the next {_days(horizon)}"
-    worth = f"worth about {value:,.0f} if they do"
-    if tier == "bad" and contribution <= 0:
-        worth = f"has brought {contribution:,.0f} so far"
-    return f"{habit}; {outlook}, {worth}."
+def _words(codes: NDArray[Any], tell: Callable[[int], str]) -> pa.Array:
+    """tell(code) for whole numbers, each distinct one told once."""
+    import pyarrow as pa
+
+    place, distinct = pd.factorize(codes)
+    return pa.array([tell(int(code)) for code in distinct], pa.string()).take(pa.array(place))
 
 
 def _days(n: int) -> str:

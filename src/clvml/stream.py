@@ -1,17 +1,18 @@
 """Scores of a base of any size: read, scored and written in parts, so that memory holds a few of them at a time.
 
-The tiers need the whole base. So the parts are scored first and laid aside on disk; then, with the edges known, each gets
-its tiers and sentences and goes into the file. Parts are scored by as many threads as allowed, and written in order: the
-same log gives the same bytes.
+The tiers need the whole base. So the parts are scored first and laid aside on disk; then, with the edges known, each
+gets its tiers and sentences and goes into the file. Parts are scored by as many threads as allowed, and written in
+order: the same log gives the same bytes.
 """
 
 from __future__ import annotations
 
 import collections
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -26,19 +27,26 @@ from clvml.files import write_aside, write_folder_aside
 from clvml.intake import Transactions
 from clvml.model import ClvModel
 from clvml.score import placed
-from clvml.tables import SCORES
 
-__all__ = ["Tally", "stream_scores"]
+__all__ = ["StagedBase", "Tally", "staged_base", "stream_scores"]
 
 _ROW_BYTES = 6_000
 """What a customer takes while he is scored: inputs, design matrix, what is read off the tables, scores."""
-_MOST_ROWS = 100_000
+_LEAST_ROWS, _MOST_ROWS = 5_000, 100_000
 _FILE_ROWS = 1_000_000
 """Customers in one file of a folder."""
 _CONSTANT = ("as_of", "horizon_days", "model")
 
+_PLAIN = ("reason",)
+"""Columns that hardly ever repeat a value: Parquet need not look for repetitions."""
+
 T = TypeVar("T")
 R = TypeVar("R")
+Step = Callable[[int], None]
+
+
+def _nobody(_customers: int) -> None:
+    """Nobody watches."""
 
 
 @dataclass
@@ -62,8 +70,8 @@ class Tally:
         """Count a part."""
         self.as_of, self.horizon_days = str(scores["as_of"].iloc[0]), int(scores["horizon_days"].iloc[0])
         self.customers += len(scores)
-        self.tiers.update(scores["tier"].value_counts().to_dict())
-        self.states.update(scores["state"].value_counts().to_dict())
+        self.tiers.update(scores["tier"].tolist())
+        self.states.update(scores["state"].tolist())
         self.purchases += float(scores["expected_purchases"].sum())
         self.spend += float(scores["expected_spend"].sum())
         self.clv += float(scores["clv"].sum())
@@ -84,55 +92,78 @@ class Sink(Protocol):
 
 
 def stream_scores(
-    model: ClvModel,
-    log: Transactions,
-    out: Path,
-    *,
-    as_of: Any,
-    horizon: int | str | None = None,
-    step: Callable[[str, int], None] = lambda _stage, _customers: None,
+    model: ClvModel, log: Transactions, out: str | os.PathLike[str], *, as_of: Any, horizon: int | str | None = None
 ) -> Tally:
-    """Score every customer of a log into a Parquet or CSV file, or a folder of Parquet files, whole or not at all.
+    """Score every customer of a log into a Parquet or CSV file, or a folder of Parquet files: whole or not at all.
 
-    step: called with the stage ('score', 'write') and the customers it has done. The scores are those of
-    `model.score(log, as_of, horizon)`. Raises as that does, and OptionError where the file cannot be written.
+    The scores are those of `model.score(log, as_of, horizon)`, in its order; memory holds a few parts of them.
+    Raises as that does, and OptionError where the file cannot be written.
     """
-    resources = log.resources
+    with staged_base(model, log, as_of=as_of, horizon=horizon) as base:
+        return base.write(Path(out))
+
+
+@contextmanager
+def staged_base(
+    model: ClvModel, log: Transactions, *, as_of: Any, horizon: int | str | None = None, step: Step = _nobody
+) -> Iterator[StagedBase]:
+    """A base scored but for its tiers, on disk for the time of the with statement. step: told of customers done."""
+    resources, tables = log.resources, tables_for(log.lines)
     threads = resources.threads or os.cpu_count() or 1
-    rows = int(np.clip(resources.arrays // (_ROW_BYTES * (threads + 1)), 5_000, _MOST_ROWS))
-    tables = tables_for(log.lines)
+    rows = max(_LEAST_ROWS, min(_MOST_ROWS, resources.arrays // (_ROW_BYTES * (threads + 1))))
 
     def score(frame: pd.DataFrame) -> pd.DataFrame:
         return model.staged(frame, horizon, tables=tables)
 
-    with tempfile.TemporaryDirectory(prefix="clvml-", dir=resources.folder) as aside:
-        shelf = _Shelf(Path(aside) / "staged.arrow")
+    aside = resources.temporary()
+    aside.mkdir()
+    try:
+        shelf = _Shelf(aside / "staged.arrow")
         for part in _in_order(score, log.batches(as_of, model.window_, rows), threads):
             shelf.put(part)
-            step("score", len(part))
+            step(len(part))
         if not shelf.worth:
             raise DataError(f"No purchase up to {as_of}: all lines are refunds, zero, or orders cancelled in full.")
-        edges = segments.cutoffs(
-            np.concatenate(shelf.worth), np.concatenate(shelf.earned), model.good_share, model.bad_share
-        )
+        yield StagedBase(shelf, shelf.edges(model.good_share, model.bad_share), threads)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+class StagedBase:
+    """A base whose tiers are known, ready to be written."""
+
+    def __init__(self, shelf: _Shelf, edges: segments.Cutoffs, threads: int) -> None:
+        self._shelf, self._edges, self._threads = shelf, edges, threads
+        self.customers = sum(map(len, shelf.worth))
+
+    def write(self, *targets: Path, step: Step = _nobody) -> Tally:
+        """Write the scores to each target: by its ending Parquet or CSV, else a folder of Parquet files."""
+        told: list[Tally] = []
+        self._into(targets, [], lambda sinks: told.append(self._fill(sinks, step)))
+        return told[0]
+
+    def _into(self, targets: Sequence[Path], sinks: list[Sink], fill: Callable[[list[Sink]], None]) -> None:
+        """Open all targets aside, fill them together, and put each in its place."""
+        if not targets:
+            fill(sinks)
+            return
+        first, *rest = targets
+        kind = _SINKS.get(first.suffix.lower(), _FolderSink)
+
+        def fill_aside(aside: Path) -> None:
+            with closing(kind(aside)) as sink:
+                self._into(rest, [*sinks, sink], fill)
+
+        (write_folder_aside if kind is _FolderSink else write_aside)(first, fill_aside)
+
+    def _fill(self, sinks: Sequence[Sink], step: Step) -> Tally:
         tally = Tally()
-
-        def write(target: Path, sink: Callable[[Path], Sink]) -> None:
-            into = sink(target)
-            try:
-                for scores in _in_order(lambda part: placed(part, edges), shelf.parts(), threads):
-                    into.write(scores)
-                    tally.add(scores)
-                    step("write", len(scores))
-            finally:
-                into.close()
-
-        suffix = out.suffix.lower()
-        if suffix in _SINKS:
-            write_aside(out, lambda path: write(path, _SINKS[suffix]))
-        else:
-            write_folder_aside(out, lambda path: write(path, _FolderSink))
-    return tally
+        for scores in _in_order(lambda part: placed(part, self._edges), self._shelf.parts(), self._threads):
+            for sink in sinks:
+                sink.write(scores)
+            tally.add(scores)
+            step(len(scores))
+        return tally
 
 
 def _in_order(work: Callable[[T], R], parts: Iterable[T], threads: int) -> Iterator[R]:
@@ -154,7 +185,9 @@ class _Shelf:
     """Staged parts on disk, and what of them the edges of the tiers need in memory: sixteen bytes a customer."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._writer, self._told = path, None, {}
+        self._path = path
+        self._writer: Any = None
+        self._told: dict[str, Any] = {}
         self.worth: list[np.ndarray] = []
         self.earned: list[np.ndarray] = []
 
@@ -169,6 +202,10 @@ class _Shelf:
         if self._writer is None:
             self._writer = pa.ipc.new_file(self._path, table.schema)
         self._writer.write_table(table)
+
+    def edges(self, good_share: float, bad_share: float) -> segments.Cutoffs:
+        """Where the tiers of all that was laid aside begin."""
+        return segments.cutoffs(np.concatenate(self.worth), np.concatenate(self.earned), good_share, bad_share)
 
     def parts(self) -> Iterator[pd.DataFrame]:
         """The parts in the order in which they came."""
@@ -185,7 +222,8 @@ class _Shelf:
 
 class _ParquetSink:
     def __init__(self, path: Path) -> None:
-        self._path, self._writer = path, None
+        self._path = path
+        self._writer: Any = None
 
     def write(self, scores: pd.DataFrame) -> None:
         import pyarrow as pa
@@ -193,7 +231,8 @@ class _ParquetSink:
 
         table = pa.Table.from_pandas(scores, preserve_index=False)
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, table.schema)
+            words = [name for name in table.column_names if name not in _PLAIN]
+            self._writer = pq.ParquetWriter(self._path, table.schema, use_dictionary=words)
         self._writer.write_table(table)
 
     def close(self) -> None:
@@ -236,4 +275,3 @@ class _FolderSink:
 
 
 _SINKS: dict[str, Callable[[Path], Sink]] = {".parquet": _ParquetSink, ".csv": _CsvSink}
-assert {c.name for c in SCORES} >= set(_CONSTANT)

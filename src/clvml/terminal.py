@@ -26,14 +26,22 @@ class Terminal:
     def __init__(self, stages: int, *, verbose: bool = False, quiet: bool = False) -> None:
         self._verbose, self._quiet, self._stages, self._done = verbose, quiet, stages, 0
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks at progress."""
+        return not self._quiet and not self._verbose and sys.stderr.isatty()
+
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Show a stage while it runs; notes of clvml are printed after it, each once."""
+    def stage(self, name: str, total: int | None = None, unit: str = "") -> Iterator[Callable[[int], None]]:
+        """Show a stage while it runs; notes of clvml are printed after it, each once.
+
+        The value is to be called with each number of units done; of a `total` the time left is shown.
+        """
         self._done += 1
         begun = time.perf_counter()
-        with self._clock(name), warnings.catch_warnings(record=True) as caught:
+        with self._clock(name, total, unit) as step, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ClvWarning)
-            yield
+            yield step
         for message in dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, ClvWarning)):
             self.note(message)
         for other in (w for w in caught if not issubclass(w.category, ClvWarning)):
@@ -42,19 +50,24 @@ class Terminal:
             click.echo(f"[{self._done}/{self._stages}] {name}: {time.perf_counter() - begun:.1f} s", err=True)
 
     @contextmanager
-    def _clock(self, name: str) -> Iterator[None]:
+    def _clock(self, name: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
         """The stage and the time it has taken so far, every second, where somebody is watching."""
         from tqdm import tqdm
 
-        if self._quiet or self._verbose or not sys.stderr.isatty():
-            yield
+        if not self.watched:
+            yield lambda _done: None
             return
-        told, over = f"[{self._done}/{self._stages}] {name} {{elapsed}}", threading.Event()
-        with tqdm(bar_format=told, leave=False, file=sys.stderr) as bar:
+        told, over = f"[{self._done}/{self._stages}] {name}", threading.Event()
+        form = (
+            "{desc} {elapsed}"
+            if total is None
+            else f"{{desc}} {{n_fmt}} of about {{total_fmt}} {unit} {{elapsed}}<{{remaining}}"
+        )
+        with tqdm(desc=told, total=total, bar_format=form, unit_scale=True, leave=False, file=sys.stderr) as bar:
             tick = threading.Thread(target=_every_second, args=(bar.refresh, over), daemon=True)
             tick.start()
             try:
-                yield
+                yield bar.update
             finally:
                 over.set()
                 tick.join()
