@@ -3,12 +3,12 @@
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-import warnings
 from pathlib import Path
 
 import pytest
@@ -23,10 +23,7 @@ SETTINGS = {
 
 def need_spark():
     """Skip where pyspark or Java is missing."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-        pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'clvml[spark]'")
-        import pyspark.testing  # noqa: F401  warns of pandas 3 once, when it is first imported
+    pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'clvml[spark]'")
     home = os.environ.get("JAVA_HOME")
     if not (home and Path(home, "bin", "java").exists()) and shutil.which("java") is None:
         pytest.skip("Java is missing: Spark needs 17 or newer on PATH or in JAVA_HOME")
@@ -102,20 +99,16 @@ class Cluster:
         raise TimeoutError("".join(p.read_text()[-2000:] for p in self.folder.glob("*.log")))
 
     def kill(self, name):
-        """SIGKILL to a worker and to the executors that it started."""
-        self.processes[name].kill()
+        """SIGKILL to a worker and to the executors that it started, which are in its process group."""
+        os.killpg(self.processes[name].pid, signal.SIGKILL)
         self.processes[name].wait()
 
     def stop(self):
         """End every process."""
         for process in self.processes.values():
-            process.terminate()
-        for process in self.processes.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def free_port():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import glob
 import os
 import re
 import sys
@@ -233,9 +234,9 @@ def read_source(session: SparkSession, sources: Sequence[str]) -> DataFrame:
 
     CSV files must have the same first line; a line with another number of fields is an error.
     """
-    paths = list(sources)
+    paths = [_absolute(source) for source in sources]
     with _as_data_error():
-        if len(paths) == 1 and _TABLE.fullmatch(paths[0]) and not os.path.exists(paths[0]):
+        if len(paths) == 1 and _TABLE.fullmatch(paths[0]):
             return session.table(paths[0])
         if not all(path.lower().endswith(_CSV) for path in paths):
             return session.read.parquet(*paths)
@@ -250,6 +251,11 @@ def read_source(session: SparkSession, sources: Sequence[str]) -> DataFrame:
             mode="FAILFAST",
             enforceSchema=False,
         )
+
+
+def _absolute(path: str) -> str:
+    """A local path as this process means it: Java keeps the folder in which it was started."""
+    return os.path.abspath(path) if "://" not in path and glob.glob(path) else path
 
 
 _TABLE = re.compile(r"[A-Za-z_`][\w`]*([.][\w`]+){0,2}(?<![.]parquet)(?<![.]pq)(?<![.]csv)(?<![.]tsv)(?<![.]txt)")
