@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from clvml import segments
-from clvml.errors import DataError
+from clvml.errors import DataError, OptionError
 from clvml.estimators.outlook import tables_for
 from clvml.files import write_aside, write_folder_aside
 from clvml.intake import Transactions
@@ -116,8 +116,9 @@ def staged_base(
         return model.staged(frame, horizon, tables=tables)
 
     aside = resources.temporary()
-    aside.mkdir()
     try:
+        with _room(aside):
+            aside.mkdir()
         shelf = _Shelf(aside / "staged.arrow")
         for part in _in_order(score, log.batches(as_of, model.window_, rows), threads):
             shelf.put(part)
@@ -181,6 +182,18 @@ def _in_order(work: Callable[[T], R], parts: Iterable[T], threads: int) -> Itera
             yield waiting.popleft().result()
 
 
+@contextmanager
+def _room(aside: Path) -> Iterator[None]:
+    """Where temporary files are written."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise OptionError(
+            f"Temporary files could not be written in {aside.parent}: {why}. Name a folder with room as spill."
+        ) from error
+
+
 class _Shelf:
     """Staged parts on disk, and what of them the edges of the tiers need in memory: sixteen bytes a customer."""
 
@@ -199,9 +212,10 @@ class _Shelf:
         self.worth.append(part["worth"].to_numpy())
         self.earned.append(part["contribution"].to_numpy())
         table = pa.Table.from_pandas(part.drop(columns=list(_CONSTANT)), preserve_index=False)
-        if self._writer is None:
-            self._writer = pa.ipc.new_file(self._path, table.schema)
-        self._writer.write_table(table)
+        with _room(self._path.parent):
+            if self._writer is None:
+                self._writer = pa.ipc.new_file(self._path, table.schema)
+            self._writer.write_table(table)
 
     def edges(self, good_share: float, bad_share: float) -> segments.Cutoffs:
         """Where the tiers of all that was laid aside begin."""
@@ -212,7 +226,8 @@ class _Shelf:
         import pyarrow as pa
 
         if self._writer is not None:
-            self._writer.close()
+            with _room(self._path.parent):
+                self._writer.close()
             self._writer = None
         with pa.memory_map(str(self._path)) as held:
             reader = pa.ipc.open_file(held)
