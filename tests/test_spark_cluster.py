@@ -58,7 +58,7 @@ def cluster(tmp_path):
 def test_a_killed_worker_changes_no_score(cluster, trained, log_file, expected, tmp_path):
     """First with both workers; then again, and one gets SIGKILL while each has a task."""
     with session(cluster.url, tmp_path, **SETTINGS) as spark:
-        assert executors(spark) == 2
+        assert has_executors(spark, 2)
         scores = score_spark(trained, Transactions(spark.read.parquet(str(log_file))), AS_OF)
         assert write_scores(scores, tmp_path / "whole") == len(expected)
         assert_same_scores(pd.read_parquet(tmp_path / "whole"), expected)
@@ -73,19 +73,18 @@ def test_a_killed_worker_changes_no_score(cluster, trained, log_file, expected, 
         assert not job.is_alive()
         assert not failed
         assert (running, left > 2) == (2, True), "each worker had a task, and there was more to do"
-        assert executors(spark) == 1
+        assert has_executors(spark, 1)
     assert_same_scores(pd.read_parquet(tmp_path / "survived"), expected)
 
 
-def executors(spark):
-    """How many there are beside the driver."""
+def has_executors(spark, number):
+    """Whether so many, beside the driver, are there within a minute."""
     end = time.monotonic() + 60
-    while time.monotonic() < end:
-        found = spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1
-        if found:
-            return found
+    while spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1 != number:
+        if time.monotonic() > end:
+            return False
         time.sleep(0.2)
-    return 0
+    return True
 
 
 def _score(spark, model, log_file, target, failed):
