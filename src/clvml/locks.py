@@ -38,9 +38,12 @@ class Lock:
                 self._file = file
             else:
                 file.close()
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()} {socket.gethostname()}\n")
-        self._file.flush()
+        try:
+            self._file.truncate(0)
+            os.write(self._file.fileno(), f"{os.getpid()} {socket.gethostname()}\n".encode())
+        except OSError as error:
+            self.release()
+            raise OptionError(f"{what} cannot be locked: {error.strerror} ({path}).") from error
 
     def release(self) -> None:
         """Let go; the lock file is taken away first, while it is still ours."""
