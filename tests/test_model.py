@@ -2,6 +2,7 @@
 
 import functools
 import json
+import operator
 import re
 import warnings
 
@@ -15,6 +16,7 @@ from clvml.errors import ClvWarning, DataError, NotFittedError, OptionError
 from clvml.estimators.hybrid import HybridValueModel
 from logs import day, frame, log, shop
 
+CUT = "1997-09-30"
 BTYD_ALONE = "BG/NBD + Gamma-Gamma"
 
 
@@ -219,3 +221,41 @@ def test_weeks_as_the_grain():
     scores = fitted(t, day(450), horizon=91).score(t)
     assert not scores.isna().any().any()
     assert (scores["T"] % 7 == 0).all()
+
+
+@pytest.fixture(scope="module")
+def sampled(cdnow_log):
+    """Corrections and classifier from half of the customers, BTYD from all."""
+    return ClvModel(horizon="26w", sample=1_200).fit(cdnow_log, CUT)
+
+
+def test_of_a_sample_btyd_is_that_of_all_customers(sampled, trained, cdnow_log):
+    assert (sampled.n_customers_, sampled.margin_) == (trained.n_customers_, trained.margin_)
+    assert sampled.data_report_ == trained.data_report_
+    for part in ("value_", "model_.value_"):
+        few, all_ = (operator.attrgetter(part)(m) for m in (sampled, trained))
+        assert few.purchases_.params_ == pytest.approx(all_.purchases_.params_, rel=1e-6)
+        assert few.spend_.params_ == pytest.approx(all_.spend_.params_, rel=1e-6)
+        assert few.spend_.n_excluded_ == all_.spend_.n_excluded_
+    a, b = (m.score(cdnow_log) for m in (sampled, trained))
+    assert np.corrcoef(a["p_return"], b["p_return"])[0, 1] > 0.98
+    assert a["expected_spend"].sum() == pytest.approx(b["expected_spend"].sum(), rel=0.15)
+
+
+def test_a_sample_is_the_same_each_time_and_stands_for_the_base(cdnow_log):
+    part = cdnow_log.sample(800, CUT)
+    few, all_ = part.summarize(CUT), cdnow_log.summarize(CUT)
+    assert 790 <= len(few) <= 800  # who never paid is a customer of the log, but not of the summary
+    kept = all_.set_index("customer_id").loc[few["customer_id"]].reset_index()
+    pd.testing.assert_frame_equal(few, kept)  # each with all of his lines
+    assert few["frequency"].mean() == pytest.approx(all_["frequency"].mean(), rel=0.03)
+    again, other = cdnow_log.sample(800, CUT).summarize(CUT), cdnow_log.sample(800, CUT, seed=1).summarize(CUT)
+    assert again["customer_id"].tolist() == few["customer_id"].tolist()
+    assert other["customer_id"].tolist() != few["customer_id"].tolist()
+    assert cdnow_log.sample(10_000, CUT) is cdnow_log
+
+
+@pytest.mark.parametrize("sample", [0, 10, True, 5_000.0])
+def test_a_sample_too_small_is_refused(cdnow_log, sample):
+    with pytest.raises(OptionError, match="too few customers to learn from"):
+        ClvModel(sample=sample).fit(cdnow_log, CUT)

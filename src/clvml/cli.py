@@ -154,6 +154,13 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
 @click.option("--discount-rate", type=float, default=0.10, show_default=True, help="Per year.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random draws in training.")
 @click.option(
+    "--sample",
+    type=click.IntRange(1_000),
+    default=100_000,
+    show_default=True,
+    help="Customers that backtest, corrections and classifier are given of a larger base; BTYD learns from all.",
+)
+@click.option(
     "--register", metavar="NAME", help="Register under this name; @champion if it is not worse than the present one."
 )
 @click.option(
@@ -170,7 +177,18 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
     """Backtest, train, record in MLflow, and register. Exit code 3 where the champion stays."""
     from clvml.jobs import TrainJob, train_job
 
-    own = ("horizon", "discount_rate", "seed", "register", "export", "experiment", "tracking_uri", "verbose", "quiet")
+    own = (
+        "horizon",
+        "discount_rate",
+        "seed",
+        "sample",
+        "register",
+        "export",
+        "experiment",
+        "tracking_uri",
+        "verbose",
+        "quiet",
+    )
     job = TrainJob(as_of=as_of, **{name: settings.pop(name) for name in own})
     told = train_job(_open(source, settings), job)
     click.echo(told.text)

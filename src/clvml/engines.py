@@ -14,6 +14,7 @@ from clvml.resources import WHOLE_MACHINE, Resources
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 __all__ = ["DUCKDB", "SCALE", "Dialect", "Engine", "quoted", "statement"]
 
@@ -150,6 +151,13 @@ class Engine:
         except self._error as error:
             raise DataError(_told(error)) from error
         return found
+
+    def arrow(self, sql: str) -> pa.Table:
+        """A result as an arrow table."""
+        try:
+            return self._connection.sql(sql).to_arrow_table()
+        except self._error as error:
+            raise DataError(_told(error)) from error
 
     def batches(self, sql: str, rows: int) -> Iterator[pd.DataFrame]:
         """A result in frames of at most so many rows, each made when it is asked for. One result at a time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from clvml.columns import Columns
-from clvml.engines import Engine, statement
+from clvml.engines import Engine, quoted, statement
 from clvml.errors import DataError, OptionError
 from clvml.horizon import EPOCH, as_date, day_number
 from clvml.log import KEPT, Log, Policy
@@ -21,7 +22,7 @@ from clvml.sources import open_source
 from clvml.state import KeptLog
 from clvml.tables import SUMMARY
 
-__all__ = ["Split", "Transactions", "with_dates"]
+__all__ = ["Base", "Split", "Transactions", "with_dates"]
 
 _SUMMARY = [
     {"first_date": "first_day", "last_date": "last_day", "T": "age"}.get(column.name, column.name) for column in SUMMARY
@@ -36,6 +37,18 @@ class Split(NamedTuple):
     """One row a customer known at the cut."""
     holdout: pd.DataFrame
     """The same customers in the same order: purchases, spend, returned; `attrs` tell of those who joined later."""
+
+
+class Base(NamedTuple):
+    """A base without its customers."""
+
+    counts: pd.DataFrame
+    """frequency, recency, T, and how many customers share them."""
+    spend: pd.DataFrame
+    """frequency and monetary_value of every customer with repeat purchases."""
+    amount: float
+    """Net amount of all customers so far."""
+    contribution: float
 
 
 class Transactions:
@@ -98,6 +111,7 @@ class Transactions:
         carried = (covariates,) if isinstance(covariates, str) else tuple(covariates)
         columns = Columns(customer, date, amount, order, is_return, margin, cost, service_cost, channel, carried)
         self._grain = grain
+        self._limits: dict[str, Any] = {"memory": memory, "threads": threads, "spill": spill}
         resources = resources_of(memory, threads, spill)
         opened, policy = open_source(source, table, query), Policy(returns, timezone or "UTC", free_orders)
         if state is None:
@@ -154,6 +168,10 @@ class Transactions:
         """
         return self._log.report_with_examples(as_of)
 
+    def report(self, as_of: Any = None) -> DataReport:
+        """The counts of `check` without examples."""
+        return self._log.report(as_of)
+
     def summarize(self, as_of: Any, window: int | None = None) -> pd.DataFrame:
         """One row a customer with a purchase by `as_of`, sorted by customer_id; `clvml.tables.SUMMARY` has the columns.
 
@@ -171,7 +189,7 @@ class Transactions:
         summary = with_dates(table)
         for pick, role, name in self._traits():
             summary[name] = self._trait(role, pick, day, summary["customer_id"])
-        summary.attrs = {"as_of": day.isoformat(), "data_report": self._log.report(day).to_dict()}
+        summary.attrs = {"as_of": day.isoformat(), "data_report": self.report(day).to_dict()}
         return summary
 
     def customers_sql(self, as_of: Any, window: int, *, once: bool = False) -> str:
@@ -193,6 +211,51 @@ class Transactions:
             summary = with_dates(table)
             summary.attrs = {"as_of": day.isoformat()}
             yield summary
+
+    def sample(self, customers: int, as_of: Any, seed: int = 0) -> Transactions:
+        """The log of at most so many customers known at `as_of`: itself where there are no more, else all lines of
+        customers drawn at random.
+
+        Each stands for as many others: they are drawn evenly over the customers in the order of their number of lines,
+        and at random among those with as many. The same log and seed give the same customers.
+        """
+        known = f"clean AND day <= {day_number(as_date(as_of))}"
+        self._log.span  # noqa: B018  raises where no line counts
+        found = self.engine.rows(f"SELECT COUNT(DISTINCT customer_id) FROM lines WHERE {known}")[0][0]
+        if found <= customers:
+            return self
+        if isinstance(self._log, KeptLog):
+            raise OptionError("A sample is drawn from the log itself, not from a state of it.")
+        columns = self._log.columns
+        names = {name: f"src_{role}" for role, name in columns.named().items()}
+        sql = statement(
+            "sample",
+            columns=", ".join(f"l.{column} AS {quoted(name)}" for name, column in names.items()),
+            known=known,
+            seed=seed,
+            customers=customers,
+            found=found,
+        )
+        return Transactions(
+            self.engine.arrow(sql),
+            **dataclasses.asdict(columns),
+            **self._log.policy._asdict(),
+            grain=self._grain,
+            **self._limits,
+        )
+
+    def base(self, as_of: Any) -> Base:
+        """What the BTYD models of a base of any size learn from."""
+        day = as_date(as_of)
+        self._gather("What repeat buyers spend")
+        engine, names = self.engine, "frequency, recency, age, monetary_value, first_amount, amount, contribution"
+        engine.keep("base", f"SELECT {names} FROM ({self._customers(day, once=True)}) AS c")
+        counts = engine.frame(statement("counts", customers="SELECT * FROM base")).rename(columns={"age": "T"})
+        spend = engine.frame("SELECT frequency, monetary_value FROM base WHERE frequency > 0 ORDER BY 1, 2")
+        amount, earned = engine.rows("SELECT SUM(amount), SUM(contribution) FROM base")[0]
+        engine.run("DROP TABLE base")
+        counts.attrs = {"as_of": day.isoformat()}
+        return Base(counts, spend, float(amount), float(earned))
 
     def counts(self, as_of: Any) -> pd.DataFrame:
         """frequency, recency, T and how many customers share them: all that a BTYD likelihood needs."""

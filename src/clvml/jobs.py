@@ -34,6 +34,8 @@ class TrainJob:
     horizon: int | str = "12m"
     discount_rate: float = 0.10
     seed: int = 0
+    sample: int | None = 100_000
+    """Customers of a larger base that the backtest and what learns from rows are given."""
     register: str | None = None
     export: Path | None = None
     experiment: str = "clvml"
@@ -91,7 +93,7 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
     from clvml.evaluate import backtest
     from clvml.model import ClvModel
 
-    model = ClvModel(horizon=job.horizon, discount_rate=job.discount_rate, seed=job.seed)
+    model = ClvModel(horizon=job.horizon, discount_rate=job.discount_rate, seed=job.seed, sample=job.sample)
     show = Terminal(4, verbose=job.verbose, quiet=job.quiet)
     if job.export:
         check_export(job.export)
@@ -104,7 +106,8 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
     if unread:
         show.note(unread)
     with show.stage("backtest"):
-        tested = backtest(log, plan[0], plan[1], model=model, rival=champion) if plan else None
+        part = log if job.sample is None else log.sample(job.sample, job.as_of, job.seed)
+        tested = backtest(part, plan[0], plan[1], model=model, rival=champion) if plan else None
     with show.stage("train"):
         model.fit(log, job.as_of)
         if job.export:

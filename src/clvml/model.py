@@ -33,8 +33,9 @@ class ClvModel(Estimator):
     """Purchases, spend, return and flag of every customer of a log.
 
     horizon: how far ahead, unless a prediction says otherwise; discount_rate: per year; good_share, bad_share: size
-    of the tiers; seed: of the random draws in training. What of the amount is earned is the log's own
-    (Transactions(margin=..., cost=...)).
+    of the tiers; seed: of the random draws in training; sample: of a base with more customers than these, the
+    corrections and the classifier learn from so many (None: from all), BTYD from all. What of the amount is earned is
+    the log's own (Transactions(margin=..., cost=...)).
 
     Learned: value_ (BG/NBD and Gamma-Gamma), model_ (what predicts: a HybridValueModel, which corrects Pareto/NBD and
     Gamma-Gamma by the log's own past; or value_ where the log is too short to teach it), churn_ (the classifier, or
@@ -49,35 +50,46 @@ class ClvModel(Estimator):
         good_share: float = 0.2,
         bad_share: float = 0.2,
         seed: int = 0,
+        sample: int | None = 100_000,
     ) -> None:
         self.horizon = horizon
         self.discount_rate = discount_rate
         self.good_share = good_share
         self.bad_share = bad_share
         self.seed = seed
+        self.sample = sample
 
     def fit(self, log: Transactions, as_of: Any) -> Self:
         """Train on what the log knew on the day `as_of`. Warns (ClvWarning) where the log is short for the horizon."""
         for name in ("good_share", "bad_share"):
             _share(name, getattr(self, name))
+        _check_sample(self.sample)
         day = as_date(as_of)
         self.as_of_, self.horizon_days_ = day.isoformat(), horizon_days(self.horizon, day)
         self.notes_ = _notes(log, day, self.horizon_days_)
-        summary = log.summarize(day)
-        self.data_report_ = summary.attrs["data_report"]
-        self.n_customers_, self.margin_ = len(summary), self._margin(summary)
+        part = log if self.sample is None else log.sample(self.sample, day, self.seed)
+        summary = part.summarize(day)
+        base = None if part is log else log.base(day)
+        if base is None:
+            self.data_report_, self.n_customers_ = summary.attrs["data_report"], len(summary)
+            self.margin_ = self._margin(float(summary["amount"].sum()), float(summary["contribution"].sum()))
+        else:
+            self.data_report_, self.n_customers_ = log.report(day).to_dict(), int(base.counts["customers"].sum())
+            self.margin_ = self._margin(base.amount, base.contribution)
         value = LifetimeValueModel(horizon=self.horizon_days_, discount_rate=self.discount_rate, margin=self.margin_)
-        self._learn(log, summary, value)
+        settled = LifetimeValueModel(**(value.get_params(deep=False) | {"purchases": ParetoNBDModel()}))
+        self.value_ = value.fit(summary) if base is None else value.fit_base(base.counts, base.spend)
+        self._learn(part, summary, settled)
+        if base is not None and isinstance(self.model_, HybridValueModel):
+            self.model_.rebased(settled.fit_base(base.counts, base.spend))
         for note in self.notes_:
             warnings.warn(note, ClvWarning, stacklevel=2)
         shares = self.good_share, self.bad_share
-        self.edges_ = scoring.edges_of(self.frame(log, day), self.model_, self.horizon_days_, self.margin_, *shares)
+        self.edges_ = scoring.edges_of(self.frame(part, day), self.model_, self.horizon_days_, self.margin_, *shares)
         return self
 
-    def _learn(self, log: Transactions, summary: pd.DataFrame, value: LifetimeValueModel) -> None:
+    def _learn(self, log: Transactions, summary: pd.DataFrame, settled: LifetimeValueModel) -> None:
         """The hybrid where the past of the log can teach it, else BTYD alone with a note."""
-        self.value_ = value.fit(summary)
-        settled = LifetimeValueModel(**(value.get_params(deep=False) | {"purchases": ParetoNBDModel()}))
         try:
             snapshots = take_snapshots(log, self.as_of_, self.horizon_days_)
             hybrid = HybridValueModel(churn=ChurnClassifier(value=settled, seed=self.seed)).fit(snapshots)
@@ -90,9 +102,8 @@ class ClvModel(Estimator):
         self.model_, self.churn_ = hybrid, hybrid.churn_
         self.window_, self.threshold_ = hybrid.churn_.window_, hybrid.churn_.threshold_
 
-    def _margin(self, summary: pd.DataFrame) -> float:
+    def _margin(self, amount: float, contribution: float) -> float:
         """What of the net amount is earned, over the whole base; CLV needs it above zero."""
-        amount, contribution = float(summary["amount"].sum()), float(summary["contribution"].sum())
         if amount > 0 and contribution > 0:
             return contribution / amount
         self.notes_.append(
@@ -228,6 +239,7 @@ class ClvModel(Estimator):
         return read_model(folder)
 
 
+_LEAST_SAMPLE = 1_000
 _QUIET_DAYS = 14
 """A log may end so many days before as_of without a word: weekends, holidays, and loads that come once a week."""
 
@@ -235,6 +247,13 @@ _QUIET_DAYS = 14
 def _share(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
         raise OptionError(f"{name}={value!r} is not the share of a tier. Give a number between 0 and 1, such as 0.2.")
+
+
+def _check_sample(sample: Any) -> None:
+    if sample is not None and (isinstance(sample, bool) or not isinstance(sample, int) or sample < _LEAST_SAMPLE):
+        raise OptionError(
+            f"sample={sample!r} is too few customers to learn from. Give {_LEAST_SAMPLE:,} or more, or None for all."
+        )
 
 
 def _notes(log: Transactions, day: Any, horizon: int) -> list[str]:

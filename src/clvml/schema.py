@@ -203,9 +203,15 @@ HYBRID = record(
 """HybridValueModel.to_dict."""
 
 
+def _sample(value: Any, key: str) -> int | None:
+    return None if value is None else whole(1)(value, key)
+
+
 MODEL = record(
     type=text("ClvModel"),
-    settings=record(horizon=span, discount_rate=number(0.0), good_share=_SHARE, bad_share=_SHARE, seed=whole(0)),
+    settings=record(
+        horizon=span, discount_rate=number(0.0), good_share=_SHARE, bad_share=_SHARE, seed=whole(0), sample=_sample
+    ),
     as_of=day,
     horizon_days=whole(1),
     window=whole(1),

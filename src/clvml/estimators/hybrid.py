@@ -12,6 +12,7 @@ from clvml.estimators.base import Estimator
 from clvml.estimators.churn import ChurnClassifier
 from clvml.estimators.design import foresee
 from clvml.estimators.heads import Head, amounts, fit_amount_head
+from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.outlook import Outlook, Tables
 from clvml.maths import glm
 from clvml.origins import Snapshots, one_vote
@@ -55,6 +56,14 @@ class HybridValueModel(Estimator):
         return fit_amount_head(
             family, X, y / unit, expected / unit, weight, settings.penalty, settings.trees, settings.seed
         )
+
+    def rebased(self, value: LifetimeValueModel) -> Self:
+        """Itself, its corrections now applied to another fit of the same BTYD model: that of a base of which the
+        snapshots hold a sample.
+        """
+        self._check_fitted("spend_head_")
+        self.value_ = self.churn_.value_ = value
+        return self
 
     def correct(self, frame: pd.DataFrame, horizon: int) -> tuple[Floats, Floats, Floats]:
         """(p_return, purchases, spend) over the horizon in days; frame: summary and features."""

@@ -66,6 +66,19 @@ class LifetimeValueModel(Estimator):
         self.spend_ = type(spend)(**spend.get_params()).fit(summary, sample_weight=sample_weight)
         return self
 
+    def fit_base(self, counts: pd.DataFrame, spend: pd.DataFrame) -> Self:
+        """The same from counts of histories (frequency, recency, T, customers) and from what repeat buyers spend
+        (frequency, monetary_value): all that memory has to hold of a base of any size.
+        """
+        check_rate(self.discount_rate)
+        _check_margin(self.margin)
+        weight = counts["customers"].to_numpy()
+        self._fit_purchases(counts, weight)
+        model = self.spend or GammaGammaModel()
+        self.spend_ = type(model)(**model.get_params()).fit(spend)
+        self.spend_.n_excluded_ = float(weight.sum()) - self.spend_.n_customers_
+        return self
+
     def _fit_purchases(self, summary: pd.DataFrame, sample_weight: ArrayLike | None) -> None:
         if isinstance(self.purchases, str):
             check_choice("purchases", self.purchases, ("auto",))
