@@ -94,6 +94,8 @@ def lock() -> int:
         "--extra",
         "dev",
         "--extra",
+        "spark",
+        "--extra",
         "postgres",
         "--universal",
         "--python-version",
