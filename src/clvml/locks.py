@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import shutil
 import socket
 import sys
+import warnings
 from pathlib import Path
 from typing import IO
 
-from clvml.errors import OptionError
+from clvml.errors import ClvWarning, OptionError
 
 __all__ = ["Lock", "clear_parts", "part_of", "runs"]
+
+_HELD_BY_OTHERS = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+_LOCKLESS = "{what} stands on a file system without locks ({why}): see to it that no other job works there."
 
 
 class Lock:
@@ -32,8 +37,10 @@ class Lock:
                 raise OptionError(f"{what} cannot be locked: {error.strerror} ({path}).") from error
             try:
                 _hold(file)
-            except OSError:
-                raise OptionError(_busy(file, what)) from None
+            except OSError as error:
+                if error.errno in _HELD_BY_OTHERS:
+                    raise OptionError(_busy(file, what)) from None
+                warnings.warn(_LOCKLESS.format(what=what, why=error.strerror), ClvWarning, stacklevel=2)
             if _same(file, path):  # else its last holder took it away before it was ours
                 self._file = file
             else:
