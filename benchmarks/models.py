@@ -1,6 +1,6 @@
 """Speed and memory of every model beside lifetimes, on simulated customers.
 
-    python benchmarks/models.py [--sizes 10000,100000,1000000,10000000] [--rounds 5]
+    python benchmarks/models.py [--sizes 10000,100000,1000000,10000000] [--rounds 5] [--models BG/NBD,Pareto/NBD]
 
 Writes benchmarks/models.md: fit, expected purchases, discounted 12-month CLV. Customers are drawn from BG/NBD with the
 parameters of CDNOW, day by day over 78 weeks, spend from Gamma-Gamma. Each measurement has a process of its own, which
@@ -136,11 +136,11 @@ def rounds_of(size: int, rounds: int) -> int:
     return rounds if size < 1_000_000 else max(1, min(rounds, 3)) if size == 1_000_000 else 1
 
 
-def compare(size: int, rounds: int, file: Path) -> list[dict[str, Any]]:
+def compare(size: int, rounds: int, file: Path, models: list[str]) -> list[dict[str, Any]]:
     """A row a model: medians of ours and of lifetimes."""
     jobs = [
         (label, kind, name)
-        for label, (ours, theirs) in MODELS.items()
+        for label, (ours, theirs) in ((m, MODELS[m]) for m in models)
         for kind, name, most in (
             ("ours", ours, OURS_BEAR.get(ours, 1_000_000)),
             ("lifetimes", theirs, BEARS.get(str(theirs), 0)),
@@ -209,6 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sizes", default="10000,100000,1000000,10000000")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--out", type=Path, default=HERE / "models.md")
     parser.add_argument("--child", nargs=3)
     told = parser.parse_args()
@@ -220,9 +221,10 @@ def main() -> None:
         for size in map(int, told.sizes.split(",")):
             file = Path(folder, f"{size}.parquet")
             simulate(size).to_parquet(file, index=False)
-            rows += compare(size, told.rounds, file)
+            rows += compare(size, told.rounds, file, told.models.split(","))
     command = f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')} python benchmarks/models.py"
     command += f" --sizes {told.sizes} --rounds {told.rounds}"
+    command += "" if told.models == ",".join(MODELS) else f" --models {told.models}"
     names = ("clvml", "lifetimes", "numpy", "scipy", "pandas")
     where = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}"
     packages = ", ".join(f"{n} {version(n)}" for n in names)
