@@ -184,6 +184,14 @@ def test_the_callers_session_is_left_alone(spark, tmp_path):
     caller.unpersist()
 
 
+def test_a_sample_of_customers_comes_to_one_machine(spark, tmp_path):
+    """All lines of a bounded number of customers: what a model may be trained on."""
+    frame = moments()
+    log = Transactions(on_spark(spark, frame, tmp_path)).sample(4, "2021-03-20")
+    expected = Transactions(frame).sample(4, "2021-03-20").summarize("2021-03-31")
+    pd.testing.assert_frame_equal(log.summarize("2021-03-31"), expected)
+
+
 def test_counts_fit_what_the_summary_fits(spark, cdnow_log, tmp_path):
     log = Transactions(on_spark(spark, cdnow_frame(), tmp_path))
     counts = log.counts("1997-09-30")
@@ -315,7 +323,7 @@ def test_predict_says_at_once_what_it_cannot_do(job, tmp_path, capsys):
     (tmp_path / "others").mkdir()
     (tmp_path / "others" / "file").touch()
     for options, message in (
-        ({"out": "others"}, "holds no scores of an earlier job"),
+        ({"out": "others"}, "holds file, which is no file of scores"),
         ({"out": "log.parquet"}, "log.parquet is a file"),
         ({"out": "scores.csv"}, "a folder of Parquet files"),
         ({"source": "gone.parquet"}, "PATH_NOT_FOUND"),
@@ -323,7 +331,7 @@ def test_predict_says_at_once_what_it_cannot_do(job, tmp_path, capsys):
         assert job(**options) == 2
         assert message in capsys.readouterr().err
     assert job("--history", "kept") == 2
-    assert "--history keeps whole scores" in capsys.readouterr().err
+    assert "--history is written by one machine" in capsys.readouterr().err
     for command in (["train", "--as-of"], ["backtest", "--cut"]):
         with pytest.raises(SystemExit, match="2"):
             main([*command, "1997-06-30", "log.parquet", "--engine", "spark"])
@@ -341,7 +349,8 @@ def test_spark_udf_of_the_registered_model(spark, trained, trained_frame, cdnow_
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     result = "p_return double, clv double, tier string, reason string"
     udf = mlflow.pyfunc.spark_udf(spark, "models:/clv/1", result_type=result, env_manager="local")
-    frame = trained_frame.drop(columns=["first_date", "last_date"])
+    numbers = trained_frame.select_dtypes("number").columns.difference(["customer_id"])
+    frame = trained_frame.drop(columns=["first_date", "last_date"]).astype(dict.fromkeys(numbers, float))
     frame.to_parquet("frame.parquet")
     rows = spark.read.parquet(str(tmp_path / "frame.parquet"))
     told = rows.select("customer_id", udf(*rows.columns).alias("s")).selectExpr("customer_id", "s.*")

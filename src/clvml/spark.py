@@ -13,7 +13,7 @@ import sys
 import textwrap
 import uuid
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clvml.engines import SCALE, Dialect, Engine
@@ -21,9 +21,10 @@ from clvml.errors import DataError, OptionError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["SPARK", "SparkEngine", "gathered", "read_source", "start_session"]
+__all__ = ["SPARK", "SparkEngine", "as_data_error", "gathered", "read_source", "start_session"]
 
 _MONEY = f"DECIMAL(18, {SCALE})"
 
@@ -114,12 +115,12 @@ class SparkEngine(Engine):
 
     def run(self, sql: str) -> None:
         """Execute a statement for its effect."""
-        with _as_data_error():
+        with as_data_error():
             self.session.sql(sql)
 
     def relation(self, sql: str) -> DataFrame:
         """A statement as a frame of the engine's session."""
-        with _as_data_error():
+        with as_data_error():
             return self.session.sql(sql)
 
     def view(self, name: str, sql: str) -> None:
@@ -154,17 +155,25 @@ class SparkEngine(Engine):
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """All rows of a small result."""
-        with _as_data_error():
+        with as_data_error():
             return [tuple(row) for row in self.session.sql(sql).collect()]
 
     def frame(self, sql: str) -> pd.DataFrame:
         """A small result as a pandas frame."""
         return gathered(self.relation(sql))
 
+    def arrow(self, sql: str) -> pa.Table:
+        """A small result as an arrow table."""
+        import pyarrow as pa
+
+        relation = self.relation(sql)
+        with as_data_error():
+            return relation.toArrow() if hasattr(relation, "toArrow") else pa.Table.from_pandas(relation.toPandas())
+
 
 def gathered(frame: DataFrame) -> pd.DataFrame:
     """A small Spark frame as a pandas frame."""
-    with _as_data_error():
+    with as_data_error():
         found: pd.DataFrame = frame.toArrow().to_pandas() if hasattr(frame, "toArrow") else frame.toPandas()
         return found
 
@@ -193,12 +202,12 @@ def _errors() -> tuple[type[Exception], ...]:
 
 
 @contextlib.contextmanager
-def _as_data_error() -> Any:
-    """Spark's own message, in one line."""
+def as_data_error(what: str = "read the log") -> Iterator[None]:
+    """Spark's own message, in one line, as DataError."""
     try:
         yield
     except _errors() as error:
-        raise DataError(f"Spark could not read the log: {_told(error)}") from error
+        raise DataError(f"Spark could not {what}: {_told(error)}") from error
 
 
 def _told(error: Exception) -> str:
@@ -235,7 +244,7 @@ def read_source(session: SparkSession, sources: Sequence[str]) -> DataFrame:
     CSV files must have the same first line; a line with another number of fields is an error.
     """
     paths = [_absolute(source) for source in sources]
-    with _as_data_error():
+    with as_data_error():
         if len(paths) == 1 and _TABLE.fullmatch(paths[0]):
             return session.table(paths[0])
         if not all(path.lower().endswith(_CSV) for path in paths):

@@ -17,8 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.errors import DataError, OptionError
+from clvml.estimators.outlook import tables_for
 from clvml.horizon import as_date
 from clvml.intake import Transactions, with_dates
+from clvml.score import placed
 from clvml.segments import Cutoffs, rank_of_edges
 from clvml.spark import SparkEngine
 from clvml.tables import SCORES
@@ -33,7 +35,8 @@ __all__ = ["score_spark"]
 
 _STEP = 16
 """Bits of a number that one count over all customers settles."""
-_KEYS = {"worth_key": "value_if_kept", "earned_key": "contribution"}
+_KEYS = {"worth_key": "worth", "earned_key": "contribution"}
+"""What the tiers are cut by, in a form that sorts exactly: the columns of `clvml.score.staged`."""
 
 
 def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> DataFrame:
@@ -51,7 +54,8 @@ def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: 
     if not isinstance(engine, SparkEngine):
         raise OptionError("The log is not on Spark. Pass Transactions a Spark frame, or score it with model.score.")
     customers = engine.relation(log.customers_sql(day, model.window_, once=True))
-    batches = _Batches(engine.broadcast(model), day.isoformat(), horizon)
+    # The tables are filled on each executor and kept there from batch to batch.
+    batches = _Batches(engine.broadcast((model, tables_for(log.lines))), day.isoformat(), horizon)
     scored = customers.mapInArrow(batches, f"{_schema(customers)}, {', '.join(f'{key} BIGINT' for key in _KEYS)}")
     name = f"scored_{uuid.uuid4().hex}"
     engine.keep_frame(name, scored)
@@ -64,20 +68,20 @@ def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: 
 class _Batches:
     """The scores of each batch of customers, with two whole numbers that sort as what the tiers are cut by."""
 
-    def __init__(self, model: Any, as_of: str, horizon: int | str | None) -> None:
-        self._model, self._as_of, self._horizon = model, as_of, horizon
+    def __init__(self, shared: Any, as_of: str, horizon: int | str | None) -> None:
+        self._shared, self._as_of, self._horizon = shared, as_of, horizon
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        model = self._model.value
+        model, tables = self._shared.value
         for batch in batches:
             if batch.num_rows:
-                yield from _arrow(self._scores(model, with_dates(batch.to_pandas())), batch.schema.field(0).type)
-
-    def _scores(self, model: ClvModel, frame: pd.DataFrame) -> pd.DataFrame:
-        frame.attrs = {"as_of": self._as_of}
-        scores = model.predict(frame, self._horizon)
-        own = scores if self._horizon is None else model.predict(frame)
-        return scores.assign(**{key: sortable(own[column].to_numpy(float)) for key, column in _KEYS.items()})
+                frame = with_dates(batch.to_pandas())
+                frame.attrs = {"as_of": self._as_of}
+                table = model.staged(frame, self._horizon, tables=tables)
+                keys = {key: sortable(table[column].to_numpy(float)) for key, column in _KEYS.items()}
+                # Tier and flag by the edges of the training, until those of this base are known.
+                scores = placed(table, model.edges_).assign(**keys)
+                yield from _arrow(scores, batch.schema.field(0).type)
 
 
 def sortable(values: NDArray[np.float64]) -> NDArray[np.int64]:
