@@ -135,7 +135,7 @@ def test_where_output_goes(here):
     assert (plain.returncode, plain.stderr) == (0, "")
     assert verbose.stdout == plain.stdout
     stages = [line.split(": ")[0] for line in verbose.stderr.splitlines()]
-    assert stages == ["[1/4] load model", "[2/4] open log", "[3/4] score", "[4/4] write"]
+    assert stages == ["[1/4] open log", "[2/4] load model", "[3/4] score", "[4/4] write"]
 
 
 def test_quiet_leaves_out_notes(here, clvml):

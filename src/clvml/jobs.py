@@ -212,18 +212,17 @@ def predict_job(open_log: Callable[[], Transactions], job: PredictJob) -> str:
 
 
 def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path) -> str:
-    from clvml import tracking
-    from clvml.history import scores_file
-    from clvml.stream import staged_base
-
     show = Terminal(4, verbose=job.verbose, quiet=job.quiet)
-    with show.stage("load model"):
-        model = tracking.load_model(job.model, tracking_uri=job.tracking_uri)
-    with show.stage("open log"):
+    with show.stage("open log"):  # before what takes seconds to import
         log = open_log()
         lines, dropped = log.lines, log.dropped
         about = log.about_customers() if show.watched else None
-    kept = [] if job.history is None else [scores_file(job.history, job.as_of)]
+    with show.stage("load model"):
+        from clvml import tracking
+        from clvml.stream import staged_base
+
+        model = tracking.load_model(job.model, tracking_uri=job.tracking_uri)
+    kept = [] if job.history is None else [_kept(job.history, job.as_of)]
     with ExitStack() as held:
         with show.stage("score", about, "customers") as step:
             base = held.enter_context(staged_base(model, log, as_of=job.as_of, horizon=job.horizon, step=step))
@@ -236,6 +235,12 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path
     if log.state_note:
         told.append(log.state_note)
     return "\n".join(told)
+
+
+def _kept(history: Path, as_of: str) -> Path:
+    from clvml.history import scores_file
+
+    return scores_file(history, as_of)
 
 
 def backtest_job(log: Transactions, job: BacktestJob) -> str:
