@@ -58,6 +58,15 @@ def test_the_table_is_that_of_the_lifetime_value_model():
         assert (told[column] % 1 == 0).all()
 
 
+def test_the_interval_is_btyds_scaled_to_the_nearest_purchase_and_holds_a_likely_return():
+    told, plain = shop_model().predict(now(), 91), shop_model().value_.predict(now(), 91)
+    often = (told["expected_purchases"] / plain["expected_purchases"]).to_numpy()
+    for name in ("purchases_low", "purchases_high"):
+        off = np.abs(told[name] - plain[name] * often)
+        assert (off[told[name] > 1] <= 0.5 + 1e-9).all()
+    assert ((told["purchases_high"] >= 1) | (told["p_return"] <= 0.05 + 1e-9)).all()
+
+
 def test_what_discounting_takes_off_is_what_it_takes_off_btyd():
     told, plain = shop_model().predict(now(), 365), shop_model().value_.predict(now(), 365)
     assert (told["clv"] < told["expected_spend"]).all()

@@ -21,6 +21,9 @@ __all__ = ["HybridValueModel"]
 
 Floats = NDArray[np.float64]
 
+_UPPER = 0.95
+"""Level at the upper end of the intervals."""
+
 
 class HybridValueModel(Estimator):
     """Purchases and spend as the mean of BTYD and two corrections of it; the return probability by a ChurnClassifier.
@@ -111,13 +114,11 @@ class HybridValueModel(Estimator):
             ("purchases_high", often),
         ):
             table[name] = table[name].to_numpy() * factor
-        table["purchases_low"], table["purchases_high"] = (
-            np.floor(table["purchases_low"]),
-            np.ceil(table["purchases_high"]),
-        )
-        return table.assign(
-            p_return=np.minimum(p_return, purchases), expected_purchases=purchases, expected_spend=spend
-        )
+        p_return = np.minimum(p_return, purchases)
+        # To the nearest whole number: outwards they would be a sixth wider, and hold more than they say.
+        table["purchases_low"] = np.round(table["purchases_low"])
+        table["purchases_high"] = np.maximum(np.round(table["purchases_high"]), p_return > 1.0 - _UPPER)
+        return table.assign(p_return=p_return, expected_purchases=purchases, expected_spend=spend)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the trees, JSON-able."""
