@@ -50,7 +50,7 @@ def ensure_environment() -> None:
             f"clvml needs Python 3.11 or newer; this is {sys.version.split()[0]}. Call this script with a newer one."
         )
     print(
-        f"Setting up {VENV.name} from {LOCK.name} (about 300 MB to download, 1.4 GB on disk, 1-2 minutes, once) ...",
+        f"Setting up {VENV.name} from {LOCK.name} (about 750 MB to download, 1.5 GB on disk, 2-3 minutes, once) ...",
         file=sys.stderr,
         flush=True,
     )
