@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["score_spark"]
 
-_STEP = 16
-"""Bits of a number that one count over all customers settles."""
+_SHIFTS = (52, 39, 26, 13, 0)
+"""Each count over all customers settles 13 bits of a number: at most 8,192 counts come to the driver at a time."""
 _KEYS = {"worth_key": "worth", "earned_key": "contribution"}
 """What the tiers are cut by, in a form that sorts exactly: the columns of `clvml.score.staged`."""
 
@@ -144,9 +144,9 @@ def _edges(engine: SparkEngine, name: str, model: ClvModel) -> Cutoffs:
 
 
 def _nth(engine: SparkEngine, name: str, key: str, rank: int) -> int:
-    """The value of a BIGINT column that `rank` others precede: 16 bits in each pass over the kept column."""
+    """The value of a BIGINT column that `rank` others precede: some bits in each pass over the kept column."""
     among, prefix = "TRUE", 0
-    for shift in range(64 - _STEP, -1, -_STEP):
+    for shift in _SHIFTS:
         bucket = f"SHIFTRIGHT({key}, {shift})"
         counts = engine.rows(f"SELECT {bucket} AS b, COUNT(*) FROM {name} WHERE {among} GROUP BY {bucket} ORDER BY b")
         for value, count in counts:
