@@ -4,6 +4,7 @@ are. Only numbers and counts come to the driver.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import glob
@@ -14,6 +15,7 @@ import textwrap
 import uuid
 import weakref
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clvml.engines import SCALE, Dialect, Engine
@@ -227,7 +229,9 @@ def start_session(master: str | None = None) -> SparkSession:
     except ImportError:
         raise OptionError("pyspark is not installed. Spark is an extra: pip install 'clvml[spark]'.") from None
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else the workers take the python3 of their PATH
-    watched = str(sys.stderr.isatty()).lower()
+    watched, warehouse = str(sys.stderr.isatty()).lower(), Path("spark-warehouse").absolute()
+    if not warehouse.exists():
+        atexit.register(_tidy, warehouse)
     builder = SparkSession.builder.appName("clvml").config("spark.ui.showConsoleProgress", watched)
     try:
         return (builder.master(master) if master else builder).getOrCreate()
@@ -236,6 +240,12 @@ def start_session(master: str | None = None) -> SparkSession:
             f"Spark does not start: {_told(error)} It needs Java 17 or newer on PATH or in JAVA_HOME, and a cluster "
             "that answers."
         ) from error
+
+
+def _tidy(warehouse: Path) -> None:
+    """Take away the empty folder that Spark makes where it is started, unless told of another."""
+    with contextlib.suppress(OSError):
+        warehouse.rmdir()
 
 
 def read_source(session: SparkSession, sources: Sequence[str]) -> DataFrame:
