@@ -160,7 +160,10 @@ Online Retail 2011-09-09 looks at a Christmas trade that nine months of history 
 than predicted. Nothing learned before the cut can know it.
 
 ClvModel's own intervals are BTYD's, scaled by its corrections. Recalibrating them as well does not bring them nearer to
-their level on the average of these cells, so they are left as they are.
+their level on the average of these cells, nor does it with levels learned from ClvModel's own places at the latest
+labelled snapshot (tried on these and on Superstore and apparel: 90 % intervals are .019 and .015 off on average, for
+purchases and spend, and .017 and .013 without), so they are left as they are. The whole numbers in Scores hold more
+than they say, as counts must: an interval cannot hold half of a "no purchase".
 
 ## The total of the CDNOW sample in 39 weeks, 90 % interval
 
