@@ -137,8 +137,8 @@ java = peak(spark.sparkContext._gateway.proc.pid)
 print(json.dumps({"rows": rows, "java": java, "python": peak("self"), "heap": heap // 2**20}))
 """
 MORE = 40
-"""MB by which the driver's peak, in Python as in Java, and what is left on Java's heap of 512 MB, may grow from 20,000 to
-400,000 customers: their scores are 150 MB as columns, and several times that as rows.
+"""MB by which the driver's peak, in Python as in Java, and what is left on Java's heap of 512 MB, may grow from 20,000
+to 400,000 customers: their scores are 150 MB as columns, and several times that as rows.
 """
 
 
@@ -152,6 +152,7 @@ def _many(customers, path):
     pd.DataFrame({"customer_id": np.repeat(np.arange(customers), 4), "date": dates, "amount": amounts}).to_parquet(path)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is read from /proc")
 def test_the_driver_does_not_grow_with_the_customers(cluster, trained, tmp_path):
     trained.save(tmp_path / "model")
     # Java's heap has one size from the beginning, else its peak tells of the collector's taste.
