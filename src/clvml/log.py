@@ -81,7 +81,7 @@ class Log:
         """before: what lines showed that were read another day."""
         self.columns, self.policy, self.resources, self._before = columns, policy, resources, before
         self.engine = _engine(source, policy.timezone, resources)
-        self.encoding = _load(self.engine, source, columns)
+        self.encoding, self._once = _load(self.engine, source, columns), source.once
         self.types = self.engine.columns("source")
 
     def report(self, as_of: Any = None) -> DataReport:
@@ -156,7 +156,12 @@ class Log:
     def _probe(self) -> Probe:
         """What the text columns show; makes the typed lines readable."""
         probe = Seen(*map(sum, zip(self._before, self.seen, strict=True))).probe()
-        self.engine.view("lines", lines_sql(self.columns, self.types, probe, self.engine.dialect))
+        lines = lines_sql(self.columns, self.types, probe, self.engine.dialect)
+        if not self._once:
+            self.engine.view("lines", lines)
+            return probe
+        self.engine.keep("lines", lines)  # text takes long to type: once, not at every look
+        self.engine.run("DROP TABLE source")
         return probe
 
     @functools.cached_property
