@@ -69,6 +69,7 @@ def _quadrature(R: Floats, a: float, B: Floats, h: Floats) -> Floats:
     """Trapezoid rule for N in y = logit(p); the sums over nodes beyond both ends are geometric series."""
     step = 0.3 / np.sqrt(np.maximum(1.0, a * B / (a + B)))
     low, high = _range(R, a, B, h)
+    high = np.maximum(high, low + 8.0 * step)
     nodes = np.ceil((high - low) / step).astype(np.int64) + 1
     y = low[:, None] + step[:, None] * np.arange(int(nodes.max()))
     right = np.expm1(np.minimum(B * step, 700.0))
@@ -91,8 +92,7 @@ def _range(R: Floats, a: float, B: Floats, h: Floats) -> tuple[Floats, Floats]:
     left = np.minimum(np.log(turned / B), np.log(a / B) if a > 2.0 else -np.log1p(R * h))
     low = np.maximum(left - _reach(turned * B / (turned + B)), -30.0 - np.log1p(h * (R + 1.0) + a + B))
     high = np.minimum(np.log(a / B) + _reach(a * B / (a + B)), 30.0 + np.log1p(a + B + R))
-    low, high = np.maximum(low, -_thin(B, turned)), np.minimum(high, _thin(a, B))
-    return low, np.maximum(high, low + 1.0)
+    return np.maximum(low, -_thin(B, turned)), np.minimum(high, _thin(a, B))
 
 
 def _thin(a: Numbers, B: Numbers) -> Numbers:
