@@ -74,11 +74,13 @@ class Head(NamedTuple):
 
 
 def _binned(column: Floats, weight: Floats, bins: int) -> Floats:
-    """Each value replaced by the mean of its bin, one of `bins` of about equal weight; few values stay as they are.
+    """Each value replaced by the mean of its bin, one of `bins` of about equal weight. Few rows stay as they are.
 
     scikit-learn then cuts between the bins. To find their edges in weighted rows it takes longer than for the trees.
     """
-    some = slice(None, None, max(1, column.size // _EDGE_ROWS))
+    if column.size <= _EDGE_ROWS:
+        return column
+    some = slice(None, None, column.size // _EDGE_ROWS)
     order = np.argsort(column[some])
     ascending, sums = column[some][order], np.cumsum(weight[some][order])
     if np.count_nonzero(np.diff(ascending)) < bins:
