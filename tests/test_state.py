@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -75,7 +76,13 @@ def nights(rows, rng):
 
 def same(kept, full, as_of=AS_OF):
     """All that scores are made of, and the report."""
-    one, other = snapshot(kept, as_of, 30), snapshot(full, as_of, 30)
+    try:
+        other = snapshot(full, as_of, 30)
+    except DataError as error:  # of a first night with refunds alone
+        with pytest.raises(DataError, match=re.escape(str(error))):
+            snapshot(kept, as_of, 30)
+        return
+    one = snapshot(kept, as_of, 30)
     pd.testing.assert_frame_equal(one, other, check_exact=True)
     assert one.attrs == other.attrs
     days = [log.frame(f"SELECT * FROM ({log.purchase_days(as_of)}) ORDER BY ALL") for log in (kept, full)]
