@@ -342,6 +342,7 @@ def test_predict_says_at_once_what_it_cannot_do(job, tmp_path, capsys):
 @pytest.mark.slow
 def test_spark_udf_of_the_registered_model(spark, trained, trained_frame, cdnow_log, store, tmp_path, monkeypatch):
     import mlflow
+    from pyspark.sql.functions import struct
 
     from clvml import tracking
 
@@ -353,7 +354,8 @@ def test_spark_udf_of_the_registered_model(spark, trained, trained_frame, cdnow_
     frame = trained_frame.drop(columns=["first_date", "last_date"]).astype(dict.fromkeys(numbers, float))
     frame.to_parquet("frame.parquet")
     rows = spark.read.parquet(str(tmp_path / "frame.parquet"))
-    told = rows.select("customer_id", udf(*rows.columns).alias("s")).selectExpr("customer_id", "s.*")
+    # Columns that are passed one by one are taken for those of the signature, in its order: a struct has names.
+    told = rows.select("customer_id", udf(struct(*rows.columns)).alias("s")).selectExpr("customer_id", "s.*")
     told = gathered(told)
     expected = trained.predict(trained_frame)[list(told)]
     assert_same_scores(told, expected.sort_values("customer_id", ignore_index=True))
