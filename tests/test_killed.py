@@ -273,3 +273,14 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     monkeypatch.setattr(locks, "_hold", refuses)
     with pytest.warns(ClvWarning, match=r"without locks \(Operation not supported\): see"), Lock(tmp_path / "l", "it"):
         pass
+
+
+def test_a_folder_that_was_moved_away_and_not_yet_replaced_is_put_back(tmp_path):
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    before = tmp_path / f".scores.{int(dead.stdout)}.old"
+    before.mkdir()
+    (before / "part-00000.parquet").write_text("last night's")
+    (tmp_path / f".scores.{int(dead.stdout)}.part").mkdir()
+    with working_on(tmp_path / "scores"):
+        assert (tmp_path / "scores/part-00000.parquet").read_text() == "last night's"
+    assert os.listdir(tmp_path) == ["scores"]
