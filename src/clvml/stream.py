@@ -229,7 +229,7 @@ class _Shelf:
             with _room(self._path.parent):
                 self._writer.close()
             self._writer = None
-        with pa.memory_map(str(self._path)) as held:
+        with pa.OSFile(str(self._path)) as held:  # a mapped file would count as memory of the process
             reader = pa.ipc.open_file(held)
             for i in range(reader.num_record_batches):
                 yield reader.get_batch(i).to_pandas().assign(**self._told)
