@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.resources
 import itertools
@@ -98,7 +99,9 @@ class Engine:
 
         self._error = duckdb.Error
         self._connection = duckdb.connect(":memory:")
-        self.run("SET enable_progress_bar = false")  # DuckDB's own would stand between the lines of a result
+        with contextlib.suppress(self._error):  # in a notebook without ipywidgets there is none to switch off
+            # DuckDB's own would stand between the lines of a result.
+            self._connection.execute("SET enable_progress_bar = false")
         spill = str(resources.temporary())
         self.run(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
         if resources.engine_memory is not None:
