@@ -68,15 +68,15 @@ TRIED = """
 
 Each on several cells, one configuration for all; none was better on the average, so none was taken.
 
-- Boosting with these features, cross-validated on the holdout's own labels, an upper guide and no forecast: CDNOW 1.576 in
-  purchases deviance, 16.4 in spend deviance, AUC 0.771. The targets lie beyond it.
-- Learned weights of the members, and the level of purchases and spend corrected on the latest origin (+1.2 % deviance on 12
-  cells); geometric means; boosting without an offset as a fourth member; MBG/NBD as the base.
-- LightGBM with the same features and rows ([lightgbm.md](lightgbm.md)): within 0.7 % in deviance and 0.0034 in AUC, either way; also
-  with a Tweedie loss and the expectation as `init_score`.
-- Corrections shrunk where label windows are shorter than the horizon (by a power of window over horizon, of the level alone, or by
-  customers; 17 cells): at most 0.2 % less purchases deviance, up to 2 % more spend deviance. So the CDNOW sample cut at nine
-  months still overshoots: purchases +25 %, spend +20 %, where BTYD is 12 % and 15 % too low.
+- Boosting with these features, cross-validated on the holdout's own labels, an upper guide and no forecast: CDNOW
+  1.576 in purchases deviance, 16.4 in spend deviance, AUC 0.771. The targets lie beyond it.
+- Learned weights of the members, and the level of purchases and spend corrected on the latest origin (+1.2 % deviance
+  on 12 cells); geometric means; boosting without an offset as a fourth member; MBG/NBD as the base.
+- LightGBM with the same features and rows ([lightgbm.md](lightgbm.md)): within 0.7 % in deviance and 0.0034 in AUC,
+  either way; also with a Tweedie loss and the expectation as `init_score`.
+- Corrections shrunk where label windows are shorter than the horizon (by a power of window over horizon, of the level
+  alone, or by customers; 17 cells): at most 0.2 % less purchases deviance, up to 2 % more spend deviance. So the
+  CDNOW sample cut at nine months still overshoots: purchases +25 %, spend +20 %, where BTYD is 12 % and 15 % too low.
 """
 
 
