@@ -50,7 +50,7 @@ def ensure_environment() -> None:
             f"clvml needs Python 3.11 or newer; this is {sys.version.split()[0]}. Call this script with a newer one."
         )
     print(
-        f"Setting up {VENV.name} from {LOCK.name} (about 750 MB to download, 1.5 GB on disk, 2-3 minutes, once) ...",
+        f"Setting up {VENV.name} from {LOCK.name} (1.5 GB on disk, some minutes, once) ...",
         file=sys.stderr,
         flush=True,
     )
@@ -101,7 +101,6 @@ def lock() -> int:
         "--python-version",
         "3.11",
         "--generate-hashes",
-        "--no-emit-index-url",
         "--no-annotate",
         "--no-header",
     ]

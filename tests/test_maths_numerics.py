@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from scipy.special import betaincinv, gammaincinv
 
-from clvml.maths import paretonbd
+from clvml.maths import bgnbd, paretonbd
 from clvml.maths.betageo import NEVER, BetaGeoFuture
 from clvml.maths.discount import daily_rate, discounted
 from clvml.maths.hyp import beta_geometric_mean
 from clvml.maths.predictive import purchases_quantile, spend_at_most, spend_quantile
+from clvml.maths.tabled import LifeTables
 
 FREQUENT = (0, 1, 2, 10, 133, 200, 1_000, 5_000, 100_000)
 SHAPES = (0.01, 0.8, 1.0, 2.5, 50.0)
@@ -192,3 +193,27 @@ def test_no_discount_is_the_plain_expectation_and_forever_exceeds_any_horizon():
 
 def test_daily_rate_is_yearly():
     assert np.exp(-daily_rate(0.10) * 365) == pytest.approx(1 / 1.1, rel=1e-14)
+
+
+@pytest.mark.parametrize("p", [1.5, 5.0, 10.0])
+@pytest.mark.parametrize(
+    ("maths", "params"),
+    [(paretonbd, paretonbd.Params(0.6, 40.0, 0.6, 80.0)), (bgnbd, bgnbd.Params(0.25, 40.0, 0.8, 2.5))],
+)
+def test_quantiles_read_off_tables_are_those_solved_for(maths, params, p):
+    """Spend to 0.5 % of the width of the 90 % interval, counts but for ties."""
+    rng, q, n = np.random.default_rng(1), 20.0, 600
+    x = np.minimum(rng.geometric(0.15, n) - 1, 60).astype(float)
+    T = rng.integers(90, 700, n).astype(float)
+    ahead = maths.future(params, x, np.where(x > 0, T * rng.random(n) ** 0.3, 0.0), T)
+
+    def living(x, T):
+        return maths.future(params, x, T, T)._replace(p_alive=np.ones(x.size))
+
+    tables = LifeTables(living, 40.0, 180.0, p, q)
+    read = tables.quantiles(x, T, ahead.p_alive, (0.05, 0.95))
+    solved = [spend_quantile(ahead, 180.0, level, p, p * x + q) for level in (0.05, 0.95)]
+    width = np.maximum(solved[1] - solved[0], 1e-12)
+    for (counts, spend), want, level in zip(read, solved, (0.05, 0.95), strict=True):
+        assert (np.abs(spend - want) <= 0.005 * width).all()
+        assert (counts != purchases_quantile(ahead, 180.0, level)).mean() < 0.005

@@ -115,7 +115,7 @@ class HybridValueModel(Estimator):
         ):
             table[name] = table[name].to_numpy() * factor
         p_return = np.minimum(p_return, purchases)
-        # To the nearest whole number: outwards they would be a sixth wider, and hold more than they say.
+        # To the nearest whole number: outwards they would be wider, and hold still more than they say.
         table["purchases_low"] = np.round(table["purchases_low"])
         table["purchases_high"] = np.maximum(np.round(table["purchases_high"]), p_return > 1.0 - _UPPER)
         return table.assign(p_return=p_return, expected_purchases=purchases, expected_spend=spend)

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["TABLED_FROM", "Outlook", "Tables", "tables_for"]
 
 TABLED_FROM = 300_000
-"""Lines of a log from which on the intervals are read off tables, which moves them by less than 0.1 % of their width.
-"""
+"""Lines of a log from which on intervals are read off tables, which moves them by less than 0.5 % of their width."""
+_SMOOTH = 10.0
+"""Gamma-Gamma's p up to which the tables bear it: above, the prices of a customer hardly differ, and the distribution
+of his total is a stair of one step a purchase, which cannot be read off between a few points."""
 
 Tables = dict[float, LifeTables]
 """By horizon, in the model's unit: shared between the batches of a base."""
@@ -49,7 +51,7 @@ class Outlook:
         self._value, self.summary, self._purchases = value, summary, value.purchases_
         self._as_of = summary.attrs.get("as_of")
         self._rows: Histories = self._purchases.histories(summary)
-        self._tables = tables if self._purchases.forgets else None
+        self._tables = tables if self._purchases.forgets and value.spend_.params_.p <= _SMOOTH else None
 
     @functools.cached_property
     def _future(self) -> Future:
