@@ -74,7 +74,7 @@ def test_it_is_an_estimator_like_others():
 
 def test_what_is_saved_predicts_the_same_bits():
     told = json.loads(json.dumps(churn().to_dict()))
-    back = ChurnClassifier.from_dict(told, churn().head_.trees)
+    back = ChurnClassifier.from_dict(told)
     assert (back.p_return(now()) == churn().p_return(now())).all()
     assert (back.p_return(now(), 200) == churn().p_return(now(), 200)).all()
     assert back.threshold_ == churn().threshold_

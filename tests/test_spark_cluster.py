@@ -22,12 +22,13 @@ from test_spark import assert_same_scores
 pytestmark = pytest.mark.slow
 
 AS_OF = "1997-12-31"
+PARTS = 30
+"""As many tasks, so that most of them are still to come when a worker dies."""
 SETTINGS = {
     "spark.cores.max": "2",
     "spark.executor.memory": "900m",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
-    # As many tasks as partitions, so that most of them are still to come when a worker dies.
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "12",
 }
@@ -57,7 +58,7 @@ def cluster(tmp_path):
 
 def test_a_killed_worker_changes_no_score(cluster, trained, log_file, expected, tmp_path):
     """First with both workers; then again, and one gets SIGKILL while each has a task."""
-    with session(cluster.url, tmp_path, **SETTINGS) as spark:
+    with session(cluster.url, tmp_path, **SETTINGS | {"spark.sql.shuffle.partitions": str(PARTS)}) as spark:
         assert has_executors(spark, 2)
         scores = score_spark(trained, Transactions(spark.read.parquet(str(log_file))), AS_OF)
         assert write_scores(scores, tmp_path / "whole") == len(expected)
@@ -105,7 +106,7 @@ def _when_both_are_at_work(spark, job):
         for number in tracker.getActiveStageIds():
             stage = tracker.getStageInfo(number)
             since = time.monotonic() - seen.setdefault(number, time.monotonic())
-            if stage is not None and stage.numTasks == 12 and stage.numActiveTasks == 2 and since > 1:
+            if stage is not None and stage.numTasks == PARTS and stage.numActiveTasks == 2 and since > 1:
                 return stage.numActiveTasks, stage.numTasks - stage.numCompletedTasks
         time.sleep(0.02)
     raise AssertionError("the job was over before both workers were at work")

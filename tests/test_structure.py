@@ -21,7 +21,6 @@ HEAVY = (
     "scipy",
     "sklearn",
     "mlflow",
-    "skops",
     "matplotlib",
     "lifetimes",
     "duckdb",
@@ -55,7 +54,6 @@ LAYERS = (
         "spark_scores",
         "model",
         "schema",
-        "forests",
         "persist",
         "evaluate",
         "shock",
@@ -74,8 +72,7 @@ ONLY = {
     "duckdb": {"engines"},
     "adbc_driver_postgresql": {"databases"},
     "pyspark": {"spark", "sources"},
-    "sklearn": {"estimators", "forests", "uplift", "lookalikes"},
-    "skops": {"forests"},
+    "sklearn": {"estimators", "uplift", "lookalikes"},
     "click": {"cli", "config", "demo", "terminal"},
 }
 """Packages that only these parts may import."""
@@ -170,7 +167,7 @@ def test_who_may_import(package):
     assert users <= ONLY[package]
 
 
-@pytest.mark.parametrize("package", ["sklearn", "mlflow", "skops", "matplotlib", "lifetimes", "duckdb", "pyspark"])
+@pytest.mark.parametrize("package", ["sklearn", "mlflow", "matplotlib", "lifetimes", "duckdb", "pyspark"])
 def test_heavy_imports_stand_inside_functions(package):
     assert not [name for name, target, top in IMPORTS if top and target.split(".")[0] == package]
 

@@ -50,6 +50,8 @@ class Dialect(NamedTuple):
     """The float {x} as money: whole units of its last digit, after {x} times that many was rounded half up."""
     line_number: str
     """Place of a row in its relation; empty where rows have none."""
+    last_known: str
+    """The last {x} in a window that is not NULL."""
 
 
 _MONEY = f"DECIMAL(18, {SCALE})"
@@ -66,6 +68,7 @@ DUCKDB = Dialect(
     text_money=f"TRY_CAST({{x}} AS {_MONEY})",
     float_money=f"TRY_CAST({{x}} AS {_MONEY})",
     line_number="ROW_NUMBER() OVER ()",
+    last_known="LAST_VALUE({x} IGNORE NULLS)",
 )
 
 

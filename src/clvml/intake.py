@@ -320,7 +320,14 @@ class Transactions:
     def _customers(self, as_of: dt.date, window: int = 1, *, once: bool = False) -> str:
         today = day_number(as_of)
         age = today // 7 * 7 if self._grain == "week" else today
-        return statement("customers", days=self._known(as_of, once=once), as_of=age, today=today, window=window)
+        return statement(
+            "customers",
+            days=self._known(as_of, once=once),
+            as_of=age,
+            today=today,
+            window=window,
+            last_known=self.engine.dialect.last_known.format(x="CASE WHEN purchase = 1 THEN day END"),
+        )
 
     def _traits(self) -> list[tuple[str, str, str]]:
         columns = self._log.columns

@@ -178,7 +178,7 @@ class ClvModel(Estimator):
         return f"{kind}, trained as of {self.as_of_}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the trees, JSON-able."""
+        """JSON-able."""
         self._check_fitted("edges_")
         return {
             "type": "ClvModel",
@@ -196,13 +196,9 @@ class ClvModel(Estimator):
             "model": self.model_.to_dict(),
         }
 
-    def forests(self) -> dict[str, Any]:
-        """The boosted trees by name; they alone are no plain numbers."""
-        return self.model_.forests() if isinstance(self.model_, HybridValueModel) else {}
-
     @classmethod
-    def from_dict(cls, told: dict[str, Any], forests: dict[str, Any]) -> Self:
-        """The inverse of `to_dict` and `forests`. Raises ModelError where a part breaks its contract."""
+    def from_dict(cls, told: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ModelError where a part breaks its contract."""
         model = cls(**told["settings"])
         model.as_of_, model.notes_, model.data_report_ = (
             str(told["as_of"]),
@@ -219,7 +215,7 @@ class ClvModel(Estimator):
         model.edges_ = segments.Cutoffs(float(good), float(bad))
         model.value_ = LifetimeValueModel.from_dict(told["value"])
         if told["model"]["type"] == "HybridValueModel":
-            model.model_ = HybridValueModel.from_dict(told["model"], forests)
+            model.model_ = HybridValueModel.from_dict(told["model"])
             model.churn_ = model.model_.churn_
         else:
             model.model_, model.churn_ = model.value_, None

@@ -1,7 +1,6 @@
 """Saved models: a folder of data only, with a manifest of digests. No pickle, no code, no customer's row.
 
-    model.json      ClvModel.to_dict: settings, parameters with their covariance, cut-offs; checked key by key
-    trees.skops     the boosted trees, if any; opened with our own list of types, every node within its bounds
+    model.json      ClvModel.to_dict: settings, parameters with their covariance, trees, cut-offs; checked key by key
     manifest.json   version of the format and of the packages, size and SHA-256 of each file
 
 The digests in the manifest tell damage. An attacker would write a new manifest, so whoever pins `model_digest`
@@ -25,17 +24,16 @@ import numpy as np
 import clvml
 from clvml import schema
 from clvml.errors import ClvError, ModelError, OptionError
-from clvml.forests import FORESTS, forests_bytes, read_forests
 from clvml.model import ClvModel
 
 __all__ = ["FORMAT", "is_model_folder", "model_digest", "read_model", "save_model"]
 
 FORMAT = 1
 """Version of the layout of the folder."""
-MANIFEST, MODEL, TREES = "manifest.json", "model.json", "trees.skops"
+MANIFEST, MODEL = "manifest.json", "model.json"
 _KIND = "clvml model"
-_PACKAGES = ("numpy", "scipy", "scikit-learn", "skops")
-"""What a later reader may need in the version of then."""
+_PACKAGES = ("numpy", "scipy", "scikit-learn")
+"""What the numbers were made with."""
 _LARGEST = 1 << 28
 """Bytes of one file: hundreds of times what a model takes."""
 _AGAIN = "Save or train the model again."
@@ -90,12 +88,8 @@ def read_model(folder: str | os.PathLike[str], expected_digest: str | None = Non
     named = _check_manifest(_load_json(manifest, place / MANIFEST), place)
     data = {name: _read_file(place / name, told) for name, told in named.items()}
     told = _WHOLE(_load_json(data[MODEL], place / MODEL), "")
-    forests = read_forests(data[TREES]) if TREES in data else {}
-    if sorted(forests) != sorted(told["forests"]):
-        wanted, found = (", ".join(sorted(names)) or "none" for names in (told["forests"], forests))
-        raise ModelError(f"The model in {place} is damaged: its trees should be {wanted}, found {found}. {_AGAIN}")
     try:
-        return ClvModel.from_dict(told["model"], forests)
+        return ClvModel.from_dict(told["model"])
     except ClvError:
         raise
     except (TypeError, KeyError, ValueError, AttributeError) as error:
@@ -113,7 +107,7 @@ def is_model_folder(folder: str | os.PathLike[str]) -> bool:
     return manifest.is_file() and f'"{_KIND}"'.encode() in _bytes(manifest)
 
 
-_WHOLE = schema.record(forests=schema.listing(schema.text(*FORESTS)), model=schema.MODEL)
+_WHOLE = schema.record(model=schema.MODEL)
 _MANIFEST = schema.record(
     type=schema.text(_KIND),
     format=schema.whole(1),
@@ -125,13 +119,9 @@ _MANIFEST = schema.record(
 
 def _files(model: ClvModel) -> dict[str, bytes]:
     """Name -> content, the manifest last."""
-    parameters = _plain(model.to_dict())
-    forests = model.forests()
-    told = {"forests": sorted(forests), "model": parameters}
+    told = {"model": _plain(model.to_dict())}
     _WHOLE(told, "")  # what is written can be read again
     files = {MODEL: _json(told)}
-    if forests:
-        files[TREES] = forests_bytes(forests)
     manifest = {
         "type": _KIND,
         "format": FORMAT,
@@ -159,9 +149,9 @@ def _check_manifest(told: Any, place: Path) -> dict[str, Any]:
             f"{clvml.__version__}, which reads up to {FORMAT}. Install a newer clvml."
         )
     files: dict[str, Any] = _MANIFEST(told, "manifest")["files"]
-    if MODEL not in files or not files.keys() <= {MODEL, TREES}:
+    if files.keys() != {MODEL}:
         found = ", ".join(files) or "no file"
-        raise ModelError(f"The manifest in {place} names {found}; a model is {MODEL} and perhaps {TREES}. {_AGAIN}")
+        raise ModelError(f"The manifest in {place} names {found}; a model is {MODEL}. {_AGAIN}")
     there = {entry.name for entry in place.iterdir()}
     for name in sorted(there ^ {*files, MANIFEST}):
         state = "not in its manifest" if name in there else "missing"

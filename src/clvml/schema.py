@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from clvml.errors import ModelError, OptionError, did_you_mean
 from clvml.estimators.design import CLUES
 from clvml.horizon import horizon_days
+from clvml.maths.trees import MOST_LEAVES
 
 __all__ = ["MODEL"]
 
@@ -48,13 +49,27 @@ def number(low: float = -math.inf, high: float = math.inf, *, above: float = -ma
     return check
 
 
-def whole(low: int) -> Check:
-    """A whole number from `low`."""
+def whole(low: int, high: int | None = None) -> Check:
+    """A whole number from `low`, and up to `high` where it is given."""
+    wanted = f"a whole number from {low}" + ("" if high is None else f" to {high}")
 
     def check(value: Any, key: str) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value < 2**53:
-            _refuse(key, f"a whole number from {low}", value)
+        if (
+            not isinstance(value, int)
+            or isinstance(value, bool)
+            or not low <= value <= (2**53 if high is None else high)
+        ):
+            _refuse(key, wanted, value)
         return value
+
+    return check
+
+
+def perhaps(item: Check) -> Check:
+    """null, or what passes the check."""
+
+    def check(value: Any, key: str) -> Any:
+        return None if value is None else item(value, key)
 
     return check
 
@@ -160,7 +175,14 @@ def kinds(**known: Check) -> Check:
 
 _NUMBER, _CLUES = number(), len(CLUES)
 _SHARE = number(0.0, 1.0)
-_BETA = listing(_NUMBER, _CLUES + 1)  # the intercept first
+_FOREST = record(
+    start=_NUMBER,
+    feature=listing(listing(whole(0, _CLUES - 1))),
+    threshold=listing(listing(_NUMBER)),
+    left=listing(listing(whole(0, 2**MOST_LEAVES - 1))),
+    value=listing(listing(_NUMBER, MOST_LEAVES)),
+)
+_HEAD = record(beta=listing(_NUMBER, _CLUES + 1), trees=perhaps(_FOREST))  # of beta the intercept first
 _MEASURE = number(missing=True)
 
 VALUE = record(
@@ -178,7 +200,7 @@ CHURN = record(
     window=whole(1),
     horizon=whole(1),
     design=record(money=number(above=0.0), mean=listing(_NUMBER, _CLUES), spread=listing(number(above=0.0), _CLUES)),
-    beta=_BETA,
+    head=_HEAD,
     calibration=listing(_NUMBER, 5),
     threshold=_SHARE,
     audit=record(
@@ -198,19 +220,20 @@ CHURN = record(
 """ChurnClassifier.to_dict."""
 
 HYBRID = record(
-    type=text("HybridValueModel"), churn=CHURN, unit=listing(number(above=0.0), 2), purchases=_BETA, spend=_BETA
+    type=text("HybridValueModel"), churn=CHURN, unit=listing(number(above=0.0), 2), purchases=_HEAD, spend=_HEAD
 )
 """HybridValueModel.to_dict."""
-
-
-def _sample(value: Any, key: str) -> int | None:
-    return None if value is None else whole(1)(value, key)
 
 
 MODEL = record(
     type=text("ClvModel"),
     settings=record(
-        horizon=span, discount_rate=number(0.0), good_share=_SHARE, bad_share=_SHARE, seed=whole(0), sample=_sample
+        horizon=span,
+        discount_rate=number(0.0),
+        good_share=_SHARE,
+        bad_share=_SHARE,
+        seed=whole(0),
+        sample=perhaps(whole(1)),
     ),
     as_of=day,
     horizon_days=whole(1),

@@ -47,6 +47,7 @@ SPARK = Dialect(
     float_money=f"TRY_CAST(TRY_CAST(ROUND(CAST({{x}} AS DOUBLE) * 1e{SCALE}) AS DECIMAL(20, 0)) * 1e-{SCALE}BD "
     f"AS {_MONEY})",
     line_number="",
+    last_known="LAST_VALUE({x}) IGNORE NULLS",
 )
 
 _SETTINGS = {

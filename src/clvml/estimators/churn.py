@@ -255,7 +255,7 @@ class ChurnClassifier(Estimator):
         return return_log_hazards(head, design.matrix(test, asked), offset, offset)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the trees, JSON-able."""
+        """JSON-able."""
         self._check_fitted("head_")
         return {
             "type": "ChurnClassifier",
@@ -263,20 +263,20 @@ class ChurnClassifier(Estimator):
             "window": self.window_,
             "horizon": self.horizon_,
             "design": self.design_.to_dict(),
-            "beta": self.head_.beta.tolist(),
+            "head": self.head_.to_dict(),
             "calibration": list(self.calibration_),
             "threshold": self.threshold_,
             "audit": self.audit_._asdict(),
         }
 
     @classmethod
-    def from_dict(cls, told: dict[str, Any], trees: Any) -> Self:
-        """The inverse of `to_dict`; `trees` is the boosted classifier, or None where there was none."""
+    def from_dict(cls, told: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
         model = cls()
         model.value_ = LifetimeValueModel.from_dict(told["value"])
         model.window_, model.horizon_, model.classes_ = int(told["window"]), int(told["horizon"]), np.array([0, 1])
         model.design_ = Design.from_dict(told["design"])
-        model.head_ = Head(np.asarray(told["beta"], dtype=float), trees)
+        model.head_ = Head.from_dict(told["head"])
         model.calibration_, model.threshold_ = Calibration(*map(float, told["calibration"])), float(told["threshold"])
         model.audit_ = Audit(**told["audit"])
         return model

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
+from clvml.errors import OptionError
 from clvml.maths import glm
+from clvml.maths.trees import MOST_LEAVES, Forest
 
 __all__ = ["Head", "Trees", "amounts", "fit_amount_head", "fit_return_head", "return_log_hazards"]
 
@@ -45,8 +48,13 @@ class Trees(NamedTuple):
     max_rows: int = 60_000
     """Rows grown on at most, evenly spread over those given: the corrections are smooth, and more rows add little."""
 
-    def grow(self, learner: Any, X: Floats, y: NDArray[Any], weight: Floats, seed: int) -> Any:
-        """A fitted learner of scikit-learn's two."""
+    def grow(self, learner: Any, X: Floats, y: NDArray[Any], weight: Floats, seed: int) -> Forest:
+        """The trees of one of scikit-learn's two learners, fitted. Raises OptionError for trees of too many leaves."""
+        if self.max_leaf_nodes > MOST_LEAVES:
+            raise OptionError(
+                f"max_leaf_nodes={self.max_leaf_nodes} makes large trees; those that correct BTYD have at most "
+                f"{MOST_LEAVES} leaves. Give that or fewer, and more rounds (max_iter) where they say too little."
+            )
         some = np.linspace(0, len(X) - 1, min(len(X), self.max_rows)).astype(np.intp)
         settings = self._asdict() | {
             "min_samples_leaf": max(2, min(self.min_samples_leaf, len(some) // 10)),
@@ -56,7 +64,8 @@ class Trees(NamedTuple):
         weight = weight[some] / weight[some].mean()
         few = np.column_stack([_binned(column, weight, self.max_bins) for column in X[some].T])
         with _one_thread():
-            return learner(early_stopping=False, **settings).fit(few, y[some], sample_weight=weight)
+            grown = learner(early_stopping=False, **settings).fit(few, y[some], sample_weight=weight)
+        return Forest.of(grown)
 
 
 class Head(NamedTuple):
@@ -65,12 +74,22 @@ class Head(NamedTuple):
     """
 
     beta: Floats
-    trees: Any
+    trees: Forest | None
 
     def line(self, X: Floats) -> Floats:
         """The log of the straight line's factor."""
         factor: Floats = np.clip(self.beta[0] + X @ self.beta[1:], -_REACH, _REACH)
         return factor
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {"beta": self.beta.tolist(), "trees": self.trees and self.trees.to_dict()}
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        trees = told["trees"]
+        return cls(np.asarray(told["beta"], dtype=float), None if trees is None else Forest.from_dict(trees))
 
 
 def _binned(column: Floats, weight: Floats, bins: int) -> Floats:
@@ -135,8 +154,7 @@ def return_log_hazards(head: Head, X: Floats, window: Floats, horizon: Floats) -
     line = horizon + head.line(X)
     trees = (horizon + line) / 2
     if head.trees is not None:
-        with _one_thread():
-            p = np.clip(head.trees.predict_proba(X)[:, 1], 1e-6, 1 - 1e-6)
+        p = np.clip(expit(head.trees.sums(X)), 1e-6, 1 - 1e-6)
         trees = np.log(-np.log1p(-p)) + horizon - window
     return np.stack([horizon, line, trees])
 
@@ -164,7 +182,5 @@ def amounts(head: Head, X: Floats, expected: Floats) -> list[Floats]:
     offset = np.maximum(expected, _FLOOR)
     members = [expected, offset * np.exp(head.line(X))]
     if head.trees is not None:
-        with _one_thread():
-            factor = np.clip(head.trees.predict(X), np.exp(-_REACH), np.exp(_REACH))
-        members.append(offset * factor)
+        members.append(offset * np.exp(np.clip(head.trees.sums(X), -_REACH, _REACH)))
     return members

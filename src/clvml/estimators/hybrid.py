@@ -121,28 +121,22 @@ class HybridValueModel(Estimator):
         return table.assign(p_return=p_return, expected_purchases=purchases, expected_spend=spend)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the trees, JSON-able."""
+        """JSON-able."""
         self._check_fitted("spend_head_")
         return {
             "type": "HybridValueModel",
             "churn": self.churn_.to_dict(),
             "unit": list(self.unit_),
-            "purchases": self.purchases_head_.beta.tolist(),
-            "spend": self.spend_head_.beta.tolist(),
+            "purchases": self.purchases_head_.to_dict(),
+            "spend": self.spend_head_.to_dict(),
         }
 
-    def forests(self) -> dict[str, Any]:
-        """The boosted trees by the name of their head, where there are any."""
-        heads = {"return": self.churn_.head_, "purchases": self.purchases_head_, "spend": self.spend_head_}
-        return {name: head.trees for name, head in heads.items() if head.trees is not None}
-
     @classmethod
-    def from_dict(cls, told: dict[str, Any], forests: dict[str, Any]) -> Self:
-        """The inverse of `to_dict` and `forests`."""
+    def from_dict(cls, told: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
         model = cls()
-        model.churn_ = ChurnClassifier.from_dict(told["churn"], forests.get("return"))
+        model.churn_ = ChurnClassifier.from_dict(told["churn"])
         model.value_, model.design_ = model.churn_.value_, model.churn_.design_
         model.unit_ = (float(told["unit"][0]), float(told["unit"][1]))
-        model.purchases_head_ = Head(np.asarray(told["purchases"], dtype=float), forests.get("purchases"))
-        model.spend_head_ = Head(np.asarray(told["spend"], dtype=float), forests.get("spend"))
+        model.purchases_head_, model.spend_head_ = Head.from_dict(told["purchases"]), Head.from_dict(told["spend"])
         return model

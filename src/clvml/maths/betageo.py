@@ -1,5 +1,6 @@
 """What BG/NBD and MBG/NBD share: gamma rates and beta-geometric drop-out.
- A customer buys at a rate lambda ~ Gamma(r, alpha) while alive, and each of `flips` purchases was an occasion to
+
+A customer buys at a rate lambda ~ Gamma(r, alpha) while alive, and each of `flips` purchases was an occasion to
 leave with probability p ~ Beta(a, b): the x repeat purchases in BG/NBD, the first purchase as well in MBG/NBD (flips
 = x + 1). The likelihood of a history is
 

@@ -1,5 +1,6 @@
 """BG/CNBD-k and MBG/CNBD-k: Reutterer, Platzer & Schröder (2021), IJRM 38(1): regular buyers, by Erlang-k gaps.
- A gap between purchases is k stages, each passed at the rate lambda ~ Gamma(r, alpha); k = 1 gives BG/NBD and
+
+A gap between purchases is k stages, each passed at the rate lambda ~ Gamma(r, alpha); k = 1 gives BG/NBD and
 MBG/NBD. Drop-out is theirs: each of `flips` purchases was an occasion to leave with probability p ~ Beta(a, b). With
 s = r + k x, j the stages passed since the last purchase and d = T - t_x, the likelihood of a history with gaps D_1 ..
 D_x is
@@ -7,7 +8,8 @@ D_x is
     prod(D)^(k-1) / (k-1)!^x  G(s) / G(r) alpha^r  B(a, b + flips) / B(a, b)
         [sum over j < k of G(s + j) / (G(s) j!) d^j (alpha + T)^-(s+j)  +  {flips > 0} a / (b + flips - 1) (alpha +
         t_x)^-s]
- so a history is a mixture over j and "gone". Given j, lambda ~ Gamma(s + j, alpha + T) and the nth purchase is n k -
+
+so a history is a mixture over j and "gone". Given j, lambda ~ Gamma(s + j, alpha + T) and the nth purchase is n k -
 j stages away: P(Y >= n) is closed, where the literature approximates the expectation.
 
 x: repeat purchases; t_x: age at the last purchase; T: age now; in any unit of time, the same throughout.

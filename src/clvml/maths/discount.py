@@ -3,7 +3,8 @@
 With E(s) the expected purchases within s, integration by parts gives
 
     D(t) = int_0^t exp(-delta s) dE(s) = exp(-delta t) E(t) + delta int_0^t exp(-delta s) E(s) ds
- and the integral is taken by Gauss-Legendre in w = log(1 + s / A), on whose scale E bends evenly. delta = 0 gives
+
+and the integral is taken by Gauss-Legendre in w = log(1 + s / A), on whose scale E bends evenly. delta = 0 gives
 E(t) exactly.
 """
 

@@ -1,10 +1,12 @@
 """Expected purchases of a customer who is alive, for models with beta-geometric drop-out, without overflow.
- A customer buys at a rate lambda ~ Gamma(R, A) and leaves after each purchase with probability p ~ Beta(a, B). The
+
+A customer buys at a rate lambda ~ Gamma(R, A) and leaves after each purchase with probability p ~ Beta(a, B). The
 expected number of purchases within t, with h = t / A, is
 
     N = E[(1 - (1 + p h)^-R) / p]
       = (a + B - 1) / (a - 1) * (1 - (1 + h)^-R 2F1(R, B; a + B - 1; h / (1 + h)))
- which is the bracket of Fader, Hardie & Lee (2005), eq. (10). Their form overflows for frequent buyers and is 0 / 0
+
+which is the bracket of Fader, Hardie & Lee (2005), eq. (10). Their form overflows for frequent buyers and is 0 / 0
 at a = 1. Two rules replace it. The series is the Euler transform of 2F1 with the factor (a - 1) divided out by hand.
 The quadrature is the trapezoid rule in logit(p), whose terms are all positive and whose exponential tails are summed
 in closed form.
@@ -67,7 +69,10 @@ def _series(R: Floats, a: float, B: Floats, h: Floats) -> Floats:
 
 def _quadrature(R: Floats, a: float, B: Floats, h: Floats) -> Floats:
     """Trapezoid rule for N in y = logit(p); the sums over nodes beyond both ends are geometric series."""
-    step = 0.3 / np.sqrt(np.maximum(1.0, a * B / (a + B)))
+    # The error is exp(-2 pi d / step) times how much the integrand grows from y to y + i d: (1 + p h)^-R does not for
+    # d up to pi / 2, and Beta's density, whose log bends by `shape`, at most by exp(shape d^2 / 2).
+    shape = a * B / (a + B)
+    step = np.where(shape < 25.0, np.pi**2 / (33.0 + 1.39 * np.minimum(shape, 25.0)), 0.74 / np.sqrt(shape))
     low, high = _range(R, a, B, h)
     high = np.maximum(high, low + 8.0 * step)
     nodes = np.ceil((high - low) / step).astype(np.int64) + 1

@@ -1,5 +1,6 @@
 """NBD: Ehrenberg (1959); the limit of every model here in which nobody leaves.
- A customer buys at a rate lambda ~ Gamma(r, alpha) for ever. Likelihood of a history: G(r + x) / G(r) alpha^r (alpha
+
+A customer buys at a rate lambda ~ Gamma(r, alpha) for ever. Likelihood of a history: G(r + x) / G(r) alpha^r (alpha
 + T)^-(r+x).
 """
 

@@ -1,10 +1,12 @@
 """Pareto/NBD: Schmittlein, Morrison & Colombo (1987), Management Science 33(1).
- While alive a customer buys at a rate lambda ~ Gamma(r, alpha); he leaves at a rate mu ~ Gamma(s, beta), at any time.
+
+While alive a customer buys at a rate lambda ~ Gamma(r, alpha); he leaves at a rate mu ~ Gamma(s, beta), at any time.
 Averaged over both, with tau the time of leaving, the likelihood of a history is
 
     G(r + x) / G(r) alpha^r beta^s [(alpha + T)^-(r+x) (beta + T)^-s + int_t_x^T s (alpha + tau)^-(r+x) (beta +
     tau)^-(s+1) dtau]
- The literature writes the integral as a difference of two 2F1 (Fader & Hardie 2005, "A note on deriving the
+
+The literature writes the integral as a difference of two 2F1 (Fader & Hardie 2005, "A note on deriving the
 Pareto/NBD model"), which cancels for frequent buyers. Here it is a Gauss-Legendre sum of positive terms, so that a
 history is a mixture over "alive" and the nodes, and its derivatives are moments over that mixture.
 

@@ -22,8 +22,12 @@ __all__ = ["Future", "purchases_quantile", "spend_at_most", "spend_quantile", "s
 
 _TAIL = 1e-6
 """Probability of more purchases than are looked at."""
-_ROWS = 4096
-"""Rows worked on at once."""
+_NOTHING = 1e-12
+"""A number of purchases with less chance than this is not looked at."""
+_ROWS = 256
+"""Rows worked on at once: few, so that those who need many counts do not widen the table of the others."""
+_CLOSE = 1e-4
+"""A step of Newton's method so short leaves an error of about its square."""
 
 
 class Future(Protocol):
@@ -91,7 +95,8 @@ def spend_quantile(future: Future, t: float, level: float, p: float, c: Floats) 
         part = slice(start, start + _ROWS)
         mass, shape = _by_count(future.take(rows[part]), t, p, most[part])
         ci = c[rows[part]]
-        out[rows[part]] = _solve(mass, shape, ci, np.full(ci.shape, 1.0 - level), np.log(p * typical[part] / ci))
+        norm, above = betaln(shape, ci[:, None]), np.full(ci.shape, 1.0 - level)
+        out[rows[part]] = _solve(mass, shape, ci, norm, above, np.log(p * typical[part] / ci))
     return out
 
 
@@ -109,13 +114,20 @@ def spend_quantiles_alive(future: Future, t: float, v: Floats, p: float, c: Floa
         part = order[start : start + _ROWS]
         mass, shape = _by_count(future.take(part), t, p, most[part])
         y = np.log((mass @ shape) / np.maximum(some[part], 1e-300) / c[part])
-        before = None
+        found, norm = list[Floats](), betaln(shape, c[part, None])
         for k, chance in enumerate(v):
-            # From one chance to the next the logarithm of u moves about as far as the last time.
-            begin = y if before is None else 2.0 * y - before
-            before, y = (y if k else None), np.log(_solve(mass, shape, c[part], chance * some[part], begin.copy()))
-            out[part, k] = np.exp(y)
+            out[part, k] = _solve(mass, shape, c[part], norm, chance * some[part], _onwards(found, y))
+            found = [*found[-3:], np.log(out[part, k])]
     return out
+
+
+def _onwards(found: list[Floats], y: Floats) -> Floats:
+    """Where the next of evenly spaced values is to be looked for: on the polynomial through the last four."""
+    if not found:
+        return y
+    weights = {1: (1.0,), 2: (-1.0, 2.0), 3: (1.0, -3.0, 3.0), 4: (-1.0, 4.0, -6.0, 4.0)}[len(found)]
+    ahead: Floats = np.sum([weight * value for weight, value in zip(weights, found, strict=True)], axis=0)
+    return ahead
 
 
 def spend_at_most(future: Future, t: float, u: Floats, p: float, c: Floats) -> Floats:
@@ -143,19 +155,19 @@ def _by_count(future: Future, t: float, p: float, most: Floats) -> tuple[Floats,
     return mass, p * 0.5 * (edges[:-1] + edges[1:] - 1.0)
 
 
-def _solve(mass: Floats, shape: Floats, c: Floats, above: Floats, y: Floats) -> Floats:
+def _solve(mass: Floats, shape: Floats, c: Floats, log_norm: Floats, above: Floats, y: Floats) -> Floats:
     """The u that spend exceeds with chance `above`: Newton's method in log u from y, kept within what the signs seen so
     far allow.
 
-    mass (n, k) and shape (k,) as of _by_count; c, above, y (n,).
+    mass (n, k) and shape (k,) as of _by_count; log_norm (n, k) = betaln(shape, c); c, above, y (n,).
     """
-    log_norm = betaln(shape, c[:, None])
     low, high, active = np.full(y.shape, -np.inf), np.full(y.shape, np.inf), np.arange(y.size)
     for _ in range(100):
         yi, ci = y[active, None], c[active, None]
-        log1p_u = np.logaddexp(0.0, yi)
-        over = (mass[active] * betainc(ci, shape, np.exp(-log1p_u))).sum(axis=1) - above[active]
-        density = (mass[active] * np.exp(shape * yi - (shape + ci) * log1p_u - log_norm[active])).sum(axis=1)
+        log1p_u, of = np.logaddexp(0.0, yi), mass[active]
+        tail = betainc(ci, shape, np.exp(-log1p_u), where=of > _NOTHING, out=np.zeros(of.shape))
+        over = (of * tail).sum(axis=1) - above[active]
+        density = (of * np.exp(shape * yi - (shape + ci) * log1p_u - log_norm[active])).sum(axis=1)
         low[active] = np.where(over > 0.0, yi[:, 0], low[active])
         high[active] = np.where(over > 0.0, high[active], yi[:, 0])
         step = np.clip(over / np.maximum(density, 1e-300), -2.0, 2.0)
@@ -166,7 +178,7 @@ def _solve(mass: Floats, shape: Floats, c: Floats, above: Floats, y: Floats) -> 
         y[active] = np.where(
             halved, 0.5 * (np.where(halved, low[active], 0.0) + np.where(halved, high[active], 0.0)), new
         )
-        active = active[np.abs(y[active] - yi[:, 0]) > 1e-7]
+        active = active[np.abs(y[active] - yi[:, 0]) > np.where(halved, 1e-7, _CLOSE)]
         if active.size == 0:
             break
     return np.exp(y)

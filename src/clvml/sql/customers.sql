@@ -64,8 +64,7 @@ FROM (
         SELECT
             *,
             CASE WHEN purchase = 1 THEN day END AS bought,
-            MAX(CASE WHEN purchase = 1 THEN day END)
-                OVER (PARTITION BY customer_id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS previous
+            {last_known} OVER (PARTITION BY customer_id ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS previous
         FROM ({days}) AS d
     ) AS steps
     GROUP BY customer_id

@@ -3,8 +3,8 @@ SELECT
     customer_id,
     day,
     {order} AS order_id,
-    CAST(SUM(CASE WHEN amount > 0 THEN amount ELSE 0 END) AS DECIMAL(18, {scale})) AS gross,
-    CAST(SUM(CASE WHEN amount < 0 THEN -amount ELSE 0 END) AS DECIMAL(18, {scale})) AS refunds,
+    CAST({gross} AS DECIMAL(18, {scale})) AS gross,
+    CAST({refunds} AS DECIMAL(18, {scale})) AS refunds,
     SUM(contribution) AS earned,
     {service},
     {free} AS free

@@ -22,7 +22,7 @@ __all__ = ["DATA", "example", "packages", "signature", "write_pyfunc"]
 
 DATA = "data/clvml"
 """Where the folder of data stands in the artifact."""
-_NEEDED = ("numpy", "scipy", "pandas", "scikit-learn", "skops", "duckdb", "mlflow")
+_NEEDED = ("numpy", "scipy", "pandas", "duckdb", "mlflow")
 _OPTIONAL = ("contribution", "amount")
 """Columns that the scores use where they are there."""
 
