@@ -27,18 +27,23 @@ from clvml.files import write_aside, write_folder_aside
 from clvml.intake import Transactions
 from clvml.model import ClvModel
 from clvml.score import placed
+from clvml.tables import SCORES
 
 __all__ = ["StagedBase", "Tally", "staged_base", "stream_scores"]
 
 _ROW_BYTES = 6_000
 """What a customer takes while he is scored: inputs, design matrix, what is read off the tables, scores."""
-_LEAST_ROWS, _MOST_ROWS = 5_000, 100_000
+_LEAST_ROWS, _MOST_ROWS = 5_000, 122_880
+"""The most are those of a row group of DuckDB, beyond whose end no part goes."""
 _FILE_ROWS = 1_000_000
 """Customers in one file of a folder."""
 _CONSTANT = ("as_of", "horizon_days", "model")
 
-_PLAIN = ("reason",)
-"""Columns that hardly ever repeat a value: Parquet need not look for repetitions."""
+_PLAIN = {"customer_id", "reason", *(c.name for c in SCORES if c.dtype == "float64")} - {
+    "purchases_low",
+    "purchases_high",
+}
+"""Columns that hardly ever repeat a value: where Parquet looks for repetitions, it takes longer and writes more."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -70,8 +75,8 @@ class Tally:
         """Count a part."""
         self.as_of, self.horizon_days = str(scores["as_of"].iloc[0]), int(scores["horizon_days"].iloc[0])
         self.customers += len(scores)
-        self.tiers.update(scores["tier"].tolist())
-        self.states.update(scores["state"].tolist())
+        self.tiers.update(scores["tier"].value_counts().to_dict())
+        self.states.update(scores["state"].value_counts().to_dict())
         self.purchases += float(scores["expected_purchases"].sum())
         self.spend += float(scores["expected_spend"].sum())
         self.clv += float(scores["clv"].sum())
