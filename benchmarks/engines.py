@@ -75,8 +75,8 @@ class Nights:
         for kind in ("parquet", "csv"):
             cut(bench.log(customers), own / kind, kind)
 
-    def predict(self, files: Path, *more: str) -> Timed:
-        out = ["--model", str(self.model), "--out", str(self.own / "scores.parquet")]
+    def predict(self, files: Path, *more: str, into: str = "scores.parquet") -> Timed:
+        out = ["--model", str(self.model), "--out", str(self.own / into)]
         return process([sys.executable, "-m", "clvml.cli", "predict", str(files), "--as-of", AS_OF, *out, *more])
 
     def files(self, kind: str, *, whole: bool) -> Path:
@@ -100,7 +100,7 @@ class Nights:
 
     def spark(self) -> Timed:
         master = f"local[{self.threads}]"
-        return self.predict(self.files("parquet", whole=True), "--engine", "spark", "--master", master)
+        return self.predict(self.files("parquet", whole=True), "--engine", "spark", "--master", master, into="scores")
 
 
 def report(asked: argparse.Namespace, runs: dict[str, dict[str, list[Timed]]], spark: Timed) -> str:
@@ -136,12 +136,13 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         nights = Nights(Bench(folder, asked.memory, asked.threads), asked.customers, Path(own))
         runs: dict[str, dict[str, list[Timed]]] = {"csv": {}, "parquet": {}}
+        spark = nights.spark()
+        print(f"spark {spark[0]:.1f} s", flush=True)
         for _ in range(asked.rounds):
             for kind, found in runs.items():
                 for name, timed in nights.night(kind).items():
                     found.setdefault(name, []).append(timed)
                     print(f"{kind:8} {name:6} {timed[0]:7.1f} s {timed[1]:7.1f} processor s", flush=True)
-        spark = nights.spark()
         (HERE / "engines.md").write_text(report(asked, runs, spark), encoding="utf-8")
 
 
