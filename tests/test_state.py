@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvml import ClvModel, Transactions, load_cdnow, state
+from clvml import ClvModel, Transactions, load_cdnow, manifest
 from clvml.cli import main
 from clvml.errors import ClvWarning, DataError, OptionError
 from clvml.snapshots import snapshot
@@ -286,13 +286,13 @@ def test_a_file_that_is_written_while_it_is_read_is_refused(log, monkeypatch):
     opened(log)
     before = (log.parent / "state/manifest.json").read_bytes()
     late_night(log)
-    digest = state._digest
+    digest = manifest._digest
 
     def grows(path):
         os.utime(path)
         return digest(path)
 
-    monkeypatch.setattr(state, "_digest", grows)
+    monkeypatch.setattr(manifest, "_digest", grows)
     with pytest.raises(DataError, match=r"late\.parquet changed while it was read"):
         opened(log)
     assert (log.parent / "state/manifest.json").read_bytes() == before

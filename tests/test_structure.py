@@ -45,6 +45,7 @@ LAYERS = (
         "report",
         "log",
         "locks",
+        "manifest",
         "state",
     ),
     ("intake", "datasets", "snapshots", "attributes"),

@@ -13,9 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
-import importlib.metadata
-import json
 import os
 import uuid
 import warnings
@@ -24,60 +21,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from clvml import __version__
 from clvml.columns import Columns, Probe
 from clvml.csvfiles import text
-from clvml.engines import SCALE, Engine, statement
+from clvml.engines import Engine, statement
 from clvml.errors import ClvWarning, DataError, OptionError
 from clvml.locks import Lock
 from clvml.log import NOTHING_SEEN, Glance, Log, Policy, Seen, service_of, sums_sql
+from clvml.manifest import File, Manifest, Part, added, settings_of, together
 from clvml.report import DataReport, Rule, count_rules
 from clvml.resources import Resources
 from clvml.sources import Source, source_of_files
 
 __all__ = ["KeptLog"]
 
-_FORMAT = 1
 _MANIFEST, _ASIDE, _LOCK = "manifest.json", ".manifest.json.part", ".lock"
 _MANY = 32
 """Parts of a kind beyond which the small ones are put together."""
 _NO_LINES = Glance(0, 0, None, None, 0)
 _FOLDABLE = "SUM(service) AS service_sum, MAX(service) AS service_max"
-
-
-class File(NamedTuple):
-    """A file of the log as it was when it was read."""
-
-    path: str
-    size: int
-    mtime: int
-    digest: str
-
-
-class Part(NamedTuple):
-    """A file of the state."""
-
-    name: str
-    size: int
-    """Bytes."""
-
-
-class Manifest(NamedTuple):
-    """What a state holds."""
-
-    settings: dict[str, Any]
-    types: dict[str, str]
-    """SQL types of the columns by role, as they came."""
-    encoding: str
-    seen: Seen
-    files: tuple[File, ...]
-    glance: Glance
-    rules: dict[str, int]
-    """Lines that break each rule that one line can break alone."""
-    distinct: int
-    """Lines that differ from each other."""
-    sums: tuple[Part, ...]
-    lines: tuple[Part, ...]
 
 
 class Kept(NamedTuple):
@@ -174,8 +135,8 @@ class State:
     def refresh(self, source: Source, columns: Columns, policy: Policy, resources: Resources) -> Kept:
         """Fold in what is new of the log, or read it all where that cannot be."""
         found = self._stats(source)
-        settings, old = _settings(columns, policy), self._read()
-        reason = old if isinstance(old, str) else _changed(old, settings, found)
+        settings, old = settings_of(columns, policy), self._read()
+        reason = old if isinstance(old, str) else old.changed(settings, found)
         if isinstance(old, Manifest) and not reason:
             known = {file.path for file in old.files}
             new = {path: stat for path, stat in found.items() if path not in known}
@@ -211,32 +172,32 @@ class State:
         if not path.exists():
             return ""
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            if told["format"] != _FORMAT:
-                return "the state is of another version of clvml"
-            manifest = _manifest(told)
+            manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return f"its {_MANIFEST} is damaged"
+        if manifest is None:
+            return "the state is of another version of clvml"
         gone = [part.name for part in (*manifest.sums, *manifest.lines) if _size(self.folder / part.name) != part.size]
         return f"its part {gone[0]} is gone or damaged" if gone else manifest
 
     def _write(self, old: Manifest, log: Log, stats: Mapping[str, os.stat_result]) -> Manifest:
         """Add the lines of a log to a state."""
         try:
-            files = tuple(File(path, stat.st_size, stat.st_mtime_ns, _digest(path)) for path, stat in stats.items())
+            files = tuple(File.read(path, stat) for path, stat in stats.items())
             rules = {rule.name: rule.rows + old.rules.get(rule.name, 0) for rule in log.line_report().rules}
             lines = (*old.lines, self._part(log.engine, "lines", _lines_sql(log.columns)))
             sums = self._folded(log, old)
             manifest = old._replace(
-                seen=_together(old.seen, log.seen),
+                seen=together(old.seen, log.seen),
                 files=(*old.files, *files),
-                glance=_added(old.glance, log.sizes),
+                glance=added(old.glance, log.sizes),
                 rules=rules,
                 distinct=old.distinct + self._not_yet_there(log.engine, old),
                 lines=self._fewer(log.engine, "lines", lines),
                 sums=self._fewer(log.engine, "sums", sums),
             )
-            _unchanged(files)
+            for file in files:
+                file.check_untouched()
             self._replace(manifest)
         finally:
             self._sweep()
@@ -290,9 +251,8 @@ class State:
     def _replace(self, manifest: Manifest) -> None:
         """Put a manifest in the place of the last: the one moment in which the state changes."""
         aside = self.folder / _ASIDE
-        told = {"format": _FORMAT, **manifest._asdict()}
         try:
-            aside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+            aside.write_text(manifest.to_json(), encoding="utf-8")
             _to_disk(aside)
             os.replace(aside, self.folder / _MANIFEST)
             _to_disk(self.folder)
@@ -328,43 +288,6 @@ def _ours(name: str) -> bool:
     return name in (_MANIFEST, _ASIDE, _LOCK) or (plain.startswith(("sums-", "lines-")) and plain.endswith(".parquet"))
 
 
-def _settings(columns: Columns, policy: Policy) -> dict[str, Any]:
-    """What the kept sums depend on."""
-    versions = {"clvml": __version__, "duckdb": importlib.metadata.version("duckdb"), "scale": SCALE}
-    told: dict[str, Any] = json.loads(json.dumps(versions | dataclasses.asdict(columns) | policy._asdict()))
-    return told
-
-
-def _manifest(told: Mapping[str, Any]) -> Manifest:
-    return Manifest(
-        dict(told["settings"]),
-        dict(told["types"]),
-        str(told["encoding"]),
-        Seen(*told["seen"]),
-        tuple(File(*file) for file in told["files"]),
-        Glance(*told["glance"]),
-        dict(told["rules"]),
-        int(told["distinct"]),
-        tuple(Part(*part) for part in told["sums"]),
-        tuple(Part(*part) for part in told["lines"]),
-    )
-
-
-def _changed(old: Manifest, settings: Mapping[str, Any], found: Mapping[str, os.stat_result]) -> str:
-    """Why what is kept is not what the files say, as far as can be told without reading them; or nothing."""
-    other = [name for name, value in settings.items() if old.settings.get(name) != value]
-    if other:
-        return f"the setting {other[0]} is another: {settings[other[0]]!r}, not {old.settings.get(other[0])!r}"
-    for file in old.files:
-        if file.path not in found:
-            return f"{file.path} is gone"
-        stat = found[file.path]
-        same = stat.st_size == file.size and (stat.st_mtime_ns == file.mtime or _digest(file.path) == file.digest)
-        if not same:
-            return f"{file.path} has changed"
-    return ""
-
-
 def _fitting(old: Manifest, paths: list[str], columns: Columns, policy: Policy, resources: Resources) -> Log | str:
     """The log of the new files, if its lines mean the same beside the old ones; else why they do not."""
     try:
@@ -377,7 +300,7 @@ def _fitting(old: Manifest, paths: list[str], columns: Columns, policy: Policy, 
         return f"new files hold the column for {role} as {log.types[other[0]]}, not {old.types.get(other[0])}"
     if log.encoding != old.encoding:
         return f"new files are {log.encoding}, not {old.encoding}"
-    before, now = old.seen.probe(), _together(old.seen, log.seen).probe()
+    before, now = old.seen.probe(), together(old.seen, log.seen).probe()
     if before.whole_ids != now.whole_ids:
         return "ids are no longer all whole numbers"
     if before.day_order != now.day_order:
@@ -392,34 +315,6 @@ def _lines_sql(columns: Columns) -> str:
     if columns.is_return is not None:
         more.append("TRY_CAST(src_amount AS DOUBLE) AS src_amount")
     return f"SELECT {', '.join(['customer_id, day, amount, order_id, clean, line_hash', *more])} FROM lines"
-
-
-def _together(one: Seen, other: Seen) -> Seen:
-    return Seen(*map(sum, zip(one, other, strict=True)))
-
-
-def _added(one: Glance, other: Glance) -> Glance:
-    first = [day for day in (one.first, other.first) if day is not None]
-    last = [day for day in (one.last, other.last) if day is not None]
-    return Glance(
-        one.lines + other.lines,
-        one.clean + other.clean,
-        min(first, default=None),
-        max(last, default=None),
-        one.refunds + other.refunds,
-    )
-
-
-def _unchanged(files: Iterable[File]) -> None:
-    for file in files:
-        stat = os.stat(file.path)
-        if (stat.st_size, stat.st_mtime_ns) != (file.size, file.mtime):
-            raise DataError(f"{file.path} changed while it was read. Run again once it is complete.")
-
-
-def _digest(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _size(path: Path) -> int:
