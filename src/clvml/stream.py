@@ -75,8 +75,10 @@ class Tally:
         """Count a part."""
         self.as_of, self.horizon_days = str(scores["as_of"].iloc[0]), int(scores["horizon_days"].iloc[0])
         self.customers += len(scores)
-        self.tiers.update(scores["tier"].value_counts().to_dict())
-        self.states.update(scores["state"].value_counts().to_dict())
+        for tier, customers in scores["tier"].value_counts().items():
+            self.tiers[str(tier)] += int(customers)
+        for state, customers in scores["state"].value_counts().items():
+            self.states[str(state)] += int(customers)
         self.purchases += float(scores["expected_purchases"].sum())
         self.spend += float(scores["expected_spend"].sum())
         self.clv += float(scores["clv"].sum())
