@@ -42,17 +42,14 @@ scikit_learn = Trees.grow
 
 
 class Grown:
-    """A booster with the two methods of scikit-learn's that the heads use."""
+    """A booster with the method of a `clvml.maths.trees.Forest` that the heads use."""
 
     def __init__(self, booster: Any) -> None:
         self.booster = booster
 
-    def predict_proba(self, X: Any) -> Any:
-        p = self.booster.predict(X)
-        return np.column_stack([1.0 - p, p])
-
-    def predict(self, X: Any) -> Any:
-        return self.booster.predict(X)
+    def sums(self, X: Any) -> Any:
+        """Before the link function."""
+        return self.booster.predict(X, raw_score=True)
 
 
 def light(trees: Trees, learner: Any, X: Any, y: Any, weight: Any, seed: int) -> Grown:

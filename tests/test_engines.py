@@ -40,7 +40,7 @@ def test_statements_keep_to_what_means_the_same_everywhere(name):
 
 def test_statement_fills_its_settings():
     assert "CAST(10 - first_day AS BIGINT) AS age" in statement(
-        "customers", as_of=10, today=10, window=7, days="SELECT * FROM days"
+        "customers", as_of=10, today=10, window=7, days="SELECT * FROM days", last_known="LAST_VALUE(day)"
     )
     assert f"DECIMAL(18, {SCALE})" in statement("voids")
     with pytest.raises(KeyError):

@@ -35,6 +35,7 @@ LAYERS = (
     (
         "resources",
         "engines",
+        "passes",
         "spark",
         "csvfiles",
         "databases",

@@ -7,7 +7,6 @@ import functools
 import importlib.resources
 import itertools
 import textwrap
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, OptionError
@@ -165,12 +164,10 @@ class Engine:
         except self._error as error:
             raise DataError(_told(error)) from error
 
-    def batches(self, sql: str, rows: int) -> Iterator[pd.DataFrame]:
-        """A result in frames of at most so many rows, each made when it is asked for. One result at a time."""
+    def batches(self, sql: str, rows: int) -> list[pa.RecordBatch]:
+        """A result in batches of at most so many rows."""
         try:
-            reader = self._connection.sql(sql).to_arrow_reader(rows)
-            while (batch := next(reader, None)) is not None:
-                yield batch.to_pandas()
+            return list(self._connection.sql(sql).to_arrow_reader(rows))
         except self._error as error:
             raise DataError(_told(error)) from error
 

@@ -16,6 +16,7 @@ from clvml.engines import Engine, quoted, statement
 from clvml.errors import DataError, OptionError
 from clvml.horizon import EPOCH, as_date, day_number
 from clvml.log import KEPT, Log, Policy
+from clvml.passes import in_passes
 from clvml.report import DataReport
 from clvml.resources import Resources, resources_of
 from clvml.sources import open_source
@@ -202,12 +203,13 @@ class Transactions:
     def batches(self, as_of: Any, window: int, rows: int) -> Iterator[pd.DataFrame]:
         """The table of summarize(as_of, window), without channel and covariates, in frames of at most so many rows.
 
-        Memory holds one of them; what the engine cannot hold it spills.
+        Memory holds some of them; what the engine cannot hold it spills. Until the last is there, nothing else can be
+        asked of the log.
         """
         day = as_date(as_of)
         self._gather("A batch of the summary")
-        sql = f"SELECT * FROM ({self._customers(day, window, once=True)}) AS c ORDER BY customer_id"
-        for table in self._log.engine.batches(sql, rows):
+        sql = self._customers(day, window, once=True)
+        for table in in_passes(self.engine, sql, rows, self.resources.arrays):
             summary = with_dates(table)
             summary.attrs = {"as_of": day.isoformat()}
             yield summary

@@ -83,7 +83,7 @@ class Head(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
-        return {"beta": self.beta.tolist(), "trees": self.trees and self.trees.to_dict()}
+        return {"beta": self.beta.tolist(), "trees": None if self.trees is None else self.trees.to_dict()}
 
     @classmethod
     def from_dict(cls, told: dict[str, Any]) -> Self:
