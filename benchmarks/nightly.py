@@ -31,6 +31,8 @@ from statistics import median
 HERE = Path(__file__).resolve().parent
 AS_OF, HORIZON = "2021-12-31", 182
 LIFETIMES_BEARS = 1_000_000
+_HARDLY = 0.05
+"""Seconds below which nothing is divided by them."""
 ONCE_FROM = 10_000_000
 """Customers from which on one round must do."""
 
@@ -186,9 +188,10 @@ def report(bench: Bench, runs: dict[int, dict[str, tuple[float, float]]], tiny: 
         if n == tiny:
             continue
         bare, ours = found["bare"][0], found["predict"][0]
-        beyond = (ours - start["predict"][0]) / max(bare - start["bare"][0], 1e-9)
+        query = bare - start["bare"][0]
+        beyond = f"{(ours - start['predict'][0]) / query:.1f}" if query > _HARDLY else "too short"
         lines.append(
-            f"| {n:,} | {bare:.2f} | {ours:.1f} | {ours / bare:.1f} | {beyond:.1f} | {found['predict'][1]:,.0f} "
+            f"| {n:,} | {bare:.2f} | {ours:.1f} | {ours / bare:.1f} | {beyond} | {found['predict'][1]:,.0f} "
             f"| {found['bare'][1]:,.0f} |"
         )
     names = ["start", "load model", "open log", "score", "write"]
