@@ -47,7 +47,7 @@ def test_on_a_threshold_a_row_goes_left():
     np.testing.assert_array_equal(forest.sums(edge), learner.predict(edge))
 
 
-def test_trees_of_one_leaf_and_no_trees_at_all():
+def test_trees_of_one_leaf_and_no_rows_at_all():
     X, _ = rows(100)
     same = grown("Regressor", X, np.full(100, 3.0), max_iter=3)
     np.testing.assert_array_equal(Forest.of(same).sums(X), same.predict(X))
