@@ -39,12 +39,10 @@ def test_statements_keep_to_what_means_the_same_everywhere(name):
 
 
 def test_statement_fills_its_settings():
-    assert "CAST(10 - first_day AS BIGINT) AS age" in statement(
-        "customers", as_of=10, today=10, window=7, days="SELECT * FROM days", last_known="LAST_VALUE(day)"
-    )
+    assert "CAST(10 - MIN(day) AS BIGINT) AS age" in statement("counts", as_of=10, days="SELECT * FROM days")
     assert f"DECIMAL(18, {SCALE})" in statement("voids")
     with pytest.raises(KeyError):
-        statement("customers", days="SELECT 1")
+        statement("counts", days="SELECT 1")
 
 
 def test_quoted_names_cannot_break_out():

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvml import Transactions, load_cdnow, passes, stream
+from clvml import Transactions, load_cdnow, stream
 from clvml.errors import DataError, OptionError
 from clvml.files import check_folder, write_folder_aside
 from clvml.resources import resources_of
@@ -32,38 +32,6 @@ def test_parts_make_the_whole(trained, whole, tmp_path, monkeypatch, threads, ro
     assert tally.flagged == len(flagged)
     assert tally.top["customer_id"].tolist() == flagged.nlargest(10, "value_at_risk")["customer_id"].tolist()
     assert [p.name for p in tmp_path.iterdir()] == ["s.parquet"]  # nothing is left of what was spilled
-
-
-@pytest.mark.parametrize("name", ["{}", "O'Neill {}"])
-@pytest.mark.parametrize("most", [97, 10_000])
-def test_passes_take_in_everybody_once(monkeypatch, name, most):
-    for setting, value in {"_EVERY": 1, "_LEAST": 10, "_MOST": most}.items():
-        monkeypatch.setattr(passes, setting, value)
-    rows = load_cdnow(sample=True)
-    back = rows.iloc[::9].assign(amount=lambda f: -f["amount"])  # orders cancelled in full
-    rows = pd.concat([rows, back])
-    rows["customer_id"] = [name.format(i) for i in rows["customer_id"]]
-    log = Transactions(rows)
-    asked = []
-    monkeypatch.setattr(
-        log.engine, "batches", lambda sql, n: asked.append(sql) or type(log.engine).batches(log.engine, sql, n)
-    )
-    parts = list(log.batches(CUT, 100, 50))
-    together, whole = pd.concat(parts, ignore_index=True), Transactions(rows).summarize(CUT, 100)
-    pd.testing.assert_frame_equal(together, whole, check_exact=True)
-    assert max(map(len, parts)) <= 50
-    assert len(asked) == (24 if most == 97 else 4)
-
-
-def test_an_error_in_a_later_pass_is_told(monkeypatch):
-    for setting, value in {"_EVERY": 1, "_LEAST": 10, "_MOST": 500}.items():
-        monkeypatch.setattr(passes, setting, value)
-    log = Transactions(load_cdnow(sample=True))
-    parts = log.batches(CUT, 100, 50)
-    next(parts)
-    monkeypatch.setattr(log.engine, "batches", lambda *_: log.engine.rows("SELECT nothing"))
-    with pytest.raises(DataError, match="could not be read"):
-        list(parts)
 
 
 def test_the_same_log_gives_the_same_bytes(trained, cdnow_log, tmp_path):

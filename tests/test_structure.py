@@ -35,7 +35,6 @@ LAYERS = (
     (
         "resources",
         "engines",
-        "passes",
         "spark",
         "csvfiles",
         "databases",
@@ -49,7 +48,7 @@ LAYERS = (
         "manifest",
         "state",
     ),
-    ("intake", "datasets", "snapshots", "attributes"),
+    ("summaries", "intake", "datasets", "snapshots", "attributes"),
     (
         "segments",
         "score",

@@ -7,6 +7,7 @@ import functools
 import importlib.resources
 import itertools
 import textwrap
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, OptionError
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["DUCKDB", "SCALE", "Dialect", "Engine", "quoted", "statement"]
+__all__ = ["DUCKDB", "SCALE", "UNITS", "Dialect", "Engine", "quoted", "statement"]
 
 SCALE = 4
 """Digits after the point of all money. DECIMAL sums are exact: the same in any row order, on any number of threads, on
 any engine. Four digits hold sub-cent prices; 18 in all leave 99,999,999,999,999.9999 for a line or a customer-day.
 `check` counts amounts that are finer."""
+UNITS = 10**SCALE
+"""Units of the last digit that make 1."""
 
 
 class Dialect(NamedTuple):
@@ -49,8 +52,6 @@ class Dialect(NamedTuple):
     """The float {x} as money: whole units of its last digit, after {x} times that many was rounded half up."""
     line_number: str
     """Place of a row in its relation; empty where rows have none."""
-    last_known: str
-    """The last {x} in a window that is not NULL."""
 
 
 _MONEY = f"DECIMAL(18, {SCALE})"
@@ -67,7 +68,6 @@ DUCKDB = Dialect(
     text_money=f"TRY_CAST({{x}} AS {_MONEY})",
     float_money=f"TRY_CAST({{x}} AS {_MONEY})",
     line_number="ROW_NUMBER() OVER ()",
-    last_known="LAST_VALUE({x} IGNORE NULLS)",
 )
 
 
@@ -164,11 +164,13 @@ class Engine:
         except self._error as error:
             raise DataError(_told(error)) from error
 
-    def batches(self, sql: str, rows: int) -> list[pa.RecordBatch]:
-        """A result in batches of at most so many rows."""
+    def batches(self, sql: str, rows: int) -> Iterator[pa.RecordBatch]:
+        """A result in batches of at most so many rows, as they are drawn; until the last is, ask nothing else."""
+        import pyarrow as pa
+
         try:
-            return list(self._connection.sql(sql).to_arrow_reader(rows))
-        except self._error as error:
+            yield from self._connection.sql(sql).to_arrow_reader(rows)
+        except (self._error, pa.ArrowException) as error:
             raise DataError(_told(error)) from error
 
 

@@ -8,26 +8,25 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from clvml.columns import Columns
-from clvml.engines import Engine, quoted, statement
+from clvml.engines import UNITS, Engine, quoted, statement
 from clvml.errors import DataError, OptionError
-from clvml.horizon import EPOCH, as_date, day_number
+from clvml.horizon import as_date, day_number
 from clvml.log import KEPT, Log, Policy
-from clvml.passes import in_passes
+from clvml.maths.customers import Known
 from clvml.report import DataReport
 from clvml.resources import Resources, resources_of
 from clvml.sources import open_source
 from clvml.state import KeptLog
+from clvml.summaries import Base, Part, base_of, parts, summary_of
 from clvml.tables import SUMMARY
 
-__all__ = ["Base", "Split", "Transactions", "with_dates"]
+__all__ = ["Split", "Transactions"]
 
-_SUMMARY = [
-    {"first_date": "first_day", "last_date": "last_day", "T": "age"}.get(column.name, column.name) for column in SUMMARY
-]
+_LINES = 122_880
+"""Lines drawn from the engine at once: those of a row group of DuckDB."""
 _PERIODS = {"day": "day", "week": "CAST(FLOOR(day / 7.0) AS INTEGER) * 7"}
 
 
@@ -38,18 +37,6 @@ class Split(NamedTuple):
     """One row a customer known at the cut."""
     holdout: pd.DataFrame
     """The same customers in the same order: purchases, spend, returned; `attrs` tell of those who joined later."""
-
-
-class Base(NamedTuple):
-    """A base without its customers."""
-
-    counts: pd.DataFrame
-    """frequency, recency, T, and how many customers share them."""
-    spend: pd.DataFrame
-    """frequency and monetary_value of every customer with repeat purchases."""
-    amount: float
-    """Net amount of all customers so far."""
-    contribution: float
 
 
 class Transactions:
@@ -181,38 +168,49 @@ class Transactions:
         Raises DataError where nothing was bought by then, OptionError where `as_of` is no day.
         """
         day = as_date(as_of)
-        self._gather("A summary")
-        names = "*" if window else ", ".join(_SUMMARY)
-        sql = f"SELECT {names} FROM ({self._customers(day, window or 1)}) AS c ORDER BY customer_id"
-        table = self._log.engine.frame(sql)
-        if table.empty:
+        frames = list(self.batches(day, window or 1))
+        if not frames:
             raise DataError(f"No purchase up to {day}: all lines are refunds, zero, or orders cancelled in full.")
-        summary = with_dates(table)
+        names = list(frames[0]) if window else [column.name for column in SUMMARY]
+        summary = pd.concat([frame[names] for frame in frames], ignore_index=True) if frames[1:] else frames[0][names]
         for pick, role, name in self._traits():
             summary[name] = self._trait(role, pick, day, summary["customer_id"])
         summary.attrs = {"as_of": day.isoformat(), "data_report": self.report(day).to_dict()}
         return summary
 
-    def customers_sql(self, as_of: Any, window: int, *, once: bool = False) -> str:
-        """The SELECT of that table without its traits, for statements built on it; days are numbers, T is `age`.
-
-        once: it will be run this one time, so that nothing needs to be kept for the next.
-        """
-        return self._customers(as_date(as_of), window, once=once)
-
-    def batches(self, as_of: Any, window: int, rows: int) -> Iterator[pd.DataFrame]:
+    def batches(self, as_of: Any, window: int, rows: int = 122_880) -> Iterator[pd.DataFrame]:
         """The table of summarize(as_of, window), without channel and covariates, in frames of at most so many rows.
 
         Memory holds some of them; what the engine cannot hold it spills. Until the last is there, nothing else can be
         asked of the log.
         """
         day = as_date(as_of)
-        self._gather("A batch of the summary")
-        sql = self._customers(day, window, once=True)
-        for table in in_passes(self.engine, sql, rows, self.resources.arrays):
-            summary = with_dates(table)
-            summary.attrs = {"as_of": day.isoformat()}
-            yield summary
+        known = self.known(day, window)
+        for part in self.parts(day, rows):
+            summary = summary_of(part, known)
+            if len(summary):
+                summary.attrs = {"as_of": day.isoformat()}
+                yield summary
+
+    def parts(self, as_of: Any, rows: int) -> Iterator[Part]:
+        """What was booked by a day, so many customers at a time, in the order of their ids: what `batches` is made of.
+
+        Until the last is there, nothing else can be asked of the log.
+        """
+        self._gather("A part of the summary")
+        sql = f"SELECT * FROM ({self.booked_sql(as_of)}) AS b ORDER BY customer_id, day"
+        return parts(self.engine.batches(sql, _LINES), rows)
+
+    def booked_sql(self, as_of: Any) -> str:
+        """The SELECT of what was booked by a day, in no order: what `parts` is made of, to be run once."""
+        day = as_date(as_of)
+        self._check_begun(day)
+        return self._log.booked(day, _PERIODS[self._grain])
+
+    def known(self, as_of: Any, window: int) -> Known:
+        """The settings of `clvml.maths.customers` for a day; window: days that a label looks ahead."""
+        today = day_number(as_date(as_of))
+        return Known(today // 7 * 7 if self._grain == "week" else today, today, window, UNITS)
 
     def sample(self, customers: int, as_of: Any, seed: int = 0) -> Transactions:
         """The log of at most so many customers known at `as_of`: itself where there are no more, else all lines of
@@ -250,19 +248,12 @@ class Transactions:
         """What the BTYD models of a base of any size learn from."""
         day = as_date(as_of)
         self._gather("What repeat buyers spend")
-        engine, names = self.engine, "frequency, recency, age, monetary_value, first_amount, amount, contribution"
-        engine.keep("base", f"SELECT {names} FROM ({self._customers(day, once=True)}) AS c")
-        counts = engine.frame(statement("counts", customers="SELECT * FROM base")).rename(columns={"age": "T"})
-        spend = engine.frame("SELECT frequency, monetary_value FROM base WHERE frequency > 0 ORDER BY 1, 2")
-        amount, earned = engine.rows("SELECT SUM(amount), SUM(contribution) FROM base")[0]
-        engine.run("DROP TABLE base")
-        counts.attrs = {"as_of": day.isoformat()}
-        return Base(counts, spend, float(amount), float(earned))
+        return base_of(self.batches(day, 1), day)
 
     def counts(self, as_of: Any) -> pd.DataFrame:
         """frequency, recency, T and how many customers share them: all that a BTYD likelihood needs."""
         day = as_date(as_of)
-        sql = statement("counts", customers=self._customers(day))
+        sql = statement("counts", days=self._known(day), as_of=self.known(day, 1).as_of)
         return self._log.engine.frame(sql).rename(columns={"age": "T"})
 
     def split(self, cut: Any, end: Any) -> Split:
@@ -310,26 +301,17 @@ class Transactions:
                 "path."
             )
 
-    def _known(self, as_of: dt.date, *, once: bool = False) -> str:
+    def _check_begun(self, as_of: dt.date) -> None:
         if as_of < self.first_date:
             span = f"the log begins on {self.first_date} and ends on {self.last_date}"
             raise DataError(f"Nothing was booked up to {as_of}: {span}. Choose a later as_of.")
-        return self._days(as_of, once=once)
 
-    def _days(self, as_of: dt.date, after: dt.date | None = None, *, once: bool = False) -> str:
-        return self._log.days(as_of, after, _PERIODS[self._grain], once=once)
+    def _known(self, as_of: dt.date) -> str:
+        self._check_begun(as_of)
+        return self._days(as_of)
 
-    def _customers(self, as_of: dt.date, window: int = 1, *, once: bool = False) -> str:
-        today = day_number(as_of)
-        age = today // 7 * 7 if self._grain == "week" else today
-        return statement(
-            "customers",
-            days=self._known(as_of, once=once),
-            as_of=age,
-            today=today,
-            window=window,
-            last_known=self.engine.dialect.last_known.format(x="CASE WHEN purchase = 1 THEN day END"),
-        )
+    def _days(self, as_of: dt.date, after: dt.date | None = None) -> str:
+        return self._log.days(as_of, after, _PERIODS[self._grain])
 
     def _traits(self) -> list[tuple[str, str, str]]:
         columns = self._log.columns
@@ -345,12 +327,3 @@ def _choice(name: str, value: object, known: Mapping[str, str]) -> None:
     if value not in known:
         choices = ", ".join(repr(k) for k in known)
         raise OptionError(f"{name}={value!r} is not a choice. Take one of: {choices}.")
-
-
-def with_dates(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `Transactions.customers_sql` as `summarize` gives them: dates for day numbers, T for age."""
-    origin = np.datetime64(EPOCH.isoformat(), "us")
-    for place, end in enumerate(("first", "last"), 1):
-        days = table.pop(f"{end}_day").to_numpy().astype("timedelta64[D]")
-        table.insert(place, f"{end}_date", origin + days)
-    return table.rename(columns={"age": "T"})

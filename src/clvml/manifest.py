@@ -19,7 +19,7 @@ from clvml.log import Glance, Policy, Seen
 
 __all__ = ["File", "Manifest", "Part", "added", "settings_of", "together"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class File(NamedTuple):
@@ -134,6 +134,7 @@ def added(one: Glance, other: Glance) -> Glance:
         min(first, default=None),
         max(last, default=None),
         one.refunds + other.refunds,
+        max(one.largest, other.largest),
     )
 
 

@@ -47,7 +47,6 @@ SPARK = Dialect(
     float_money=f"TRY_CAST(TRY_CAST(ROUND(CAST({{x}} AS DOUBLE) * 1e{SCALE}) AS DECIMAL(20, 0)) * 1e-{SCALE}BD "
     f"AS {_MONEY})",
     line_number="",
-    last_known="LAST_VALUE({x}) IGNORE NULLS",
 )
 
 _SETTINGS = {
@@ -125,6 +124,10 @@ class SparkEngine(Engine):
         """A statement as a frame of the engine's session."""
         with as_data_error():
             return self.session.sql(sql)
+
+    def by_customer(self, sql: str) -> DataFrame:
+        """A statement with each customer's rows together, in the order of days."""
+        return self.relation(sql).repartition("customer_id").sortWithinPartitions("customer_id", "day")
 
     def view(self, name: str, sql: str) -> None:
         """Name a statement; it runs when it is read."""

@@ -1,7 +1,8 @@
 """Scores of a log on Spark: our own scoring of every batch on the executors, written by Spark.
 
-The BTYD expectations of a batch are computed on its distinct histories, so no table of distinct histories has to be
-made, broadcast and joined; the trees go over the same batch in the same call. Of the customers only counts and the
+What was booked is brought together by customer and read in the order of days, as on one machine. The BTYD expectations
+of a batch are computed on its distinct histories, so no table of distinct histories has to be made, broadcast and
+joined; the trees go over the same batch in the same call. Of the customers only counts and the
 edges of the tiers come to the driver.
 """
 
@@ -19,10 +20,12 @@ from numpy.typing import NDArray
 from clvml.errors import DataError, OptionError
 from clvml.estimators.outlook import tables_for
 from clvml.horizon import as_date
-from clvml.intake import Transactions, with_dates
+from clvml.intake import Transactions
+from clvml.maths.customers import Known
 from clvml.score import placed
 from clvml.segments import Cutoffs, rank_of_edges
 from clvml.spark import SparkEngine
+from clvml.summaries import parts, summary_of
 from clvml.tables import SCORES
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ __all__ = ["score_spark"]
 
 _SHIFTS = (52, 39, 26, 13, 0)
 """Each count over all customers settles 13 bits of a number: at most 8,192 counts come to the driver at a time."""
+_ROWS = 50_000
+"""Customers scored at once."""
 _KEYS = {"worth_key": "worth", "earned_key": "contribution"}
 """What the tiers are cut by, in a form that sorts exactly: the columns of `clvml.score.staged`."""
 
@@ -53,10 +58,12 @@ def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: 
     engine = log.engine
     if not isinstance(engine, SparkEngine):
         raise OptionError("The log is not on Spark. Pass Transactions a Spark frame, or score it with model.score.")
-    customers = engine.relation(log.customers_sql(day, model.window_, once=True))
     # The tables are filled on each executor and kept there from batch to batch.
-    batches = _Batches(engine.broadcast((model, tables_for(log.lines))), day.isoformat(), horizon)
-    scored = customers.mapInArrow(batches, f"{_schema(customers)}, {', '.join(f'{key} BIGINT' for key in _KEYS)}")
+    shared = engine.broadcast((model, tables_for(log.lines)))
+    known = log.known(day, model.window_)
+    booked = engine.by_customer(log.booked_sql(day))
+    batches = _Batches(shared, known, day.isoformat(), horizon)
+    scored = booked.mapInArrow(batches, f"{_schema(booked)}, {', '.join(f'{key} BIGINT' for key in _KEYS)}")
     name = f"scored_{uuid.uuid4().hex}"
     engine.keep_frame(name, scored)
     edges = _edges(engine, name, model)
@@ -66,22 +73,24 @@ def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: 
 
 
 class _Batches:
-    """The scores of each batch of customers, with two whole numbers that sort as what the tiers are cut by."""
+    """The scores of what was booked, customer by customer, with two whole numbers that sort as what the tiers are cut
+    by.
+    """
 
-    def __init__(self, shared: Any, as_of: str, horizon: int | str | None) -> None:
-        self._shared, self._as_of, self._horizon = shared, as_of, horizon
+    def __init__(self, shared: Any, known: Known, as_of: str, horizon: int | str | None) -> None:
+        self._shared, self._known, self._as_of, self._horizon = shared, known, as_of, horizon
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         model, tables = self._shared.value
-        for batch in batches:
-            if batch.num_rows:
-                frame = with_dates(batch.to_pandas())
+        for part in parts(batches, _ROWS):
+            frame = summary_of(part, self._known)
+            if len(frame):
                 frame.attrs = {"as_of": self._as_of}
                 table = model.staged(frame, self._horizon, tables=tables)
                 keys = {key: sortable(table[column].to_numpy(float)) for key, column in _KEYS.items()}
                 # Tier and flag by the edges of the training, until those of this base are known.
                 scores = placed(table, model.edges_).assign(**keys)
-                yield from _arrow(scores, batch.schema.field(0).type)
+                yield from _arrow(scores, part.ids.type)
 
 
 def sortable(values: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -117,9 +126,9 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 _TYPES = {"int64": "BIGINT", "float64": "DOUBLE", "bool": "BOOLEAN", "str": "STRING", "datetime64": "TIMESTAMP_NTZ"}
 
 
-def _schema(customers: DataFrame) -> str:
+def _schema(booked: DataFrame) -> str:
     """The columns of Scores with Spark's types."""
-    ids = dict(customers.dtypes)["customer_id"]
+    ids = dict(booked.dtypes)["customer_id"]
     return ", ".join(f"{c.name} {ids if c.name == 'customer_id' else _TYPES[c.dtype]}" for c in SCORES)
 
 

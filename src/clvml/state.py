@@ -12,6 +12,7 @@ job is killed, the folder holds the night before or this one.
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import functools
 import os
 import uuid
@@ -102,6 +103,10 @@ class KeptLog(Log):
         counted = count_rules(self.engine, [], others)
         rules = [Rule(c.name, known.get(c.name, 0), "", c.action, c.message) for c in (*alone, twins)]
         return dataclasses.replace(counted, rules=(*rules, *counted.rules))
+
+    def _plain_lines(self, as_of: dt.date) -> str:
+        """Of the sums: they are fewer, and tell the contribution."""
+        return statement("booked", days=self.days(as_of, None, "day"))
 
     @property
     def _sums(self) -> str:

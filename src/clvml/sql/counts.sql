@@ -1,9 +1,17 @@
--- The distinct rows of a BTYD likelihood and how many customers share each.
+-- The distinct histories of a BTYD likelihood on day {as_of} and how many customers share each.
 SELECT
     frequency,
     recency,
     age,
     COUNT(*) AS customers
-FROM ({customers}) AS c
+FROM (
+    SELECT
+        COUNT(*) - 1 AS frequency,
+        CAST(MAX(day) - MIN(day) AS BIGINT) AS recency,
+        CAST({as_of} - MIN(day) AS BIGINT) AS age
+    FROM ({days}) AS d
+    WHERE purchase = 1
+    GROUP BY customer_id
+) AS c
 GROUP BY frequency, recency, age
 ORDER BY frequency, recency, age

@@ -1,0 +1,177 @@
+"""One row a customer from the days on which something was booked: the summary, and what a snapshot tells of rhythm,
+trend and spend beyond it.
+
+Days stand in the order of customer and day, so that everything about a customer is a stretch of each array: a sum is
+the difference of two running sums. Money is whole units of its last digit and logarithms are whole units of 1e-12, so
+that sums are exact: the same in any order of lines, on any number of threads, on any engine.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Days", "Known", "customers", "merged"]
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+
+_LOG_UNITS = 1e12
+_MOST = 2.0**62
+"""Sums stay below."""
+
+
+class Days(NamedTuple):
+    """What was booked, one entry a customer and day, in that order; money in whole units of its last digit."""
+
+    first: NDArray[np.bool_]
+    """Whether the entry is the first of its customer; the very first entry is."""
+    day: Whole
+    """Day number."""
+    purchase: NDArray[np.bool_]
+    """Whether the day is a purchase."""
+    net: Whole
+    """Sales less refunds, without orders cancelled in full."""
+    earned: Whole
+    """Contribution; may be `net` itself."""
+    booked: tuple[Whole, Whole] | None
+    """All sales that were booked, and all refunds, at least 0; None where there are no refunds, so that `net` tells."""
+
+
+class Known(NamedTuple):
+    """What may be known, and how far features look back."""
+
+    as_of: int
+    """Day number at which ages are taken."""
+    today: int
+    """Day number from which features look back; the same, but for weeks."""
+    window: int
+    """Days that a label looks ahead: features look back shares and multiples of it, so that they mean the same at every
+    horizon."""
+    units: float
+    """Units of money that make 1."""
+
+
+def merged(first: NDArray[np.bool_], day: Whole, *money: Whole) -> tuple[NDArray[np.bool_], Whole, list[Whole]]:
+    """Entries of the same customer and day, which stand beside each other, added up."""
+    starts = first.copy()
+    starts[1:] |= day[1:] != day[:-1]
+    if starts.all():
+        return first, day, list(money)
+    start = np.flatnonzero(starts)
+    end = np.append(start[1:], day.size)
+    return first[start], day[start], [_total(_running(v), start, end) for v in money]
+
+
+def customers(days: Days, known: Known) -> tuple[NDArray[np.intp], dict[str, NDArray[np.generic]]]:
+    """Which of the customers have a purchase (their rank among all), and what is known of each of those, by column.
+
+    first_day, last_day and the columns of `clvml.tables.SUMMARY` from frequency on, then those of
+    `clvml.origins.FEATURES`; NaN for a gap that there is not. monetary_value is the net of all days after the first
+    purchase over the repeat purchases, so refunds booked on other days count, and amount = first_amount + frequency
+    monetary_value, less refunds before the first purchase.
+
+    Raises OverflowError where a sum of money has more digits than fit.
+    """
+    start = np.flatnonzero(days.first)
+    end = np.append(start[1:], days.day.size)
+    _check(days, int((end - start).max(initial=0)))
+    bought = np.flatnonzero(days.purchase)
+    every = bought.size == days.day.size
+    upto = np.append(start, days.day.size) if every else np.searchsorted(bought, np.append(start, days.day.size))
+    who = np.flatnonzero(np.diff(upto))
+    start, end, begin, finish = start[who], end[who], upto[who], upto[who + 1]
+    day, paid = (days.day, days.net) if every else (days.day[bought], days.net[bought])
+
+    net, spent = _running(days.net), _running(paid)
+    first_net = paid[begin]
+    early = 0 if every else net[bought[begin]] - net[start]  # refunds before the first purchase
+    later_net = _total(net, start, end) - first_net - early
+    earned = _total(net if days.earned is days.net else _running(days.earned), start, end)
+    if days.booked is None:
+        sold, refunds, n_returns = _total(net, start, end), np.zeros_like(earned), np.zeros_like(earned)
+    else:
+        sold, refunds = (_total(_running(money), start, end) for money in days.booked)
+        n_returns = _total(_running(days.booked[1] > 0), start, end)
+
+    first_day, last_day = day[begin].astype(np.int64), day[finish - 1].astype(np.int64)
+    span, purchases = last_day - first_day, finish - begin
+    gap = np.empty_like(day)
+    np.subtract(day[1:], day[:-1], out=gap[1:])
+    gap[begin] = 0
+    squares = _total(_running(np.multiply(gap, gap, dtype=np.int64)), begin, finish)
+    log_gaps = _total(_running(_logs(int(gap.max(initial=0)))[gap]), begin, finish)
+    silent = known.today - day
+    lately = [_total(_running(silent < known.window * share), begin, finish) for share in (0.25, 0.5, 1, 2)]
+
+    again = purchases - 1
+    once = np.where(again > 0, 0.0, np.nan)  # added to what a single purchase has not got
+    with np.errstate(divide="ignore", invalid="ignore"):
+        columns = {
+            "first_day": first_day,
+            "last_day": last_day,
+            "frequency": again,
+            "recency": span,
+            "T": known.as_of - first_day,
+            "days_since_last": known.as_of - last_day,
+            "monetary_value": np.where(again > 0, later_net / known.units / again, 0.0),
+            "first_amount": first_net / known.units,
+            "amount": (sold - refunds) / known.units,
+            "gross": sold / known.units,
+            "returns_value": refunds / known.units,
+            "n_returns": n_returns,
+            "contribution": earned / known.units,
+            "log_gaps": log_gaps / _LOG_UNITS,
+            "gap_mean": span / again,
+            "gap_sd": np.sqrt(again * squares - span * span) / np.where(again > 1, again, np.nan),
+            "gap_max": _greatest(gap, begin) + once,
+            "gap_last": gap[finish - 1] + once,
+            "purchases_quarter": lately[0].astype(np.float64),
+            "purchases_half": lately[1].astype(np.float64),
+            "purchases_one": lately[2].astype(np.float64),
+            "purchases_two": lately[3].astype(np.float64),
+            "spend_half": (spent[finish] - spent[finish - lately[1]]) / known.units,  # of the latest so many purchases
+            "spend_one": (spent[finish] - spent[finish - lately[2]]) / known.units,
+            "last_amount": paid[finish - 1] / known.units,
+            "max_amount": _greatest(paid, begin) / known.units,
+            "mean_amount": _total(spent, begin, finish) / known.units / purchases,
+        }
+    return who, columns
+
+
+def _running(values: NDArray[np.generic]) -> Whole:
+    """The sum of all values before each place, and of all of them at the end."""
+    sums = np.empty(values.size + 1, dtype=np.int64)
+    sums[0] = 0
+    np.cumsum(values, out=sums[1:])
+    return sums
+
+
+def _total(running: Whole, start: NDArray[np.intp], end: NDArray[np.intp]) -> Whole:
+    """The sums from each start up to before its end."""
+    sums: Whole = running[end] - running[start]
+    return sums
+
+
+def _greatest(values: Whole, start: NDArray[np.intp]) -> Whole:
+    """The greatest value of each stretch, which reaches from its start to the next."""
+    most: Whole = np.maximum.reduceat(values, start) if start.size else values[:0]
+    return most
+
+
+def _logs(longest: int) -> Whole:
+    """Natural logarithms of 1 to `longest` days, and 0 in the first place, in whole units."""
+    days = np.arange(longest + 1.0)
+    days[0] = 1.0
+    units: Whole = np.rint(np.log(days) * _LOG_UNITS).astype(np.int64)
+    return units
+
+
+def _check(days: Days, longest: int) -> None:
+    """Raise OverflowError where a customer's money might not fit."""
+    for money in {id(v): v for v in (days.net, days.earned, *(days.booked or ()))}.values():
+        most = max(float(money.max(initial=0)), -float(money.min(initial=0)))
+        if most * longest >= _MOST:
+            raise OverflowError(f"a customer with {longest:,} days, and up to {most:.3g} units of money on one")

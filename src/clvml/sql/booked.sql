@@ -1,0 +1,10 @@
+-- Customer-days as `clvml.summaries` reads them.
+SELECT
+    customer_id,
+    day,
+    CAST(net AS DECIMAL(18, {scale})) AS net,
+    CAST(contribution AS DECIMAL(18, {scale})) AS earned,
+    CAST(sold AS DECIMAL(18, {scale})) AS sold,
+    CAST(refunds AS DECIMAL(18, {scale})) AS refunds,
+    purchase
+FROM ({days}) AS d
