@@ -12,7 +12,7 @@ from clvml.maths.betageo import NEVER, BetaGeoFuture
 from clvml.maths.discount import daily_rate, discounted
 from clvml.maths.hyp import beta_geometric_mean
 from clvml.maths.predictive import purchases_quantile, spend_at_most, spend_quantile
-from clvml.maths.tabled import LifeTables
+from clvml.maths.tabled import LifeTables, exceeded
 
 FREQUENT = (0, 1, 2, 10, 133, 200, 1_000, 5_000, 100_000)
 SHAPES = (0.01, 0.8, 1.0, 2.5, 50.0)
@@ -188,7 +188,9 @@ def test_no_discount_is_the_plain_expectation_and_forever_exceeds_any_horizon():
     year, ever = AHEAD.discounted(365.0, daily_rate(0.1)), AHEAD.discounted(np.inf, daily_rate(0.1))
     assert (ever > year).all()
     assert (year < AHEAD.expected(365.0)).all()
-    assert discounted(AHEAD.expected, AHEAD.A, 365.0, 1e-12) == pytest.approx(AHEAD.expected(365.0), rel=1e-9)
+    assert discounted(lambda rows: AHEAD.take(rows).expected, AHEAD.A, 365.0, 1e-12) == pytest.approx(
+        AHEAD.expected(365.0), rel=1e-9
+    )
 
 
 def test_daily_rate_is_yearly():
@@ -207,13 +209,11 @@ def test_quantiles_read_off_tables_are_those_solved_for(maths, params, p):
     T = rng.integers(90, 700, n).astype(float)
     ahead = maths.future(params, x, np.where(x > 0, T * rng.random(n) ** 0.3, 0.0), T)
 
-    def living(x, T):
-        return maths.future(params, x, T, T)._replace(p_alive=np.ones(x.size))
-
-    tables = LifeTables(living, 40.0, 180.0, p, q)
-    read = tables.quantiles(x, T, ahead.p_alive, (0.05, 0.95))
+    place, some = np.arange(n), maths.living(params, x, T).at_least(1.0, 180.0)
+    tables = LifeTables(lambda x, T: maths.living(params, x, T), 40.0, 180.0, p, q).of(x, T)
     solved = [spend_quantile(ahead, 180.0, level, p, p * x + q) for level in (0.05, 0.95)]
     width = np.maximum(solved[1] - solved[0], 1e-12)
-    for (counts, spend), want, level in zip(read, solved, (0.05, 0.95), strict=True):
+    for want, level in zip(solved, (0.05, 0.95), strict=True):
+        counts, spend = exceeded(tables, place, some, (1.0 - level) / ahead.p_alive)
         assert (np.abs(spend - want) <= 0.005 * width).all()
         assert (counts != purchases_quantile(ahead, 180.0, level)).mean() < 0.005

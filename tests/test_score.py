@@ -1,10 +1,13 @@
 """Scores: the table that is handed over, column by column, on CDNOW's sample."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from clvml import segments
+from clvml.estimators.outlook import Shared, shared_for
 from clvml.maths import rhythm
 from clvml.score import staged
 from clvml.tables import SCORES
@@ -87,7 +90,8 @@ def test_states_are_those_of_the_customers_own_rhythm(scores, trained):
     purchases = trained.model_.value_.purchases_
     r, alpha = purchases.params_.r, purchases.params_.alpha * purchases.unit_days
     share = rhythm.overdue_share(r, alpha, scores["frequency"], scores["recency"], scores["days_since_last"])
-    assert (scores["state"] == segments.states(share, scores["p_alive"].to_numpy())).all()
+    ranks = segments.states(share, scores["p_alive"].to_numpy())
+    assert (scores["state"] == np.array(segments.STATES)[ranks]).all()
     due = scores["next_purchase_due"] <= pd.Timestamp(CUT)
     assert (due == (share >= 0.5)).all()  # in the past exactly where half of the own gaps would have ended
 
@@ -130,27 +134,34 @@ def test_a_longer_horizon_is_told_in_the_row(trained, trained_frame):
 SETTINGS = {"as_of": CUT, "horizon": 182, "own_horizon": 182, "threshold": 0.5, "name": "m", "margin": 0.25}
 
 
+def told(part):
+    """What was staged, as a frame."""
+    return pd.DataFrame(part.columns)
+
+
 def test_a_missing_contribution_is_amount_times_margin(trained, trained_frame):
     bare = trained_frame.drop(columns=["contribution", "customer_id"])
     without = staged(bare, trained.model_, **SETTINGS)
-    assert without["contribution"].to_numpy() == pytest.approx(0.25 * trained_frame["amount"].to_numpy())
-    assert without["customer_id"].tolist() == list(range(len(bare)))
-    assert set(without["model"]) == {"m"}
+    assert without.columns["contribution"] == pytest.approx(0.25 * trained_frame["amount"].to_numpy())
+    assert without.columns["customer_id"].tolist() == list(range(len(bare)))
+    assert without[1:] == (CUT, 182, "m")
 
 
-@pytest.mark.parametrize("tables", [None, {}])
-def test_a_base_staged_in_parts_is_the_same_to_the_last_digits(trained, trained_frame, tables):
-    whole = staged(trained_frame, trained.model_, **SETTINGS, tables=tables)
-    own = [None if tables is None else {} for _ in range(3)]
+@pytest.mark.parametrize("tabled", [False, True])
+def test_a_base_staged_in_parts_is_the_same_to_the_last_digits(trained, trained_frame, tabled):
+    """Whether parts know of each other or not, and in whatever order they come."""
+    whole = told(staged(trained_frame, trained.model_, **SETTINGS, shared=Shared(tabled=tabled)))
     few = [trained_frame.iloc[k::3].reset_index(drop=True) for k in range(3)]
-    parts = [staged(few[k], trained.model_, **SETTINGS, tables=own[k]) for k in range(3)]
-    mixed = pd.concat(parts).sort_values("customer_id", ignore_index=True)
-    pd.testing.assert_frame_equal(mixed, whole, rtol=1e-12)
+    one = Shared(tabled=tabled)
+    for shared in ([Shared(tabled=tabled) for _ in range(3)], [one, one, one]):
+        parts = {k: told(staged(few[k], trained.model_, **SETTINGS, shared=shared[k])) for k in (2, 0, 1)}
+        mixed = pd.concat(parts.values()).sort_values("customer_id", ignore_index=True)
+        pd.testing.assert_frame_equal(mixed, whole, check_exact=True)
 
 
 def test_intervals_read_off_tables_are_those_solved_for(trained, trained_frame):
-    solved = staged(trained_frame, trained.model_, **SETTINGS)
-    read = staged(trained_frame, trained.model_, **SETTINGS, tables={})
+    solved = told(staged(trained_frame, trained.model_, **SETTINGS))
+    read = told(staged(trained_frame, trained.model_, **SETTINGS, shared=Shared(tabled=True)))
     width = (solved["clv_high"] - solved["clv_low"]).to_numpy()
     for name in ("clv_low", "clv_high"):
         assert (np.abs(read[name] - solved[name]).to_numpy() <= 1e-3 * width).all(), name
@@ -158,3 +169,9 @@ def test_intervals_read_off_tables_are_those_solved_for(trained, trained_frame):
         assert (read[name] != solved[name]).mean() < 0.005
     others = [c for c in solved if c not in ("clv_low", "clv_high", "purchases_low", "purchases_high")]
     pd.testing.assert_frame_equal(read[others], solved[others])
+
+
+def test_what_is_shared_goes_to_other_processes_empty():
+    sent = pickle.loads(pickle.dumps(shared_for(400_000)))
+    assert sent.tabled
+    assert not shared_for(200_000).tabled

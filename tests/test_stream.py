@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from clvml import Transactions, load_cdnow, stream
@@ -82,8 +83,10 @@ def test_a_folder_is_replaced_as_a_whole_and_only_if_it_is_ours(tmp_path):
 
 
 def test_a_tally_of_nobody_flagged(whole):
+    nobody = pa.Table.from_pandas(whole[~whole["flagged"]], preserve_index=False)
     tally = Tally()
-    tally.add(whole[~whole["flagged"]])
+    tally.add(Tally.of(nobody))
+    assert tally.customers == len(nobody)
     assert tally.flagged == 0
     assert tally.top.empty
 

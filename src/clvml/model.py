@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clvml import score as scoring
 from clvml import segments
@@ -19,7 +20,7 @@ from clvml.estimators.base import Estimator
 from clvml.estimators.churn import ChurnClassifier
 from clvml.estimators.hybrid import HybridValueModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
-from clvml.estimators.outlook import Tables, tables_for
+from clvml.estimators.outlook import Shared, shared_for
 from clvml.estimators.purchases import ParetoNBDModel
 from clvml.horizon import as_date, horizon_days
 from clvml.intake import Transactions
@@ -27,6 +28,8 @@ from clvml.snapshots import FEATURES, snapshot, take_snapshots
 from clvml.tables import check_summary
 
 __all__ = ["ClvModel"]
+
+Floats = NDArray[np.float64]
 
 
 class ClvModel(Estimator):
@@ -126,20 +129,20 @@ class ClvModel(Estimator):
         flagged are those of the model's own horizon, whatever horizon is asked: who is good and may go does not
         depend on how far one looks.
         """
-        return scoring.placed(self.staged(frame, horizon), self.edges_)
+        self._check_fitted("model_")
+        check_summary(frame, self.needs())
+        return scoring.frame_of(scoring.placed(self.staged(frame, horizon), self.edges_))
 
     def score(self, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> pd.DataFrame:
         """Scores of every customer of a log, sorted by customer_id; tiers are shares of this base on this day."""
-        frame = self.frame(log, as_of)
-        table = self.staged(frame, horizon, tables=tables_for(log.lines))
-        return scoring.placed(table, self.edges(table))
+        part = self.staged(self.frame(log, as_of), horizon, shared=shared_for(log.lines))
+        return scoring.frame_of(scoring.placed(part, self.edges(part.columns["worth"], part.columns["contribution"])))
 
     def staged(
-        self, frame: pd.DataFrame, horizon: int | str | None = None, *, tables: Tables | None = None
-    ) -> pd.DataFrame:
+        self, frame: pd.DataFrame, horizon: int | str | None = None, *, shared: Shared | None = None
+    ) -> scoring.Staged:
         """The scores of a part of a base before its tiers are known; see `clvml.score.staged`."""
         self._check_fitted("model_")
-        check_summary(frame, self.needs())
         day = self._day(frame)
         return scoring.staged(
             frame,
@@ -150,13 +153,12 @@ class ClvModel(Estimator):
             threshold=self.threshold_,
             name=self.name,
             margin=self.margin_,
-            tables=tables,
+            shared=shared,
         )
 
-    def edges(self, table: pd.DataFrame) -> segments.Cutoffs:
-        """Where the tiers of a base begin; table: the columns worth and contribution of what `staged` gave."""
-        worth, earned = table["worth"].to_numpy(), table["contribution"].to_numpy()
-        return segments.cutoffs(worth, earned, self.good_share, self.bad_share)
+    def edges(self, worth: Floats, contribution: Floats) -> segments.Cutoffs:
+        """Where the tiers of a base begin, by what `staged` gave."""
+        return segments.cutoffs(worth, contribution, self.good_share, self.bad_share)
 
     def _day(self, frame: pd.DataFrame) -> str:
         return str(frame.attrs.get("as_of", self.as_of_))

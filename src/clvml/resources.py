@@ -33,13 +33,13 @@ class Resources(NamedTuple):
 
     @property
     def engine_memory(self) -> int | None:
-        """What of it the engine may hold: two thirds of what the interpreter and its libraries leave."""
-        return None if self.memory is None else (self.memory - _INTERPRETER) * 2 // 3
+        """What of it the engine may hold: three quarters of what the interpreter and its libraries leave."""
+        return None if self.memory is None else (self.memory - _INTERPRETER) * 3 // 4
 
     @property
     def arrays(self) -> int:
-        """Bytes that arrays of one batch may take: a third of the rest, or a gigabyte where nothing was said."""
-        return 10**9 if self.memory is None else (self.memory - _INTERPRETER) // 3
+        """Bytes that arrays may take: a quarter of the rest, or a gigabyte where nothing was said."""
+        return 10**9 if self.memory is None else (self.memory - _INTERPRETER) // 4
 
     def temporary(self) -> Path:
         """A path of this process for temporary files, not yet made; what killed jobs left there is taken away."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -9,16 +12,32 @@ from numpy.typing import NDArray
 from clvml import segments
 from clvml.estimators.hybrid import HybridValueModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
-from clvml.estimators.outlook import Tables
+from clvml.estimators.outlook import Shared
 from clvml.maths import rhythm
 from clvml.tables import SCORES
 
-__all__ = ["edges_of", "placed", "staged"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Staged", "edges_of", "frame_of", "placed", "staged"]
 
 Floats = NDArray[np.float64]
 
 _FARTHEST_DUE = 3650
 """A due date later than ten years ahead is told as ten years ahead."""
+
+
+class Staged(NamedTuple):
+    """Scores but for what needs the whole base: tier, flagged and reason."""
+
+    columns: dict[str, Any]
+    """Arrays, one entry a customer: the columns of Scores that are not told of others, and those that `placed` needs:
+    worth (value if kept over the model's own horizon), overdue (share of own gaps), usual_gap (days), state (its place
+    in segments.STATES).
+    """
+    as_of: str
+    horizon_days: int
+    model: str
 
 
 def staged(
@@ -31,52 +50,75 @@ def staged(
     threshold: float,
     name: str,
     margin: float,
-    tables: Tables | None = None,
-) -> pd.DataFrame:
-    """Scores of a frame of summaries and features but for what needs the whole base: tier, flagged and reason.
+    shared: Shared | None = None,
+) -> Staged:
+    """Scores of a frame of summaries and features but for what needs the whole base.
 
-    Each row depends on itself alone, so a base may be staged in parts. Beside the columns of Scores there are those
-    that `placed` needs: worth (value if kept over the model's own horizon), overdue (share of own gaps), usual_gap
-    (days).
+    Each row depends on itself alone, so a base may be staged in parts.
 
     threshold: churn probability above which a late customer is at risk, chosen out of time; own_horizon: days ahead
     that it, and the tiers, are about; margin: what of the amount is earned, used where the frame has no contribution of
-    its own; tables: as in Outlook.
+    its own; shared: what the batches of a base have in common, see `clvml.estimators.outlook`.
     """
-    value = model.value_ if isinstance(model, HybridValueModel) else model
-    table = model.predict(frame, horizon, tables=tables)
-    table["churn_probability"] = 1.0 - table["p_return"]
-    table["value_if_kept"] = _value_if_kept(table)
-    table["value_at_risk"] = table["churn_probability"] * table["value_if_kept"]
-    own = table if horizon == own_horizon else model.worth(frame, own_horizon)
-    overdue, gap = _rhythm(value, frame)
-    T = frame["T"].to_numpy()
-    table["contribution"] = _contribution(frame, margin)
-    for name_ in ("frequency", "recency", "T", "monetary_value"):
-        table[name_] = frame[name_].to_numpy()
-    table["days_since_last"] = T - frame["recency"].to_numpy()
-    table["state"] = segments.states(overdue, table["p_alive"].to_numpy())
-    table["at_risk"] = table["state"].isin(("late", "at risk")) & (1.0 - own["p_return"].to_numpy() > threshold)
-    table["next_purchase_due"] = _due(as_of, gap - table["days_since_last"].to_numpy())
-    table["as_of"], table["horizon_days"], table["model"] = as_of, horizon, name
-    if "customer_id" not in table:
-        table["customer_id"] = np.arange(len(table))
-    return table.assign(worth=_value_if_kept(own), overdue=overdue, usual_gap=gap).reset_index(drop=True)
+    ahead = model.outlook(frame, shared)
+    told = model.told(ahead, horizon)
+    own = told if horizon == own_horizon else model.worth(ahead, own_horizon)
+    kept = _value_if_kept(told)
+    overdue, gap = _rhythm(model.value_ if isinstance(model, HybridValueModel) else model, frame)
+    state = segments.states(overdue, told["p_alive"])
+    T, recency = frame["T"].to_numpy(), frame["recency"].to_numpy()
+    columns = {
+        "customer_id": frame["customer_id"] if "customer_id" in frame else np.arange(len(frame)),
+        **{column: frame[column].to_numpy() for column in ("frequency", "recency", "T", "monetary_value")},
+        "contribution": _contribution(frame, margin),
+        **told,
+        "value_if_kept": kept,
+        "next_purchase_due": _due(as_of, gap - (T - recency)),
+        "state": state,
+        "at_risk": ((state == 1) | (state == 2)) & (1.0 - own["p_return"] > threshold),
+        "worth": kept if own is told else _value_if_kept(own),
+        "overdue": overdue,
+        "usual_gap": gap,
+    }
+    return Staged(columns, as_of, horizon, name)
 
 
-def placed(table: pd.DataFrame, edges: segments.Cutoffs) -> pd.DataFrame:
+def placed(part: Staged, edges: segments.Cutoffs) -> pa.Table:
     """The Scores (DESIGN 5.2) of what `staged` gave, with the tiers of a base whose edges are given."""
-    tier = segments.tiers(table["worth"].to_numpy(), table["contribution"].to_numpy(), edges)
-    scores = table.assign(tier=tier, flagged=table["at_risk"].to_numpy() & (tier == "good"))
-    scores["reason"] = segments.reasons(scores, table["overdue"].to_numpy(), table["usual_gap"].to_numpy())
-    return scores[[c.name for c in SCORES]]
+    import pyarrow as pa
+
+    told = dict(part.columns)
+    told["days_since_last"] = told["T"] - told["recency"]
+    told["churn_probability"] = 1.0 - told["p_return"]
+    told["value_at_risk"] = told["churn_probability"] * told["value_if_kept"]
+    told["tier"] = segments.tiers(told["worth"], told["contribution"], edges)
+    told["flagged"] = told["at_risk"] & (told["tier"] == segments.GOOD)
+    told["reason"] = segments.reasons(segments.Told(*(told[n] for n in segments.Told._fields)), part.horizon_days)
+    told["horizon_days"] = np.full(len(told["T"]), part.horizon_days)
+    none = np.zeros(len(told["T"]), dtype=np.int8)
+    words = {"tier": (told["tier"], segments.TIERS), "state": (told["state"], segments.STATES)}
+    words |= {"as_of": (none, (part.as_of,)), "model": (none, (part.model,))}
+    told |= {
+        name: pa.DictionaryArray.from_arrays(pa.array(rank), pa.array(names)) for name, (rank, names) in words.items()
+    }
+    return pa.table({column.name: pa.array(told[column.name]) for column in SCORES})
+
+
+def frame_of(scores: pa.Table) -> pd.DataFrame:
+    """A table of Scores as a frame."""
+    import pyarrow as pa
+
+    plain = [pa.string() if pa.types.is_dictionary(field.type) else field.type for field in scores.schema]
+    frame: pd.DataFrame = scores.cast(pa.schema(list(zip(scores.column_names, plain, strict=True)))).to_pandas()
+    return frame
 
 
 def edges_of(
     frame: pd.DataFrame, model: HybridValueModel | LifetimeValueModel, horizon: int, margin: float, *shares: float
 ) -> segments.Cutoffs:
     """Where the tiers of this base begin; shares: of good and of bad customers."""
-    return segments.cutoffs(_value_if_kept(model.worth(frame, horizon)), _contribution(frame, margin), *shares)
+    worth = _value_if_kept(model.worth(model.outlook(frame), horizon))
+    return segments.cutoffs(worth, _contribution(frame, margin), *shares)
 
 
 def _contribution(frame: pd.DataFrame, margin: float) -> Floats:
@@ -89,15 +131,15 @@ def _column(frame: pd.DataFrame, name: str, otherwise: Floats) -> Floats:
     return frame[name].to_numpy(float) if name in frame else otherwise
 
 
-def _value_if_kept(table: pd.DataFrame) -> Floats:
+def _value_if_kept(table: Mapping[str, Floats]) -> Floats:
     """Expected discounted contribution over the horizon if the customer buys in it: CLV over the probability that he
     does.
 
     Nothing is earned from the silent, so E[Y] = P(return) E[Y | return]; and who returns buys at least once.
     """
-    purchases = table["expected_purchases"].to_numpy()
-    once = table["clv"].to_numpy() / np.maximum(purchases, 1e-300)
-    kept: Floats = once * np.maximum(purchases / np.maximum(table["p_return"].to_numpy(), 1e-300), 1.0)
+    purchases = table["expected_purchases"]
+    once = table["clv"] / np.maximum(purchases, 1e-300)
+    kept: Floats = once * np.maximum(purchases / np.maximum(table["p_return"], 1e-300), 1.0)
     return kept
 
 

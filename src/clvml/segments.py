@@ -16,9 +16,24 @@ from clvml.maths.rhythm import LAPSED, LATE, RISKY
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["STATES", "TIERS", "Cutoffs", "cutoffs", "rank_of_edges", "reasons", "states", "tiers"]
+__all__ = [
+    "BAD",
+    "GOOD",
+    "MIDDLE",
+    "STATES",
+    "TIERS",
+    "Cutoffs",
+    "Ranks",
+    "Told",
+    "cutoffs",
+    "rank_of_edges",
+    "reasons",
+    "states",
+    "tiers",
+]
 
 Floats = NDArray[np.float64]
+Ranks = NDArray[np.int8]
 
 STATES = ("on rhythm", "late", "at risk", "lapsed")
 """By the share of a customer's own gaps that would have ended by now: below .75, below .90, below .98, above."""
@@ -26,6 +41,9 @@ _STATE_EDGES = (LATE, RISKY, LAPSED)
 _GONE = 0.10
 """Below this p_alive a customer counts as lapsed whatever his rhythm says."""
 TIERS = ("good", "middle", "bad")
+GOOD, MIDDLE, BAD = range(3)
+_GAPS = 2**20
+"""More days than a gap has."""
 
 
 class Cutoffs(NamedTuple):
@@ -50,49 +68,73 @@ def rank_of_edges(n: int, good_share: float, bad_share: float) -> tuple[int, int
     return int(np.ceil((n - 1) * (1 - good_share))), int(np.ceil((n - 1) * bad_share))
 
 
-def tiers(value_if_kept: Floats, contribution: Floats, edges: Cutoffs) -> NDArray[np.str_]:
-    """good: value if kept in the top share and contribution so far above zero; bad: contribution in the lowest share,
-    or none.
+def tiers(value_if_kept: Floats, contribution: Floats, edges: Cutoffs) -> Ranks:
+    """The place in TIERS of each customer. good: value if kept in the top share and contribution so far above zero;
+    bad: contribution in the lowest share, or none.
 
     A customer in both shares is good: what he earned so far is little because he is new.
     """
     good = (value_if_kept >= edges.good_value) & (contribution > 0)
-    bad = ((contribution <= 0) | (contribution < edges.bad_contribution)) & ~good
-    return np.where(good, "good", np.where(bad, "bad", "middle"))
+    bad = (contribution <= 0) | (contribution < edges.bad_contribution)
+    return np.where(good, GOOD, np.where(bad, BAD, MIDDLE)).astype(np.int8)
 
 
-def states(overdue: Floats, p_alive: Floats) -> NDArray[np.str_]:
-    """The state of each customer from the overdue share of his rhythm, and lapsed where the model thinks him gone."""
-    state = np.array(STATES)[np.searchsorted(_STATE_EDGES, overdue, side="right")]
-    return np.where(p_alive < _GONE, "lapsed", state)
+def states(overdue: Floats, p_alive: Floats) -> Ranks:
+    """The place in STATES of each customer, from the overdue share of his rhythm; lapsed where the model thinks him
+    gone.
+    """
+    state = np.searchsorted(_STATE_EDGES, overdue, side="right")
+    return np.where(p_alive < _GONE, len(STATES) - 1, state).astype(np.int8)
 
 
-def reasons(scores: pd.DataFrame, overdue: Floats, usual_gap: Floats) -> pd.Series:
-    """One sentence a customer that a campaign manager understands; text, in the order of the scores.
+class Told(NamedTuple):
+    """What a sentence speaks of, one entry a customer."""
+
+    frequency: NDArray[Any]
+    days_since_last: NDArray[Any]
+    usual_gap: Floats
+    overdue: Floats
+    churn_probability: Floats
+    value_if_kept: Floats
+    contribution: Floats
+    state: Ranks
+    tier: Ranks
+
+
+def reasons(told: Told, horizon_days: int) -> pa.Array:
+    """One sentence a customer that a campaign manager understands.
 
     Put together column by column from what few distinct numbers say: a sentence at a time takes twenty times as long.
     """
     import pyarrow.compute as pc
 
-    x, since = scores["frequency"].to_numpy(), scores["days_since_last"].to_numpy()
-    once, gap = x == 0, np.maximum(1, np.rint(usual_gap))
-    late = np.where(once, -2, np.where(scores["state"].to_numpy(object) == "on rhythm", -1, np.rint(100 * overdue)))
-    brought, value = scores["contribution"].to_numpy(), scores["value_if_kept"].to_numpy()
-    churn = np.rint(100 * scores["churn_probability"].to_numpy())
-    bad = (scores["tier"].to_numpy(object) == "bad") & (brought <= 0)
+    once, gap = told.frequency == 0, np.maximum(1.0, np.rint(told.usual_gap))
+    bought = np.where(once, 0.0, told.frequency * _GAPS + np.minimum(gap, _GAPS - 1.0))
+    late = np.where(once, -2, np.where(told.state == 0, -1, np.rint(100 * told.overdue)))
+    bad = (told.tier == BAD) & (told.contribution <= 0)
+    amount = np.rint(np.where(bad, told.contribution, told.value_if_kept))
+    ahead = _days(horizon_days)
+
+    def rhythm(code: int) -> str:
+        purchases, days = divmod(code, _GAPS)
+        return f"{purchases + 1} purchases, usually every {_days(days)}; silent for " if code else "One purchase, "
+
+    def chance(code: int) -> str:
+        percent, loses = divmod(code, 2)
+        return f"; {percent} % likely not to buy in the next {ahead}, {'has brought' if loses else 'worth about'} "
+
+    def worth(code: int) -> str:
+        money, loses = divmod(code, 2)
+        return f"{money:,} so far." if loses else f"{money:,} if they do."
+
     parts = (
-        _words(x, lambda n: f"{n + 1} purchases, usually every " if n else "One purchase, "),
-        _words(np.where(once, -1, gap), lambda days: f"{_days(days)}; silent for " if days > 0 else ""),
-        _words(since, _days),
+        _words(bought, rhythm),
+        _words(told.days_since_last, _days),
         _words(late, lambda k: {-2: " ago", -1: ""}.get(k, f", longer than {k} % of their own gaps")),
-        _words(churn, lambda k: f"; {k} % likely not to buy in the next "),
-        _words(scores["horizon_days"].to_numpy(), _days),
-        _words(bad, lambda told: ", has brought " if told else ", worth about "),
-        _words(np.rint(np.where(bad, brought, value)), lambda amount: f"{amount:,}"),
-        _words(bad, lambda told: " so far." if told else " if they do."),
+        _words(2 * np.rint(100 * told.churn_probability) + bad, chance),
+        _words(2 * amount + bad, worth),
     )
-    sentences: pd.Series = pc.binary_join_element_wise(*parts, "").to_pandas()
-    return sentences
+    return pc.binary_join_element_wise(*parts, "")
 
 
 def _words(codes: NDArray[Any], tell: Callable[[int], str]) -> pa.Array:

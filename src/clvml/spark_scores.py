@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.errors import DataError, OptionError
-from clvml.estimators.outlook import tables_for
+from clvml.estimators.outlook import shared_for
 from clvml.horizon import as_date
 from clvml.intake import Transactions
 from clvml.maths.customers import Known
@@ -58,8 +57,8 @@ def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: 
     engine = log.engine
     if not isinstance(engine, SparkEngine):
         raise OptionError("The log is not on Spark. Pass Transactions a Spark frame, or score it with model.score.")
-    # The tables are filled on each executor and kept there from batch to batch.
-    shared = engine.broadcast((model, tables_for(log.lines)))
+    # What batches have in common is filled on each executor and kept there from batch to batch.
+    shared = engine.broadcast((model, shared_for(log.lines)))
     known = log.known(day, model.window_)
     booked = engine.by_customer(log.booked_sql(day))
     batches = _Batches(shared, known, day.isoformat(), horizon)
@@ -81,15 +80,16 @@ class _Batches:
         self._shared, self._known, self._as_of, self._horizon = shared, known, as_of, horizon
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        model, tables = self._shared.value
+        model, shared = self._shared.value
         for part in parts(batches, _ROWS):
             frame = summary_of(part, self._known)
             if len(frame):
                 frame.attrs = {"as_of": self._as_of}
-                table = model.staged(frame, self._horizon, tables=tables)
-                keys = {key: sortable(table[column].to_numpy(float)) for key, column in _KEYS.items()}
+                staged = model.staged(frame, self._horizon, shared=shared)
                 # Tier and flag by the edges of the training, until those of this base are known.
-                scores = placed(table, model.edges_).assign(**keys)
+                scores = placed(staged, model.edges_)
+                for key, column in _KEYS.items():
+                    scores = scores.append_column(key, [sortable(staged.columns[column])])
                 yield from _arrow(scores, part.ids.type)
 
 
@@ -105,22 +105,20 @@ def _double(key: int) -> float:
     return float((bits ^ np.int64(2**63 - 1) if bits < 0 else bits).view(np.float64))
 
 
-def _arrow(scores: pd.DataFrame, customer: pa.DataType) -> list[pa.RecordBatch]:
-    """The batch in the types of `_schema`."""
+def _arrow(scores: pa.Table, customer: pa.DataType) -> list[pa.RecordBatch]:
+    """The scores in the types of `_schema`."""
     import pyarrow as pa
 
-    due = scores["next_purchase_due"].astype("datetime64[us]")
-    table = pa.Table.from_pandas(scores.assign(next_purchase_due=due), preserve_index=False)
-    types = [customer if f.name == "customer_id" else _plain(f.type) for f in table.schema]
-    schema = pa.schema(list(zip(table.column_names, types, strict=True)))
-    batches: list[pa.RecordBatch] = table.cast(schema).to_batches()
+    def plain(field: pa.Field) -> pa.DataType:
+        if field.name == "customer_id":
+            return customer
+        if pa.types.is_timestamp(field.type):
+            return pa.timestamp("us")
+        return pa.string() if pa.types.is_dictionary(field.type) else field.type
+
+    schema = pa.schema([(field.name, plain(field)) for field in scores.schema])
+    batches: list[pa.RecordBatch] = scores.cast(schema).to_batches()
     return batches
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    import pyarrow as pa
-
-    return pa.string() if pa.types.is_large_string(kind) else kind
 
 
 _TYPES = {"int64": "BIGINT", "float64": "DOUBLE", "bool": "BOOLEAN", "str": "STRING", "datetime64": "TIMESTAMP_NTZ"}

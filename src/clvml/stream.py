@@ -15,36 +15,47 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clvml import segments
 from clvml.errors import DataError, OptionError
-from clvml.estimators.outlook import tables_for
+from clvml.estimators.outlook import shared_for
 from clvml.files import write_aside, write_folder_aside
+from clvml.horizon import as_date
 from clvml.intake import Transactions
 from clvml.model import ClvModel
-from clvml.score import placed
+from clvml.score import Staged, frame_of, placed
+from clvml.summaries import Part, summary_of
 from clvml.tables import SCORES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["StagedBase", "Tally", "staged_base", "stream_scores"]
 
-_ROW_BYTES = 6_000
-"""What a customer takes while he is scored: inputs, design matrix, what is read off the tables, scores."""
+_ROW_BYTES = 2_500
+"""What a customer takes while he is scored: his days, the summary, the design matrix, scores."""
 _LEAST_ROWS, _MOST_ROWS = 5_000, 122_880
 """The most are those of a row group of DuckDB, beyond whose end no part goes."""
+_SHOWN = 10
+"""Flagged customers that are printed."""
 _FILE_ROWS = 1_000_000
 """Customers in one file of a folder."""
-_CONSTANT = ("as_of", "horizon_days", "model")
 
 _PLAIN = {"customer_id", "reason", *(c.name for c in SCORES if c.dtype == "float64")} - {
     "purchases_low",
     "purchases_high",
 }
 """Columns that hardly ever repeat a value: where Parquet looks for repetitions, it takes longer and writes more."""
+_DENSE = {"p_alive", "p_return", "churn_probability", "expected_purchases", "expected_spend", "clv"}
+_DENSE |= {"value_if_kept", "value_at_risk"}
+"""Columns that no compression makes smaller."""
 
+Floats = NDArray[np.float64]
 T = TypeVar("T")
 R = TypeVar("R")
 Step = Callable[[int], None]
@@ -71,27 +82,45 @@ class Tally:
     top: pd.DataFrame = field(default_factory=pd.DataFrame)
     """The flagged with the most value at risk."""
 
-    def add(self, scores: pd.DataFrame, most: int = 10) -> None:
-        """Count a part."""
-        self.as_of, self.horizon_days = str(scores["as_of"].iloc[0]), int(scores["horizon_days"].iloc[0])
-        self.customers += len(scores)
-        for tier, customers in scores["tier"].value_counts().items():
-            self.tiers[str(tier)] += int(customers)
-        for state, customers in scores["state"].value_counts().items():
-            self.states[str(state)] += int(customers)
-        self.purchases += float(scores["expected_purchases"].sum())
-        self.spend += float(scores["expected_spend"].sum())
-        self.clv += float(scores["clv"].sum())
-        flagged = scores[scores["flagged"]]
-        self.flagged += len(flagged)
-        self.value_at_risk += float(flagged["value_at_risk"].sum())
-        self.top = pd.concat([self.top, flagged.nlargest(most, "value_at_risk")]).nlargest(most, "value_at_risk")
+    @classmethod
+    def of(cls, scores: pa.Table) -> Tally:
+        """What is told of a part."""
+        import pyarrow.compute as pc
+
+        counts = {
+            n: {c["values"]: c["counts"] for c in pc.value_counts(scores[n]).to_pylist()} for n in ("tier", "state")
+        }
+        sums = {n: pc.sum(scores[n]).as_py() for n in ("expected_purchases", "expected_spend", "clv")}
+        flagged = scores.filter(scores["flagged"])
+        return cls(
+            as_of=scores["as_of"][0].as_py(),
+            horizon_days=scores["horizon_days"][0].as_py(),
+            customers=len(scores),
+            tiers=collections.Counter(counts["tier"]),
+            states=collections.Counter(counts["state"]),
+            purchases=sums["expected_purchases"],
+            spend=sums["expected_spend"],
+            clv=sums["clv"],
+            flagged=len(flagged),
+            value_at_risk=pc.sum(flagged["value_at_risk"], min_count=0).as_py(),
+            top=frame_of(flagged).nlargest(_SHOWN, "value_at_risk"),
+        )
+
+    def add(self, part: Tally) -> None:
+        """Add what is told of a later part."""
+        self.as_of, self.horizon_days = part.as_of, part.horizon_days
+        for name in ("customers", "purchases", "spend", "clv", "flagged", "value_at_risk"):
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+        self.tiers += part.tiers
+        self.states += part.states
+        known = [top for top in (self.top, part.top) if len(top)] or [part.top]
+        self.top = pd.concat(known).nlargest(_SHOWN, "value_at_risk")
 
 
 class Sink(Protocol):
     """Where scores go, part by part."""
 
-    def write(self, scores: pd.DataFrame) -> None:
+    def write(self, scores: pa.Table) -> None:
         """Add a part."""
 
     def close(self) -> None:
@@ -115,24 +144,29 @@ def staged_base(
     model: ClvModel, log: Transactions, *, as_of: Any, horizon: int | str | None = None, step: Step = _nobody
 ) -> Iterator[StagedBase]:
     """A base scored but for its tiers, on disk for the time of the with statement. step: told of customers done."""
-    resources, tables = log.resources, tables_for(log.lines)
+    resources, shared, day = log.resources, shared_for(log.lines), as_date(as_of)
     threads = resources.threads or os.cpu_count() or 1
     rows = max(_LEAST_ROWS, min(_MOST_ROWS, resources.arrays // (_ROW_BYTES * (threads + 1))))
+    known = log.known(day, model.window_)
 
-    def score(frame: pd.DataFrame) -> pd.DataFrame:
-        return model.staged(frame, horizon, tables=tables)
+    def score(part: Part) -> Staged | None:
+        frame = summary_of(part, known)
+        frame.attrs = {"as_of": day.isoformat()}
+        return model.staged(frame, horizon, shared=shared) if len(frame) else None
 
     aside = resources.temporary()
     try:
         with _room(aside):
             aside.mkdir()
         shelf = _Shelf(aside / "staged.arrow")
-        for part in _in_order(score, log.batches(as_of, model.window_, rows), threads):
-            shelf.put(part)
-            step(len(part))
+        for part in _in_order(score, log.parts(day, rows), threads if threads > 1 else 0):
+            if part is not None:
+                shelf.put(part)
+                step(len(part.columns["worth"]))
         if not shelf.worth:
-            raise DataError(f"No purchase up to {as_of}: all lines are refunds, zero, or orders cancelled in full.")
-        yield StagedBase(shelf, shelf.edges(model.good_share, model.bad_share), threads)
+            raise DataError(f"No purchase up to {day}: all lines are refunds, zero, or orders cancelled in full.")
+        edges = model.edges(np.concatenate(shelf.worth), np.concatenate(shelf.earned))
+        yield StagedBase(shelf, edges, threads)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -165,18 +199,23 @@ class StagedBase:
         (write_folder_aside if kind is _FolderSink else write_aside)(first, fill_aside)
 
     def _fill(self, sinks: Sequence[Sink], step: Step) -> Tally:
-        tally = Tally()
-        for scores in _in_order(lambda part: placed(part, self._edges), self._shelf.parts(), self._threads):
+        told = Tally()
+
+        def work(part: Staged) -> tuple[pa.Table, Tally]:
+            scores = placed(part, self._edges)
+            return scores, Tally.of(scores)
+
+        for scores, tally in _in_order(work, self._shelf.parts(), self._threads - 1):  # this one writes
             for sink in sinks:
                 sink.write(scores)
-            tally.add(scores)
+            told.add(tally)
             step(len(scores))
-        return tally
+        return told
 
 
 def _in_order(work: Callable[[T], R], parts: Iterable[T], threads: int) -> Iterator[R]:
-    """work(part) of each part in turn, a few at a time on threads; the parts are drawn on this thread."""
-    if threads == 1:
+    """work(part) of each part in turn, a few at a time on other threads; the parts are drawn on this thread."""
+    if not threads:
         yield from map(work, parts)
         return
     with ThreadPoolExecutor(threads) as pool:
@@ -207,28 +246,24 @@ class _Shelf:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._writer: Any = None
-        self._told: dict[str, Any] = {}
-        self.worth: list[np.ndarray] = []
-        self.earned: list[np.ndarray] = []
+        self._told: tuple[Any, ...] = ()
+        self.worth: list[Floats] = []
+        self.earned: list[Floats] = []
 
-    def put(self, part: pd.DataFrame) -> None:
+    def put(self, part: Staged) -> None:
         """Lay a part aside."""
         import pyarrow as pa
 
-        self._told = {name: part[name].iloc[0] for name in _CONSTANT}
-        self.worth.append(part["worth"].to_numpy())
-        self.earned.append(part["contribution"].to_numpy())
-        table = pa.Table.from_pandas(part.drop(columns=list(_CONSTANT)), preserve_index=False)
+        columns, self._told = part.columns, part[1:]
+        self.worth.append(columns["worth"])
+        self.earned.append(columns["contribution"])
+        batch = pa.record_batch({name: pa.array(values) for name, values in columns.items()})
         with _room(self._path.parent):
             if self._writer is None:
-                self._writer = pa.ipc.new_file(self._path, table.schema)
-            self._writer.write_table(table)
+                self._writer = pa.ipc.new_file(self._path, batch.schema)
+            self._writer.write_batch(batch)
 
-    def edges(self, good_share: float, bad_share: float) -> segments.Cutoffs:
-        """Where the tiers of all that was laid aside begin."""
-        return segments.cutoffs(np.concatenate(self.worth), np.concatenate(self.earned), good_share, bad_share)
-
-    def parts(self) -> Iterator[pd.DataFrame]:
+    def parts(self) -> Iterator[Staged]:
         """The parts in the order in which they came."""
         import pyarrow as pa
 
@@ -239,7 +274,14 @@ class _Shelf:
         with pa.OSFile(str(self._path)) as held:  # a mapped file would count as memory of the process
             reader = pa.ipc.open_file(held)
             for i in range(reader.num_record_batches):
-                yield reader.get_batch(i).to_pandas().assign(**self._told)
+                yield Staged(dict(_arrays(reader.get_batch(i))), *self._told)
+
+
+def _arrays(batch: pa.RecordBatch) -> Iterator[tuple[str, Any]]:
+    """The columns as numpy has them, but the ids, which may be text."""
+    for name in batch.schema.names:
+        column = batch.column(name)
+        yield name, column if name == "customer_id" else column.to_numpy(zero_copy_only=False)
 
 
 class _ParquetSink:
@@ -247,15 +289,19 @@ class _ParquetSink:
         self._path = path
         self._writer: Any = None
 
-    def write(self, scores: pd.DataFrame) -> None:
-        import pyarrow as pa
+    def write(self, scores: pa.Table) -> None:
         import pyarrow.parquet as pq
 
-        table = pa.Table.from_pandas(scores, preserve_index=False)
         if self._writer is None:
-            words = [name for name in table.column_names if name not in _PLAIN]
-            self._writer = pq.ParquetWriter(self._path, table.schema, use_dictionary=words)
-        self._writer.write_table(table)
+            self._writer = pq.ParquetWriter(
+                self._path,
+                scores.schema,
+                use_dictionary=[name for name in scores.column_names if name not in _PLAIN],
+                compression={name: "none" if name in _DENSE else "snappy" for name in scores.column_names},
+                write_statistics=["customer_id"],  # nothing else is in order
+                store_schema=False,  # so that words are read as text
+            )
+        self._writer.write_table(scores)
 
     def close(self) -> None:
         if self._writer is not None:
@@ -267,8 +313,8 @@ class _CsvSink:
         self._file = path.open("w", encoding="utf-8", newline="")
         self._begun = False
 
-    def write(self, scores: pd.DataFrame) -> None:
-        scores.to_csv(self._file, index=False, header=not self._begun)
+    def write(self, scores: pa.Table) -> None:
+        frame_of(scores).to_csv(self._file, index=False, header=not self._begun)
         self._begun = True
 
     def close(self) -> None:
@@ -282,7 +328,7 @@ class _FolderSink:
         self._folder, self._files, self._rows = folder, 0, 0
         self._sink: _ParquetSink | None = None
 
-    def write(self, scores: pd.DataFrame) -> None:
+    def write(self, scores: pa.Table) -> None:
         if self._sink is None or self._rows + len(scores) > _FILE_ROWS:
             self.close()
             self._sink = _ParquetSink(self._folder / f"part-{self._files:05}.parquet")

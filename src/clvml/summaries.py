@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Base", "Part", "base_of", "parts", "summary_of"]
 
+_DAYS = 16
+"""Days, or lines, a customer that a part has at most, so that its size in memory is known."""
+
 
 class Part(NamedTuple):
     """Some customers: their ids, one each, and what was booked of them."""
@@ -28,23 +31,30 @@ class Part(NamedTuple):
 
 
 def parts(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[Part]:
-    """Parts of `rows` customers, the last of fewer, from the rows of sql/booked.sql or sql/plain_lines.sql in the order
-    of customer and day.
+    """Parts of `rows` customers, fewer where these have many days, from the rows of sql/booked.sql or
+    sql/plain_lines.sql in the order of customer and day.
     """
     held: list[tuple[pa.RecordBatch, NDArray[np.bool_]]] = []
-    known, last = 0, None
+    customers, last = 0, None
     for batch in batches:
         if not batch.num_rows:
             continue
         rest, first = batch, _first(batch.column(0), last)
-        last, known = batch.column(0)[-1:], known + int(np.count_nonzero(first))
-        while known > rows:
-            cut = int(np.flatnonzero(first)[int(np.count_nonzero(first)) - known + rows])
+        last, customers = batch.column(0)[-1:], customers + int(np.count_nonzero(first))
+        while customers > rows or (customers > 1 and first.any() and _days(held) + len(first) > _DAYS * rows):
+            # At the customer who is one too many; or where days are, at the last one.
+            starts = np.flatnonzero(first)
+            ahead = customers - rows if customers > rows else 1
+            cut = int(starts[-ahead])
             yield _part([*held, (rest[:cut], first[:cut])])
-            held, rest, first, known = [], rest[cut:], first[cut:], known - rows
+            held, rest, first, customers = [], rest[cut:], first[cut:], ahead
         held.append((rest, first))
     if held:
         yield _part(held)
+
+
+def _days(held: list[tuple[pa.RecordBatch, NDArray[np.bool_]]]) -> int:
+    return sum(len(first) for _, first in held)
 
 
 def _first(ids: pa.Array, before: pa.Array | None) -> NDArray[np.bool_]:

@@ -15,7 +15,6 @@ from clvml.estimators.calibration import Audit, Calibration, audit, best_thresho
 from clvml.estimators.design import CLUES, Design, Expectation, expect, expect_origins, foresee, log_hazard
 from clvml.estimators.heads import Head, Trees, fit_return_head, return_log_hazards
 from clvml.estimators.lifetime_value import LifetimeValueModel
-from clvml.estimators.outlook import Outlook
 from clvml.estimators.purchase_model import PurchaseModel
 from clvml.estimators.purchases import ParetoNBDModel
 from clvml.maths.rhythm import LAPSED, LATE, overdue_share
@@ -103,9 +102,9 @@ class ChurnClassifier(Estimator):
         features.
         """
         self._check_fitted("head_")
-        days, outlook = horizon or self.horizon_, Outlook(self.value_, frame)
-        near = foresee(outlook, self.window_)
-        far = near if days == self.window_ else foresee(outlook, days)
+        days, ahead = horizon or self.horizon_, self.value_.outlook(frame)
+        near = foresee(ahead, self.window_)
+        far = near if days == self.window_ else foresee(ahead, days)
         return self.p_return_given(self.design_.matrix(frame, near), near, far)
 
     def p_return_given(self, X: Floats, near: Expectation, far: Expectation) -> Floats:

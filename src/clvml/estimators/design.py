@@ -48,6 +48,19 @@ CLUES = {
     "refunds": "share of spend that was refunded",
 }
 """Column of the matrix -> the clue in words."""
+_LOGS = (
+    "frequency",
+    "gap_mean",
+    "gap_last",
+    "gap_max",
+    "purchases_quarter",
+    "purchases_half",
+    "purchases_one",
+    "purchases_two",
+)
+"""Columns of the frame of which the clue is the logarithm of one more."""
+_MONEY = ("first_amount", "last_amount", "mean_amount", "max_amount", "spend_half", "spend_one", "amount")
+"""Columns of the frame that are money."""
 
 
 class Expectation(NamedTuple):
@@ -65,12 +78,12 @@ class Expectation(NamedTuple):
 
 def expect(value: LifetimeValueModel, frame: pd.DataFrame, days: int) -> Expectation:
     """The expectation of a fitted model over the next days."""
-    return foresee(Outlook(value, frame), days)
+    return foresee(value.outlook(frame), days)
 
 
-def foresee(outlook: Outlook, days: int) -> Expectation:
+def foresee(ahead: Outlook, days: int) -> Expectation:
     """The same from an outlook that others share."""
-    return Expectation(outlook.p_return(days), outlook.expected_purchases(days), outlook.ticket)
+    return Expectation(ahead.p_return(days), ahead.expected_purchases(days), ahead.ticket)
 
 
 def expect_origins(value: LifetimeValueModel, labelled: pd.DataFrame, days: int) -> Expectation:
@@ -103,13 +116,20 @@ class Design(NamedTuple):
         """From training rows. `money` is the median of the customers' mean purchase."""
         money = float(np.median(np.maximum(frame["mean_amount"].to_numpy(float), 0.0))) or 1.0
         raw = _clues(frame, expected, money)
-        spread = raw.std(axis=0)
-        return cls(money, raw.mean(axis=0), np.where(spread > 1e-9, spread, 1.0))
+        spread = raw.std(axis=1)
+        return cls(money, raw.mean(axis=1), np.where(spread > 1e-9, spread, 1.0))
 
     def matrix(self, frame: pd.DataFrame, expected: Expectation) -> Floats:
-        """(n, len(CLUES)): standardised, and kept within four spreads so that no outlier carries a prediction away."""
-        matrix: Floats = np.clip((_clues(frame, expected, self.money) - self.mean) / self.spread, -4.0, 4.0)
-        return matrix
+        """(n, len(CLUES)): standardised, and kept within four spreads so that no outlier carries a prediction away.
+
+        In memory column after column, as those who read it do.
+        """
+        columns = _clues(frame, expected, self.money)
+        for column, mean, spread in zip(columns, self.mean, self.spread, strict=True):
+            np.subtract(column, mean, out=column)
+            np.divide(column, spread, out=column)
+            np.clip(column, -4.0, 4.0, out=column)
+        return columns.T
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -122,49 +142,35 @@ class Design(NamedTuple):
 
 
 def _clues(frame: pd.DataFrame, expected: Expectation, money: float) -> Floats:
-    """The clues in the order of CLUES, not standardised. What a one-time buyer has not got, such as a gap, is 0."""
+    """(len(CLUES), n): the clues, not standardised. What a one-time buyer has not got, such as a gap, is 0."""
+    names = list(CLUES)
+    columns = np.empty((len(names), len(frame)))
 
     def column(name: str) -> Floats:
-        told: Floats = np.nan_to_num(frame[name].to_numpy(dtype=float), nan=0.0)
-        return told
+        told: Floats = frame[name].to_numpy(dtype=np.float64)
+        return np.where(np.isnan(told), 0.0, told) if frame[name].dtype.kind == "f" else told
 
-    def log(name: str) -> Floats:
-        return np.log1p(np.maximum(column(name), 0.0))
+    def put(name: str, values: Floats) -> None:
+        columns[names.index(name)] = values
 
-    def cash(name: str) -> Floats:
-        return np.arcsinh(column(name) / money)
-
+    for name in _LOGS:
+        np.log1p(np.maximum(column(name), 0.0), out=columns[names.index(name)])
+    for name in _MONEY:
+        np.arcsinh(column(name) / money, out=columns[names.index(name)])
     once = (column("frequency") == 0).astype(float)
     since, age, gap = column("days_since_last"), column("T"), column("gap_mean")
     log_since, model = np.log1p(since), log_hazard(expected.p_return)
-    columns = {
-        "model_return": model,
-        "model_purchases": np.log(np.maximum(expected.purchases, 1e-3)),
-        "model_ticket": np.log(np.maximum(expected.ticket / money, 1e-3)),
-        "frequency": log("frequency"),
-        "one_time": once,
-        "since": log_since,
-        "since_squared": log_since**2,
-        "one_time_since": once * log_since,
-        "model_since": model * log_since,
-        "age": np.log1p(age),
-        "silent_share": since / np.maximum(age, 1.0),
-        "overdue": np.log1p(np.where(once > 0, 0.0, since / np.maximum(gap, 1.0))),
-        "gap_mean": log("gap_mean"),
-        "gap_last": log("gap_last"),
-        "gap_max": log("gap_max"),
-        "gap_spread": np.where(gap > 0, column("gap_sd") / np.maximum(gap, 1.0), 0.0),
-        "purchases_quarter": log("purchases_quarter"),
-        "purchases_half": log("purchases_half"),
-        "purchases_one": log("purchases_one"),
-        "purchases_two": log("purchases_two"),
-        "first_amount": cash("first_amount"),
-        "last_amount": cash("last_amount"),
-        "mean_amount": cash("mean_amount"),
-        "max_amount": cash("max_amount"),
-        "spend_half": cash("spend_half"),
-        "spend_one": cash("spend_one"),
-        "amount": cash("amount"),
-        "refunds": column("returns_value") / np.maximum(column("gross"), 1e-9 * money),
-    }
-    return np.column_stack([columns[name] for name in CLUES])
+    put("model_return", model)
+    put("model_purchases", np.log(np.maximum(expected.purchases, 1e-3)))
+    put("model_ticket", np.log(np.maximum(expected.ticket / money, 1e-3)))
+    put("one_time", once)
+    put("since", log_since)
+    put("since_squared", log_since**2)
+    put("one_time_since", once * log_since)
+    put("model_since", model * log_since)
+    put("age", np.log1p(age))
+    put("silent_share", since / np.maximum(age, 1.0))
+    put("overdue", np.log1p(np.where(once > 0, 0.0, since / np.maximum(gap, 1.0))))
+    put("gap_spread", np.where(gap > 0, column("gap_sd") / np.maximum(gap, 1.0), 0.0))
+    put("refunds", column("returns_value") / np.maximum(column("gross"), 1e-9 * money))
+    return columns

@@ -12,8 +12,8 @@ from clvml.estimators.base import Estimator
 from clvml.estimators.churn import ChurnClassifier
 from clvml.estimators.design import foresee
 from clvml.estimators.heads import Head, amounts, fit_amount_head
-from clvml.estimators.lifetime_value import LifetimeValueModel
-from clvml.estimators.outlook import Outlook, Tables
+from clvml.estimators.lifetime_value import LifetimeValueModel, told_of
+from clvml.estimators.outlook import Outlook, Shared
 from clvml.maths import glm
 from clvml.origins import Snapshots, one_vote
 
@@ -70,55 +70,56 @@ class HybridValueModel(Estimator):
 
     def correct(self, frame: pd.DataFrame, horizon: int) -> tuple[Floats, Floats, Floats]:
         """(p_return, purchases, spend) over the horizon in days; frame: summary and features."""
-        self._check_fitted("spend_head_")
-        return self._corrected(frame, Outlook(self.value_, frame), horizon)
+        return self._corrected(self.outlook(frame), horizon)
 
-    def _corrected(self, frame: pd.DataFrame, outlook: Outlook, horizon: int) -> tuple[Floats, Floats, Floats]:
-        near = foresee(outlook, self.churn_.window_)
-        far = near if horizon == self.churn_.window_ else foresee(outlook, horizon)
-        X = self.design_.matrix(frame, near)
+    def outlook(self, frame: pd.DataFrame, shared: Shared | None = None) -> Outlook:
+        """What BTYD expects of these customers, to be told of once or several times."""
+        self._check_fitted("spend_head_")
+        return self.value_.outlook(frame, shared)
+
+    def _corrected(self, ahead: Outlook, horizon: int) -> tuple[Floats, Floats, Floats]:
+        near = foresee(ahead, self.churn_.window_)
+        far = near if horizon == self.churn_.window_ else foresee(ahead, horizon)
+        X = self.design_.matrix(ahead.summary, near)
         purchases = self.unit_[0] * np.mean(amounts(self.purchases_head_, X, far.purchases / self.unit_[0]), axis=0)
         spend = self.unit_[1] * np.mean(amounts(self.spend_head_, X, far.spend / self.unit_[1]), axis=0)
         return self.churn_.p_return_given(X, near, far), purchases, spend
 
-    def worth(self, frame: pd.DataFrame, horizon: int) -> pd.DataFrame:
-        """Of the table of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""
-        self._check_fitted("spend_head_")
-        outlook = Outlook(self.value_, frame)
-        table = self.value_.worth(frame, horizon, outlook=outlook)
-        p_return, purchases, spend = self._corrected(frame, outlook, horizon)
-        more = spend / np.maximum(table["expected_purchases"].to_numpy() * outlook.ticket, 1e-12 * self.unit_[1])
-        return table.assign(
-            clv=table["clv"].to_numpy() * more,
-            p_return=np.minimum(p_return, purchases),
-            expected_purchases=purchases,
-        )
-
-    def predict(self, frame: pd.DataFrame, horizon: int | None = None, *, tables: Tables | None = None) -> pd.DataFrame:
+    def predict(self, frame: pd.DataFrame, horizon: int | None = None, *, shared: Shared | None = None) -> pd.DataFrame:
         """The table of LifetimeValueModel.predict, with purchases, spend and return corrected.
 
         A return is at most as likely as purchases are expected. The intervals and the discount are BTYD's: scaled by
-        what the correction makes of the expectation. tables: as in Outlook.
+        what the correction makes of the expectation. shared: what the batches of a base have in common, see
+        `clvml.estimators.outlook`.
         """
-        self._check_fitted("spend_head_")
-        days, outlook = horizon or self.churn_.horizon_, Outlook(self.value_, frame, tables)
-        table = self.value_.told(outlook, days)
-        p_return, purchases, spend = self._corrected(frame, outlook, days)
-        more = spend / np.maximum(table["expected_spend"].to_numpy(), 1e-12 * self.unit_[1])
-        often = purchases / np.maximum(table["expected_purchases"].to_numpy(), 1e-12)
-        for name, factor in (
-            ("clv", more),
-            ("clv_low", more),
-            ("clv_high", more),
-            ("purchases_low", often),
-            ("purchases_high", often),
-        ):
-            table[name] = table[name].to_numpy() * factor
+        ahead = self.outlook(frame, shared)
+        return told_of(ahead, self.told(ahead, horizon))
+
+    def worth(self, ahead: Outlook, horizon: int) -> dict[str, Floats]:
+        """Of the columns of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""
+        table = self.value_.worth(ahead, horizon)
+        p_return, purchases, spend = self._corrected(ahead, horizon)
+        more = spend / np.maximum(table["expected_purchases"] * ahead.ticket, 1e-12 * self.unit_[1])
+        return {
+            "clv": table["clv"] * more,
+            "p_return": np.minimum(p_return, purchases),
+            "expected_purchases": purchases,
+        }
+
+    def told(self, ahead: Outlook, horizon: int | None = None) -> dict[str, Floats]:
+        """The columns of `predict` that are numbers."""
+        days = horizon or self.churn_.horizon_
+        table = self.value_.told(ahead, days)
+        p_return, purchases, spend = self._corrected(ahead, days)
+        more = spend / np.maximum(table["expected_spend"], 1e-12 * self.unit_[1])
+        often = purchases / np.maximum(table["expected_purchases"], 1e-12)
+        for name in ("clv", "clv_low", "clv_high"):
+            table[name] = table[name] * more
         p_return = np.minimum(p_return, purchases)
         # To the nearest whole number: outwards they would be wider, and hold still more than they say.
-        table["purchases_low"] = np.round(table["purchases_low"])
-        table["purchases_high"] = np.maximum(np.round(table["purchases_high"]), p_return > 1.0 - _UPPER)
-        return table.assign(p_return=p_return, expected_purchases=purchases, expected_spend=spend)
+        low, high = (np.round(table[f"purchases_{end}"] * often) for end in ("low", "high"))
+        table |= {"purchases_low": low, "purchases_high": np.maximum(high, p_return > 1.0 - _UPPER)}
+        return table | {"p_return": p_return, "expected_purchases": purchases, "expected_spend": spend}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from clvml.errors import OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.compare import compare
-from clvml.estimators.outlook import Outlook, Tables
+from clvml.estimators.outlook import Outlook, Shared, outlook
 from clvml.estimators.purchases import BetaGeoModel, PurchaseModel, purchase_model_from
 from clvml.estimators.saved import FORMAT, check_choice, check_level, check_rate, settings_from
 from clvml.estimators.spend import GammaGammaModel
@@ -21,7 +21,7 @@ from clvml.maths import discount
 from clvml.maths.predictive import spend_quantile
 from clvml.maths.sample import Floats
 
-__all__ = ["LifetimeValueModel"]
+__all__ = ["LifetimeValueModel", "told_of"]
 
 _LEVEL = 0.9
 """Of the intervals that `predict` tells."""
@@ -121,57 +121,50 @@ class LifetimeValueModel(Estimator):
         below = 0.5 * (1.0 - check_level(level))
         return self._spend_quantile(summary, horizon, below), self._spend_quantile(summary, horizon, 1.0 - below)
 
-    def worth(
-        self, summary: pd.DataFrame, horizon: int | str | None = None, *, outlook: Outlook | None = None
-    ) -> pd.DataFrame:
-        """Of the table of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""
-        self._check_fitted("purchases_")
-        outlook, span = outlook or Outlook(self, summary), self._horizon(horizon)
-        rate = discount.daily_rate(check_rate(self.discount_rate))
-        table = {
-            "clv": _check_margin(self.margin) * outlook.ticket * outlook.discounted_purchases(span, rate),
-            "p_return": outlook.p_return(span),
-            "expected_purchases": outlook.expected_purchases(span),
-        }
-        return pd.DataFrame(table, index=summary.index)
-
     def predict(
-        self, summary: pd.DataFrame, horizon: int | str | None = None, *, tables: Tables | None = None
+        self, summary: pd.DataFrame, horizon: int | str | None = None, *, shared: Shared | None = None
     ) -> pd.DataFrame:
         """Everything about every customer, one row each in the summary's order.
 
         clv_low, clv_high: 90 % predictive interval, that of the amount scaled by what discounting takes off its
         expectation. purchases_low, purchases_high: 90 % predictive interval. next_purchase_due: median date, given
         that the customer is alive; missing where it lies more than a hundred years ahead or the summary does not say
-        its as_of. tables: as in Outlook.
+        its as_of. shared: what the batches of a base have in common, see `clvml.estimators.outlook`.
         """
-        self._check_fitted("purchases_")
-        return self.told(Outlook(self, summary, tables), horizon)
+        ahead = self.outlook(summary, shared)
+        return told_of(ahead, self.told(ahead, horizon))
 
-    def told(self, outlook: Outlook, horizon: int | str | None = None) -> pd.DataFrame:
-        """The same from an outlook that others share."""
-        summary = outlook.summary
-        span = self._horizon(horizon)
-        expected, ticket = outlook.expected_purchases(span), outlook.ticket
-        rate = discount.daily_rate(check_rate(self.discount_rate))
-        spend = expected * ticket
-        clv = _check_margin(self.margin) * ticket * outlook.discounted_purchases(span, rate)
-        worth = np.divide(clv, spend, out=np.zeros_like(clv), where=spend > 0)
-        few, many, low, high = outlook.intervals(span, _LEVEL)
-        table = {
-            "p_alive": outlook.p_alive,
-            "p_return": outlook.p_return(span),
-            "expected_purchases": expected,
+    def outlook(self, summary: pd.DataFrame, shared: Shared | None = None) -> Outlook:
+        """What is to come of these customers, to be told of once or several times."""
+        self._check_fitted("purchases_")
+        return outlook(self, summary, shared)
+
+    def worth(self, ahead: Outlook, horizon: int | str | None = None) -> dict[str, Floats]:
+        """Of the columns of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""
+        span, rate = self._horizon(horizon), discount.daily_rate(check_rate(self.discount_rate))
+        return {
+            "clv": _check_margin(self.margin) * ahead.ticket * ahead.discounted_purchases(span, rate),
+            "p_return": ahead.p_return(span),
+            "expected_purchases": ahead.expected_purchases(span),
+        }
+
+    def told(self, ahead: Outlook, horizon: int | str | None = None) -> dict[str, Floats]:
+        """The columns of `predict` that are numbers."""
+        table = self.worth(ahead, horizon)
+        spend = table["expected_purchases"] * ahead.ticket
+        worth = np.divide(table["clv"], spend, out=np.zeros_like(spend), where=spend > 0)
+        few, many, low, high = ahead.intervals(self._horizon(horizon), _LEVEL)
+        return {
+            "p_alive": ahead.p_alive,
+            "p_return": table["p_return"],
+            "expected_purchases": table["expected_purchases"],
             "expected_spend": spend,
-            "clv": clv,
+            "clv": table["clv"],
             "clv_low": worth * low,
             "clv_high": worth * high,
             "purchases_low": few,
             "purchases_high": many,
-            "next_purchase_due": _due(outlook.median_wait(), summary.attrs.get("as_of")),
         }
-        ids = {"customer_id": summary["customer_id"]} if "customer_id" in summary.columns else {}
-        return pd.DataFrame(ids | table, index=summary.index)
 
     def _spend_quantile(self, summary: pd.DataFrame, horizon: int | str | None, level: float) -> Floats:
         """Solved once per distinct history: given it, spend over (v + x m) has one distribution for all."""
@@ -208,6 +201,14 @@ class LifetimeValueModel(Estimator):
         model.purchases_, model.choice_ = purchase_model_from(saved["purchases"]), None
         model.spend_ = GammaGammaModel.from_dict(saved["spend"])
         return model
+
+
+def told_of(ahead: Outlook, columns: dict[str, Floats]) -> pd.DataFrame:
+    """Predictions as a frame: beside the numbers, the customers and the day on which each is due."""
+    summary = ahead.summary
+    due = _due(ahead.median_wait(), summary.attrs.get("as_of"))
+    ids = {"customer_id": summary["customer_id"]} if "customer_id" in summary.columns else {}
+    return pd.DataFrame(ids | columns | {"next_purchase_due": due}, index=summary.index)
 
 
 def _check_margin(margin: float) -> float:

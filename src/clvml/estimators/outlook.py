@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clvml.estimators.histories import Histories
+from clvml.estimators.histories import Histories, counts_of
+from clvml.maths.alike import Alike
 from clvml.maths.predictive import Future, purchases_quantile, spend_quantile
 from clvml.maths.sample import Floats
-from clvml.maths.tabled import LifeTables
+from clvml.maths.tabled import LifeTables, exceeded
+from clvml.tables import check_summary
 
 if TYPE_CHECKING:
     from clvml.estimators.lifetime_value import LifetimeValueModel
 
-__all__ = ["TABLED_FROM", "Outlook", "Tables", "tables_for"]
+__all__ = ["TABLED_FROM", "Outlook", "Shared", "outlook", "shared_for"]
 
 TABLED_FROM = 300_000
 """Lines of a log from which on intervals are read off tables, which moves them by less than 0.5 % of their width."""
@@ -25,51 +29,57 @@ _SMOOTH = 10.0
 """Gamma-Gamma's p up to which the tables bear it: above, the prices of a customer hardly differ, and the distribution
 of his total is a stair of one step a purchase, which cannot be read off between a few points."""
 
-Tables = dict[float, LifeTables]
-"""By horizon, in the model's unit: shared between the batches of a base."""
+Intervals = tuple[Floats, Floats, Floats, Floats]
 
 
-def tables_for(lines: int) -> Tables | None:
-    """What the base of a log of so many lines is worked out with: an empty set of tables, or None where it is small."""
-    return {} if lines >= TABLED_FROM else None
+class Shared:
+    """What the batches of a base have in common, all predicted by one model: it grows as they are seen.
 
-
-class _Living(NamedTuple):
-    """The future of those alive, once for all who are alike, and where each history finds its own."""
-
-    future: Future
-    place: NDArray[np.intp]
-
-
-class Outlook:
-    """The future of the customers of a summary by a fitted model; one entry a row.
-
-    tables: an empty dict, to have the intervals read off tables which it then keeps; None: each interval is solved for.
+    tabled: whether intervals are read off tables; otherwise each is solved for.
     """
 
-    def __init__(self, value: LifetimeValueModel, summary: pd.DataFrame, tables: Tables | None = None) -> None:
+    def __init__(self, *, tabled: bool = False) -> None:
+        self.tabled = tabled
+        self.living = Alike()
+        """What is to come of those alive, by frequency and age in days."""
+        self.seen = Alike()
+        """What else depends on a frequency and an age in days."""
+        self._tables: dict[float, LifeTables] = {}
+
+    def tables_at(self, t: float, make: Callable[[], LifeTables]) -> LifeTables:
+        """The tables for a horizon in the model's unit, made when they are first wanted."""
+        return self._tables.setdefault(t, make())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(Shared, tabled=self.tabled), ()
+
+
+def shared_for(lines: int) -> Shared:
+    """What the base of a log of so many lines is worked out with."""
+    return Shared(tabled=lines >= TABLED_FROM)
+
+
+def outlook(value: LifetimeValueModel, summary: pd.DataFrame, shared: Shared | None = None) -> Outlook:
+    """The future of the customers of a summary by a fitted model."""
+    if value.purchases_.forgets:
+        return _Forgetful(value, summary, shared or Shared())
+    return _ByHistory(value, summary)
+
+
+class Outlook(ABC):
+    """The future of the customers of a summary by a fitted model; one entry a row."""
+
+    def __init__(self, value: LifetimeValueModel, summary: pd.DataFrame) -> None:
         self._value, self.summary, self._purchases = value, summary, value.purchases_
         self._as_of = summary.attrs.get("as_of")
-        self._rows: Histories = self._purchases.histories(summary)
-        self._tables = tables if self._purchases.forgets and value.spend_.params_.p <= _SMOOTH else None
+
+    @functools.cached_property
+    def _rows(self) -> Histories:
+        return self._purchases.histories(self.summary)
 
     @functools.cached_property
     def _future(self) -> Future:
         return self._purchases.future(self._rows)
-
-    @functools.cached_property
-    def _living(self) -> _Living | None:
-        """By frequency and age, where these are all that matters of the living."""
-        if not self._purchases.forgets:
-            return None
-        key = self._rows.x * (self._rows.T.max() + 1.0) + self._rows.T
-        _, first, place = np.unique(key, return_index=True, return_inverse=True)
-        return _Living(self._purchases.living(self._rows.x[first], self._rows.T[first]), place)
-
-    @functools.cached_property
-    def p_alive(self) -> Floats:
-        """Probability of not having left by as_of."""
-        return self._future.p_alive[self._rows.place]
 
     @functools.cached_property
     def ticket(self) -> Floats:
@@ -80,45 +90,120 @@ class Outlook:
         """A horizon in the unit of the model of purchases."""
         return self._purchases.time(horizon, self._as_of)
 
+    @property
+    @abstractmethod
+    def p_alive(self) -> Floats:
+        """Probability of not having left by as_of."""
+
+    @abstractmethod
     def p_return(self, horizon: int | str) -> Floats:
         """Probability of at least one purchase within the horizon."""
-        t = self.time(horizon)
-        if self._living is None:
-            return self._future.p_return(t)[self._rows.place]
-        chance = self._future.p_alive * self._living.future.p_return(t)[self._living.place]
-        return chance[self._rows.place]
 
+    @abstractmethod
     def expected_purchases(self, horizon: int | str) -> Floats:
         """Expected number of purchases within the horizon."""
+
+    @abstractmethod
+    def discounted_purchases(self, horizon: int | str, daily_rate: float) -> Floats:
+        """The same, each purchase discounted by its day."""
+
+    @abstractmethod
+    def median_wait(self) -> Floats:
+        """Median days until the next purchase of one who is alive; inf where none is to be expected."""
+
+    def intervals(self, horizon: int | str, level: float) -> Intervals:
+        """Central predictive intervals: purchases low and high, spend low and high, not discounted."""
+        below, t, found = 0.5 * (1.0 - level), self.time(horizon), list[tuple[Floats, Floats]]()
+        p, q, _ = self._value.spend_.params_
+        place, c = self._rows.place, p * self._rows.x + q
+        for at in (below, 1.0 - below):  # given the history, spend over (v + x m) has one distribution
+            found.append((purchases_quantile(self._future, t, at), spend_quantile(self._future, t, at, p, c)))
+        (few, little), (many, much) = found
+        scale = self._value.spend_.scale(self.summary)
+        return few[place], many[place], little[place] * scale, much[place] * scale
+
+
+class _ByHistory(Outlook):
+    """Each distinct history looked at once."""
+
+    @functools.cached_property
+    def p_alive(self) -> Floats:
+        return self._future.p_alive[self._rows.place]
+
+    def p_return(self, horizon: int | str) -> Floats:
+        return self._future.p_return(self.time(horizon))[self._rows.place]
+
+    def expected_purchases(self, horizon: int | str) -> Floats:
         return self._future.expected(self.time(horizon))[self._rows.place]
 
     def discounted_purchases(self, horizon: int | str, daily_rate: float) -> Floats:
-        """The same, each purchase discounted by its day."""
         delta = daily_rate * self._purchases.unit_days
         return self._future.discounted(self.time(horizon), delta)[self._rows.place]
 
-    def intervals(self, horizon: int | str, level: float) -> tuple[Floats, Floats, Floats, Floats]:
-        """Central predictive intervals: purchases low and high, spend low and high, not discounted."""
-        below = 0.5 * (1.0 - level)
-        found = self._quantiles(self.time(horizon), (below, 1.0 - below))
-        scale, place = self._value.spend_.scale(self.summary), self._rows.place
-        (few, little), (many, much) = found
-        return few[place], many[place], little[place] * scale, much[place] * scale
+    def median_wait(self) -> Floats:
+        return self._purchases.unit_days * self._future.median_wait()[self._rows.place]
 
-    def _quantiles(self, t: float, levels: tuple[float, ...]) -> list[tuple[Floats, Floats]]:
-        """(purchases, spend over (v + x m)) at each level, by history: given it, the latter has one distribution."""
-        p, q, _ = self._value.spend_.params_
-        x, T = self._rows.x, self._rows.T / self._purchases.unit_days
-        if self._tables is None:
-            c = p * x + q
-            return [(purchases_quantile(self._future, t, n), spend_quantile(self._future, t, n, p, c)) for n in levels]
-        if t not in self._tables:
-            self._tables[t] = LifeTables(self._at, self._purchases.ageing, t, p, q)
-        return self._tables[t].quantiles(x, T, self._future.p_alive, levels)
 
-    def _at(self, x: Floats, T: Floats) -> Future:
-        return self._purchases.living(x, T * self._purchases.unit_days)
+class _Forgetful(Outlook):
+    """By a model whose future depends on the last purchase through p_alive alone: all else is that of those alive, by
+    frequency and age.
+    """
+
+    def __init__(self, value: LifetimeValueModel, summary: pd.DataFrame, shared: Shared) -> None:
+        super().__init__(value, check_summary(summary, ("frequency", "recency", "T")))
+        counts_of(len(summary), None)  # refuses a summary of nobody
+        self._shared = shared
+        self._x, self._t_x, self._T = (summary[c].to_numpy(np.float64) for c in ("frequency", "recency", "T"))
+
+    @functools.cached_property
+    def _place(self) -> NDArray[np.intp]:
+        return self._shared.living.find(self._x, self._T)
+
+    def _column(self, key: Any, tell: Callable[[Future], Floats]) -> Floats:
+        """A quantity of those alive, for each pair of frequency and age."""
+        return self._shared.living.column(key, lambda x, T: tell(self._purchases.living(x, T)))
+
+    def _each(self, key: Any, tell: Callable[[Future], Floats]) -> Floats:
+        """The same for each customer."""
+        at = self._place  # before the column, which then knows all of them
+        return self._column(key, tell)[at]
+
+    @functools.cached_property
+    def p_alive(self) -> Floats:
+        return self._purchases.alive(self._x, self._t_x, self._T, self._shared.seen)
+
+    def p_return(self, horizon: int | str) -> Floats:
+        t = self.time(horizon)
+        return self.p_alive * self._each(("p_return", t), lambda living: living.p_return(t))
+
+    def expected_purchases(self, horizon: int | str) -> Floats:
+        t = self.time(horizon)
+        return self.p_alive * self._each(("expected", t), lambda living: living.expected(t))
+
+    def discounted_purchases(self, horizon: int | str, daily_rate: float) -> Floats:
+        t, delta = self.time(horizon), daily_rate * self._purchases.unit_days
+        return self.p_alive * self._each(("discounted", t, delta), lambda living: living.discounted(t, delta))
 
     def median_wait(self) -> Floats:
-        """Median days until the next purchase of one who is alive; inf where none is to be expected."""
-        return self._purchases.unit_days * self._future.median_wait()[self._rows.place]
+        return self._purchases.unit_days * self._each("wait", lambda living: living.median_wait())
+
+    def intervals(self, horizon: int | str, level: float) -> Intervals:
+        p, q, _ = self._value.spend_.params_
+        if not self._shared.tabled or p > _SMOOTH:
+            return super().intervals(horizon, level)
+        place, t = self._place, self.time(horizon)
+        tables = self._shared.tables_at(t, lambda: LifeTables(self._purchases.living, self._ageing, t, p, q))
+        some = self._each(("p_return", t), lambda living: living.p_return(t))
+        table = self._shared.living.column(("tables", t), tables.of)
+        below, found = 0.5 * (1.0 - level), list[tuple[Floats, Floats]]()
+        for above in (1.0 - below, below):
+            with np.errstate(divide="ignore"):
+                found.append(exceeded(table, place, some, above / self.p_alive))
+        (few, little), (many, much) = found
+        scale = self._value.spend_.scale(self.summary)
+        return few, many, little * scale, much * scale
+
+    @property
+    def _ageing(self) -> float:
+        """The smallest number of days that the model adds to an age."""
+        return self._purchases.ageing * self._purchases.unit_days

@@ -25,6 +25,7 @@ from clvml.estimators.saved import (
 from clvml.fit import Fit, Outcome, Target, fit, target
 from clvml.horizon import horizon_days
 from clvml.maths import discount
+from clvml.maths.alike import Alike
 from clvml.maths.predictive import Future, purchases_quantile
 from clvml.maths.sample import Floats, Sample, sample_of
 
@@ -154,9 +155,18 @@ class PurchaseModel(Estimator):
     def living(self, x: Floats, T: Floats) -> Future:
         """The future, in this model's unit of time, of customers who are alive; x purchases, age T in days (n,)."""
         self._check_fitted("params_")
-        ahead: Any = self.maths.future(self.params_, x, T / self.unit_days, T / self.unit_days)
-        alive: Future = ahead._replace(p_alive=np.ones(x.size))
+        alive: Future = self.maths.living(self.params_, x, T / self.unit_days)
         return alive
+
+    def alive(self, x: Floats, t_x: Floats, T: Floats, seen: Alike) -> Floats:
+        """p_alive of each customer by frequency, recency and age (days), where that is all that a model `forgets` by.
+
+        seen: keeps what depends on two of them.
+        """
+        self._check_fitted("params_")
+        del seen
+        chance: Floats = self.maths.p_alive(self.params_, x, t_x / self.unit_days, T / self.unit_days)
+        return chance
 
     @property
     def ageing(self) -> float:

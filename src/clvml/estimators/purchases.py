@@ -17,7 +17,9 @@ from clvml.estimators.purchase_model import PurchaseModel
 from clvml.estimators.saved import check_choice
 from clvml.fit import fit
 from clvml.maths import bgnbd, mbgnbd, nbd, paretonbd
+from clvml.maths.alike import Alike
 from clvml.maths.cnbdk import Erlang
+from clvml.maths.sample import Floats
 from clvml.tables import check_summary
 
 __all__ = [
@@ -52,6 +54,15 @@ class ParetoNBDModel(CovariateModel):
 
     kind: ClassVar[str] = "Pareto/NBD"
     maths: ClassVar[ModuleType] = paretonbd
+
+    def alive(self, x: Floats, t_x: Floats, T: Floats, seen: Alike) -> Floats:
+        """As in PurchaseModel; an integral for each frequency and age, here those at the last purchase and now."""
+        self._check_fitted("params_")
+        unit = self.unit_days
+        places = [seen.find(x, when) for when in (t_x, T)]
+        leaving = seen.column("leaving", lambda x, age: paretonbd.leaving(self.params_, x, age / unit))
+        early, late = (leaving[place] for place in places)
+        return paretonbd.alive_given(self.params_, x, t_x / unit, T / unit, early, late)
 
 
 class NBDModel(PurchaseModel):

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaln, digamma, expit, gammaln, polygamma
 
+from clvml.maths.alike import distinct
 from clvml.maths.discount import discounted
 from clvml.maths.hyp import beta_geometric_mean
 from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample, Terms
@@ -29,6 +30,7 @@ __all__ = [
     "each",
     "future",
     "leave",
+    "living",
     "log_likelihood",
     "objective",
     "start",
@@ -228,7 +230,7 @@ class BetaGeoFuture(NamedTuple):
     def discounted(self, t: Numbers, delta: float) -> Floats:
         """Expected purchases within t (which may be inf), each weighted by exp(-delta s) at its time s."""
         few, place = self._alike(t)
-        worth: Floats = self.p_alive * discounted(few.if_alive, few.A, t, delta)[place]
+        worth: Floats = self.p_alive * discounted(lambda rows: few.take(rows).if_alive, few.A, t, delta)[place]
         return worth
 
     def _alike(self, t: Numbers) -> tuple[BetaGeoFuture, Any]:
@@ -240,15 +242,8 @@ class BetaGeoFuture(NamedTuple):
             return self, ...
         if np.ptp(self.B - self.R) > 1e-6 and np.ptp(self.B) > 0.0:  # neither of BG/NBD, nor of NBD
             return self, ...
-        (rates, i), (ages, j) = (np.unique(v, return_inverse=True) for v in (self.R, self.A))
-        if rates.size * ages.size > 4 * self.R.size + 1e6:
-            return self, ...
-        table = np.full(rates.size * ages.size, -1)
-        key = i * ages.size + j
-        table[key] = np.arange(key.size)
-        one = np.flatnonzero(table >= 0)
-        few, table[one] = self.take(table[one]), np.arange(one.size)
-        return few, table[key]
+        first, place = distinct(self.R, self.A)
+        return self.take(first), place
 
     def at_least(self, n: Numbers, t: Numbers) -> Floats:
         """P(Y >= n), n >= 0: he survives the first n - 1 occasions to leave, and his rate alone brings n purchases by
@@ -301,4 +296,9 @@ def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers, extra_flips: fl
     x, t_x, T = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, t_x, T)))
     flips = x + extra_flips
     p_alive = expit(-_log_odds_gone(params, x, t_x, T, flips))
-    return BetaGeoFuture(p_alive, params.r + x, params.alpha + T, params.a, params.b + flips)
+    return living(params, x, T, extra_flips)._replace(p_alive=p_alive)
+
+
+def living(params: Params, x: Floats, T: Floats, extra_flips: float) -> BetaGeoFuture:
+    """The posterior of those who are alive."""
+    return BetaGeoFuture(np.ones(x.shape), params.r + x, params.alpha + T, params.a, params.b + (x + extra_flips))

@@ -17,6 +17,7 @@ __all__ = [
     "Params",
     "each",
     "future",
+    "living",
     "log_likelihood",
     "p_alive",
     "start",
@@ -48,6 +49,11 @@ def each(params: Params, x: Floats, t_x: Floats, T: Floats) -> Terms:
 def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> BetaGeoFuture:
     """What is to come after each history: of the same form with r + x, alpha + T, a, b + x."""
     return betageo.future(params, x, t_x, T, extra_flips=0.0)
+
+
+def living(params: Params, x: Floats, T: Floats) -> BetaGeoFuture:
+    """The same of those who are alive."""
+    return betageo.living(params, x, T, extra_flips=0.0)
 
 
 def p_alive(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:

@@ -200,7 +200,7 @@ class ErlangFuture(NamedTuple):
         """Expected purchases within t (which may be inf), each weighted by exp(-delta s) at its time s."""
         if delta > 0.0 and np.isinf(t).all():
             return self._for_ever(delta)
-        return discounted(self.expected, self.A, t, delta)
+        return discounted(lambda rows: self.take(rows).expected, self.A, t, delta)
 
     def _for_ever(self, delta: float) -> Floats:
         """Customers of one number of purchases and age differ in how likely each stage is alone."""

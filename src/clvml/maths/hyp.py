@@ -14,6 +14,8 @@ in closed form.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from scipy.special import betaln
 
@@ -61,8 +63,11 @@ def _series(R: Floats, a: float, B: Floats, h: Floats) -> Floats:
     for k in range(1, 10_000):
         term *= (e + k) / (k + 1.0) * z * (Q + k) / (C + k)
         total += term
-        if k % 8 == 0 and np.all(np.abs(term) <= 1e-17 * (np.abs(total) + C)):
-            break
+        if k % 8 == 0:
+            small = np.abs(term) <= 1e-17 * (np.abs(total) + C)
+            term[small] = 0.0  # so that a row ends where it would by itself
+            if small.all():
+                break
     first = -L if e == 0.0 else -np.expm1(e * L) / e
     return C * first - np.exp(e * L) * total
 
@@ -86,7 +91,8 @@ def _quadrature(R: Floats, a: float, B: Floats, h: Floats) -> Floats:
     f[np.arange(y.shape[1]) >= nodes[:, None]] = 0.0
     left = f[:, 0] / np.expm1(np.minimum(a * step, 700.0))
     right = np.take_along_axis(f, nodes[:, None] - 1, axis=1)[:, 0] / right
-    total: Floats = step * (f.sum(axis=1) + left + right)
+    # Column after column: by rows, how the sum is rounded would depend on the longest of them.
+    total: Floats = step * (functools.reduce(np.add, f.T) + left + right)
     return total
 
 

@@ -14,7 +14,17 @@ from scipy.special import digamma, gammaln, polygamma
 from clvml.maths.betageo import NEVER, BetaGeoFuture
 from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample
 
-__all__ = ["TIME", "Params", "future", "log_likelihood", "p_alive", "start", "value_gradient_hessian", "weak_prior"]
+__all__ = [
+    "TIME",
+    "Params",
+    "future",
+    "living",
+    "log_likelihood",
+    "p_alive",
+    "start",
+    "value_gradient_hessian",
+    "weak_prior",
+]
 
 TIME = ("alpha",)
 """The parameters that are times, and change with the unit."""
@@ -65,6 +75,11 @@ def value_gradient_hessian(params: Params, sample: Sample) -> Objective:
 def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> BetaGeoFuture:
     """What is to come after each history: alive for certain, at rate Gamma(r + x, alpha + T)."""
     x, _, T = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, t_x, T)))
+    return living(params, x, T)
+
+
+def living(params: Params, x: Floats, T: Floats) -> BetaGeoFuture:
+    """The same: everybody is alive."""
     return BetaGeoFuture(np.ones(x.shape), params.r + x, params.alpha + T, NEVER, np.ones(x.shape))
 
 

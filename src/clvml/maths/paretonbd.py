@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln, digamma, gammaln, polygamma
 
+from clvml.maths.alike import distinct
 from clvml.maths.betageo import NEVER
 from clvml.maths.discount import discounted
 from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample, Terms
@@ -30,8 +31,11 @@ __all__ = [
     "TIME",
     "Params",
     "ParetoFuture",
+    "alive_given",
     "each",
     "future",
+    "leaving",
+    "living",
     "log_likelihood",
     "p_alive",
     "start",
@@ -246,7 +250,7 @@ class ParetoFuture(NamedTuple):
 
     def discounted(self, t: Numbers, delta: float) -> Floats:
         """Expected purchases within t (which may be inf), each weighted by exp(-delta s) at its time s."""
-        return discounted(self.expected, np.minimum(self.A, self.B), t, delta)
+        return discounted(lambda rows: self.take(rows).expected, np.minimum(self.A, self.B), t, delta)
 
     def at_least(self, n: Numbers, t: Numbers) -> Floats:
         """P(Y >= n): the nth purchase would come before t, and he is still there when it does.
@@ -266,7 +270,7 @@ class ParetoFuture(NamedTuple):
         tau = np.exp(y)  # over A
         density = m[:, None] * y - (m + R)[:, None] * np.log1p(tau) - self.s * np.log1p((A / B)[:, None] * tau)
         density = np.exp(density - betaln(m, R)[:, None])
-        chance = p_alive * (density @ _FINE_WEIGHTS) * 0.5 * (high - low)
+        chance = p_alive * (density * _FINE_WEIGHTS).sum(axis=1) * 0.5 * (high - low)
         return np.where(n > 0, np.minimum(chance, 1.0), 1.0)
 
     def pmf(self, n: Numbers, t: Numbers) -> Floats:
@@ -310,14 +314,61 @@ def _span(n: Floats, R: Floats, end: Floats) -> tuple[Floats, Floats]:
     return low, np.minimum(high, end)
 
 
+def leaving(params: Params, x: Numbers, tau: Numbers) -> Floats:
+    """The weight of leaving after age tau, without another purchase, over that of being there at tau; in 0..1.
+
+    int_tau^inf s (alpha + u)^-(r+x) (beta + u)^-(s+1) du, times (alpha + tau)^(r+x) (beta + tau)^s. Gauss-Legendre in
+    y = log((m + u) / (m + tau)), m the smaller of alpha and beta, where the log-integrand is concave.
+    """
+    x, tau = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, tau)))
+    flat = x.ravel(), tau.ravel()
+    parts = [_leaving(_of(params, i), *(v[i] for v in flat)) for i in _parts(x.size)]
+    return np.concatenate(parts).reshape(x.shape)
+
+
+def _leaving(params: Params, x: Floats, tau: Floats) -> Floats:
+    r, alpha, s, beta = params
+    if not np.any(s > NEVER):
+        return np.zeros(x.shape)
+    k, base = r + x, np.minimum(alpha, beta) + tau
+    per_A, per_B = base / (alpha + tau), base / (beta + tau)
+    beyond = (_DROP - (s + 1.0) * np.log(per_B) - k * np.log(per_A)) / (k + s)  # by the asymptote
+    reach = _reach(params, k, tau, base, beyond)
+    y = 0.5 * reach[:, None] * (1.0 + _FINE_NODES)
+    grown = np.expm1(y)
+    ln = y - k[:, None] * np.log1p(per_A[:, None] * grown) - (s + 1.0) * np.log1p(per_B[:, None] * grown)
+    # Each row summed by itself, so that it is the same whatever rows are beside it.
+    total: Floats = s * per_B * 0.5 * reach * (np.exp(ln) * _FINE_WEIGHTS).sum(axis=1)
+    return total
+
+
+def alive_given(params: Params, x: Floats, t_x: Floats, T: Floats, early: Floats, late: Floats) -> Floats:
+    """p_alive from `leaving` at t_x (early) and at T (late): 1 / (1 + the weight of having left between them)."""
+    r, alpha, s, beta = params
+    since = T - t_x
+    with np.errstate(over="ignore"):  # as good as gone
+        silent = np.exp((r + x) * np.log1p(since / (alpha + t_x)) + s * np.log1p(since / (beta + t_x)))
+        left = np.multiply(early, silent, where=early > 0.0, out=np.zeros(early.shape)) - late
+    chance: Floats = 1.0 / (1.0 + np.maximum(left, 0.0))
+    return chance
+
+
 def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> ParetoFuture:
     """The posterior after a history: of the same form with r + x, alpha + T, s, beta + T."""
     x, t_x, T = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, t_x, T)))
-    flat = x.ravel(), t_x.ravel(), T.ravel()
-    alive = [_bracket(_mixture(_of(params, i), *(v[i] for v in flat)))[1][:, 0] for i in _parts(x.size)]
-    return ParetoFuture(
-        np.concatenate(alive).reshape(x.shape), params.r + x, params.alpha + T, params.s, params.beta + T
-    )
+    twice = np.concatenate([x.ravel(), x.ravel()]), np.concatenate([t_x.ravel(), T.ravel()])
+    if np.ndim(params.alpha) or np.ndim(params.beta):
+        own: Any = [np.tile(v, 2) if np.ndim(v) else v for v in params]
+        early, late = leaving(Params(*own), *twice).reshape(2, *x.shape)
+    else:
+        first, place = distinct(*twice)
+        early, late = leaving(params, *(v[first] for v in twice))[place].reshape(2, *x.shape)
+    return living(params, x, T)._replace(p_alive=alive_given(params, x, t_x, T, early, late))
+
+
+def living(params: Params, x: Floats, T: Floats) -> ParetoFuture:
+    """The posterior of those who are alive."""
+    return ParetoFuture(np.ones(x.shape), params.r + x, params.alpha + T, params.s, params.beta + T)
 
 
 def p_alive(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:

@@ -10,6 +10,7 @@ and the quantile of u depends on the customer's history alone: it is found once 
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from scipy.special import betainc, betaln
 
 from clvml.maths.sample import Floats, Numbers
 
-__all__ = ["Future", "purchases_quantile", "spend_at_most", "spend_quantile", "spend_quantiles_alive"]
+__all__ = ["Future", "counts_alive", "purchases_quantile", "spend_alive", "spend_at_most", "spend_quantile"]
 
 _TAIL = 1e-6
 """Probability of more purchases than are looked at."""
@@ -26,8 +27,10 @@ _NOTHING = 1e-12
 """A number of purchases with less chance than this is not looked at."""
 _ROWS = 256
 """Rows worked on at once: few, so that those who need many counts do not widen the table of the others."""
-_CLOSE = 1e-4
-"""A step of Newton's method so short leaves an error of about its square."""
+_MOVED = 1e-9
+"""A step shorter than this tells no slope, and nothing more is to be gained."""
+_CLOSE, _NEAR = 1e-4, 1e-3
+"""A step of Newton's method so short leaves an error of about its square; of the tables a millionth is enough."""
 
 
 class Future(Protocol):
@@ -62,20 +65,21 @@ class Future(Protocol):
         """The same for some of the customers."""
 
 
-def purchases_quantile(future: Future, t: float, level: float) -> Floats:
+def purchases_quantile(future: Future, t: float, level: Numbers) -> Floats:
     """Smallest n with P(Y <= n) >= level, per customer: doubling, then bisection on the closed-form tail."""
     out = np.zeros(future.p_alive.shape)
-    rows = np.flatnonzero(future.at_least(1.0, t) > 1.0 - level)
-    ahead = future.take(rows)
+    above = np.broadcast_to(1.0 - np.asarray(level), out.shape)
+    rows = np.flatnonzero(future.at_least(1.0, t) > above)
+    ahead, above = future.take(rows), above[rows]
     low, high = np.zeros(rows.size), np.ones(rows.size)  # P(Y <= low) < level
-    short = ahead.at_least(high + 1.0, t) > 1.0 - level
+    short = ahead.at_least(high + 1.0, t) > above
     while short.any():
         low[short] = high[short]
         high[short] *= 2.0
-        short[short] = future.take(rows[short]).at_least(high[short] + 1.0, t) > 1.0 - level
+        short[short] = future.take(rows[short]).at_least(high[short] + 1.0, t) > above[short]
     while (open_ := high - low > 1.0).any():
         middle = np.floor(0.5 * (low + high))
-        enough = ahead.at_least(middle + 1.0, t) <= 1.0 - level
+        enough = ahead.at_least(middle + 1.0, t) <= above
         high, low = np.where(open_ & enough, middle, high), np.where(open_ & ~enough, middle, low)
     out[rows] = high
     return out
@@ -96,38 +100,74 @@ def spend_quantile(future: Future, t: float, level: float, p: float, c: Floats) 
         mass, shape = _by_count(future.take(rows[part]), t, p, most[part])
         ci = c[rows[part]]
         norm, above = betaln(shape, ci[:, None]), np.full(ci.shape, 1.0 - level)
-        out[rows[part]] = _solve(mass, shape, ci, norm, above, np.log(p * typical[part] / ci))
+        out[rows[part]] = np.exp(_solve(mass, shape, ci, norm, above, np.log(p * typical[part] / ci)))
     return out
 
 
-def spend_quantiles_alive(future: Future, t: float, v: Floats, p: float, c: Floats) -> Floats:
-    """(n, k): the u that those who buy within t exceed with each of the k chances v, below 1 and in evenly spaced steps
-    of log((1 - v) / v); c = p x + q (n,).
+def counts_alive(future: Future, t: float, v: Floats) -> tuple[Floats, Floats]:
+    """(n, k) twice: y = log(m - 1) of the m = 2, 3, ... purchases that those who buy within t reach with each of the k
+    chances v, and how y rises with z = log((1 - v) / v); v below 1, and in evenly spaced steps of z.
+
+    Between whole numbers, m is where the formula of P(Y >= m) has the chance. So n purchases are exceeded with a
+    smaller one than v if n + 1 > m. By the secant method in y and z, which is nearly a straight line.
+    """
+    out, slope = np.empty((2, future.p_alive.size, v.size))
+    some, aims = future.at_least(1.0, t), np.log1p(-v) - np.log(v)
+
+    def rarity(rows: NDArray[np.intp], y: Floats) -> Floats:
+        reached = np.clip(future.take(rows).at_least(1.0 + np.exp(y), t) / some[rows], 1e-300, 1.0 - 1e-16)
+        z: Floats = np.log1p(-reached) - np.log(reached)
+        return z
+
+    every, found, step = np.arange(some.size), list[tuple[Floats, Floats]](), float(aims[1] - aims[0])
+    y = np.log(np.maximum(purchases_quantile(future, t, 1.0 - v[0] * some), 1.0) - 0.5)
+    z, rise = rarity(every, y), np.ones(y.shape)
+    for k, aim in enumerate(aims):
+        rows, aside = every, _onwards(found, step) - y if found else np.full(y.shape, 1e-3)
+        while rows.size:
+            moved = np.abs(aside) > _MOVED
+            new = rarity(rows, y[rows] + aside)
+            rise[rows] = np.maximum(np.where(moved, (new - z[rows]) / np.where(moved, aside, 1.0), rise[rows]), 1e-3)
+            y[rows], z[rows] = y[rows] + aside, new
+            rows = rows[moved & (np.abs(aim - new) > _CLOSE**1.5)]
+            aside = np.clip((aim - z[rows]) / rise[rows], -1.0, 1.0)
+        out[:, k], slope[:, k] = y, 1.0 / rise
+        found = [*found[-1:], (out[:, k], slope[:, k])]
+    return out, slope
+
+
+def spend_alive(future: Future, t: float, v: Floats, p: float, c: Floats) -> tuple[Floats, Floats]:
+    """(n, k) twice: log of the u that those who buy within t exceed with each of the k chances v, and how it rises with
+    z = log((1 - v) / v); v below 1, and in evenly spaced steps of z; c = p x + q (n,).
 
     What u = spend over (v + x m) is, given at least one purchase. The counts are looked at once for all of v.
     """
-    out = np.empty((c.size, v.size))
-    some = future.at_least(1.0, t)
+    out, slope = np.empty((2, c.size, v.size))
+    some, step = future.at_least(1.0, t), float(np.log1p(-v[1]) - np.log(v[1]) - np.log1p(-v[0]) + np.log(v[0]))
     most = purchases_quantile(future, t, 1.0 - _TAIL)
     order = np.argsort(most, kind="stable")
     for start in range(0, c.size, _ROWS):
         part = order[start : start + _ROWS]
         mass, shape = _by_count(future.take(part), t, p, most[part])
-        y = np.log((mass @ shape) / np.maximum(some[part], 1e-300) / c[part])
-        found, norm = list[Floats](), betaln(shape, c[part, None])
+        y = np.log(_added(mass * shape) / np.maximum(some[part], 1e-300) / c[part])
+        found, norm = list[tuple[Floats, Floats]](), betaln(shape, c[part, None])
         for k, chance in enumerate(v):
-            out[part, k] = _solve(mass, shape, c[part], norm, chance * some[part], _onwards(found, y))
-            found = [*found[-3:], np.log(out[part, k])]
-    return out
+            y = _solve(mass, shape, c[part], norm, chance * some[part], _onwards(found, step) if found else y, _NEAR)
+            rise = chance * (1.0 - chance) * some[part] / _density(mass, shape, c[part], norm, y)
+            out[part, k], slope[part, k] = y, rise
+            found = [*found[-1:], (y, rise)]
+    return out, slope
 
 
-def _onwards(found: list[Floats], y: Floats) -> Floats:
-    """Where the next of evenly spaced values is to be looked for: on the polynomial through the last four."""
-    if not found:
-        return y
-    weights = {1: (1.0,), 2: (-1.0, 2.0), 3: (1.0, -3.0, 3.0), 4: (-1.0, 4.0, -6.0, 4.0)}[len(found)]
-    ahead: Floats = np.sum([weight * value for weight, value in zip(weights, found, strict=True)], axis=0)
-    return ahead
+def _onwards(found: list[tuple[Floats, Floats]], step: float) -> Floats:
+    """Where the next of evenly spaced values is to be looked for: on the cubic through the last two and their slopes,
+    or on a straight line.
+    """
+    (y, slope), *before = found[::-1]
+    if not before:
+        return y + step * slope
+    last, rise = before[0]
+    return 5.0 * last - 4.0 * y + step * (2.0 * rise + 4.0 * slope)
 
 
 def spend_at_most(future: Future, t: float, u: Floats, p: float, c: Floats) -> Floats:
@@ -155,8 +195,10 @@ def _by_count(future: Future, t: float, p: float, most: Floats) -> tuple[Floats,
     return mass, p * 0.5 * (edges[:-1] + edges[1:] - 1.0)
 
 
-def _solve(mass: Floats, shape: Floats, c: Floats, log_norm: Floats, above: Floats, y: Floats) -> Floats:
-    """The u that spend exceeds with chance `above`: Newton's method in log u from y, kept within what the signs seen so
+def _solve(
+    mass: Floats, shape: Floats, c: Floats, log_norm: Floats, above: Floats, y: Floats, close: float = _CLOSE
+) -> Floats:
+    """Log of the u that spend exceeds with chance `above`: Newton's method from y, kept within what the signs seen so
     far allow.
 
     mass (n, k) and shape (k,) as of _by_count; log_norm (n, k) = betaln(shape, c); c, above, y (n,).
@@ -166,8 +208,8 @@ def _solve(mass: Floats, shape: Floats, c: Floats, log_norm: Floats, above: Floa
         yi, ci = y[active, None], c[active, None]
         log1p_u, of = np.logaddexp(0.0, yi), mass[active]
         tail = betainc(ci, shape, np.exp(-log1p_u), where=of > _NOTHING, out=np.zeros(of.shape))
-        over = (of * tail).sum(axis=1) - above[active]
-        density = (of * np.exp(shape * yi - (shape + ci) * log1p_u - log_norm[active])).sum(axis=1)
+        over = _added(of * tail) - above[active]
+        density = _density(of, shape, c[active], log_norm[active], y[active])
         low[active] = np.where(over > 0.0, yi[:, 0], low[active])
         high[active] = np.where(over > 0.0, high[active], yi[:, 0])
         step = np.clip(over / np.maximum(density, 1e-300), -2.0, 2.0)
@@ -178,10 +220,22 @@ def _solve(mass: Floats, shape: Floats, c: Floats, log_norm: Floats, above: Floa
         y[active] = np.where(
             halved, 0.5 * (np.where(halved, low[active], 0.0) + np.where(halved, high[active], 0.0)), new
         )
-        active = active[np.abs(y[active] - yi[:, 0]) > np.where(halved, 1e-7, _CLOSE)]
+        active = active[np.abs(y[active] - yi[:, 0]) > np.where(halved, 1e-7, close)]
         if active.size == 0:
             break
-    return np.exp(y)
+    return y
+
+
+def _density(mass: Floats, shape: Floats, c: Floats, log_norm: Floats, y: Floats) -> Floats:
+    """Of log u at y (n,), from what _solve is given."""
+    ln = shape * y[:, None] - (shape + c[:, None]) * np.logaddexp(0.0, y[:, None]) - log_norm
+    return _added(mass * np.exp(ln))
+
+
+def _added(table: Floats) -> Floats:
+    """The sum of each row, column after column: rounded in the same way however many zeros end it."""
+    total: Floats = functools.reduce(np.add, table.T)
+    return total
 
 
 def _edges(most: float) -> NDArray[np.float64]:
