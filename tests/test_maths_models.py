@@ -317,6 +317,34 @@ def exact_pareto(r, alpha, s, beta, x, t_x, T):
         return front + top + mpmath.log(gone + alive)
 
 
+def test_the_pareto_weight_of_leaving_equals_mpmath():
+    rng = np.random.default_rng(12)
+    for _ in range(60):
+        r, alpha, s, beta = (10.0 ** rng.uniform(*ends) for ends in ((-1.3, 0.7), (0, 3), (-2, 1.7), (0, 4)))
+        x, tau = int(rng.choice([0, 1, 5, 133, 1_000, 100_000])), float(rng.choice([0, 1, 100, 1_000, 100_000]))
+        with mpmath.workdps(30):
+            k, a, b = mpmath.mpf(r) + x, mpmath.mpf(alpha) + tau, mpmath.mpf(beta) + tau
+            f = lambda y: (1 + mpmath.e**y / a) ** -k * (1 + mpmath.e**y / b) ** (-s - 1) * mpmath.e**y  # noqa: B023, E731
+            want = s / b * mpmath.quad(f, [-60, -40, -20, -10, -5, 0, 3, 6, 9, 12, 16, 20, 30, 60, 120, 400])
+        got = paretonbd.leaving(paretonbd.Params(r, alpha, s, beta), float(x), tau)
+        assert float(got) == pytest.approx(float(want), rel=1e-12)
+
+
+def test_the_pareto_chance_to_be_alive_equals_mpmath():
+    """Of those silent for a day or for ever, at rates from hardly ever to daily."""
+    rng = np.random.default_rng(13)
+    for _ in range(40):
+        r, alpha, s, beta = (10.0 ** rng.uniform(*ends) for ends in ((-1, 0.5), (0, 2), (-1, 1), (0, 3)))
+        x, t_x = int(rng.choice([1, 5, 50, 1_000])), float(rng.integers(1, 2_000))
+        T = t_x + float(rng.choice([0, 1, 30, 400, 5_000]))
+        with mpmath.workdps(30):
+            given_alive = mpmath.loggamma(mpmath.mpf(r) + x) - mpmath.loggamma(r) + r * mpmath.log(alpha)
+            given_alive -= (mpmath.mpf(r) + x) * mpmath.log(alpha + T) + s * mpmath.log1p(mpmath.mpf(T) / beta)
+            want = 1.0 if t_x == T else float(mpmath.exp(given_alive - exact_pareto(r, alpha, s, beta, x, t_x, T)))
+        got = float(paretonbd.p_alive(paretonbd.Params(r, alpha, s, beta), float(x), t_x, T))
+        assert got == pytest.approx(want, rel=1e-9, abs=1e-300)
+
+
 @pytest.mark.parametrize("extra", [0.0, 1.0])
 def test_one_stage_is_the_model_without_stages(extra, histories, weekly):
     plain, staged = (bgnbd, mbgnbd)[int(extra)], Erlang(1, extra)

@@ -34,6 +34,7 @@ LAYERS = (
     ("fit", "origins", "estimators", "uncertainty", "sums", "totals", "spendtests"),
     (
         "resources",
+        "threads",
         "engines",
         "spark",
         "csvfiles",

@@ -99,6 +99,8 @@ def test_days_of_nobody():
     assert who.size == 0
     assert {column.size for column in columns.values()} == {0}
     assert not list(parts([], 10))
+    with pytest.raises(DataError, match="No purchase up to 1997-01-01: all lines are refunds"):
+        Transactions(cdnow("{}").assign(amount=-1.0)).summarize("1997-01-01")
     with pytest.raises(DataError, match="No purchase up to 2021-01-01"):
         base_of([], pd.Timestamp("2021-01-01").date())
 
@@ -135,3 +137,27 @@ def test_a_daily_buyer_of_many_years_is_counted():
     assert row["gap_sd"] == 0
     assert row["purchases_two"] == 70_000
     assert row["amount"] == 700.0
+
+
+@pytest.mark.parametrize("as_of", ["2021-01-20", "2021-01-31"])
+def test_repeated_lines_are_counted_on_the_way(as_of):
+    """As the engine counts them: among lines that count, those that do not, and those after as_of."""
+    rng = np.random.default_rng(8)
+    rows = pd.DataFrame(
+        {
+            "customer_id": rng.choice([1.0, 2.0, 3.0, np.nan], 3_000),
+            "date": pd.Timestamp("2021-01-01") + pd.to_timedelta(rng.integers(0, 30, 3_000), unit="D"),
+            "amount": rng.choice([1.0, 2.0, 3.0], 3_000),
+            "shop": rng.choice(["a", "b"], 3_000),
+        }
+    )
+    rare = pd.DataFrame({"customer_id": range(100, 160), "date": rows["date"].min(), "amount": 1.0, "shop": "c"})
+    rows = pd.concat([rows, rare, rare.iloc[::7]])
+    quick, slow = Transactions(rows), Transactions(rows)
+    assert quick._log.tallies
+    told = quick.summarize(as_of).attrs["data_report"]
+    assert told == slow.report(as_of).to_dict()
+    assert told["rules"]["exact duplicate"]["rows"] == int(rows.duplicated().sum())
+    assert not quick._log.tallies  # counted once
+    orders = Transactions(rows.assign(order="x"), order="order")
+    assert not orders._log.tallies

@@ -20,13 +20,14 @@ from clvml.report import DataReport
 from clvml.resources import Resources, resources_of
 from clvml.sources import open_source
 from clvml.state import KeptLog
-from clvml.summaries import Base, Part, base_of, parts, summary_of
+from clvml.summaries import Base, Part, base_of, columns_of, parts, summary_of, summary_of_all, twins_of
 from clvml.tables import SUMMARY
+from clvml.threads import in_order
 
 __all__ = ["Split", "Transactions"]
 
-_LINES = 122_880
-"""Lines drawn from the engine at once: those of a row group of DuckDB."""
+_LINES = _CUSTOMERS = 122_880
+"""Lines drawn from the engine at once, and customers of a part: those of a row group of DuckDB."""
 _PERIODS = {"day": "day", "week": "CAST(FLOOR(day / 7.0) AS INTEGER) * 7"}
 
 
@@ -168,17 +169,26 @@ class Transactions:
         Raises DataError where nothing was bought by then, OptionError where `as_of` is no day.
         """
         day = as_date(as_of)
-        frames = list(self.batches(day, window or 1))
-        if not frames:
+        self._check_begun(day)
+        tallies, known = self._grain == "day" and self._log.tallies, self.known(day, window or 1)
+
+        def work(part: Part) -> tuple[dict[str, Any], int, int]:
+            return columns_of(part, known), len(part.ids), twins_of(part) if tallies else 0
+
+        told = list(in_order(work, self.parts(day, hashed=tallies), self.resources.hands - 1))  # this one draws
+        if tallies:
+            self._log.tallied(day, sum(ids for _, ids, _ in told), sum(twins for *_, twins in told))
+        summary = summary_of_all([columns for columns, *_ in told]) if told else pd.DataFrame()
+        if summary.empty:
             raise DataError(f"No purchase up to {day}: all lines are refunds, zero, or orders cancelled in full.")
-        names = list(frames[0]) if window else [column.name for column in SUMMARY]
-        summary = pd.concat([frame[names] for frame in frames], ignore_index=True) if frames[1:] else frames[0][names]
+        if window is None:
+            summary = summary[[column.name for column in SUMMARY]]
         for pick, role, name in self._traits():
             summary[name] = self._trait(role, pick, day, summary["customer_id"])
         summary.attrs = {"as_of": day.isoformat(), "data_report": self.report(day).to_dict()}
         return summary
 
-    def batches(self, as_of: Any, window: int, rows: int = 122_880) -> Iterator[pd.DataFrame]:
+    def batches(self, as_of: Any, window: int, rows: int = _CUSTOMERS) -> Iterator[pd.DataFrame]:
         """The table of summarize(as_of, window), without channel and covariates, in frames of at most so many rows.
 
         Memory holds some of them; what the engine cannot hold it spills. Until the last is there, nothing else can be
@@ -192,20 +202,20 @@ class Transactions:
                 summary.attrs = {"as_of": day.isoformat()}
                 yield summary
 
-    def parts(self, as_of: Any, rows: int) -> Iterator[Part]:
+    def parts(self, as_of: Any, rows: int = _CUSTOMERS, *, hashed: bool = False) -> Iterator[Part]:
         """What was booked by a day, so many customers at a time, in the order of their ids: what `batches` is made of.
 
-        Until the last is there, nothing else can be asked of the log.
+        Until the last is there, nothing else can be asked of the log. hashed: count lines that repeat another.
         """
         self._gather("A part of the summary")
-        sql = f"SELECT * FROM ({self.booked_sql(as_of)}) AS b ORDER BY customer_id, day"
+        sql = f"SELECT * FROM ({self.booked_sql(as_of, hashed=hashed)}) AS b ORDER BY customer_id, day"
         return parts(self.engine.batches(sql, _LINES), rows)
 
-    def booked_sql(self, as_of: Any) -> str:
-        """The SELECT of what was booked by a day, in no order: what `parts` is made of, to be run once."""
+    def booked_sql(self, as_of: Any, *, hashed: bool = False) -> str:
+        """The SELECT of what was booked by a day, in no order: what `parts` is made of."""
         day = as_date(as_of)
         self._check_begun(day)
-        return self._log.booked(day, _PERIODS[self._grain])
+        return self._log.booked(day, _PERIODS[self._grain], hashed=hashed)
 
     def known(self, as_of: Any, window: int) -> Known:
         """The settings of `clvml.maths.customers` for a day; window: days that a label looks ahead."""

@@ -102,19 +102,28 @@ def _told(rule: Rule) -> list[str]:
     return [*lines, f"      first: {rule.first}"[:_WIDTH]] if rule.first else lines
 
 
-def count_rules(engine: Engine, together: Sequence[Condition], apart: Sequence[Condition]) -> DataReport:
-    """Count the rows of each rule: those of one row in one pass, those of the whole log one by one."""
-    span = [_number_of("clean")] + [
-        f"{pick} CASE WHEN clean THEN {column} END)"
-        for pick, column in (("COUNT(DISTINCT", "customer_id"), ("MIN(", "day"), ("MAX(", "day"))
-    ]
-    numbers = ", ".join([*span, *(_number_of(rule.sql) for rule in together)])
-    rows, usable, customers, first, last, *counts = engine.rows(f"SELECT COUNT(*), {numbers} FROM lines")[0]
-    counts += [engine.rows(rule.counted or f"SELECT COUNT(*) FROM lines WHERE {rule.sql}")[0][0] for rule in apart]
+def count_rules(
+    engine: Engine,
+    together: Sequence[Condition],
+    apart: Sequence[Condition],
+    customers: int | None = None,
+    twins: int | None = None,
+) -> DataReport:
+    """Count the rows of each rule: those of one row in one pass, those of the whole log one by one.
+
+    customers, twins: how many there are, and the rows of the first rule of the whole log, where they are known.
+    """
+    known = "COUNT(DISTINCT CASE WHEN clean THEN customer_id END)" if customers is None else str(customers)
+    days = (f"{pick}(CASE WHEN clean THEN day END)" for pick in ("MIN", "MAX"))
+    numbers = ", ".join([_number_of("clean"), known, *days, *(_number_of(rule.sql) for rule in together)])
+    rows, usable, found, first, last, *counts = engine.rows(f"SELECT COUNT(*), {numbers} FROM lines")[0]
+    counts += [] if twins is None else [twins]
+    for rule in apart[len(counts) - len(together) :]:
+        counts.append(engine.rows(rule.counted or f"SELECT COUNT(*) FROM lines WHERE {rule.sql}")[0][0])
     rules = tuple(
         Rule(c.name, int(n), "", c.action, c.message) for c, n in zip((*together, *apart), counts, strict=True)
     )
-    return DataReport(rows, customers, _day(first), _day(last), rules, int(usable))
+    return DataReport(rows, found, _day(first), _day(last), rules, int(usable))
 
 
 def _number_of(condition: str) -> str:

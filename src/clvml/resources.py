@@ -41,6 +41,11 @@ class Resources(NamedTuple):
         """Bytes that arrays may take: a quarter of the rest, or a gigabyte where nothing was said."""
         return 10**9 if self.memory is None else (self.memory - _INTERPRETER) // 4
 
+    @property
+    def hands(self) -> int:
+        """Threads that may be busy at once."""
+        return self.threads or os.cpu_count() or 1
+
     def temporary(self) -> Path:
         """A path of this process for temporary files, not yet made; what killed jobs left there is taken away."""
         folder = Path(self.spill or tempfile.gettempdir())

@@ -12,7 +12,6 @@ job is killed, the folder holds the night before or this one.
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import functools
 import os
 import uuid
@@ -104,9 +103,10 @@ class KeptLog(Log):
         rules = [Rule(c.name, known.get(c.name, 0), "", c.action, c.message) for c in (*alone, twins)]
         return dataclasses.replace(counted, rules=(*rules, *counted.rules))
 
-    def _plain_lines(self, as_of: dt.date) -> str:
-        """Of the sums: they are fewer, and tell the contribution."""
-        return statement("booked", days=self.days(as_of, None, "day"))
+    def plain(self, period: str) -> bool:
+        """Never: the sums that are kept are fewer than the lines, and tell the contribution."""
+        del period
+        return False
 
     @property
     def _sums(self) -> str:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import collections
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -31,6 +30,7 @@ from clvml.model import ClvModel
 from clvml.score import Staged, frame_of, placed
 from clvml.summaries import Part, summary_of
 from clvml.tables import SCORES
+from clvml.threads import in_order
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,8 +56,6 @@ _DENSE |= {"value_if_kept", "value_at_risk"}
 """Columns that no compression makes smaller."""
 
 Floats = NDArray[np.float64]
-T = TypeVar("T")
-R = TypeVar("R")
 Step = Callable[[int], None]
 
 
@@ -145,7 +143,7 @@ def staged_base(
 ) -> Iterator[StagedBase]:
     """A base scored but for its tiers, on disk for the time of the with statement. step: told of customers done."""
     resources, shared, day = log.resources, shared_for(log.lines), as_date(as_of)
-    threads = resources.threads or os.cpu_count() or 1
+    threads = resources.hands
     rows = max(_LEAST_ROWS, min(_MOST_ROWS, resources.arrays // (_ROW_BYTES * (threads + 1))))
     known = log.known(day, model.window_)
 
@@ -159,7 +157,7 @@ def staged_base(
         with _room(aside):
             aside.mkdir()
         shelf = _Shelf(aside / "staged.arrow")
-        for part in _in_order(score, log.parts(day, rows), threads if threads > 1 else 0):
+        for part in in_order(score, log.parts(day, rows), threads if threads > 1 else 0):
             if part is not None:
                 shelf.put(part)
                 step(len(part.columns["worth"]))
@@ -205,27 +203,12 @@ class StagedBase:
             scores = placed(part, self._edges)
             return scores, Tally.of(scores)
 
-        for scores, tally in _in_order(work, self._shelf.parts(), self._threads - 1):  # this one writes
+        for scores, tally in in_order(work, self._shelf.parts(), self._threads - 1):  # this one writes
             for sink in sinks:
                 sink.write(scores)
             told.add(tally)
             step(len(scores))
         return told
-
-
-def _in_order(work: Callable[[T], R], parts: Iterable[T], threads: int) -> Iterator[R]:
-    """work(part) of each part in turn, a few at a time on other threads; the parts are drawn on this thread."""
-    if not threads:
-        yield from map(work, parts)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: collections.deque[Future[R]] = collections.deque()
-        for part in parts:
-            waiting.append(pool.submit(work, part))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from clvml.maths.customers import Days, Known, customers, merged
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Base", "Part", "base_of", "parts", "summary_of"]
+__all__ = ["Base", "Part", "base_of", "columns_of", "parts", "summary_of", "summary_of_all", "twins_of"]
 
 _DAYS = 16
 """Days, or lines, a customer that a part has at most, so that its size in memory is known."""
@@ -27,7 +27,10 @@ class Part(NamedTuple):
     """Some customers: their ids, one each, and what was booked of them."""
 
     ids: pa.Array
-    days: Days
+    first: NDArray[np.bool_]
+    """Whether a row is the first of its customer."""
+    columns: dict[str, NDArray[np.int64]]
+    """The rows of sql/booked.sql or sql/plain_lines.sql: whole numbers, money in units of its last digit."""
 
 
 def parts(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[Part]:
@@ -35,19 +38,19 @@ def parts(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[Part]:
     sql/plain_lines.sql in the order of customer and day.
     """
     held: list[tuple[pa.RecordBatch, NDArray[np.bool_]]] = []
-    customers, last = 0, None
+    people, last = 0, None
     for batch in batches:
         if not batch.num_rows:
             continue
         rest, first = batch, _first(batch.column(0), last)
-        last, customers = batch.column(0)[-1:], customers + int(np.count_nonzero(first))
-        while customers > rows or (customers > 1 and first.any() and _days(held) + len(first) > _DAYS * rows):
+        last, people = batch.column(0)[-1:], people + int(np.count_nonzero(first))
+        while people > rows or (people > 1 and first.any() and _days(held) + len(first) > _DAYS * rows):
             # At the customer who is one too many; or where days are, at the last one.
             starts = np.flatnonzero(first)
-            ahead = customers - rows if customers > rows else 1
+            ahead = people - rows if people > rows else 1
             cut = int(starts[-ahead])
             yield _part([*held, (rest[:cut], first[:cut])])
-            held, rest, first, customers = [], rest[cut:], first[cut:], ahead
+            held, rest, first, people = [], rest[cut:], first[cut:], ahead
         held.append((rest, first))
     if held:
         yield _part(held)
@@ -72,16 +75,29 @@ def _part(held: list[tuple[pa.RecordBatch, NDArray[np.bool_]]]) -> Part:
 
     held = [(batch, first) for batch, first in held if batch.num_rows]
     ids = pa.concat_arrays([batch.column(0).filter(pa.array(first)) for batch, first in held])
-    first = np.concatenate([first for _, first in held])
     columns = {
         name: np.concatenate([_whole(batch.column(name)) for batch, _ in held]) for name in held[0][0].schema.names[1:]
     }
-    if "purchase" in columns:
-        booked = columns["sold"], columns["refunds"]
-        days = Days(first, columns["day"], columns["purchase"] > 0, columns["net"], columns["earned"], booked)
-        return Part(ids, days)
-    first, day, (net, *earned) = merged(first, *columns.values())
-    return Part(ids, Days(first, day, net > 0, net, earned[0] if earned else net, None))
+    return Part(ids, np.concatenate([first for _, first in held]), columns)
+
+
+def twins_of(part: Part) -> int:
+    """How many lines repeat another, where the rows are lines with a hash of each: only lines of the same customer and
+    day can.
+    """
+    day, line_hash = part.columns["day"], part.columns["line_hash"]
+    again = np.zeros(day.size + 1, dtype=np.bool_)
+    np.equal(day[1:], day[:-1], out=again[1:-1])
+    again[:-1] &= ~part.first
+    repeats = np.flatnonzero(again)
+    pair = ~(again[repeats - 1] | again[repeats + 1])  # the day has two lines
+    twins = np.count_nonzero(line_hash[repeats[pair]] == line_hash[repeats[pair] - 1])
+    more = repeats[~pair]
+    lines = np.unique(np.concatenate([more, more - 1]))
+    run, line_hash = np.cumsum(~again[lines]), line_hash[lines]
+    order = np.lexsort((line_hash, run))
+    run, line_hash = run[order], line_hash[order]
+    return int(twins + np.count_nonzero((run[1:] == run[:-1]) & (line_hash[1:] == line_hash[:-1])))
 
 
 def _whole(column: pa.Array) -> NDArray[np.int64]:
@@ -100,22 +116,44 @@ def summary_of(part: Part, known: Known) -> pd.DataFrame:
 
     Raises DataError where money has too many digits.
     """
+    return summary_of_all([columns_of(part, known)])
+
+
+def columns_of(part: Part, known: Known) -> dict[str, Any]:
+    """The columns of that table, with the numbers of first_day and last_day instead of dates.
+
+    Raises DataError where money has too many digits.
+    """
     try:
-        who, columns = customers(part.days, known)
+        who, columns = customers(_days_of(part), known)
     except OverflowError as error:
         raise DataError(f"The amounts are too large to be summed exactly: {error}. Tell them in thousands.") from None
-    ids = part.ids if who.size == len(part.ids) else part.ids.take(who)
-    origin = np.datetime64(EPOCH.isoformat(), "us")
-    days = {end: columns.pop(f"{end}_day").astype("timedelta64[D]") for end in ("first", "last")}
-    dates = {f"{end}_date": origin + day for end, day in days.items()}
-    return pd.DataFrame({"customer_id": _values(ids)} | dates | columns, copy=False)
+    return {"customer_id": part.ids if who.size == len(part.ids) else part.ids.take(who)} | columns
 
 
-def _values(ids: pa.Array) -> pd.Series:
+def summary_of_all(parts: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """The table of several parts, one after the other."""
     import pyarrow as pa
 
-    values: pd.Series = pa.table({"ids": ids}).to_pandas()["ids"]
-    return values
+    ids = pa.table({"customer_id": pa.chunked_array([part["customer_id"] for part in parts])})
+    origin, columns = np.datetime64(EPOCH.isoformat(), "us"), {"customer_id": ids.to_pandas()["customer_id"]}
+    for name in list(parts[0])[1:]:
+        column = parts[0][name] if len(parts) == 1 else np.concatenate([part[name] for part in parts])
+        if name.endswith("_day"):
+            columns[name.replace("_day", "_date")] = origin + column.astype("timedelta64[D]")
+        else:
+            columns[name] = column
+    return pd.DataFrame(columns, copy=False)
+
+
+def _days_of(part: Part) -> Days:
+    columns = part.columns
+    if "purchase" in columns:
+        booked = columns["sold"], columns["refunds"]
+        return Days(part.first, columns["day"], columns["purchase"] > 0, columns["net"], columns["earned"], booked)
+    money = [columns[name] for name in ("net", "earned") if name in columns]
+    first, day, (net, *earned) = merged(part.first, columns["day"], *money)
+    return Days(first, day, net > 0, net, earned[0] if earned else net, None)
 
 
 class Base(NamedTuple):

@@ -137,7 +137,7 @@ class LifetimeValueModel(Estimator):
     def outlook(self, summary: pd.DataFrame, shared: Shared | None = None) -> Outlook:
         """What is to come of these customers, to be told of once or several times."""
         self._check_fitted("purchases_")
-        return outlook(self, summary, shared)
+        return outlook(self.purchases_, summary, self.spend_, shared)
 
     def worth(self, ahead: Outlook, horizon: int | str | None = None) -> dict[str, Floats]:
         """Of the columns of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""

@@ -19,7 +19,8 @@ from clvml.maths.tabled import LifeTables, exceeded
 from clvml.tables import check_summary
 
 if TYPE_CHECKING:
-    from clvml.estimators.lifetime_value import LifetimeValueModel
+    from clvml.estimators.purchase_model import PurchaseModel
+    from clvml.estimators.spend import GammaGammaModel
 
 __all__ = ["TABLED_FROM", "Outlook", "Shared", "outlook", "shared_for"]
 
@@ -59,18 +60,23 @@ def shared_for(lines: int) -> Shared:
     return Shared(tabled=lines >= TABLED_FROM)
 
 
-def outlook(value: LifetimeValueModel, summary: pd.DataFrame, shared: Shared | None = None) -> Outlook:
-    """The future of the customers of a summary by a fitted model."""
-    if value.purchases_.forgets:
-        return _Forgetful(value, summary, shared or Shared())
-    return _ByHistory(value, summary)
+def outlook(
+    purchases: PurchaseModel,
+    summary: pd.DataFrame,
+    spend: GammaGammaModel | None = None,
+    shared: Shared | None = None,
+) -> Outlook:
+    """The future of the customers of a summary by fitted models. Raises DataError for a summary that is none."""
+    if purchases.forgets:
+        return _Forgetful(purchases, summary, spend, shared or Shared())
+    return _ByHistory(purchases, summary, spend)
 
 
 class Outlook(ABC):
-    """The future of the customers of a summary by a fitted model; one entry a row."""
+    """The future of the customers of a summary by fitted models; one entry a row."""
 
-    def __init__(self, value: LifetimeValueModel, summary: pd.DataFrame) -> None:
-        self._value, self.summary, self._purchases = value, summary, value.purchases_
+    def __init__(self, purchases: PurchaseModel, summary: pd.DataFrame, spend: GammaGammaModel | None) -> None:
+        self._purchases, self.summary, self._spend = purchases, summary, spend
         self._as_of = summary.attrs.get("as_of")
 
     @functools.cached_property
@@ -81,14 +87,20 @@ class Outlook(ABC):
     def _future(self) -> Future:
         return self._purchases.future(self._rows)
 
+    @property
+    def spend(self) -> GammaGammaModel:
+        """The model of what a purchase is worth."""
+        assert self._spend is not None
+        return self._spend
+
     @functools.cached_property
     def ticket(self) -> Floats:
         """Expected mean net amount per purchase."""
-        return self._value.spend_.expected_spend(self.summary)
+        return self.spend.expected_spend(self.summary)
 
-    def time(self, horizon: int | str) -> float:
-        """A horizon in the unit of the model of purchases."""
-        return self._purchases.time(horizon, self._as_of)
+    def time(self, horizon: int | str | None) -> float:
+        """A horizon in the unit of the model of purchases; None: for ever."""
+        return np.inf if horizon is None else self._purchases.time(horizon, self._as_of)
 
     @property
     @abstractmethod
@@ -104,7 +116,7 @@ class Outlook(ABC):
         """Expected number of purchases within the horizon."""
 
     @abstractmethod
-    def discounted_purchases(self, horizon: int | str, daily_rate: float) -> Floats:
+    def discounted_purchases(self, horizon: int | str | None, daily_rate: float) -> Floats:
         """The same, each purchase discounted by its day."""
 
     @abstractmethod
@@ -114,12 +126,12 @@ class Outlook(ABC):
     def intervals(self, horizon: int | str, level: float) -> Intervals:
         """Central predictive intervals: purchases low and high, spend low and high, not discounted."""
         below, t, found = 0.5 * (1.0 - level), self.time(horizon), list[tuple[Floats, Floats]]()
-        p, q, _ = self._value.spend_.params_
+        p, q, _ = self.spend.params_
         place, c = self._rows.place, p * self._rows.x + q
         for at in (below, 1.0 - below):  # given the history, spend over (v + x m) has one distribution
             found.append((purchases_quantile(self._future, t, at), spend_quantile(self._future, t, at, p, c)))
         (few, little), (many, much) = found
-        scale = self._value.spend_.scale(self.summary)
+        scale = self.spend.scale(self.summary)
         return few[place], many[place], little[place] * scale, much[place] * scale
 
 
@@ -136,7 +148,7 @@ class _ByHistory(Outlook):
     def expected_purchases(self, horizon: int | str) -> Floats:
         return self._future.expected(self.time(horizon))[self._rows.place]
 
-    def discounted_purchases(self, horizon: int | str, daily_rate: float) -> Floats:
+    def discounted_purchases(self, horizon: int | str | None, daily_rate: float) -> Floats:
         delta = daily_rate * self._purchases.unit_days
         return self._future.discounted(self.time(horizon), delta)[self._rows.place]
 
@@ -149,8 +161,10 @@ class _Forgetful(Outlook):
     frequency and age.
     """
 
-    def __init__(self, value: LifetimeValueModel, summary: pd.DataFrame, shared: Shared) -> None:
-        super().__init__(value, check_summary(summary, ("frequency", "recency", "T")))
+    def __init__(
+        self, purchases: PurchaseModel, summary: pd.DataFrame, spend: GammaGammaModel | None, shared: Shared
+    ) -> None:
+        super().__init__(purchases, check_summary(summary, ("frequency", "recency", "T")), spend)
         counts_of(len(summary), None)  # refuses a summary of nobody
         self._shared = shared
         self._x, self._t_x, self._T = (summary[c].to_numpy(np.float64) for c in ("frequency", "recency", "T"))
@@ -180,7 +194,7 @@ class _Forgetful(Outlook):
         t = self.time(horizon)
         return self.p_alive * self._each(("expected", t), lambda living: living.expected(t))
 
-    def discounted_purchases(self, horizon: int | str, daily_rate: float) -> Floats:
+    def discounted_purchases(self, horizon: int | str | None, daily_rate: float) -> Floats:
         t, delta = self.time(horizon), daily_rate * self._purchases.unit_days
         return self.p_alive * self._each(("discounted", t, delta), lambda living: living.discounted(t, delta))
 
@@ -188,7 +202,7 @@ class _Forgetful(Outlook):
         return self._purchases.unit_days * self._each("wait", lambda living: living.median_wait())
 
     def intervals(self, horizon: int | str, level: float) -> Intervals:
-        p, q, _ = self._value.spend_.params_
+        p, q, _ = self.spend.params_
         if not self._shared.tabled or p > _SMOOTH:
             return super().intervals(horizon, level)
         place, t = self._place, self.time(horizon)
@@ -200,7 +214,7 @@ class _Forgetful(Outlook):
             with np.errstate(divide="ignore"):
                 found.append(exceeded(table, place, some, above / self.p_alive))
         (few, little), (many, much) = found
-        scale = self._value.spend_.scale(self.summary)
+        scale = self.spend.scale(self.summary)
         return few, many, little * scale, much * scale
 
     @property

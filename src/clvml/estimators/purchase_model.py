@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from clvml.errors import OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.histories import NEW, Histories, histories_of
+from clvml.estimators.outlook import Outlook, outlook
 from clvml.estimators.saved import (
     FORMAT,
     check_choice,
@@ -85,30 +86,26 @@ class PurchaseModel(Estimator):
 
     def p_alive(self, summary: pd.DataFrame) -> Floats:
         """Probability of not having left by as_of. A property of the model: act on p_return instead."""
-        ahead, rows, _ = self._ahead(summary)
-        return ahead.p_alive[rows.place]
+        return self._outlook(summary).p_alive
 
     def p_return(self, summary: pd.DataFrame, horizon: int | str) -> Floats:
         """Probability of at least one purchase within the horizon."""
-        ahead, rows, t = self._ahead(summary, horizon)
-        return ahead.p_return(t)[rows.place]
+        return self._outlook(summary).p_return(horizon)
 
     def expected_purchases(self, summary: pd.DataFrame, horizon: int | str) -> Floats:
         """Expected number of purchases within the horizon."""
-        ahead, rows, t = self._ahead(summary, horizon)
-        return ahead.expected(t)[rows.place]
+        return self._outlook(summary).expected_purchases(horizon)
 
     def discounted_purchases(self, summary: pd.DataFrame, horizon: int | str | None, discount_rate: float) -> Floats:
         """Expected purchases, each worth 1 / (1 + discount_rate)^(years from as_of). horizon=None: for ever (the
         DERT).
         """
-        delta = discount.daily_rate(check_rate(discount_rate)) * self.unit_days
-        if horizon is None and delta == 0.0:
+        rate = discount.daily_rate(check_rate(discount_rate))
+        if horizon is None and rate == 0.0:
             raise OptionError(
                 "Purchases for ever have no finite sum at discount_rate=0. Give a horizon, or a rate above 0."
             )
-        ahead, rows, t = self._ahead(summary, horizon)
-        return ahead.discounted(t, delta)[rows.place]
+        return self._outlook(summary).discounted_purchases(horizon, rate)
 
     def pmf(self, summary: pd.DataFrame, n: int, horizon: int | str) -> Floats:
         """Probability of exactly n purchases within the horizon."""
@@ -134,8 +131,7 @@ class PurchaseModel(Estimator):
         """Median days from as_of to the next purchase, given that the customer is alive; inf where none is to be
         expected.
         """
-        ahead, rows, _ = self._ahead(summary)
-        return self.unit_days * ahead.median_wait()[rows.place]
+        return self._outlook(summary).median_wait()
 
     def future(self, rows: Histories, params: Any = None) -> Future:
         """What is to come after distinct histories, in this model's unit of time (see `unit_days`).
@@ -197,12 +193,15 @@ class PurchaseModel(Estimator):
         """A horizon in this model's unit of time."""
         return horizon_days(horizon, as_of) / self.unit_days
 
-    def _ahead(self, summary: pd.DataFrame, horizon: int | str | None = None) -> tuple[Future, Histories, float]:
+    def _outlook(self, summary: pd.DataFrame) -> Outlook:
+        self._check_fitted("params_")
+        return outlook(self, summary)
+
+    def _ahead(self, summary: pd.DataFrame, horizon: int | str) -> tuple[Future, Histories, float]:
         """The future of the distinct histories, where each row finds its own, and the horizon in the model's unit."""
         self._check_fitted("params_")
-        t = np.inf if horizon is None else self.time(horizon, summary.attrs.get("as_of"))
         rows = self.histories(summary)
-        return self.future(rows), rows, t
+        return self.future(rows), rows, self.time(horizon, summary.attrs.get("as_of"))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything needed to predict, as JSON knows it: no code, no customers. Variances that are inf become None."""

@@ -79,7 +79,7 @@ class Alike:
         with self._lock:
             self._widen(shape)
             new = np.flatnonzero(self._grid[x, y] == 0)
-            cells = np.unique(x[new] * self._grid.shape[1] + y[new])
+            cells = _ascending(x[new] * self._grid.shape[1] + y[new], self._grid.size)
             at = np.divmod(cells, self._grid.shape[1])
             self._grid[at] = self._add(*(v.astype(np.float64) for v in at)) + 1
             found: NDArray[np.int32] = self._grid[x, y]
@@ -119,6 +119,15 @@ def distinct(x: Floats, y: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     at = table[one]
     table[one] = np.arange(one.size)
     return at, table[key]
+
+
+def _ascending(cells: NDArray[np.intp], size: int) -> NDArray[np.intp]:
+    """Distinct whole numbers below `size` in ascending order."""
+    if size > _SPARSE[0] * cells.size + _SPARSE[1]:
+        return np.unique(cells)
+    there = np.zeros(size, dtype=np.bool_)
+    there[cells] = True
+    return np.flatnonzero(there)
 
 
 def _below(above: Floats, rows: Floats) -> Floats:

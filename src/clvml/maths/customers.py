@@ -56,13 +56,17 @@ class Known(NamedTuple):
 
 def merged(first: NDArray[np.bool_], day: Whole, *money: Whole) -> tuple[NDArray[np.bool_], Whole, list[Whole]]:
     """Entries of the same customer and day, which stand beside each other, added up."""
-    starts = first.copy()
-    starts[1:] |= day[1:] != day[:-1]
-    if starts.all():
+    starts = np.ones(day.size, dtype=np.bool_)
+    np.not_equal(day[1:], day[:-1], out=starts[1:])
+    starts |= first
+    again = np.flatnonzero(~starts)
+    if not again.size:
         return first, day, list(money)
-    start = np.flatnonzero(starts)
-    end = np.append(start[1:], day.size)
-    return first[start], day[start], [_total(_running(v), start, end) for v in money]
+    entry = again - np.arange(1, again.size + 1)  # the last one that stays before it
+    sums = [v[starts].astype(np.int64) for v in money]
+    for total, v in zip(sums, money, strict=True):
+        np.add.at(total, entry, v[again])
+    return first[starts], day[starts], sums
 
 
 def customers(days: Days, known: Known) -> tuple[NDArray[np.intp], dict[str, NDArray[np.generic]]]:

@@ -21,7 +21,7 @@ __all__ = ["daily_rate", "discounted"]
 
 _FORGOTTEN = 40.0
 """exp(-40) of a purchase's worth is nothing: later times are left out, which makes the infinite horizon finite."""
-_ORDERS = {12: 1.0, 16: 2.0, 24: np.inf}
+_ORDERS = {6: 0.5, 8: 1.0, 10: 2.0, 16: 4.0, 24: np.inf}
 """Nodes that suffice, by trial, up to a length in w: more the further E bends."""
 _FADED, _MANY = 4.0, 64
 """Nodes where the discount factor falls below exp(-4)."""

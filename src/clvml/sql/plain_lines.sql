@@ -3,6 +3,6 @@
 SELECT
     customer_id,
     {day} AS day,
-    {net} AS net{earned}
+    {net} AS net{more}
 FROM lines
 WHERE clean AND {kept} AND day <= {as_of}
