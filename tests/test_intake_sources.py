@@ -290,6 +290,23 @@ def test_missing_columns_name_the_nearest():
         Transactions(frame, customer="CustomerID", date="InvoiceDate", amount="Amount", covariates=["land"])
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"date": None}, r"date=None does not name a column\. The log has: customer_id, date, amount\."),
+        ({"order": 7}, r"order=7 does not name a column\. The log has"),
+        ({"covariates": 7}, r"covariates=7 does not name a column\. The log has"),
+        ({"covariates": ["date", None]}, r"covariates=None does not name a column\. The log has"),
+        ({"margin": float("nan")}, r"margin=nan does not name a column or a finite number\. The log has"),
+        ({"service_cost": True}, r"service_cost=True does not name a column or a finite number\. The log has"),
+    ],
+)
+def test_what_names_no_column_is_refused_at_once(setting, message):
+    frame = pd.DataFrame({"customer_id": [1], "date": ["2021-01-01"], "amount": [1.0]})
+    with pytest.raises(OptionError, match=message):
+        Transactions(frame, **setting)
+
+
 def test_unreadable_sources(tmp_path):
     (tmp_path / "log.csv").write_text("customer_id,date,amount\n1,2021-01-01,1\n1,2021-01-01\n")
     (tmp_path / "log.parquet").write_text("no parquet")

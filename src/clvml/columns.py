@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from clvml.dates import DayOrder, date_sql
@@ -60,6 +61,7 @@ class Columns:
     def check(self, known: Iterable[str]) -> None:
         """Raise DataError for a column that the log does not have, OptionError for settings that contradict."""
         known = list(known)
+        self._check_kinds(known)
         for role, name in self.named().items():
             if name not in known:
                 setting = "covariates" if role.startswith("trait_") else role
@@ -76,6 +78,22 @@ class Columns:
             raise OptionError("Pass margin (a share of the amount) or cost (money per line), not both.")
         if isinstance(self.margin, int | float) and not self.margin <= 1:
             raise OptionError(f"margin={self.margin!r} is a share of the amount: at most 1, for example 0.4 for 40 %.")
+
+    def _check_kinds(self, known: Iterable[str]) -> None:
+        """Raise OptionError for what is no name of a column, nor a number where one may stand."""
+        for field in dataclasses.fields(self):
+            told = getattr(self, field.name)
+            for name in told if field.name == "covariates" else (told,):
+                number = "float" in str(field.type) and isinstance(name, int | float) and not isinstance(name, bool)
+                if (
+                    isinstance(name, str)
+                    or (number and math.isfinite(name))
+                    or (name is None and field.default is None)
+                ):
+                    continue
+                wanted = "a column" + (" or a finite number" if "float" in str(field.type) else "")
+                has = ", ".join(map(str, known)) or "no columns"
+                raise OptionError(f"{field.name}={name!r} does not name {wanted}. The log has: {has}.")
 
 
 @dataclasses.dataclass(frozen=True)

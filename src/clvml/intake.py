@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
@@ -97,7 +97,8 @@ class Transactions:
     ) -> None:
         _choice("returns", returns, KEPT)
         _choice("grain", grain, _PERIODS)
-        carried = (covariates,) if isinstance(covariates, str) else tuple(covariates)
+        listed = isinstance(covariates, Iterable) and not isinstance(covariates, str)
+        carried: tuple[Any, ...] = tuple(covariates) if listed else (covariates,)
         columns = Columns(customer, date, amount, order, is_return, margin, cost, service_cost, channel, carried)
         self._grain = grain
         self._limits: dict[str, Any] = {"memory": memory, "threads": threads, "spill": spill}
