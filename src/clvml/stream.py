@@ -199,11 +199,12 @@ class StagedBase:
     def _fill(self, sinks: Sequence[Sink], step: Step) -> Tally:
         told = Tally()
 
-        def work(part: Staged) -> tuple[pa.Table, Tally]:
-            scores = placed(part, self._edges)
+        def work(number: int) -> tuple[pa.Table, Tally]:
+            scores = placed(self._shelf.take(number), self._edges)
             return scores, Tally.of(scores)
 
-        for scores, tally in in_order(work, self._shelf.parts(), self._threads - 1):  # this one writes
+        self._shelf.close()
+        for scores, tally in in_order(work, range(len(self._shelf.worth)), self._threads - 1):  # this one writes
             for sink in sinks:
                 sink.write(scores)
             told.add(tally)
@@ -246,18 +247,20 @@ class _Shelf:
                 self._writer = pa.ipc.new_file(self._path, batch.schema)
             self._writer.write_batch(batch)
 
-    def parts(self) -> Iterator[Staged]:
-        """The parts in the order in which they came."""
-        import pyarrow as pa
-
+    def close(self) -> None:
+        """No more parts; again does nothing."""
         if self._writer is not None:
             with _room(self._path.parent):
                 self._writer.close()
             self._writer = None
+
+    def take(self, number: int) -> Staged:
+        """The part that came so many parts after the first; of a shelf that is closed, by any thread."""
+        import pyarrow as pa
+
         with pa.OSFile(str(self._path)) as held:  # a mapped file would count as memory of the process
-            reader = pa.ipc.open_file(held)
-            for i in range(reader.num_record_batches):
-                yield Staged(dict(_arrays(reader.get_batch(i))), *self._told)
+            batch = pa.ipc.open_file(held).get_batch(number)
+        return Staged(dict(_arrays(batch)), *self._told)
 
 
 def _arrays(batch: pa.RecordBatch) -> Iterator[tuple[str, Any]]:

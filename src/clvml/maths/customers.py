@@ -89,7 +89,8 @@ def customers(days: Days, known: Known) -> tuple[NDArray[np.intp], dict[str, NDA
     start, end, begin, finish = start[who], end[who], upto[who], upto[who + 1]
     day, paid = (days.day, days.net) if every else (days.day[bought], days.net[bought])
 
-    net, spent = _running(days.net), _running(paid)
+    net = _running(days.net)
+    spent = net if every else _running(paid)
     first_net = paid[begin]
     early = 0 if every else net[bought[begin]] - net[start]  # refunds before the first purchase
     later_net = _total(net, start, end) - first_net - early
