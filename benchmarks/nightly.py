@@ -3,7 +3,8 @@
     python benchmarks/nightly.py [--sizes 100000,1000000,10000000] [--rounds 3] [--memory 4GB] [--threads 2]
 
 Writes benchmarks/nightly.md. The log: a Parquet file of customer_id, date, amount; about ten orders a customer over two
-years. The model is trained on 20,000 customers of the same making and exported. Per size and round, in turn:
+years; its lines by date, as a shop writes them, or customer after customer, which is kind to a GROUP BY. The model is
+trained on 20,000 customers of the same making and exported. Per size, order and round, in turn:
 
     bare query   one DuckDB statement that reads the same columns, groups by customer and writes a row each to Parquet
     predict      `clvml predict`, from the log to all columns of Scores, in the same memory and threads
@@ -27,14 +28,17 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 AS_OF, HORIZON = "2021-12-31", 182
 LIFETIMES_BEARS = 1_000_000
 _HARDLY = 0.05
 """Seconds below which nothing is divided by them."""
-ONCE_FROM = 10_000_000
-"""Customers from which on one round must do."""
+TINY = 200
+"""Customers of the log that takes no time beyond start-up."""
+ORDERS = {"by date": "ORDER BY date, hash(customer_id)", "by customer": ""}
+"""How the lines of a log lie."""
 
 LOG = """
 COPY (
@@ -53,7 +57,16 @@ COPY (
             AS date,
         CAST(ROUND(level * (0.5 + (hash(customer_id * 31 + j * 17) % 1000) / 1000.0), 2) AS DOUBLE) AS amount
     FROM (SELECT *, UNNEST(range(orders)) AS j FROM kinds)
+    {order}
 ) TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE 1000000)
+"""
+
+MAKE = """
+import duckdb, sys
+make, memory, spill = sys.argv[1:]
+con = duckdb.connect()
+con.execute(f"SET memory_limit = '{memory}'; SET temp_directory = '{spill}'")
+con.execute(make)
 """
 
 BARE = """
@@ -110,109 +123,128 @@ def process(command: list[str]) -> tuple[float, float, str]:
     return seconds, usage.ru_maxrss / 1000, text
 
 
+class Case(NamedTuple):
+    """A log."""
+
+    customers: int
+    order: str
+
+
+Found = dict[str, tuple[float, float]]
+"""Median seconds and highest peak MB of each process."""
+
+
 class Bench:
     """The four processes over the logs in one folder."""
 
     def __init__(self, folder: Path, memory: str, threads: int) -> None:
         self.folder, self.memory, self.threads = folder, memory, threads
-        self.stages: dict[int, dict[str, list[float]]] = {}
-        log = self.log(20_000)
+        self.stages: dict[Case, dict[str, list[float]]] = {}
+        log = self.log(Case(20_000, "by date"))
         train = (
             "import sys; from clvml import ClvModel, Transactions\n"
             "ClvModel(horizon=int(sys.argv[3])).fit(Transactions(sys.argv[1]), sys.argv[4]).save(sys.argv[2])"
         )
         process([sys.executable, "-c", train, str(log), str(folder / "model"), str(HORIZON), AS_OF])
 
-    def log(self, n: int) -> Path:
-        import duckdb
-
-        path = self.folder / f"log{n}.parquet"
+    def log(self, case: Case) -> Path:
+        path = self.folder / f"{case.customers} {case.order}.parquet"
         if not path.exists():
-            with duckdb.connect() as con:
-                con.execute(f"SET memory_limit = '{self.memory}'; SET preserve_insertion_order = false")
-                con.execute(LOG.format(n=n, path=path))
+            make = LOG.format(n=case.customers, order=ORDERS[case.order], path=path)
+            # In a process of its own: the peak of this one would be taken for that of its children.
+            process([sys.executable, "-c", MAKE, make, self.memory, str(self.folder)])
         return path
 
-    def bare(self, n: int) -> tuple[float, float]:
+    def bare(self, case: Case) -> tuple[float, float]:
         out, spill = str(self.folder / "bare.parquet"), str(self.folder / "spill")
         seconds, peak, _ = process(
-            [sys.executable, "-c", BARE, str(self.log(n)), out, self.memory, str(self.threads), spill]
+            [sys.executable, "-c", BARE, str(self.log(case)), out, self.memory, str(self.threads), spill]
         )
         return seconds, peak
 
-    def predict(self, n: int) -> tuple[float, float]:
+    def predict(self, case: Case) -> tuple[float, float]:
         model, out = str(self.folder / "model"), str(self.folder / "scores.parquet")
-        command = [sys.executable, "-m", "clvml.cli", "predict", str(self.log(n)), "--as-of", AS_OF, "--model", model]
+        command = [sys.executable, "-m", "clvml.cli", "predict", str(self.log(case)), "--as-of", AS_OF]
         limits = ["--memory", self.memory, "--threads", str(self.threads), "--spill", str(self.folder), "--verbose"]
-        seconds, peak, told = process([*command, "--out", out, *limits])
-        stages = self.stages.setdefault(n, {"start": []})
+        seconds, peak, told = process([*command, "--model", model, "--out", out, *limits])
+        stages = self.stages.setdefault(case, {"start": []})
         spent = {name: float(took) for name, took in re.findall(r"\] ([a-z ]+): ([0-9.]+) s", told)}
         for name, took in spent.items():
             stages.setdefault(name, []).append(took)
         stages["start"].append(seconds - sum(spent.values()))
         return seconds, peak
 
-    def table(self, code: str, n: int) -> tuple[float, float]:
+    def table(self, code: str, case: Case) -> tuple[float, float]:
         out = str(self.folder / "clv.parquet")
-        seconds, peak, _ = process([sys.executable, "-c", code, str(self.log(n)), out, AS_OF, str(HORIZON)])
+        seconds, peak, _ = process([sys.executable, "-c", code, str(self.log(case)), out, AS_OF, str(HORIZON)])
         return seconds, peak
 
-    def run(self, n: int, rounds: int) -> dict[str, tuple[float, float]]:
-        """Median seconds and highest peak of each, in turn."""
+    def run(self, case: Case, rounds: int) -> Found:
         kinds = {"bare": self.bare, "predict": self.predict}
-        if n <= LIFETIMES_BEARS:
-            kinds |= {"ours": lambda k: self.table(OURS, k), "lifetimes": lambda k: self.table(LIFETIMES, k)}
+        if case.customers <= LIFETIMES_BEARS and case.order == "by date":
+            kinds |= {"ours": lambda c: self.table(OURS, c), "lifetimes": lambda c: self.table(LIFETIMES, c)}
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in kinds}
         for _ in range(rounds):
             for name, measure in kinds.items():
-                found[name].append(measure(n))
-                print(f"{n:>10,} {name:10} {found[name][-1][0]:8.2f} s {found[name][-1][1]:7,.0f} MB", flush=True)
+                found[name].append(measure(case))
+                told = f"{found[name][-1][0]:8.2f} s {found[name][-1][1]:7,.0f} MB"
+                print(f"{case.customers:>10,} {case.order:11} {name:10} {told}", flush=True)
         return {name: (median(s for s, _ in rows), max(p for _, p in rows)) for name, rows in found.items()}
 
 
-def report(bench: Bench, runs: dict[int, dict[str, tuple[float, float]]], tiny: int, rounds: int) -> str:
-    start = runs[tiny]
+def beyond(runs: dict[Case, Found], case: Case, dividend: str, divisor: str) -> str:
+    """The ratio of two processes with what each takes on the tiny log taken off."""
+    start = runs[Case(TINY, "by date")]
+    above, below = (runs[case][name][0] - start[name][0] for name in (dividend, divisor))
+    return f"{above / below:.1f}" if below > _HARDLY else "too short"
+
+
+def report(bench: Bench, runs: dict[Case, Found], rounds: int) -> str:
+    start, sizes = runs[Case(TINY, "by date")], sorted({case.customers for case in runs} - {TINY})
     lines = [
         "# The nightly job, measured",
         "",
-        f"`python benchmarks/nightly.py --sizes {','.join(str(n) for n in runs if n != tiny)} --rounds {rounds} "
+        f"`python benchmarks/nightly.py --sizes {','.join(map(str, sizes))} --rounds {rounds} "
         f"--memory {bench.memory} --threads {bench.threads}` on {platform.machine()}, {os.cpu_count()} cores, "
         f"Python {platform.python_version()}, DuckDB {version('duckdb')}; what each line is stands in the script. "
-        f"Medians of {rounds} rounds of whole processes ({ONCE_FROM:,} customers: one round). On a log of {tiny} "
-        f"customers: bare query {start['bare'][0]:.2f} s, predict {start['predict'][0]:.2f} s.",
+        f"Medians of {rounds} rounds of whole processes. On a log of {TINY} customers: "
+        f"bare query {start['bare'][0]:.2f} s, predict {start['predict'][0]:.2f} s, CLV table {start['ours'][0]:.2f} s,"
+        f" lifetimes {start['lifetimes'][0]:.2f} s.",
         "",
-        "| customers | bare query s | predict s | ratio | beyond start-up | predict peak MB | bare query peak MB |",
-        "|--:|--:|--:|--:|--:|--:|--:|",
+        "| customers | lines | bare query s | predict s | ratio | beyond start-up | predict peak MB "
+        "| bare query peak MB |",
+        "|--:|:--|--:|--:|--:|--:|--:|--:|",
     ]
-    for n, found in runs.items():
-        if n == tiny:
-            continue
-        bare, ours = found["bare"][0], found["predict"][0]
-        query = bare - start["bare"][0]
-        beyond = f"{(ours - start['predict'][0]) / query:.1f}" if query > _HARDLY else "too short"
-        lines.append(
-            f"| {n:,} | {bare:.2f} | {ours:.1f} | {ours / bare:.1f} | {beyond} | {found['predict'][1]:,.0f} "
-            f"| {found['bare'][1]:,.0f} |"
-        )
+    for case, found in runs.items():
+        if case.customers != TINY:
+            (bare, least), (ours, most) = found["bare"], found["predict"]
+            lines.append(
+                f"| {case.customers:,} | {case.order} | {bare:.2f} | {ours:.1f} | {ours / bare:.1f} "
+                f"| {beyond(runs, case, 'predict', 'bare')} | {most:,.0f} | {least:,.0f} |"
+            )
     names = ["start", "load model", "open log", "score", "write"]
-    lines += ["", "## Predict by stage, seconds", "", f"| customers | {' | '.join(names)} |", "|--:" * 6 + "|"]
-    for n in runs:
-        spent = bench.stages[n]
-        lines.append(f"| {n:,} | " + " | ".join(f"{median(spent.get(name, [0.0])):.1f}" for name in names) + " |")
+    lines += ["", "## Predict by stage, seconds", ""]
+    lines += [f"| customers | lines | {' | '.join(names)} |", "|--:|:--" + "|--:" * len(names) + "|"]
+    for case, spent in bench.stages.items():
+        told = " | ".join(f"{median(spent.get(name, [0.0])):.1f}" for name in names)
+        lines.append(f"| {case.customers:,} | {case.order} | {told} |")
     lines += [
         "",
-        "start: imports, and what lies between the stages. score: the query over the log, then the scoring of the "
-        "parts; write: tiers, sentences, Parquet.",
+        "start: imports, and what lies between the stages. score: the lines sorted by customer and day, then the "
+        "scoring of the parts; write: tiers, sentences, Parquet.",
         "",
         "## The same work by lifetimes: log to CLV table",
         "",
-        "| customers | clvml s | lifetimes s | lifetimes / clvml | clvml peak MB | lifetimes peak MB |",
-        "|--:|--:|--:|--:|--:|--:|",
+        "| customers | clvml s | lifetimes s | lifetimes / clvml | beyond start-up | clvml MB | lifetimes MB |",
+        "|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for n, found in runs.items():
-        if "lifetimes" in found and n != tiny:
+    for case, found in runs.items():
+        if "lifetimes" in found and case.customers != TINY:
             (a, pa), (b, pb) = found["ours"], found["lifetimes"]
-            lines.append(f"| {n:,} | {a:.2f} | {b:.2f} | {b / a:.1f} | {pa:,.0f} | {pb:,.0f} |")
+            lines.append(
+                f"| {case.customers:,} | {a:.2f} | {b:.2f} | {b / a:.1f} | {beyond(runs, case, 'lifetimes', 'ours')} "
+                f"| {pa:,.0f} | {pb:,.0f} |"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -224,14 +256,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="For logs and results; default: a temporary one.")
     asked = parser.parse_args()
-    tiny = 200
     with tempfile.TemporaryDirectory() as own:
         folder = asked.folder or Path(own)
         folder.mkdir(parents=True, exist_ok=True)
         bench = Bench(folder, asked.memory, asked.threads)
-        sizes = [tiny, *map(int, asked.sizes.split(","))]
-        runs = {n: bench.run(n, asked.rounds if n < ONCE_FROM else 1) for n in sizes}
-        (HERE / "nightly.md").write_text(report(bench, runs, tiny, asked.rounds), encoding="utf-8")
+        cases = [Case(TINY, "by date"), *(Case(int(n), order) for n in asked.sizes.split(",") for order in ORDERS)]
+        runs = {case: bench.run(case, asked.rounds) for case in cases}
+        (HERE / "nightly.md").write_text(report(bench, runs, asked.rounds), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from clvml.resources import Resources, resources_of
 from clvml.sources import open_source
 from clvml.state import KeptLog
 from clvml.summaries import Base, Part, base_of, columns_of, parts, summary_of, summary_of_all, twins_of
-from clvml.tables import SUMMARY
 from clvml.threads import in_order
 
 __all__ = ["Split", "Transactions"]
@@ -171,7 +170,7 @@ class Transactions:
         """
         day = as_date(as_of)
         self._check_begun(day)
-        tallies, known = self._grain == "day" and self._log.tallies, self.known(day, window or 1)
+        tallies, known = self._grain == "day" and self._log.tallies, self.known(day, window)
 
         def work(part: Part) -> tuple[dict[str, Any], int, int]:
             return columns_of(part, known), len(part.ids), twins_of(part) if tallies else 0
@@ -182,14 +181,12 @@ class Transactions:
         summary = summary_of_all([columns for columns, *_ in told]) if told else pd.DataFrame()
         if summary.empty:
             raise DataError(f"No purchase up to {day}: all lines are refunds, zero, or orders cancelled in full.")
-        if window is None:
-            summary = summary[[column.name for column in SUMMARY]]
         for pick, role, name in self._traits():
             summary[name] = self._trait(role, pick, day, summary["customer_id"])
         summary.attrs = {"as_of": day.isoformat(), "data_report": self.report(day).to_dict()}
         return summary
 
-    def batches(self, as_of: Any, window: int, rows: int = _CUSTOMERS) -> Iterator[pd.DataFrame]:
+    def batches(self, as_of: Any, window: int | None = None, rows: int = _CUSTOMERS) -> Iterator[pd.DataFrame]:
         """The table of summarize(as_of, window), without channel and covariates, in frames of at most so many rows.
 
         Memory holds some of them; what the engine cannot hold it spills. Until the last is there, nothing else can be
@@ -218,7 +215,7 @@ class Transactions:
         self._check_begun(day)
         return self._log.booked(day, _PERIODS[self._grain], hashed=hashed)
 
-    def known(self, as_of: Any, window: int) -> Known:
+    def known(self, as_of: Any, window: int | None = None) -> Known:
         """The settings of `clvml.maths.customers` for a day; window: days that a label looks ahead."""
         today = day_number(as_date(as_of))
         return Known(today // 7 * 7 if self._grain == "week" else today, today, window, UNITS)
@@ -259,12 +256,12 @@ class Transactions:
         """What the BTYD models of a base of any size learn from."""
         day = as_date(as_of)
         self._gather("What repeat buyers spend")
-        return base_of(self.batches(day, 1), day)
+        return base_of(self.batches(day), day)
 
     def counts(self, as_of: Any) -> pd.DataFrame:
         """frequency, recency, T and how many customers share them: all that a BTYD likelihood needs."""
         day = as_date(as_of)
-        sql = statement("counts", days=self._known(day), as_of=self.known(day, 1).as_of)
+        sql = statement("counts", days=self._known(day), as_of=self.known(day).as_of)
         return self._log.engine.frame(sql).rename(columns={"age": "T"})
 
     def split(self, cut: Any, end: Any) -> Split:

@@ -47,9 +47,9 @@ class Known(NamedTuple):
     """Day number at which ages are taken."""
     today: int
     """Day number from which features look back; the same, but for weeks."""
-    window: int
+    window: int | None
     """Days that a label looks ahead: features look back shares and multiples of it, so that they mean the same at every
-    horizon."""
+    horizon. None: no features."""
     units: float
     """Units of money that make 1."""
 
@@ -69,10 +69,21 @@ def merged(first: NDArray[np.bool_], day: Whole, *money: Whole) -> tuple[NDArray
     return first[starts], day[starts], sums
 
 
+class Stretches(NamedTuple):
+    """The purchases, those of a customer beside each other."""
+
+    day: Whole
+    paid: Whole
+    begin: NDArray[np.intp]
+    """Where each customer's purchases begin."""
+    end: NDArray[np.intp]
+    """The place after the last of them."""
+
+
 def customers(days: Days, known: Known) -> tuple[NDArray[np.intp], dict[str, NDArray[np.generic]]]:
     """Which of the customers have a purchase (their rank among all), and what is known of each of those, by column.
 
-    first_day, last_day and the columns of `clvml.tables.SUMMARY` from frequency on, then those of
+    first_day, last_day and the columns of `clvml.tables.SUMMARY` from frequency on, then, with a window, those of
     `clvml.origins.FEATURES`; NaN for a gap that there is not. monetary_value is the net of all days after the first
     purchase over the repeat purchases, so refunds booked on other days count, and amount = first_amount + frequency
     monetary_value, less refunds before the first purchase.
@@ -90,35 +101,28 @@ def customers(days: Days, known: Known) -> tuple[NDArray[np.intp], dict[str, NDA
     day, paid = (days.day, days.net) if every else (days.day[bought], days.net[bought])
 
     net = _running(days.net)
-    spent = net if every else _running(paid)
     first_net = paid[begin]
     early = 0 if every else net[bought[begin]] - net[start]  # refunds before the first purchase
-    later_net = _total(net, start, end) - first_net - early
-    earned = _total(net if days.earned is days.net else _running(days.earned), start, end)
+    total_net = _total(net, start, end)
+    later_net = total_net - first_net - early
+    earned = total_net if days.earned is days.net else _total(_running(days.earned), start, end)
     if days.booked is None:
-        sold, refunds, n_returns = _total(net, start, end), np.zeros_like(earned), np.zeros_like(earned)
+        sold, refunds, n_returns = total_net, np.zeros_like(earned), np.zeros_like(earned)
     else:
         sold, refunds = (_total(_running(money), start, end) for money in days.booked)
         n_returns = _total(_running(days.booked[1] > 0), start, end)
 
     first_day, last_day = day[begin].astype(np.int64), day[finish - 1].astype(np.int64)
-    span, purchases = last_day - first_day, finish - begin
+    again = finish - begin - 1
     gap = np.empty_like(day)
     np.subtract(day[1:], day[:-1], out=gap[1:])
     gap[begin] = 0
-    squares = _total(_running(np.multiply(gap, gap, dtype=np.int64)), begin, finish)
-    log_gaps = _total(_running(_logs(int(gap.max(initial=0)))[gap]), begin, finish)
-    silent = known.today - day
-    lately = [_total(_running(silent < known.window * share), begin, finish) for share in (0.25, 0.5, 1, 2)]
-
-    again = purchases - 1
-    once = np.where(again > 0, 0.0, np.nan)  # added to what a single purchase has not got
     with np.errstate(divide="ignore", invalid="ignore"):
-        columns = {
+        columns: dict[str, NDArray[np.generic]] = {
             "first_day": first_day,
             "last_day": last_day,
             "frequency": again,
-            "recency": span,
+            "recency": last_day - first_day,
             "T": known.as_of - first_day,
             "days_since_last": known.as_of - last_day,
             "monetary_value": np.where(again > 0, later_net / known.units / again, 0.0),
@@ -128,22 +132,42 @@ def customers(days: Days, known: Known) -> tuple[NDArray[np.intp], dict[str, NDA
             "returns_value": refunds / known.units,
             "n_returns": n_returns,
             "contribution": earned / known.units,
-            "log_gaps": log_gaps / _LOG_UNITS,
+            "log_gaps": _total(_running(_logs(int(gap.max(initial=0)))[gap]), begin, finish) / _LOG_UNITS,
+        }
+    if known.window is not None:
+        spent = net if every else _running(paid)
+        columns |= _features(Stretches(day, paid, begin, finish), gap, spent, known, known.window)
+    return who, columns
+
+
+def _features(
+    purchases: Stretches, gap: Whole, spent: Whole, known: Known, window: int
+) -> dict[str, NDArray[np.generic]]:
+    """What a snapshot tells of rhythm, trend and spend beyond the summary. gap: days since the purchase before, 0 at a
+    customer's first; spent: the running sum of what was paid.
+    """
+    day, paid, begin, finish = purchases
+    n, span = finish - begin, day[finish - 1].astype(np.int64) - day[begin]
+    again, squares = n - 1, _total(_running(np.multiply(gap, gap, dtype=np.int64)), begin, finish)
+    silent = known.today - day
+    quarter, half, one, two = (_total(_running(silent < window * share), begin, finish) for share in (0.25, 0.5, 1, 2))
+    once = np.where(again > 0, 0.0, np.nan)  # added to what a single purchase has not got
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
             "gap_mean": span / again,
             "gap_sd": np.sqrt(again * squares - span * span) / np.where(again > 1, again, np.nan),
             "gap_max": _greatest(gap, begin) + once,
             "gap_last": gap[finish - 1] + once,
-            "purchases_quarter": lately[0].astype(np.float64),
-            "purchases_half": lately[1].astype(np.float64),
-            "purchases_one": lately[2].astype(np.float64),
-            "purchases_two": lately[3].astype(np.float64),
-            "spend_half": (spent[finish] - spent[finish - lately[1]]) / known.units,  # of the latest so many purchases
-            "spend_one": (spent[finish] - spent[finish - lately[2]]) / known.units,
+            "purchases_quarter": quarter.astype(np.float64),
+            "purchases_half": half.astype(np.float64),
+            "purchases_one": one.astype(np.float64),
+            "purchases_two": two.astype(np.float64),
+            "spend_half": (spent[finish] - spent[finish - half]) / known.units,  # of the latest so many purchases
+            "spend_one": (spent[finish] - spent[finish - one]) / known.units,
             "last_amount": paid[finish - 1] / known.units,
             "max_amount": _greatest(paid, begin) / known.units,
-            "mean_amount": _total(spent, begin, finish) / known.units / purchases,
+            "mean_amount": _total(spent, begin, finish) / known.units / n,
         }
-    return who, columns
 
 
 def _running(values: NDArray[np.generic]) -> Whole:
