@@ -103,7 +103,8 @@ class Log:
             message = f"the file is not UTF-8: read as {self.encoding}"
             rules.append(Rule("encoding", self._counted.rows, "", "converted", message))
         for condition in _after(as_of):
-            rows = self.engine.rows(f"SELECT COUNT(*) FROM lines WHERE {condition.sql}")[0][0]
+            some = self._counted.last is not None and self._counted.last > as_date(as_of)
+            rows = self.engine.rows(f"SELECT COUNT(*) FROM lines WHERE {condition.sql}")[0][0] if some else 0
             rules.append(Rule(condition.name, rows, "", condition.action, condition.message))
         return dataclasses.replace(self._counted, rules=tuple(rules))
 
