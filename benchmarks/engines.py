@@ -1,6 +1,6 @@
 """The same night by other ways: from a state, from CSV, and on Spark; whole processes on the logs of nightly.py.
 
-    python benchmarks/engines.py [--customers 1000000] [--rounds 2] [--memory 4GB] [--threads 2] [--folder logs]
+    python benchmarks/engines.py [--customers 1000000] [--rounds 3] [--memory 4GB] [--threads 2] [--folder logs]
 
 Writes benchmarks/engines.md. Of one simulated log, cut into a file a month and a last file of one day, as Parquet and
 as CSV, `clvml predict` is run, per round in turn:
@@ -28,7 +28,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from nightly import AS_OF, Bench
+from nightly import AS_OF, Bench, Case
 
 HERE = Path(__file__).resolve().parent
 CUT = """
@@ -73,7 +73,7 @@ class Nights:
         self.limits = ["--memory", bench.memory, "--threads", str(bench.threads), "--spill", str(own)]
         self.threads = bench.threads
         for kind in ("parquet", "csv"):
-            cut(bench.log(customers), own / kind, kind)
+            cut(bench.log(Case(customers, "by date")), own / kind, kind)
 
     def predict(self, files: Path, *more: str, into: str = "scores.parquet") -> Timed:
         out = ["--model", str(self.model), "--out", str(self.own / into)]
@@ -126,7 +126,7 @@ def report(asked: argparse.Namespace, runs: dict[str, dict[str, list[Timed]]], s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--customers", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", default="4GB")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="Of the logs of nightly.py; default: a temporary one.")

@@ -124,14 +124,25 @@ def whole_id(kind: str, dialect: Dialect) -> str:
     if kind in _INT64:
         return "TRUE"
     text = text_of(kind, "src_customer", dialect)
-    return f"({dialect.matches.format(x=text, p=_WHOLE)})"
+    return f"({_plain_id(kind)} OR {dialect.matches.format(x=text, p=_WHOLE)})"
+
+
+def _plain_id(kind: str) -> str:
+    """Whether an id is a text that only a whole number has: no white space, no decimals. Most are, and this is a quick
+    way to tell.
+    """
+    if kind != "VARCHAR":
+        return "FALSE"
+    written = "CAST(TRY_CAST(src_customer AS BIGINT) AS STRING)"
+    return f"(LENGTH(src_customer) <= 18 AND COALESCE({written} = src_customer, FALSE))"
 
 
 def missing_id(kind: str, dialect: Dialect) -> str:
     """Whether there is no id: NULL, blank, or a word such as nan."""
     if kind in _INT64:
         return "(src_customer IS NULL)"
-    return f"(src_customer IS NULL OR LOWER({text_of(kind, 'src_customer', dialect)}) IN {MISSING_WORDS})"
+    word = f"LOWER({text_of(kind, 'src_customer', dialect)}) IN {MISSING_WORDS}"
+    return f"(src_customer IS NULL OR (NOT {_plain_id(kind)} AND {word}))"
 
 
 def lines_sql(columns: Columns, types: Mapping[str, str], probe: Probe, dialect: Dialect) -> str:
@@ -163,7 +174,8 @@ def _customer(kind: str, probe: Probe, dialect: Dialect) -> str:
     if kind in _INT64:
         return "CAST(src_customer AS BIGINT)"
     return (
-        f"TRY_CAST(CASE WHEN NOT {missing_id(kind, dialect)} THEN regexp_replace({text}, '[.]0+$', '') END AS BIGINT)"
+        f"CASE WHEN {_plain_id(kind)} THEN TRY_CAST(src_customer AS BIGINT) WHEN NOT {missing_id(kind, dialect)} "
+        f"THEN TRY_CAST(regexp_replace({text}, '[.]0+$', '') AS BIGINT) END"
     )
 
 

@@ -50,9 +50,14 @@ class DayOrder(Enum):
     MONTH_FIRST = "month/day/year"
 
 
+def _plain(text: str) -> str:
+    """Whether a text is a day as engines themselves write it, 2011-04-03: most are, and this is a quick way to tell."""
+    return f"(LENGTH({text}) = 10 AND COALESCE(CAST(TRY_CAST({text} AS DATE) AS STRING) = {text}, FALSE))"
+
+
 def day_month_text(text: str, dialect: Dialect) -> str:
     """Whether a text is a date whose day and month could be taken for each other: 03/04/2011."""
-    return dialect.matches.format(x=text, p=_DAY_MONTH)
+    return f"(NOT {_plain(text)} AND {dialect.matches.format(x=text, p=_DAY_MONTH)})"
 
 
 def shows_day_first(text: str, dialect: Dialect) -> str:
@@ -107,6 +112,7 @@ def _text_date(text: str, order: DayOrder, dialect: Dialect) -> str:
     compact = _date_of(_group(text, _COMPACT, group) for group in (1, 2, 3))
     named = "\n".join(f"WHEN {looks(pattern)} THEN {_named(text, pattern, places)}" for pattern, places in _NAMED)
     return f"""CASE
+        WHEN {_plain(text)} THEN TRY_CAST({text} AS DATE)
         WHEN {zoned_text(text, dialect)} THEN CAST({_moment(text, dialect)} AS DATE)
         WHEN {looks(_YEAR_FIRST)} THEN {year_first}
         WHEN {looks(_COMPACT)} THEN {compact}
