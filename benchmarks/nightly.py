@@ -180,6 +180,7 @@ class Bench:
         return seconds, peak
 
     def run(self, case: Case, rounds: int) -> Found:
+        """All four, or as many as the log is for, in turn."""
         kinds = {"bare": self.bare, "predict": self.predict}
         if case.customers <= LIFETIMES_BEARS and case.order == "by date":
             kinds |= {"ours": lambda c: self.table(OURS, c), "lifetimes": lambda c: self.table(LIFETIMES, c)}

@@ -172,6 +172,10 @@ def test_intervals_read_off_tables_are_those_solved_for(trained, trained_frame):
 
 
 def test_what_is_shared_goes_to_other_processes_empty():
-    sent = pickle.loads(pickle.dumps(shared_for(400_000)))
+    shared = shared_for(400_000)
+    shared.living.find(np.arange(3), np.arange(3))
+    assert shared.living.column("age", lambda x, T: T).tolist() == [0.0, 1.0, 2.0]
+    sent = pickle.loads(pickle.dumps(shared))
     assert sent.tabled
+    assert sent.living.column("age", lambda x, T: T).size == 0
     assert not shared_for(200_000).tabled

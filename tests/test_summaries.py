@@ -22,7 +22,7 @@ def cdnow(name):
 @pytest.mark.parametrize("name", ["{}", "O'Neill {}"])
 @pytest.mark.parametrize(("lines", "rows"), [(50, 31), (1000, 100), (10_000, 10_000)])
 @pytest.mark.parametrize("columns", [{}, {"grain": "week"}])
-def test_batches_and_parts_change_nothing(monkeypatch, name, lines, rows, columns):
+def test_batches_and_parts_change_nothing(name, lines, rows, columns):
     log = Transactions(cdnow(name), **columns)
     whole = log.summarize(CUT, 100)
     batches = [b for batch in log.engine.batches(_ordered(log), 10_000) for b in _cut(batch, lines)]
@@ -126,8 +126,9 @@ def test_days_are_merged_within_customers():
 
 def test_sums_that_do_not_fit_are_refused():
     rows = pd.DataFrame({"customer_id": 1, "date": pd.date_range("2021-01-01", periods=99), "amount": 9e13})
-    with pytest.raises(DataError, match=r"too large to be summed exactly: a customer with 99 days.* in thousands"):
-        Transactions(rows).summarize("2022-01-01")
+    for lines in (rows, rows.assign(date="2021-01-01")):  # of many days, or of one
+        with pytest.raises(DataError, match=r"too large to be summed exactly: a customer with 99 entries.* thousands"):
+            Transactions(lines).summarize("2022-01-01")
 
 
 def test_a_daily_buyer_of_many_years_is_counted():

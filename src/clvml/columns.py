@@ -82,16 +82,13 @@ class Columns:
     def _check_kinds(self, known: Iterable[str]) -> None:
         """Raise OptionError for what is no name of a column, nor a number where one may stand."""
         for field in dataclasses.fields(self):
-            told = getattr(self, field.name)
+            told, numbers = getattr(self, field.name), field.name in ("margin", "service_cost")
             for name in told if field.name == "covariates" else (told,):
-                number = "float" in str(field.type) and isinstance(name, int | float) and not isinstance(name, bool)
-                if (
-                    isinstance(name, str)
-                    or (number and math.isfinite(name))
-                    or (name is None and field.default is None)
-                ):
+                number = numbers and isinstance(name, int | float) and not isinstance(name, bool)
+                left_out = name is None and field.default is None
+                if isinstance(name, str) or left_out or (number and math.isfinite(name)):
                     continue
-                wanted = "a column" + (" or a finite number" if "float" in str(field.type) else "")
+                wanted = "a column or a finite number" if numbers else "a column"
                 has = ", ".join(map(str, known)) or "no columns"
                 raise OptionError(f"{field.name}={name!r} does not name {wanted}. The log has: {has}.")
 

@@ -45,7 +45,7 @@ class Glance(NamedTuple):
     first: int | None
     last: int | None
     refunds: int
-    largest: float = 0.0
+    largest: float
 
 
 class Seen(NamedTuple):

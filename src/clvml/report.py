@@ -118,7 +118,7 @@ def count_rules(
     numbers = ", ".join([_number_of("clean"), known, *days, *(_number_of(rule.sql) for rule in together)])
     rows, usable, found, first, last, *counts = engine.rows(f"SELECT COUNT(*), {numbers} FROM lines")[0]
     counts += [] if twins is None else [twins]
-    for rule in apart[len(counts) - len(together) :]:
+    for rule in apart if twins is None else apart[1:]:
         counts.append(engine.rows(rule.counted or f"SELECT COUNT(*) FROM lines WHERE {rule.sql}")[0][0])
     rules = tuple(
         Rule(c.name, int(n), "", c.action, c.message) for c, n in zip((*together, *apart), counts, strict=True)

@@ -75,7 +75,7 @@ def staged(
         "value_if_kept": kept,
         "next_purchase_due": _due(as_of, gap - (T - recency)),
         "state": state,
-        "at_risk": ((state == 1) | (state == 2)) & (1.0 - own["p_return"] > threshold),
+        "at_risk": segments.slipping(state) & (1.0 - own["p_return"] > threshold),
         "worth": kept if own is told else _value_if_kept(own),
         "overdue": overdue,
         "usual_gap": gap,

@@ -28,6 +28,7 @@ __all__ = [
     "cutoffs",
     "rank_of_edges",
     "reasons",
+    "slipping",
     "states",
     "tiers",
 ]
@@ -84,7 +85,12 @@ def states(overdue: Floats, p_alive: Floats) -> Ranks:
     gone.
     """
     state = np.searchsorted(_STATE_EDGES, overdue, side="right")
-    return np.where(p_alive < _GONE, len(STATES) - 1, state).astype(np.int8)
+    return np.where(p_alive < _GONE, STATES.index("lapsed"), state).astype(np.int8)
+
+
+def slipping(state: Ranks) -> NDArray[np.bool_]:
+    """Whether a customer is late or at risk: off his rhythm, and not yet lapsed."""
+    return (state > STATES.index("on rhythm")) & (state < STATES.index("lapsed"))
 
 
 class Told(NamedTuple):
@@ -110,7 +116,7 @@ def reasons(told: Told, horizon_days: int) -> pa.Array:
 
     once, gap = told.frequency == 0, np.maximum(1.0, np.rint(told.usual_gap))
     bought = np.where(once, 0.0, told.frequency * _GAPS + np.minimum(gap, _GAPS - 1.0))
-    late = np.where(once, -2, np.where(told.state == 0, -1, np.rint(100 * told.overdue)))
+    late = np.where(once, -2, np.where(told.state == STATES.index("on rhythm"), -1, np.rint(100 * told.overdue)))
     bad = (told.tier == BAD) & (told.contribution <= 0)
     amount = np.rint(np.where(bad, told.contribution, told.value_if_kept))
     ahead = _days(horizon_days)

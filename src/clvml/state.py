@@ -37,7 +37,7 @@ __all__ = ["KeptLog"]
 _MANIFEST, _ASIDE, _LOCK = "manifest.json", ".manifest.json.part", ".lock"
 _MANY = 32
 """Parts of a kind beyond which the small ones are put together."""
-_NO_LINES = Glance(0, 0, None, None, 0)
+_NO_LINES = Glance(0, 0, None, None, 0, 0.0)
 _FOLDABLE = "SUM(service) AS service_sum, MAX(service) AS service_max"
 
 

@@ -45,11 +45,8 @@ class Shared:
         """What is to come of those alive, by frequency and age in days."""
         self.seen = Alike()
         """What else depends on a frequency and an age in days."""
-        self._tables: dict[float, LifeTables] = {}
-
-    def tables_at(self, t: float, make: Callable[[], LifeTables]) -> LifeTables:
-        """The tables for a horizon in the model's unit, made when they are first wanted."""
-        return self._tables.setdefault(t, make())
+        self.tables: dict[float, LifeTables] = {}
+        """What intervals are read off, by the horizon in the model's unit."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial(Shared, tabled=self.tabled), ()
@@ -173,14 +170,10 @@ class _Forgetful(Outlook):
     def _place(self) -> NDArray[np.intp]:
         return self._shared.living.find(self._x, self._T)
 
-    def _column(self, key: Any, tell: Callable[[Future], Floats]) -> Floats:
-        """A quantity of those alive, for each pair of frequency and age."""
-        return self._shared.living.column(key, lambda x, T: tell(self._purchases.living(x, T)))
-
     def _each(self, key: Any, tell: Callable[[Future], Floats]) -> Floats:
-        """The same for each customer."""
+        """A quantity of those alive, for each customer's frequency and age."""
         at = self._place  # before the column, which then knows all of them
-        return self._column(key, tell)[at]
+        return self._shared.living.column(key, lambda x, T: tell(self._purchases.living(x, T)))[at]
 
     @functools.cached_property
     def p_alive(self) -> Floats:
@@ -206,7 +199,7 @@ class _Forgetful(Outlook):
         if not self._shared.tabled or p > _SMOOTH:
             return super().intervals(horizon, level)
         place, t = self._place, self.time(horizon)
-        tables = self._shared.tables_at(t, lambda: LifeTables(self._purchases.living, self._ageing, t, p, q))
+        tables = self._shared.tables.setdefault(t, LifeTables(self._purchases.living, self._ageing, t, p, q))
         some = self._each(("p_return", t), lambda living: living.p_return(t))
         table = self._shared.living.column(("tables", t), tables.of)
         below, found = 0.5 * (1.0 - level), list[tuple[Floats, Floats]]()

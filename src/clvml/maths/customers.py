@@ -8,6 +8,7 @@ that sums are exact: the same in any order of lines, on any number of threads, o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -55,13 +56,17 @@ class Known(NamedTuple):
 
 
 def merged(first: NDArray[np.bool_], day: Whole, *money: Whole) -> tuple[NDArray[np.bool_], Whole, list[Whole]]:
-    """Entries of the same customer and day, which stand beside each other, added up."""
+    """Entries of the same customer and day, which stand beside each other, added up.
+
+    Raises OverflowError where a sum of money has more digits than fit.
+    """
     starts = np.ones(day.size, dtype=np.bool_)
     np.not_equal(day[1:], day[:-1], out=starts[1:])
     starts |= first
     again = np.flatnonzero(~starts)
     if not again.size:
         return first, day, list(money)
+    _check(first, money)
     entry = again - np.arange(1, again.size + 1)  # the last one that stays before it
     sums = [v[starts].astype(np.int64) for v in money]
     for total, v in zip(sums, money, strict=True):
@@ -90,9 +95,9 @@ def customers(days: Days, known: Known) -> tuple[NDArray[np.intp], dict[str, NDA
 
     Raises OverflowError where a sum of money has more digits than fit.
     """
+    _check(days.first, (days.net, days.earned, *(days.booked or ())))
     start = np.flatnonzero(days.first)
     end = np.append(start[1:], days.day.size)
-    _check(days, int((end - start).max(initial=0)))
     bought = np.flatnonzero(days.purchase)
     every = bought.size == days.day.size
     upto = np.append(start, days.day.size) if every else np.searchsorted(bought, np.append(start, days.day.size))
@@ -198,9 +203,10 @@ def _logs(longest: int) -> Whole:
     return units
 
 
-def _check(days: Days, longest: int) -> None:
+def _check(first: NDArray[np.bool_], booked: Sequence[Whole]) -> None:
     """Raise OverflowError where a customer's money might not fit."""
-    for money in {id(v): v for v in (days.net, days.earned, *(days.booked or ()))}.values():
+    longest = int(np.diff(np.flatnonzero(first), append=first.size).max(initial=0))
+    for money in {id(v): v for v in booked}.values():
         most = max(float(money.max(initial=0)), -float(money.min(initial=0)))
         if most * longest >= _MOST:
-            raise OverflowError(f"a customer with {longest:,} days, and up to {most:.3g} units of money on one")
+            raise OverflowError(f"a customer with {longest:,} entries, and up to {most:.3g} units of money in one")

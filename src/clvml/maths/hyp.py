@@ -14,12 +14,10 @@ in closed form.
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 from scipy.special import betaln
 
-from clvml.maths.sample import Floats, Numbers
+from clvml.maths.sample import Floats, Numbers, row_sums
 
 __all__ = ["beta_geometric_mean"]
 
@@ -91,8 +89,7 @@ def _quadrature(R: Floats, a: float, B: Floats, h: Floats) -> Floats:
     f[np.arange(y.shape[1]) >= nodes[:, None]] = 0.0
     left = f[:, 0] / np.expm1(np.minimum(a * step, 700.0))
     right = np.take_along_axis(f, nodes[:, None] - 1, axis=1)[:, 0] / right
-    # Column after column: by rows, how the sum is rounded would depend on the longest of them.
-    total: Floats = step * (functools.reduce(np.add, f.T) + left + right)
+    total: Floats = step * (row_sums(f) + left + right)
     return total
 
 

@@ -10,14 +10,13 @@ and the quantile of u depends on the customer's history alone: it is found once 
 
 from __future__ import annotations
 
-import functools
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaln
 
-from clvml.maths.sample import Floats, Numbers
+from clvml.maths.sample import Floats, Numbers, row_sums
 
 __all__ = ["Future", "counts_alive", "purchases_quantile", "spend_alive", "spend_at_most", "spend_quantile"]
 
@@ -149,7 +148,7 @@ def spend_alive(future: Future, t: float, v: Floats, p: float, c: Floats) -> tup
     for start in range(0, c.size, _ROWS):
         part = order[start : start + _ROWS]
         mass, shape = _by_count(future.take(part), t, p, most[part])
-        y = np.log(_added(mass * shape) / np.maximum(some[part], 1e-300) / c[part])
+        y = np.log(row_sums(mass * shape) / np.maximum(some[part], 1e-300) / c[part])
         found, norm = list[tuple[Floats, Floats]](), betaln(shape, c[part, None])
         for k, chance in enumerate(v):
             y = _solve(mass, shape, c[part], norm, chance * some[part], _onwards(found, step) if found else y, _NEAR)
@@ -208,7 +207,7 @@ def _solve(
         yi, ci = y[active, None], c[active, None]
         log1p_u, of = np.logaddexp(0.0, yi), mass[active]
         tail = betainc(ci, shape, np.exp(-log1p_u), where=of > _NOTHING, out=np.zeros(of.shape))
-        over = _added(of * tail) - above[active]
+        over = row_sums(of * tail) - above[active]
         density = _density(of, shape, c[active], log_norm[active], y[active])
         low[active] = np.where(over > 0.0, yi[:, 0], low[active])
         high[active] = np.where(over > 0.0, high[active], yi[:, 0])
@@ -229,13 +228,7 @@ def _solve(
 def _density(mass: Floats, shape: Floats, c: Floats, log_norm: Floats, y: Floats) -> Floats:
     """Of log u at y (n,), from what _solve is given."""
     ln = shape * y[:, None] - (shape + c[:, None]) * np.logaddexp(0.0, y[:, None]) - log_norm
-    return _added(mass * np.exp(ln))
-
-
-def _added(table: Floats) -> Floats:
-    """The sum of each row, column after column: rounded in the same way however many zeros end it."""
-    total: Floats = functools.reduce(np.add, table.T)
-    return total
+    return row_sums(mass * np.exp(ln))
 
 
 def _edges(most: float) -> NDArray[np.float64]:

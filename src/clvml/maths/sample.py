@@ -4,12 +4,13 @@ purchases.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Floats", "Numbers", "Objective", "Penalty", "Sample", "Terms", "sample_of", "tally"]
+__all__ = ["Floats", "Numbers", "Objective", "Penalty", "Sample", "Terms", "row_sums", "sample_of", "tally"]
 
 Floats = NDArray[np.float64]
 Numbers = float | Floats
@@ -116,6 +117,14 @@ class Penalty(NamedTuple):
             objective.gradient - scaled.T @ miss,
             objective.hessian - scaled.T @ scaled,
         )
+
+
+def row_sums(table: Floats) -> Floats:
+    """(n,): the sum of each row of (n, k), column after column: rounded in the same way however many zeros end it, so
+    whatever other rows there are.
+    """
+    total: Floats = functools.reduce(np.add, table.T)
+    return total
 
 
 def tally(place: NDArray[np.intp], weight: Floats, size: int) -> Floats:
