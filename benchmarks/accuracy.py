@@ -23,7 +23,7 @@ import pandas as pd
 
 from clvml import ClvModel, Transactions, backtest, load_cdnow
 from clvml.errors import ClvWarning, ModelError
-from clvml.interop import lifetimes_forecast
+from clvml.estimators.interop import lifetimes_forecast
 
 HERE = Path(__file__).resolve().parent
 SHOWN = {

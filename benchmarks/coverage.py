@@ -21,12 +21,19 @@ import pandas as pd
 from clvml import ClvModel, Transactions, load_cdnow
 from clvml.errors import ClvWarning
 from clvml.estimators.lifetime_value import LifetimeValueModel
-from clvml.estimators.purchases import BetaGeoModel, ParetoNBDModel
+from clvml.estimators.purchases.models import BetaGeoModel, ParetoNBDModel
+from clvml.estimators.uncertainty.draws import laplace_draws
+from clvml.estimators.uncertainty.recalibration import (
+    Places,
+    Recalibrations,
+    coverage,
+    learn_recalibration,
+    places,
+    spend_places,
+)
+from clvml.estimators.uncertainty.shock import learn_shock
+from clvml.estimators.uncertainty.totals import total_draws, total_interval
 from clvml.horizon import as_date, day_number, day_of_number
-from clvml.recalibration import Places, Recalibrations, coverage, learn_recalibration, places, spend_places
-from clvml.shock import learn_shock
-from clvml.totals import total_draws, total_interval
-from clvml.uncertainty import laplace_draws
 
 HERE = Path(__file__).resolve().parent
 LEVELS = (0.8, 0.9)

@@ -22,10 +22,11 @@ import numpy as np
 import pandas as pd
 from accuracy import open_log
 
-from clvml import ClvModel, metrics
+from clvml import ClvModel
 from clvml.errors import ClvWarning
-from clvml.estimators.heads import Trees
+from clvml.estimators.learned.corrections import Trees
 from clvml.horizon import as_date, day_number, day_of_number
+from clvml.maths import metrics
 
 HERE = Path(__file__).resolve().parent
 CELLS = (
@@ -42,7 +43,7 @@ scikit_learn = Trees.grow
 
 
 class Grown:
-    """A booster with the method of a `clvml.maths.trees.Forest` that the heads use."""
+    """A booster with the method of a `clvml.maths.learners.trees.Forest` that the heads use."""
 
     def __init__(self, booster: Any) -> None:
         self.booster = booster

@@ -73,8 +73,8 @@ def clocked(task: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def measure_ours(name: str, summary: pd.DataFrame) -> dict[str, float]:
-    from clvml.estimators import purchases
     from clvml.estimators.lifetime_value import LifetimeValueModel
+    from clvml.estimators.purchases import models as purchases
     from clvml.estimators.spend import GammaGammaModel
 
     if name == "BetaGeoErlangModel":

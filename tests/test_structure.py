@@ -15,6 +15,7 @@ import pytest
 import clvml
 
 HOME = Path(clvml.__file__).parent
+README = HOME.parents[1] / "README.md"
 HEAVY = (
     "pandas",
     "numpy",
@@ -29,53 +30,32 @@ HEAVY = (
 )
 """Packages that cost seconds, or that not everybody has."""
 
-LAYERS = (
-    ("errors", "horizon", "tables", "maths", "metrics"),
-    ("fit", "origins", "estimators", "uncertainty", "sums", "totals", "spendtests"),
-    (
-        "resources",
-        "threads",
-        "engines",
-        "spark",
-        "csvfiles",
-        "databases",
-        "dates",
-        "sources",
-        "columns",
-        "rules",
-        "report",
-        "log",
-        "locks",
-        "manifest",
-        "state",
-    ),
-    ("summaries", "intake", "datasets", "snapshots", "attributes"),
-    (
-        "segments",
-        "score",
-        "spark_scores",
-        "model",
-        "schema",
-        "persist",
-        "evaluate",
-        "shock",
-        "recalibration",
-    ),
-    ("audience", "uplift", "channels", "profiles", "lookalikes", "history", "outcome", "profit", "monitoring"),
-    ("terminal", "files", "printed", "plots", "interop", "flavor", "tracking"),
-    ("config", "stream", "jobs", "campaign_jobs", "spark_job", "demo", "cli"),
+ROOMS = (
+    {"maths"},
+    {"orders"},
+    {"estimators"},
+    {"scores"},
+    {"evaluation", "insights", "campaigns"},
+    {"report", "tracking", "cli"},
 )
-"""From the bottom up: a part imports from its own row and those above it in this table, never from below it."""
+"""The walk of an order log. A room imports from the ground floor and from the sets above its own in this table; rooms
+of one set do not know each other, but for the edges, which may see all."""
+
+GROUND = {"errors", "files", "horizon", "locks", "resources", "tables"}
+"""Files that stand above no room: they import each other alone."""
+
+SHIMS = {"flavor": "clvml.tracking.flavor"}
+"""Where things once were, for models registered then."""
 
 ONLY = {
     "mlflow": {"tracking"},
-    "lifetimes": {"interop"},
-    "matplotlib": {"plots"},
-    "duckdb": {"engines"},
-    "adbc_driver_postgresql": {"databases"},
-    "pyspark": {"spark", "sources"},
-    "sklearn": {"estimators", "uplift", "lookalikes"},
-    "click": {"cli", "config", "demo", "terminal"},
+    "lifetimes": {"estimators.interop"},
+    "matplotlib": {"report"},
+    "duckdb": {"orders.engines"},
+    "adbc_driver_postgresql": {"orders.reading"},
+    "pyspark": {"orders.engines", "scores.spark", "cli.spark_job"},
+    "sklearn": {"estimators", "campaigns.uplift", "insights"},
+    "click": {"cli"},
 }
 """Packages that only these parts may import."""
 
@@ -86,65 +66,73 @@ def modules():
         yield name.removesuffix(".__init__"), path
 
 
-def part(name):
-    """The file or folder right under clvml: where a module stands on the page of DESIGN."""
+def room(name):
+    """The folder, or the file on the ground floor, where a module stands."""
     return name.split(".")[0]
 
 
 def imports(path):
-    """(module, whether at the top of the file) for every import, those for type checkers left out."""
+    """(module, whether at the top of the file) for every import, those for type checkers alone too."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
     for node in ast.walk(tree):
         top = node in tree.body
-        if id(node) in typing_only:
-            continue
         if isinstance(node, ast.Import):
             yield from ((alias.name, top) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
-            if node.module == "clvml":
-                yield from ((f"clvml.{alias.name}", top) for alias in node.names)
-            else:
-                yield node.module, top
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield (whole if whole in MODULES else node.module), top
 
 
-IMPORTS = [(name, *told) for name, path in modules() for told in imports(path) if name not in ("__init__", "clvml")]
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+MODULES = {f"clvml.{name}" for name, _ in modules()}
+IMPORTS = [(name, *found) for name, path in modules() if name != "__init__" for found in imports(path)]
+LEVEL = {name: level for level, names in enumerate(ROOMS) for name in names}
+OWN = [(name, target[6:]) for name, target, _ in IMPORTS if target.startswith("clvml.")]
 
 
-def test_every_part_has_a_place():
-    parts = {part(name) for name, _ in modules()} - {"__init__"}
-    assert parts == set(LEVEL), "name the new part in LAYERS, and in the layout of the README"
+def test_every_module_stands_in_a_room():
+    assert {room(name) for name, _ in modules()} == {"__init__", *GROUND, *LEVEL, *SHIMS}
 
 
-def test_imports_point_down():
-    up = [
+def test_a_log_walks_from_room_to_room_and_never_back():
+    edges = ROOMS[-1]
+    back = [
         f"{name} imports {target}"
-        for name, target, _ in IMPORTS
-        if target.startswith("clvml.") and LEVEL.get(part(target[6:]), 0) > LEVEL.get(part(name), 0)
+        for name, target in OWN
+        if room(name) not in SHIMS
+        and room(target) != room(name)
+        and LEVEL.get(room(target), -1) >= LEVEL.get(room(name), 0)
+        and room(name) not in edges
     ]
-    assert not up
+    assert not back
 
 
-def test_modules_do_not_import_in_a_circle():
-    edges = {}
-    for name, target, top in IMPORTS:
-        if top and target.startswith("clvml."):
-            edges.setdefault(name, set()).add(target[6:])
+def test_nothing_imports_in_a_circle():
+    """Imports inside functions and for type checkers alone count too."""
+    graph = {}
+    for name, target in OWN:
+        graph.setdefault(name, set()).add(target)
+    done = set()
 
     def visit(name, path):
         assert name not in path, " -> ".join([*path, name])
-        for target in edges.get(name, ()):
-            visit(target, (*path, name))
+        if name not in done:
+            for target in graph.get(name, ()):
+                visit(target, (*path, name))
+            done.add(name)
 
-    for name in edges:
+    for name in graph:
         visit(name, ())
+
+
+def test_a_folder_is_seen_at_one_glance():
+    crowded = {
+        folder: len(files)
+        for folder in {path.parent for _, path in modules()}
+        if len(files := [*folder.glob("*.py")]) > 13
+    }
+    assert not crowded
 
 
 def test_maths_knows_only_numbers():
@@ -152,21 +140,15 @@ def test_maths_knows_only_numbers():
     strange = {
         (name, target)
         for name, target, _ in IMPORTS
-        if part(name) == "maths" and target.split(".")[0] not in allowed and not target.startswith("clvml.maths")
+        if room(name) == "maths" and target.split(".")[0] not in allowed and not target.startswith("clvml.maths")
     }
     assert not strange
 
 
-def test_estimators_never_see_an_engine():
-    seen = {(name, target) for name, target, _ in IMPORTS if part(name) == "estimators" and target.startswith("clvml.")}
-    allowed = {"clvml", *(f"clvml.{p}" for row in LAYERS[:2] for p in row)}
-    assert not {pair for pair in seen if ".".join(pair[1].split(".")[:2]) not in allowed}
-
-
 @pytest.mark.parametrize("package", ONLY)
 def test_who_may_import(package):
-    users = {part(name) for name, target, _ in IMPORTS if target.split(".")[0] == package}
-    assert users <= ONLY[package]
+    users = {name for name, target, _ in IMPORTS if target.split(".")[0] == package}
+    assert not [name for name in users if not any(f"{name}.".startswith(f"{home}.") for home in ONLY[package])]
 
 
 @pytest.mark.parametrize("package", ["sklearn", "mlflow", "matplotlib", "lifetimes", "duckdb", "pyspark"])
@@ -202,6 +184,44 @@ def test_public_names_resolve(name):
     assert name in dir(clvml)
 
 
+def test_type_checkers_see_the_public_names(tmp_path):
+    """A misspelt setting of a lazily loaded class is found without running anything."""
+    user = tmp_path / "user.py"
+    user.write_text(
+        "from clvml import BetaGeoModel, ClvModel, Transactions, plots\n"
+        "import clvml\n"
+        "model = BetaGeoModel(time_unti='week')\n"
+        "reveal_type(ClvModel().fit)\n"
+        "clvml.interop.to_lifetime\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--config-file", str(README.with_name("pyproject.toml")), str(user)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=README.parent)
+    assert 'Unexpected keyword argument "time_unti"' in done.stdout
+    assert "Revealed type is" in done.stdout
+    assert 'Any"' not in done.stdout
+    assert "to_lifetime" in done.stdout
+
+
+def test_type_checkers_and_users_see_the_same_names():
+    tree = ast.parse((HOME / "__init__.py").read_text(encoding="utf-8"))
+    block = next(n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")
+    declared = {
+        alias.asname: f"{node.module}.{alias.name}" if alias.asname in clvml._MODULES else node.module
+        for node in block.body
+        for alias in node.names
+    }
+    assert declared == {
+        **clvml._HOMES,
+        **{name: home if home.count(".") > 1 else f"clvml.{name}" for name, home in clvml._MODULES.items()},
+    }
+
+
+@pytest.mark.parametrize("name", clvml._MODULES)
+def test_modules_are_attributes(name):
+    assert getattr(clvml, name).__name__ == clvml._MODULES[name]
+    assert name in dir(clvml)
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'clvml' has no attribute 'BetaGeo'"):
         clvml.BetaGeo  # noqa: B018
@@ -227,10 +247,7 @@ def test_statements_and_type_marker_are_part_of_the_package():
     assert (HOME / "py.typed").is_file()
     named = set(re.findall(r'statement\(\s*"(\w+)"', "".join(p.read_text(encoding="utf-8") for _, p in modules())))
     assert named
-    assert named <= {p.stem for p in (HOME / "sql").glob("*.sql")}
-
-
-README = HOME.parents[1] / "README.md"
+    assert named <= {p.stem for p in (HOME / "orders/engines/sql").glob("*.sql")}
 
 
 @pytest.mark.skipif(not README.is_file(), reason="the package is installed without its README")

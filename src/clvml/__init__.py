@@ -11,67 +11,144 @@ Names are loaded on first use: `import clvml` itself costs nothing.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for type checkers and editors; a test keeps it equal to _HOMES
+    from clvml import errors as errors, tables as tables, tracking as tracking
+    from clvml.campaigns import (
+        MeasuredEffect as MeasuredEffect,
+        Plan as Plan,
+        Treatment as Treatment,
+        plan_audience as plan_audience,
+        read_audience as read_audience,
+        treatment_gains as treatment_gains,
+    )
+    from clvml.campaigns.outcome import (
+        campaign_experiment as campaign_experiment,
+        measure_outcome as measure_outcome,
+    )
+    from clvml.campaigns.plan_file import read_plan as read_plan
+    from clvml.campaigns.uplift import (
+        Experiment as Experiment,
+        average_effects as average_effects,
+        study_uplift as study_uplift,
+    )
+    from clvml.estimators import interop as interop
+    from clvml.estimators.compare import compare as compare
+    from clvml.estimators.learned.churn import ChurnClassifier as ChurnClassifier
+    from clvml.estimators.learned.hybrid import HybridValueModel as HybridValueModel
+    from clvml.estimators.lifetime_value import LifetimeValueModel as LifetimeValueModel
+    from clvml.estimators.purchases.discrete import (
+        BetaGeoBetaBinomialModel as BetaGeoBetaBinomialModel,
+        summarize_chances as summarize_chances,
+    )
+    from clvml.estimators.purchases.models import (
+        BetaGeoErlangModel as BetaGeoErlangModel,
+        BetaGeoModel as BetaGeoModel,
+        ModifiedBetaGeoErlangModel as ModifiedBetaGeoErlangModel,
+        ModifiedBetaGeoModel as ModifiedBetaGeoModel,
+        NBDModel as NBDModel,
+        ParetoNBDModel as ParetoNBDModel,
+    )
+    from clvml.estimators.spend import GammaGammaModel as GammaGammaModel
+    from clvml.evaluation.backtest import backtest as backtest
+    from clvml.evaluation.monitoring import monitor as monitor
+    from clvml.insights.attributes import attributes_of_lines as attributes_of_lines
+    from clvml.insights.channels import channel_values as channel_values
+    from clvml.insights.history import (
+        keep_scores as keep_scores,
+        migration as migration,
+        movers as movers,
+        read_history as read_history,
+        value_over_time as value_over_time,
+        what_if as what_if,
+    )
+    from clvml.insights.lookalikes import look_alikes as look_alikes
+    from clvml.insights.profiles import profile as profile
+    from clvml.insights.profit import (
+        customer_profit as customer_profit,
+        profit_tiers as profit_tiers,
+    )
+    from clvml.maths import metrics as metrics
+    from clvml.orders.datasets import load_cdnow as load_cdnow
+    from clvml.orders.snapshots import take_snapshots as take_snapshots
+    from clvml.orders.transactions import Transactions as Transactions
+    from clvml.report import plots as plots
+    from clvml.scores.model import ClvModel as ClvModel
+    from clvml.scores.spark import score_spark as score_spark
+    from clvml.tracking import load_model as load_model
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "BetaGeoBetaBinomialModel": "clvml.estimators.chances",
-    "BetaGeoErlangModel": "clvml.estimators.purchases",
-    "BetaGeoModel": "clvml.estimators.purchases",
-    "ChurnClassifier": "clvml.estimators.churn",
-    "ClvModel": "clvml.model",
-    "Experiment": "clvml.uplift",
+    "BetaGeoBetaBinomialModel": "clvml.estimators.purchases.discrete",
+    "BetaGeoErlangModel": "clvml.estimators.purchases.models",
+    "BetaGeoModel": "clvml.estimators.purchases.models",
+    "ChurnClassifier": "clvml.estimators.learned.churn",
+    "ClvModel": "clvml.scores.model",
+    "Experiment": "clvml.campaigns.uplift",
     "GammaGammaModel": "clvml.estimators.spend",
-    "HybridValueModel": "clvml.estimators.hybrid",
+    "HybridValueModel": "clvml.estimators.learned.hybrid",
     "LifetimeValueModel": "clvml.estimators.lifetime_value",
-    "MeasuredEffect": "clvml.audience",
-    "ModifiedBetaGeoErlangModel": "clvml.estimators.purchases",
-    "ModifiedBetaGeoModel": "clvml.estimators.purchases",
-    "NBDModel": "clvml.estimators.purchases",
-    "ParetoNBDModel": "clvml.estimators.purchases",
-    "Plan": "clvml.audience",
-    "Transactions": "clvml.intake",
-    "Treatment": "clvml.audience",
-    "attributes_of_lines": "clvml.attributes",
-    "average_effects": "clvml.uplift",
-    "backtest": "clvml.evaluate",
-    "campaign_experiment": "clvml.outcome",
-    "channel_values": "clvml.channels",
+    "MeasuredEffect": "clvml.campaigns",
+    "ModifiedBetaGeoErlangModel": "clvml.estimators.purchases.models",
+    "ModifiedBetaGeoModel": "clvml.estimators.purchases.models",
+    "NBDModel": "clvml.estimators.purchases.models",
+    "ParetoNBDModel": "clvml.estimators.purchases.models",
+    "Plan": "clvml.campaigns",
+    "Transactions": "clvml.orders.transactions",
+    "Treatment": "clvml.campaigns",
+    "attributes_of_lines": "clvml.insights.attributes",
+    "average_effects": "clvml.campaigns.uplift",
+    "backtest": "clvml.evaluation.backtest",
+    "campaign_experiment": "clvml.campaigns.outcome",
+    "channel_values": "clvml.insights.channels",
     "compare": "clvml.estimators.compare",
-    "customer_profit": "clvml.profit",
-    "keep_scores": "clvml.history",
-    "load_cdnow": "clvml.datasets",
+    "customer_profit": "clvml.insights.profit",
+    "keep_scores": "clvml.insights.history",
+    "load_cdnow": "clvml.orders.datasets",
     "load_model": "clvml.tracking",
-    "look_alikes": "clvml.lookalikes",
-    "measure_outcome": "clvml.outcome",
-    "migration": "clvml.history",
-    "monitor": "clvml.monitoring",
-    "movers": "clvml.history",
-    "plan_audience": "clvml.audience",
-    "profile": "clvml.profiles",
-    "profit_tiers": "clvml.profit",
-    "read_audience": "clvml.audience",
-    "read_history": "clvml.history",
-    "read_plan": "clvml.audience.planfile",
-    "score_spark": "clvml.spark_scores",
-    "study_uplift": "clvml.uplift",
-    "summarize_chances": "clvml.estimators.chances",
-    "take_snapshots": "clvml.snapshots",
-    "treatment_gains": "clvml.audience",
-    "value_over_time": "clvml.history",
-    "what_if": "clvml.history",
+    "look_alikes": "clvml.insights.lookalikes",
+    "measure_outcome": "clvml.campaigns.outcome",
+    "migration": "clvml.insights.history",
+    "monitor": "clvml.evaluation.monitoring",
+    "movers": "clvml.insights.history",
+    "plan_audience": "clvml.campaigns",
+    "profile": "clvml.insights.profiles",
+    "profit_tiers": "clvml.insights.profit",
+    "read_audience": "clvml.campaigns",
+    "read_history": "clvml.insights.history",
+    "read_plan": "clvml.campaigns.plan_file",
+    "score_spark": "clvml.scores.spark",
+    "study_uplift": "clvml.campaigns.uplift",
+    "summarize_chances": "clvml.estimators.purchases.discrete",
+    "take_snapshots": "clvml.orders.snapshots",
+    "treatment_gains": "clvml.campaigns",
+    "value_over_time": "clvml.insights.history",
+    "what_if": "clvml.insights.history",
 }
 """The public names, and the module that each comes from."""
+
+_MODULES = {
+    "errors": "clvml.errors",
+    "interop": "clvml.estimators.interop",
+    "metrics": "clvml.maths.metrics",
+    "plots": "clvml.report.plots",
+    "tables": "clvml.tables",
+    "tracking": "clvml.tracking",
+}
+"""Modules that are reached as attributes: clvml.plots, clvml.interop, …"""
 
 __all__ = [*_HOMES, "__version__"]  # noqa: PLE0604  the keys are the names
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     if name not in _HOMES:
         raise AttributeError(f"module 'clvml' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted((*__all__, *_MODULES))

@@ -1,19 +1,27 @@
-"""What a job may use of its machine: memory, threads, and a folder for what does not fit in memory."""
+"""What a job may use of its machine: memory, threads, and a folder for what does not fit in memory; and work on the
+parts of a stream by several threads.
+"""
 
 from __future__ import annotations
 
+import collections
 import os
 import re
 import shutil
 import tempfile
 import uuid
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from clvml.errors import OptionError
 from clvml.locks import runs
 
-__all__ = ["WHOLE_MACHINE", "Resources", "resources_of"]
+__all__ = ["WHOLE_MACHINE", "Resources", "in_order", "resources_of"]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40, "K": 10**3, "M": 10**6, "G": 10**9}
@@ -83,3 +91,20 @@ def _writable(folder: Path) -> Path:
     if not os.access(folder, os.W_OK):
         raise OptionError(f"spill={str(folder)!r} takes no files. Name another folder for temporary files.")
     return folder.absolute()
+
+
+def in_order(work: Callable[[T], R], parts: Iterable[T], threads: int) -> Iterator[R]:
+    """work(part) of each part in turn, a few at a time on so many other threads, or here where they are none; the parts
+    are drawn on this thread.
+    """
+    if not threads:
+        yield from map(work, parts)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: collections.deque[Future[R]] = collections.deque()
+        for part in parts:
+            waiting.append(pool.submit(work, part))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clvml.errors import DataError, did_you_mean
 
-__all__ = ["SCORES", "SUMMARY", "Column", "check_summary"]
+__all__ = ["SCORES", "SUMMARY", "Column", "canonical_ids", "check_summary"]
 
 
 Numbers = NDArray[np.float64] | NDArray[np.int64]
@@ -184,3 +184,10 @@ def _refuse(frame: pd.DataFrame, broken: pd.Series | NDArray[np.bool_], says: st
     raise DataError(
         f"The summary is wrong in {int(marks.sum()):,} of {len(frame):,} rows: {says}. First: row {row} ({first})."
     )
+
+
+def canonical_ids(ids: Iterable[object]) -> list[str]:
+    """Ids as text that is the same for 17, 17.0, '17' and ' 17 '."""
+    return [
+        str(int(i)) if isinstance(i, (float, np.floating)) and float(i).is_integer() else str(i).strip() for i in ids
+    ]

@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from clvml import metrics
 from clvml.errors import DataError, OptionError
-from clvml.estimators.chances import BetaGeoBetaBinomialModel
 from clvml.estimators.histories import counts_of
-from clvml.estimators.purchase_model import PurchaseModel
-from clvml.estimators.purchases import (
+from clvml.estimators.purchases.discrete import BetaGeoBetaBinomialModel
+from clvml.estimators.purchases.model import PurchaseModel
+from clvml.estimators.purchases.models import (
     BetaGeoErlangModel,
     BetaGeoModel,
     ModifiedBetaGeoErlangModel,
@@ -24,6 +23,7 @@ from clvml.estimators.purchases import (
     ParetoNBDModel,
 )
 from clvml.horizon import as_date
+from clvml.maths import metrics
 from clvml.maths.regularity import regularity
 from clvml.maths.sample import Floats
 

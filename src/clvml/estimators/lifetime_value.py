@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from clvml.errors import OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.compare import compare
-from clvml.estimators.outlook import Outlook, Shared, outlook
-from clvml.estimators.purchases import BetaGeoModel, PurchaseModel, purchase_model_from
+from clvml.estimators.forecast import Outlook, Shared, outlook
+from clvml.estimators.purchases.models import BetaGeoModel, PurchaseModel, purchase_model_from
 from clvml.estimators.saved import FORMAT, check_choice, check_level, check_rate, settings_from
 from clvml.estimators.spend import GammaGammaModel
 from clvml.horizon import as_date
@@ -129,7 +129,7 @@ class LifetimeValueModel(Estimator):
         clv_low, clv_high: 90 % predictive interval, that of the amount scaled by what discounting takes off its
         expectation. purchases_low, purchases_high: 90 % predictive interval. next_purchase_due: median date, given
         that the customer is alive; missing where it lies more than a hundred years ahead or the summary does not say
-        its as_of. shared: what the batches of a base have in common, see `clvml.estimators.outlook`.
+        its as_of. shared: what the batches of a base have in common, see `clvml.estimators.forecast`.
         """
         ahead = self.outlook(summary, shared)
         return told_of(ahead, self.told(ahead, horizon))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from clvml.errors import ModelError, OptionError, did_you_mean
-from clvml.fit import Outcome
+from clvml.estimators.fit import Outcome
 from clvml.maths.sample import Floats
 
 __all__ = [

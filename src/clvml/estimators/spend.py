@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 
 from clvml.errors import DataError, ModelError
 from clvml.estimators.base import Estimator
+from clvml.estimators.fit import NO_SLOPE, Fit, Outcome, Slope, fit_slope, fit_spend
 from clvml.estimators.histories import counts_of
 from clvml.estimators.saved import FORMAT, check_choice, jsonable, params_from, quality_from, settings_from
-from clvml.fit import NO_SLOPE, Fit, Outcome, Slope, fit_slope, fit_spend
-from clvml.maths import gammagamma
-from clvml.maths.gammagamma import MeanSpend, Params, spend_of
+from clvml.maths.models import gammagamma
+from clvml.maths.models.gammagamma import MeanSpend, Params, spend_of
 from clvml.maths.sample import Floats
 from clvml.tables import check_summary
 
@@ -30,7 +30,7 @@ class GammaGammaModel(Estimator):
     instead.
 
     frequency_effect: whether spend may depend on frequency, which Gamma-Gamma rules out. Then v is multiplied by a
-    power of the frequency: slope_.value, that of maximum likelihood shrunk by its error. `clvml.spendtests` tells
+    power of the frequency: slope_.value, that of maximum likelihood shrunk by its error. `spend_tests` tells
     whether it matters; params_ are those of a customer of mean log-frequency.
 
     Also learned: slope_ (a Slope), standard_errors_, covariance_ (3 x 3), log_likelihood_, outcome_, n_customers_.

@@ -89,9 +89,9 @@ def customers(days: Days, known: Known) -> tuple[NDArray[np.intp], dict[str, NDA
     """Which of the customers have a purchase (their rank among all), and what is known of each of those, by column.
 
     first_day, last_day and the columns of `clvml.tables.SUMMARY` from frequency on, then, with a window, those of
-    `clvml.origins.FEATURES`; NaN for a gap that there is not. monetary_value is the net of all days after the first
-    purchase over the repeat purchases, so refunds booked on other days count, and amount = first_amount + frequency
-    monetary_value, less refunds before the first purchase.
+    `clvml.orders.origins.FEATURES`; NaN for a gap that there is not. monetary_value is the net of all days after the
+    first purchase over the repeat purchases, so refunds booked on other days count, and amount = first_amount +
+    frequency monetary_value, less refunds before the first purchase.
 
     Raises OverflowError where a sum of money has more digits than fit.
     """

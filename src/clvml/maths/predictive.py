@@ -1,7 +1,7 @@
 """Exact predictive distributions of one customer: how many purchases he will make, and how much he will spend.
 
 Both start from the closed-form tail P(Y >= n) of a model's future. Spend: given Y = n > 0, the total over v + x m is a
-beta-prime(p n, p x + q), see `clvml.maths.gammagamma`, so
+beta-prime(p n, p x + q), see `clvml.maths.models.gammagamma`, so
 
     P(S <= s) = P(Y = 0) + sum over n > 0 of P(Y = n) I_{u / (1 + u)}(p n, p x + q),   u = s / (v + x m)
 

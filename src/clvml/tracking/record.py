@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pandas as pd
 
-from clvml.model import ClvModel
-from clvml.persist import model_digest
+from clvml.scores.model import ClvModel
+from clvml.scores.saved import model_digest
 from clvml.tracking.registry import DIGEST, register_version
 from clvml.tracking.serving import packages, write_pyfunc
 from clvml.tracking.store import connect, experiment_of, tracking_address
@@ -23,7 +23,7 @@ from clvml.tracking.store import connect, experiment_of, tracking_address
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from clvml.report import DataReport
+    from clvml.orders.data_report import DataReport
 
 __all__ = ["Backtested", "RunInfo", "data_digest", "log_run"]
 
@@ -32,7 +32,7 @@ _MODEL = "model"
 
 
 class Backtested(Protocol):
-    """A backtest, as `clvml.evaluate` makes it."""
+    """A backtest, as `clvml.evaluation.backtest` makes it."""
 
     @property
     def table(self) -> pd.DataFrame:
@@ -56,7 +56,7 @@ class RunInfo(NamedTuple):
     """Registered under this name, as this version."""
     version: str | None
     digest: str
-    """What `clvml.persist.model_digest` says of the model."""
+    """What `clvml.scores.saved.model_digest` says of the model."""
     tracking_uri: str
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from clvml.errors import ModelError, did_you_mean
-from clvml.model import ClvModel
-from clvml.persist import is_model_folder, read_model
+from clvml.scores.model import ClvModel
+from clvml.scores.saved import is_model_folder
 from clvml.tracking.serving import DATA
 from clvml.tracking.store import connect, database_missing, first_line, tracking_address
 
@@ -135,7 +135,7 @@ def load_model(uri: str | os.PathLike[str], *, tracking_uri: str | None = None) 
     """
     address = os.fspath(uri)
     if not address.startswith(("models:", "runs:")):
-        return read_model(_folder_in(Path(address)))
+        return ClvModel.load(_folder_in(Path(address)))
     with connect(tracking_uri) as client:
         kept = _find(client, address)
         if kept.digest is None:
@@ -157,7 +157,7 @@ def _fetch(kept: _Kept, address: str, tracking_uri: str) -> ClvModel:
             )
         except (MlflowException, OSError) as error:
             raise ModelError(f"The files of {address} cannot be fetched: {first_line(error)}") from None
-        return read_model(data, kept.digest)
+        return ClvModel.load(data, kept.digest)
 
 
 def _folder_in(place: Path) -> Path:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 import clvml
-from clvml.intake import Transactions
-from clvml.model import ClvModel
-from clvml.persist import save_model
+from clvml.orders.transactions import Transactions
+from clvml.scores.model import ClvModel
 from clvml.tables import SCORES
 
 if TYPE_CHECKING:
@@ -33,14 +32,14 @@ def packages() -> dict[str, str]:
 
 
 def write_pyfunc(model: ClvModel, folder: Path, described: Model) -> Path:
-    """The artifact in folder/model: data, and a description that names `clvml.flavor` of the installed package."""
+    """The artifact in folder/model: data, and a description that names `clvml.tracking.flavor` as its loader."""
     import mlflow.pyfunc
 
-    data = save_model(model, folder / Path(DATA).name)
+    data = model.save(folder / Path(DATA).name)
     artifact = folder / "model"
     mlflow.pyfunc.save_model(
         path=artifact,
-        loader_module="clvml.flavor",
+        loader_module="clvml.tracking.flavor",
         data_path=str(data),
         signature=signature(model),
         input_example=example(model),

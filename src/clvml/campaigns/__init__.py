@@ -1,0 +1,22 @@
+"""Whom to treat with what, at which cost, with a control group that will show whether it paid."""
+
+from clvml.campaigns.control import Power, detectable, needed_per_arm, share_for_power
+from clvml.campaigns.options import MeasuredEffect
+from clvml.campaigns.planner import plan_audience, treatment_gains
+from clvml.campaigns.result import AUDIENCE_COLUMNS, Audience, read_audience
+from clvml.campaigns.treatments import Plan, Treatment
+
+__all__ = [
+    "AUDIENCE_COLUMNS",
+    "Audience",
+    "MeasuredEffect",
+    "Plan",
+    "Power",
+    "Treatment",
+    "detectable",
+    "needed_per_arm",
+    "plan_audience",
+    "read_audience",
+    "share_for_power",
+    "treatment_gains",
+]

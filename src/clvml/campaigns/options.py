@@ -1,0 +1,191 @@
+"""Customers x treatments: who may get what, what it would bring, and why the others may not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clvml.campaigns.control import hash_uniform
+from clvml.campaigns.gain import Array, Belief, Customers, Economics, economics
+from clvml.campaigns.treatments import Plan, Treatment
+from clvml.campaigns.uplift.study import UpliftResult
+from clvml.errors import DataError, OptionError, did_you_mean
+from clvml.tables import canonical_ids
+
+__all__ = [
+    "NEEDED",
+    "UNIT",
+    "MeasuredEffect",
+    "Options",
+    "check_measured",
+    "checked",
+    "eligible",
+    "kept_out",
+    "options_of",
+]
+
+NEEDED = (
+    "customer_id", "frequency", "days_since_last", "churn_probability", "value_if_kept", "clv", "expected_spend",
+    "expected_purchases", "tier", "state", "as_of", "horizon_days",
+)  # fmt: skip
+_MONEY = ("churn_probability", "value_if_kept", "clv", "expected_spend", "expected_purchases")
+UNIT = 10_000.0
+"""Costs are counted in whole ten-thousandths, so that no sum of them can slip over the budget."""
+
+
+@dataclass(frozen=True)
+class MeasuredEffect:
+    """The effect of a treatment as a past experiment showed it, in place of the plan's assumption.
+
+    kind: what the experiment's outcome is, 'extra_return' (bought or not) or 'extra_contribution' (money before
+    incentive and contact cost). Where the experiment's gate is open its features must be columns of the scores.
+    """
+
+    result: UpliftResult
+    arm: str
+    kind: str = "extra_contribution"
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("extra_return", "extra_contribution"):
+            raise OptionError(f"kind='{self.kind}' is neither 'extra_return' nor 'extra_contribution'.")
+
+    def belief(self, scores: pd.DataFrame) -> Belief:
+        """Expected effect of each customer, as sure as the average effect."""
+        average = self.result.effect_of(self.arm)
+        return Belief(self.kind, self.result.predict(scores)[self.arm].to_numpy(np.float64), average.se)
+
+    def __str__(self) -> str:
+        e = self.result.effect_of(self.arm)
+        return (
+            f"measured in a {self.result.assignment} campaign of {self.result.n:,} customers: {e.effect:+.4g} "
+            f"({e.low:+.4g} to {e.high:+.4g}) per customer, {self.result.verdict.name.lower()}"
+        )
+
+
+class Options(NamedTuple):
+    """Treatments x customers, ready to be allocated."""
+
+    economics: tuple[Economics, ...]
+    gain: Array  # (n, treatments), −inf where it may not or does not pay
+    cost: Array  # in ten-thousandths
+    why: npt.NDArray[Any]  # reason of those without any option, '' otherwise
+    sources: tuple[str, ...]
+
+    @property
+    def candidate(self) -> npt.NDArray[np.bool_]:
+        """Whom at least one treatment would pay."""
+        return np.asarray(np.isfinite(self.gain).any(axis=1))
+
+
+# --- who may be treated ---
+
+
+def check_measured(plan: Plan, measured: Mapping[str, MeasuredEffect] | None) -> None:
+    """Raises OptionError where an effect names no treatment of the plan."""
+    names = [t.name for t in plan.treatments]
+    for name in measured or {}:
+        if name not in names:
+            raise OptionError(f"measured names '{name}', which is no treatment of the plan.{did_you_mean(name, names)}")
+
+
+def checked(scores: pd.DataFrame, plan: Plan) -> tuple[pd.DataFrame, list[str]]:
+    """Scores in order of id, whatever order they came in, and their ids as text."""
+    wanted = {*NEEDED, *(c for t in plan.treatments for c in t.where)}
+    for name in sorted(wanted):
+        if name not in scores:
+            raise DataError(f"The scores have no column '{name}'.{did_you_mean(name, map(str, scores))}")
+    if not len(scores):
+        raise DataError("The scores hold no customers.")
+    ids = np.array(canonical_ids(scores["customer_id"]), dtype=object)
+    order = np.argsort(ids, kind="stable")
+    table = scores.iloc[order].reset_index(drop=True)
+    ids = ids[order]
+    twice = np.flatnonzero(ids[1:] == ids[:-1])
+    if len(twice):
+        raise DataError(
+            f"{len(twice)} customers stand twice in the scores, first '{ids[twice[0]]}'. Keep one row each."
+        )
+    for name in _MONEY:
+        values = table[name].to_numpy(np.float64)
+        bad = ~np.isfinite(values)
+        if name == "churn_probability":
+            bad |= (values < 0) | (values > 1)
+        if bad.any():
+            raise DataError(f"{bad.sum()} customers have no usable '{name}', the first is '{ids[int(bad.argmax())]}'.")
+    if table["as_of"].astype("string").nunique() != 1:
+        raise DataError(f"The scores mix {table['as_of'].nunique()} dates of as_of. Plan from the scores of one day.")
+    return table, [str(i) for i in ids]
+
+
+def kept_out(ids: list[str], plan: Plan, suppressed: set[str], often: set[str]) -> npt.NDArray[Any]:
+    """Why a customer may not be touched at all, '' where it may."""
+    held = hash_uniform(ids, plan.salt, "holdout") < plan.holdout_share
+    why = np.where(held, "held out of all campaigns, to measure them together", "").astype(object)
+    why[[i in often for i in ids]] = f"contacted {plan.max_contacts} times or more in {plan.contact_days} days"
+    why[[i in suppressed for i in ids]] = "on the suppression list"
+    return why
+
+
+def eligible(t: Treatment, table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Whom the treatment is for, by tier, state, number of purchases, value, and further columns."""
+    allowed = np.ones(len(table), dtype=np.bool_)
+    for column, words in (("tier", t.allowed("tiers")), ("state", t.allowed("states")), *t.where.items()):
+        if words is not None:
+            allowed &= table[column].astype("string").isin(list(words)).to_numpy(np.bool_)
+    if t.buyers is not None:
+        allowed &= (table["frequency"].to_numpy() == 0) == t.buyers
+    value = table["value_if_kept"].to_numpy(np.float64)
+    allowed &= value >= (-np.inf if t.min_value is None else t.min_value)
+    return np.asarray(allowed & (value <= (np.inf if t.max_value is None else t.max_value)))
+
+
+# --- what it would bring ---
+
+
+def options_of(
+    table: pd.DataFrame, plan: Plan, measured: Mapping[str, MeasuredEffect], kept_out: npt.NDArray[Any]
+) -> Options:
+    """Economics of every treatment for every customer; what may not or does not pay has gain −inf."""
+    customers = Customers(*(table[name].to_numpy(np.float64) for name in (*_MONEY, "horizon_days")))
+    n = len(table)
+    found, sources = [], []
+    gain, cost = np.full((n, len(plan.treatments)), -np.inf), np.zeros((n, len(plan.treatments)))
+    rank = np.zeros(n, dtype=np.intp)  # the nearest a customer came to being treated: 0 not eligible … 3 pays
+    for a, t in enumerate(plan.treatments):
+        belief = measured[t.name].belief(table) if t.name in measured else _stated(t, n)
+        e = economics(t, belief, customers, plan.window_days)
+        found.append(e)
+        sources.append(str(measured[t.name]) if t.name in measured else t.effect_source)
+        meant = eligible(t, table)
+        would_buy = meant & t.discounts & (1 - customers.churn >= plan.sure_buyer)
+        paying = meant & ~would_buy & (e.gain > 0)
+        taken = paying & (e.sure >= plan.confidence)
+        gain[taken & (kept_out == ""), a] = e.gain[taken & (kept_out == "")]
+        outlay = e.cost if plan.budget_counts == "expected" else t.contact_cost + e.incentive
+        cost[:, a] = np.ceil(np.round(outlay * UNIT, 3))
+        for level, rows in ((1, would_buy), (2, meant & ~would_buy), (3, paying), (4, taken)):
+            rank = np.where(rows, np.maximum(rank, level), rank)
+    why = np.array(
+        [
+            "no treatment of the plan is for them",
+            "would buy anyway: no discount",
+            "treating them does not pay",
+            "too unsure that treating them pays",
+            "",
+        ],
+        dtype=object,
+    )[rank]
+    at_risk = table["state"].astype("string").isin(["late", "at risk"]).to_numpy(np.bool_)
+    why[(rank == 2) & at_risk] = "at risk, but with too little to gain by treating them"
+    why = np.where(kept_out != "", kept_out, why)
+    return Options(tuple(found), gain, cost, why, tuple(sources))
+
+
+def _stated(t: Treatment, n: int) -> Belief:
+    kind, value = t.effect
+    return Belief(kind, np.full(n, value), t.effect_sd)

@@ -1,0 +1,53 @@
+"""A plan as a TOML file: the table [plan], its treatments as [[plan.treatments]] or [[treatments]]."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from clvml.campaigns.treatments import Plan
+from clvml.errors import OptionError, did_you_mean
+
+__all__ = ["example_plan", "read_plan"]
+
+_SEE = "`clvml audience --example` prints a plan to start from."
+
+
+def example_plan() -> str:
+    """The text of a plan to start from."""
+    return resources.files("clvml.campaigns").joinpath("example.toml").read_text(encoding="utf-8")
+
+
+def read_plan(path: str | os.PathLike[str]) -> Plan:
+    """The plan of a TOML file; whatever else stands in the file is left alone. Raises OptionError."""
+    told = _read(Path(path))
+    if "plan" not in told:
+        raise OptionError(f"{path} has no table [plan].{did_you_mean('plan', told)} {_SEE}")
+    plan, beside = told["plan"], told.get("treatments", [])
+    if not isinstance(plan, dict):
+        raise OptionError(f"{path}: plan = {plan!r} is no table. Begin it with [plan]. {_SEE}")
+    own = plan.get("treatments", [])
+    for rows, head in ((own, "[[plan.treatments]]"), (beside, "[[treatments]]")):
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise OptionError(f"{path}: each treatment is a table of its own. Begin it with {head}. {_SEE}")
+    if own and beside:
+        raise OptionError(
+            f"{path} has {len(own)} treatments under [[plan.treatments]] and {len(beside)} under [[treatments]]. "
+            "Put them in one place."
+        )
+    try:
+        return Plan.from_dict(plan | {"treatments": own or beside})
+    except OptionError as error:
+        raise OptionError(f"{path}: {error}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(f"The plan {path} cannot be read: {error.strerror}. {_SEE}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise OptionError(f"The plan {path} is no TOML: {error}.") from None

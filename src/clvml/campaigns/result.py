@@ -1,0 +1,119 @@
+"""The audience: a table a CRM can import, a plan that can be repeated, and what was left out and why."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clvml.campaigns.control import Power
+from clvml.errors import DataError, did_you_mean
+from clvml.tables import canonical_ids
+
+__all__ = ["AUDIENCE_COLUMNS", "Audience", "read_audience"]
+
+AUDIENCE_COLUMNS = (
+    "customer_id", "treatment", "reason", "cost", "expected_gain", "group", "planned_treatment", "campaign", "as_of",
+    "horizon_days", "certainty", "churn_probability", "threshold", "value_if_kept", "value_at_risk", "tier",
+    "state", "stratum", "control_share", "contact_cost", "incentive", "p_return", "expected_spend", "clv",
+    "effect_source",
+)  # fmt: skip
+"""`treatment` is what to do ('none' for the control group), `planned_treatment` what the rule chose for both groups."""
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who is treated, who is control, who was left out and why."""
+
+    table: pd.DataFrame  # AUDIENCE_COLUMNS, one row a customer treated or held as control
+    left_out: pd.DataFrame  # customer_id, why, value_at_risk
+    plan: Mapping[str, Any]  # settings, totals and what the experiment can see: plain values
+    power: tuple[Power, ...] = field(default=())
+
+    def to_frame(self) -> pd.DataFrame:
+        """The audience table (a copy)."""
+        return self.table.copy()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan: settings, totals, counts, power."""
+        return dict(self.plan)
+
+    def write(self, csv: str | os.PathLike[str], plan: str | os.PathLike[str] | None = None) -> None:
+        """The table as CSV and the plan as JSON, written aside and renamed. The same inputs give the same bytes."""
+        _write_aside(Path(csv), self.table.to_csv(index=False, lineterminator="\n"))
+        if plan is not None:
+            _write_aside(Path(plan), json.dumps(self.plan, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+    def __str__(self) -> str:
+        told, budget = self.plan["totals"], self.plan["budget"]
+        spent = f"{told['cost']:,.2f}" + ("" if budget is None else f" of {budget:,.2f}")
+        lines = [
+            f"Campaign '{self.plan['settings']['name']}' as of {self.plan['as_of']}: "
+            f"{told['treated']:,} treated, {told['control']:,} control",
+            f"  expected to cost {spent} and to bring {told['expected_gain']:,.2f} after that",
+            f"  (no choice of customers brings more than {told['bound']:,.2f})",
+        ]
+        if told["control"]:
+            lines.append(f"  leaving the control group alone gives up {told['gain_forgone']:,.2f}")
+        lines += ["", f"  {'treatment':<28}{'treated':>10}{'control':>10}{'cost':>14}{'expected gain':>16}"]
+        lines += [
+            f"  {row['treatment'][:27]:<28}{row['treated']:>10,}{row['control']:>10,}"
+            f"{row['cost']:>14,.2f}{row['expected_gain']:>16,.2f}"
+            for row in self.plan["by_treatment"]
+        ]
+        lines += ["", "  what the treatments do:"]
+        for text in self.plan["effects"]:
+            lines += textwrap.wrap(text, 96, initial_indent="    ", subsequent_indent="      ")
+        if self.plan["left_out"]:
+            lines += ["", "  left out:"]
+        lines += [f"    {row['customers']:>9,} {row['why']}" for row in self.plan["left_out"]]
+        lines += ["", "  what the experiment can show (with 80 % chance, at the 5 % level):"]
+        for power in self.power:
+            lines += textwrap.wrap(str(power), 96, initial_indent="    ", subsequent_indent="      ")
+        for note in self.plan["notes"]:
+            lines += textwrap.wrap(f"note: {note}", 96, initial_indent="  ", subsequent_indent="    ")
+        return "\n".join(lines)
+
+
+def read_audience(source: str | os.PathLike[str] | pd.DataFrame | Audience) -> pd.DataFrame:
+    """An audience table from a file, a frame or an Audience, ids as text. Raises DataError if it is none."""
+    if isinstance(source, Audience):
+        table = source.to_frame()
+    elif isinstance(source, pd.DataFrame):
+        table = source.copy()
+    else:
+        if not Path(source).exists():
+            raise DataError(f"There is no audience file '{source}'.")
+        table = pd.read_csv(source, dtype={"customer_id": "string"}, keep_default_na=False, na_values=[""])
+    for name in ("customer_id", "group", "planned_treatment", "as_of"):
+        if name not in table:
+            raise DataError(
+                f"The audience has no column '{name}'.{did_you_mean(name, map(str, table))} "
+                "Give the file that the audience planner wrote, unchanged."
+            )
+    table["customer_id"] = canonical_ids(table["customer_id"])
+    twice = table["customer_id"].duplicated()
+    if twice.any():
+        raise DataError(
+            f"{twice.sum()} customers stand twice in the audience, "
+            f"the first is '{table['customer_id'][twice].iloc[0]}'."
+        )
+    return table
+
+
+def _write_aside(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,192 @@
+"""The audience table, one sentence a customer, and the plan's account of itself."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clvml.campaigns.allocate import Allocation
+from clvml.campaigns.control import Power
+from clvml.campaigns.gain import Array
+from clvml.campaigns.options import NEEDED, UNIT, Options
+from clvml.campaigns.result import AUDIENCE_COLUMNS
+from clvml.campaigns.treatments import Plan
+
+__all__ = ["Draft", "account_of", "left_out_of", "strata_of", "table_of"]
+
+
+class Draft(NamedTuple):
+    """All that was decided, in row order of the scores."""
+
+    table: pd.DataFrame  # scores in order of id
+    plan: Plan
+    budget: float | None
+    options: Options
+    control: npt.NDArray[np.bool_]  # drawn as control, whether or not the budget reaches them
+    found: Allocation
+    free: Allocation  # what would be done if money were no limit
+    share: float
+    power: tuple[Power, ...]
+    as_of: dt.date
+    notes: tuple[str, ...]
+
+
+def strata_of(table: pd.DataFrame) -> pd.Series:
+    """Tier and state: within each, control and treated are alike."""
+    return table["tier"].astype("string").fillna("?") + " | " + table["state"].astype("string").fillna("?")
+
+
+def table_of(draft: Draft) -> pd.DataFrame:
+    """AUDIENCE_COLUMNS of those treated, by falling gain, then of the control group."""
+    rows = np.flatnonzero(draft.found.choice >= 0)
+    choice, control = draft.found.choice[rows], draft.control[rows]
+    scores, treatments = draft.table.iloc[rows].reset_index(drop=True), draft.plan.treatments
+
+    def of(name: str) -> Array:
+        values = np.array([getattr(e, name) for e in draft.options.economics])
+        return np.asarray(values[choice, rows], dtype=np.float64)
+
+    churn, value = scores["churn_probability"].to_numpy(np.float64), scores["value_if_kept"].to_numpy(np.float64)
+    planned = np.array([t.name for t in treatments], dtype=object)[choice]
+    cost = draft.options.cost[rows, choice] / UNIT
+    gain, threshold = of("gain"), of("threshold")
+    told = zip(
+        control, planned, cost, gain, churn, value, threshold, scores["tier"], scores["state"],
+        scores["days_since_last"], scores["frequency"], strict=True,
+    )  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "customer_id": scores["customer_id"],
+            "treatment": np.where(control, "none", planned),
+            "reason": [_reason(*row) for row in told],
+            "cost": np.where(control, 0.0, cost),
+            "expected_gain": np.where(control, 0.0, np.round(gain, 6)),
+            "group": np.where(control, "control", "treat"),
+            "planned_treatment": planned,
+            "campaign": draft.plan.name,
+            "as_of": str(draft.as_of),
+            "horizon_days": scores["horizon_days"],
+            "certainty": np.round(of("sure"), 4),
+            "churn_probability": np.round(churn, 6),
+            "threshold": np.round(threshold, 4),
+            "value_if_kept": np.round(value, 4),
+            "value_at_risk": np.round(churn * value, 4),
+            "tier": scores["tier"],
+            "state": scores["state"],
+            "stratum": strata_of(scores),
+            "control_share": draft.share,
+            "contact_cost": np.array([t.contact_cost for t in treatments], dtype=np.float64)[choice],
+            "incentive": np.round(of("incentive"), 4),
+            "p_return": np.round(1 - churn, 6),
+            "expected_spend": np.round(scores["expected_spend"].to_numpy(np.float64), 4),
+            "clv": np.round(scores["clv"].to_numpy(np.float64), 4),
+            "effect_source": np.array(draft.options.sources, dtype=object)[choice],
+        }
+    )[list(AUDIENCE_COLUMNS)]
+    order = np.lexsort((frame["customer_id"].astype(str), -frame["expected_gain"], frame["group"] == "control"))
+    return frame.iloc[order].reset_index(drop=True)
+
+
+def _reason(
+    control: bool,
+    name: str,
+    cost: float,
+    gain: float,
+    churn: float,
+    value: float,
+    threshold: float,
+    tier: str,
+    state: str,
+    days: int,
+    frequency: int,
+) -> str:
+    if control:
+        return f"Control group: gets nothing, so that the effect of '{name}' can be measured."
+    who = "Bought once" if frequency == 0 else f"{str(tier).capitalize()} customer"
+    need = f" (treating pays from {threshold:.0%})" if np.isfinite(threshold) else ""
+    return (
+        f"{who}, {state}, last purchase {int(days)} days ago: {churn:.0%} likely to stay away{need}, "
+        f"worth {value:,.2f} if kept; '{name}' costs {cost:,.2f} and is expected to bring {gain:,.2f} net."
+    )
+
+
+def left_out_of(draft: Draft) -> pd.DataFrame:
+    """Everybody else, and why."""
+    why = np.where(draft.options.why == "", "the budget or the capacity is spent", draft.options.why)
+    rows = np.flatnonzero(draft.found.choice < 0)
+    at_risk = (draft.table["churn_probability"] * draft.table["value_if_kept"]).to_numpy(np.float64)
+    ids = draft.table["customer_id"].to_numpy()
+    return pd.DataFrame({"customer_id": ids[rows], "why": why[rows], "value_at_risk": at_risk[rows]})
+
+
+def account_of(draft: Draft, frame: pd.DataFrame, left_out: pd.DataFrame) -> dict[str, Any]:
+    """Settings, totals, counts, budget curve and power as plain values; nothing in it depends on the clock."""
+    counts = sorted(left_out.groupby("why"), key=lambda group: (-len(group[1]), str(group[0])))
+    return {
+        "as_of": str(draft.as_of),
+        "horizon_days": int(draft.table["horizon_days"].iloc[0]),
+        "settings": draft.plan.to_dict(),
+        "budget": draft.budget,
+        "scores": {"customers": len(draft.table), "digest": _digest(draft.table)},
+        "totals": _totals(draft, frame),
+        "budget_curve": [
+            {"cost": round(cost / UNIT, 4), "expected_gain": round(gain, 4), "treated": treated}
+            for cost, gain, treated in draft.free.curve
+        ],
+        "by_treatment": [_of_treatment(t.name, frame) for t in draft.plan.treatments],
+        "effects": [
+            f"{t.name}: {source}"
+            if source.startswith("measured")
+            else f"{t.name}: {t.effect[0]} {t.effect[1]:.4g}, {source}"
+            for t, source in zip(draft.plan.treatments, draft.options.sources, strict=True)
+        ],
+        "left_out": [
+            {"why": str(why), "customers": len(rows), "value_at_risk": round(float(rows["value_at_risk"].sum()), 2)}
+            for why, rows in counts
+        ],
+        "power": [p.to_dict() for p in draft.power],
+        "power_text": [str(p) for p in draft.power],
+        "notes": list(draft.notes),
+    }
+
+
+def _totals(draft: Draft, frame: pd.DataFrame) -> dict[str, Any]:
+    treated = frame["group"] == "treat"
+    held = np.flatnonzero((draft.found.choice >= 0) & draft.control)
+    return {
+        "treated": int(treated.sum()),
+        "control": int((~treated).sum()),
+        "control_share": draft.share,
+        "candidates": int(np.isfinite(draft.options.gain).any(axis=1).sum()),
+        "candidates_in_control": int(draft.control.sum()),
+        "cost": round(draft.found.cost / UNIT, 4),
+        "cost_if_all_redeem": round(float((frame["contact_cost"] + frame["incentive"])[treated].sum()), 4),
+        "expected_gain": round(draft.found.gain, 4),
+        "bound": round(draft.found.bound, 4),
+        "gain_forgone": round(float(draft.options.gain[held, draft.found.choice[held]].sum()), 4),
+        "gain_of_one_more": round(draft.found.price * UNIT, 6),
+        "best_budget": round(draft.free.cost / UNIT, 4),
+        "gain_at_best_budget": round(draft.free.gain, 4),
+    }
+
+
+def _of_treatment(name: str, frame: pd.DataFrame) -> dict[str, Any]:
+    own = frame[frame["planned_treatment"] == name]
+    treated = own[own["group"] == "treat"]
+    return {
+        "treatment": name,
+        "treated": len(treated),
+        "control": len(own) - len(treated),
+        "cost": round(float(treated["cost"].sum()), 4),
+        "expected_gain": round(float(treated["expected_gain"].sum()), 4),
+    }
+
+
+def _digest(table: pd.DataFrame) -> str:
+    """sha256 of the score columns that the plan rests on."""
+    return hashlib.sha256(pd.util.hash_pandas_object(table[list(NEEDED)], index=False).to_numpy().tobytes()).hexdigest()

@@ -1,0 +1,208 @@
+"""What may be done to a customer, what it costs, for whom, and what it is believed to do: the words of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from clvml.errors import OptionError, did_you_mean
+from clvml.scores.segments import STATES, TIERS
+
+__all__ = ["EFFECTS", "PURPOSES", "Plan", "Purpose", "Treatment"]
+
+EFFECTS = ("save_rate", "extra_return", "extra_contribution", "lift")
+"""What a treatment may be said to do; exactly one of them is given."""
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """Whom a treatment is for unless it says otherwise. None leaves it open."""
+
+    tiers: tuple[str, ...] | None = None
+    states: tuple[str, ...] | None = None
+    one_time: bool | None = None
+
+
+PURPOSES = {
+    "any": Purpose(),
+    "save": Purpose(tiers=("good",), states=("late", "at risk")),
+    "second_purchase": Purpose(one_time=True),
+    "move_up": Purpose(tiers=("middle",), states=("on rhythm", "late"), one_time=False),
+    "win_back": Purpose(tiers=("good", "middle"), states=("lapsed",)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Treatment:
+    """One thing that can be done to a customer. Money in the log's currency, shares as 0–1.
+
+    Exactly one effect is stated: `save_rate` (share of those who would stay away that are won back), `extra_return`
+    (rise of the return probability), `extra_contribution` (money per customer before incentive and contact cost), or
+    `lift` (share by which the contribution of the horizon rises).
+    """
+
+    name: str
+    contact_cost: float = 0.0  # per customer contacted
+    incentive: float = 0.0  # per customer who redeems it
+    incentive_share: float = 0.0  # discount on ALL revenue of a treated buyer while it runs
+    redemption: float = 1.0  # share of those who would have bought anyway that redeem it
+    save_rate: float | None = None
+    extra_return: float | None = None
+    extra_contribution: float | None = None
+    lift: float | None = None
+    effect_sd: float | None = None  # how sure the effect is; left out: Beta(6, 14)'s weight, or half of the effect
+    effect_source: str = "assumed by the plan, not measured"
+    purpose: str = "any"
+    tiers: tuple[str, ...] | None = None
+    states: tuple[str, ...] | None = None
+    one_time: bool | None = None  # True: only buyers of one purchase; False: only repeat buyers
+    min_value: float | None = None  # of value_if_kept
+    max_value: float | None = None
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # further score columns and their allowed values
+    capacity: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_treatment(self)
+
+    @property
+    def effect(self) -> tuple[str, float]:
+        """Which effect is stated, and how large."""
+        return next((kind, float(getattr(self, kind))) for kind in EFFECTS if getattr(self, kind) is not None)
+
+    @property
+    def discounts(self) -> bool:
+        """Whether somebody who would buy anyway would get money."""
+        return self.incentive > 0 or self.incentive_share > 0
+
+    def allowed(self, field_name: str) -> tuple[str, ...] | None:
+        """Allowed tiers or states: the treatment's own words, or those of its purpose."""
+        own: tuple[str, ...] | None = getattr(self, field_name)
+        usual: tuple[str, ...] | None = getattr(PURPOSES[self.purpose], field_name)
+        return own if own is not None else usual
+
+    @property
+    def buyers(self) -> bool | None:
+        """True: one-time buyers only; False: repeat buyers only; None: both."""
+        return self.one_time if self.one_time is not None else PURPOSES[self.purpose].one_time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A campaign: its treatments and its rules. The same plan, scores, lists and seed give the same file."""
+
+    name: str
+    treatments: tuple[Treatment, ...]
+    control_share: float | str = 0.10  # of those who would be treated, or "power": as many as the expected effect needs
+    max_control_share: float = 0.50  # the most that "power" may take
+    holdout_share: float = 0.02  # never treated by any campaign of this salt, to see what all campaigns together do
+    sure_buyer: float = 0.90  # return probability from which no discount is given
+    confidence: float = 0.60  # least probability that treating pays
+    max_contacts: int | None = None  # contacts allowed within contact_days before as_of
+    contact_days: int = 30
+    window_days: int | None = None  # how long an incentive runs; left out: the horizon of the scores
+    budget_counts: str = "expected"  # outlay that the budget limits, or "worst": as if every incentive were redeemed
+    salt: str = "clvml"  # the seed: another salt draws other control groups
+    method: str = "greedy"  # or "exact": integer programme, for some thousand customers
+
+    def __post_init__(self) -> None:
+        _check_plan(self)
+
+    @classmethod
+    def from_dict(cls, table: Mapping[str, Any]) -> Plan:
+        """A plan from plain values as TOML gives them, `treatments` a list of tables. Unknown words are refused."""
+        _refuse_unknown(table, cls, "The plan")
+        rows = table.get("treatments", ())
+        treatments = []
+        for i, row in enumerate(rows):
+            _refuse_unknown(row, Treatment, f"Treatment '{row.get('name', i + 1)}'")
+            if "name" not in row:
+                raise OptionError(f"Treatment {i + 1} of the plan has no name.")
+            values: dict[str, Any] = {
+                key: tuple(value) if key in ("tiers", "states") else value for key, value in row.items()
+            }
+            values["where"] = {str(k): tuple(map(str, v)) for k, v in row.get("where", {}).items()}
+            treatments.append(Treatment(**values))
+        if "name" not in table:
+            raise OptionError("The plan has no name. It tells campaigns apart when control groups are drawn: give one.")
+        return cls(**{**table, "treatments": tuple(treatments)})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, without what was left at None."""
+        told = asdict(self)
+        told["treatments"] = [
+            {k: list(v) if isinstance(v, tuple) else v for k, v in t.items() if v is not None and v != {}}
+            for t in told["treatments"]
+        ]
+        return {k: v for k, v in told.items() if v is not None}
+
+
+def _refuse_unknown(table: Mapping[str, Any], kind: type[Plan] | type[Treatment], who: str) -> None:
+    known = [f.name for f in fields(kind)]
+    for key in table:
+        if key not in known:
+            raise OptionError(f"{who} has no setting '{key}'.{did_you_mean(key, known)} It knows: {', '.join(known)}.")
+
+
+def _check_treatment(t: Treatment) -> None:
+    who = f"Treatment '{t.name}'"
+    stated = [kind for kind in EFFECTS if getattr(t, kind) is not None]
+    if len(stated) != 1:
+        raise OptionError(
+            f"{who} states {len(stated)} effects{': ' + ', '.join(stated) if stated else ''}. "
+            f"Give exactly one of {', '.join(EFFECTS)}; without an experiment, save_rate = 0.3 is the usual assumption."
+        )
+    if t.purpose not in PURPOSES:
+        raise OptionError(
+            f"{who}: purpose '{t.purpose}' is unknown.{did_you_mean(t.purpose, PURPOSES)} Known: {', '.join(PURPOSES)}."
+        )
+    for name, known in (("tiers", TIERS), ("states", STATES)):
+        for word in getattr(t, name) or ():
+            if word not in known:
+                raise OptionError(
+                    f"{who}: {name} has no '{word}'.{did_you_mean(word, known)} Known: {', '.join(known)}."
+                )
+    _at_least_zero(who, t, ("contact_cost", "incentive", "effect_sd", "capacity"))
+    _shares(who, t, ("incentive_share", "redemption", "save_rate", "extra_return"))
+    if t.name.strip() in ("", "none"):
+        raise OptionError("A treatment needs a name of its own; 'none' means that nothing is done.")
+
+
+def _check_plan(plan: Plan) -> None:
+    who = f"Plan '{plan.name}'"
+    if not plan.treatments:
+        raise OptionError(f"{who} has no treatments. Add at least one [[treatments]] table with a name and an effect.")
+    _distinct(who, [t.name for t in plan.treatments])
+    if isinstance(plan.control_share, str):
+        if plan.control_share != "power":
+            raise OptionError(f"{who}: control_share='{plan.control_share}' is neither a share nor 'power'.")
+    elif not 0 <= plan.control_share < 1:
+        raise OptionError(f"{who}: control_share={plan.control_share} must lie in [0, 1).")
+    _shares(who, plan, ("holdout_share", "sure_buyer", "confidence", "max_control_share"))
+    _at_least_zero(who, plan, ("max_contacts", "contact_days", "window_days"))
+    if plan.budget_counts not in ("expected", "worst"):
+        raise OptionError(f"{who}: budget_counts='{plan.budget_counts}' is neither 'expected' nor 'worst'.")
+    if plan.method not in ("greedy", "exact"):
+        raise OptionError(f"{who}: method '{plan.method}' is neither 'greedy' nor 'exact'.")
+
+
+def _distinct(who: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise OptionError(f"{who} has two treatments named '{name}'. Give each its own name.")
+        seen.add(name)
+
+
+def _at_least_zero(who: str, thing: object, names: Iterable[str]) -> None:
+    for name in names:
+        value = getattr(thing, name)
+        if value is not None and not (isinstance(value, (int, float)) and 0 <= value < float("inf")):
+            raise OptionError(f"{who}: {name}={value!r} must be a number of at least 0.")
+
+
+def _shares(who: str, thing: object, names: Iterable[str]) -> None:
+    for name in names:
+        value = getattr(thing, name)
+        if value is not None and not (isinstance(value, (int, float)) and 0 <= value <= 1):
+            raise OptionError(f"{who}: {name}={value!r} must be a share between 0 and 1.")

@@ -1,0 +1,149 @@
+"""How good is a rule for whom to treat, told from one randomised campaign: value per customer and its error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm
+
+from clvml.campaigns.uplift.experiment import Array, Experiment
+from clvml.campaigns.uplift.learners import Base, Learner, fit_arms, folds_of
+
+__all__ = [
+    "Held",
+    "Measured",
+    "dr_scores",
+    "gain_curve",
+    "held_out",
+    "ipw_scores",
+    "mean_of",
+    "qini",
+    "qini_difference",
+    "rank_within",
+    "value_of",
+]
+
+
+class Measured(NamedTuple):
+    """A mean with its standard error."""
+
+    value: float
+    se: float
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Two-sided normal interval."""
+        z = float(norm.ppf(0.5 + level / 2))
+        return self.value - z * self.se, self.value + z * self.se
+
+    def lower(self, alpha: float) -> float:
+        """One-sided lower bound that the truth undercuts with probability alpha."""
+        return self.value - float(norm.ppf(1 - alpha)) * self.se
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, of no difference from zero."""
+        if self.se == 0:
+            return 1.0 if self.value == 0 else 0.0
+        return float(2 * norm.sf(abs(self.value) / self.se))
+
+
+class Held(NamedTuple):
+    """Predictions for rows that their models have not seen. Scores: outcome under each arm, unbiased row by row."""
+
+    fold: npt.NDArray[np.intp]
+    tau: Array  # (rows, treated arms)
+    dr: Array  # (rows, arms)
+    ipw: Array  # (rows, arms)
+    best: npt.NDArray[np.intp]  # the best arm for everyone as the training rows of the fold saw it (0 = none)
+    best_treated: npt.NDArray[np.intp]  # the same among treated arms only
+
+
+def mean_of(values: Array) -> Measured:
+    """Mean and its standard error."""
+    return Measured(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
+
+
+def ipw_scores(y: Array, arm: npt.NDArray[Any], propensity: Array) -> Array:
+    """1[arm = a] y / e_a, (rows, arms) (Hitsch, Misra & Zhang 2024, eq. 6)."""
+    return np.where(arm[:, None] == np.arange(propensity.shape[1]), y[:, None] / propensity, 0.0)
+
+
+def dr_scores(y: Array, arm: npt.NDArray[Any], propensity: Array, m: Array) -> Array:
+    """m_a + 1[arm = a] (y − m_a) / e_a, (rows, arms) (Robins, Rotnitzky & Zhao 1994)."""
+    return m + np.where(arm[:, None] == np.arange(propensity.shape[1]), (y[:, None] - m) / propensity, 0.0)
+
+
+def held_out(
+    experiment: Experiment, y: Array, X: Array, learner: Learner, base: Base, *, folds: int, seed: int
+) -> Held:
+    """Effects and scores for every row from models of the other folds."""
+    n, arms = experiment.propensity.shape
+    fold = folds_of(experiment.arm, folds, seed)
+    tau, m = np.empty((n, arms - 1)), np.empty((n, arms))
+    best, best_treated = np.empty(n, np.intp), np.empty(n, np.intp)
+    for k in range(folds):
+        train, held = fold != k, fold == k
+        arm, e = experiment.arm[train], experiment.propensity[train]
+        models = fit_arms(X[train], y[train], arm, arms, base, seed)
+        m[held] = np.stack([model(X[held]) for model in models], axis=1)
+        means = np.array([y[train][arm == a].mean() for a in range(arms)])
+        best[held], best_treated[held] = means.argmax(), means[1:].argmax() + 1
+        for a in range(1, arms):
+            pair = (arm == 0) | (arm == a)
+            chance = e[pair, a] / (e[pair, 0] + e[pair, a])
+            tau[held, a - 1] = learner(X[train][pair], y[train][pair], arm[pair] == a, chance, base, seed)(X[held])
+    dr = dr_scores(y, experiment.arm, experiment.propensity, m)
+    return Held(fold, tau, dr, ipw_scores(y, experiment.arm, experiment.propensity), best, best_treated)
+
+
+def value_of(policy: npt.NDArray[Any], scores: Array) -> Array:
+    """Row-wise score of the arm that the policy gives: the mean is its value, a difference of two is paired."""
+    return np.take_along_axis(scores, policy[:, None].astype(np.intp), axis=1)[:, 0]
+
+
+def rank_within(priority: Array, fold: npt.NDArray[Any], seed: int) -> Array:
+    """Rank of each row in its own fold as a share in (0, 1), the highest priority near 0, ties in random order.
+
+    Ranks are never pooled over folds: the model of a fold is low where the fold is high, which would bias the result.
+    """
+    tie = np.random.default_rng(seed).random(len(priority))
+    rank = np.empty(len(priority))
+    for k in np.unique(fold):
+        rows = np.flatnonzero(fold == k)
+        order = rows[np.lexsort((tie[rows], -priority[rows]))]
+        rank[order] = (np.arange(len(rows)) + 0.5) / len(rows)
+    return rank
+
+
+def gain_curve(rank: Array, effect: Array, shares: Sequence[float]) -> list[Measured]:
+    """Gain per customer of the base when the first share by rank is treated: mean of effect · 1[rank <= share]."""
+    return [mean_of(np.where(rank <= share, effect, 0.0)) for share in shares]
+
+
+def qini(rank: Array, effect: Array) -> Measured:
+    """Area between the gain curve and the straight line of random targeting: E[effect (½ − rank)].
+
+    The standard error is that of a U-statistic, because the rank of a row depends on all others (Yadlowsky et al.
+    2025, JASA: RATE with Qini weights).
+    """
+    value, rows = _qini_rows(rank, effect)
+    return Measured(value, float(rows.std(ddof=1) / np.sqrt(len(rank))))
+
+
+def qini_difference(rank: Array, effect: Array, other_rank: Array, other_effect: Array) -> Measured:
+    """Qini of one order less that of another on the same rows, each with the effect of the arms that it gives."""
+    (value, rows), (other, others) = _qini_rows(rank, effect), _qini_rows(other_rank, other_effect)
+    return Measured(value - other, float((rows - others).std(ddof=1) / np.sqrt(len(rank))))
+
+
+def _qini_rows(rank: Array, effect: Array) -> tuple[float, Array]:
+    """(Qini, influence of each row on it)."""
+    order = np.argsort(rank, kind="stable")
+    centred = effect - effect.mean()
+    running = np.empty(len(rank))
+    running[order] = np.cumsum(centred[order]) / len(rank)
+    each = centred * (0.5 - rank)
+    return float(each.mean()), each + running

@@ -1,0 +1,113 @@
+"""Who gains how much: T-, X- and DR-learner over any regressor. Each takes arrays and returns a function tau(X)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from clvml.campaigns.uplift.experiment import Array
+
+__all__ = [
+    "BASES",
+    "LEARNERS",
+    "Base",
+    "Learner",
+    "Tau",
+    "dr_learner",
+    "fit_arms",
+    "folds_of",
+    "t_learner",
+    "x_learner",
+]
+
+Tau = Callable[[Array], Array]
+Base = Callable[[int], Any]
+"""seed -> an unfitted regressor with fit(X, y) and predict(X)."""
+
+
+class Learner(Protocol):
+    """X (n, k), y (n,), treated (n,) bool, e (n,) chance of treatment -> expected effect as a function of X."""
+
+    def __call__(self, X: Array, y: Array, treated: npt.NDArray[np.bool_], e: Array, base: Base, seed: int) -> Tau:
+        """Fit on one pair of arms."""
+        ...
+
+
+def _ridge(seed: int) -> Any:
+    from sklearn.linear_model import RidgeCV
+
+    return RidgeCV(alphas=np.logspace(-1, 5, 13))
+
+
+def _boosting(seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(
+        max_iter=60,
+        learning_rate=0.05,
+        max_leaf_nodes=8,
+        min_samples_leaf=100,
+        l2_regularization=10.0,
+        random_state=seed,
+    )
+
+
+BASES: dict[str, Base] = {"ridge": _ridge, "boosting": _boosting}
+
+
+def folds_of(arm: npt.NDArray[Any], folds: int, seed: int) -> npt.NDArray[np.intp]:
+    """A fold number for each row, each arm spread evenly over the folds however the file is sorted."""
+    rng = np.random.default_rng(seed)
+    fold = np.empty(len(arm), dtype=np.intp)
+    for value in np.unique(arm):
+        rows = np.flatnonzero(arm == value)
+        fold[rng.permutation(rows)] = np.arange(len(rows)) % folds
+    return fold
+
+
+def fit_arms(X: Array, y: Array, arm: npt.NDArray[Any], n_arms: int, base: Base, seed: int) -> list[Tau]:
+    """One outcome model m_a(x) = E[y | x, arm a] for each arm."""
+    return [base(seed).fit(X[arm == a], y[arm == a]).predict for a in range(n_arms)]
+
+
+def t_learner(X: Array, y: Array, treated: npt.NDArray[np.bool_], e: Array, base: Base, seed: int) -> Tau:
+    """tau(x) = m1(x) − m0(x) (Künzel et al. 2019, PNAS 116, eq. 3)."""
+    m0, m1 = fit_arms(X, y, treated, 2, base, seed)
+    return lambda rows: m1(rows) - m0(rows)
+
+
+def x_learner(X: Array, y: Array, treated: npt.NDArray[np.bool_], e: Array, base: Base, seed: int) -> Tau:
+    """Imputed effects regressed in each arm, mixed by the propensity (Künzel et al. 2019, eq. 5–9)."""
+    m0, m1 = fit_arms(X, y, treated, 2, base, seed)
+    tau1 = base(seed).fit(X[treated], y[treated] - m0(X[treated])).predict
+    tau0 = base(seed).fit(X[~treated], m1(X[~treated]) - y[~treated]).predict
+    share = float(e.mean())
+    return lambda rows: share * tau0(rows) + (1 - share) * tau1(rows)
+
+
+def dr_learner(X: Array, y: Array, treated: npt.NDArray[np.bool_], e: Array, base: Base, seed: int) -> Tau:
+    """Regression of the doubly robust pseudo-outcome, cross-fitted (Kennedy 2023, EJS 17, Algorithm 1).
+
+    psi = m1 − m0 + t (y − m1) / e − (1 − t)(y − m0) / (1 − e)
+    """
+    psi = np.empty(len(y))
+    for train, held in _splits(treated, 3, seed):
+        m0, m1 = (m(X[held]) for m in fit_arms(X[train], y[train], treated[train], 2, base, seed))
+        t = treated[held]
+        psi[held] = m1 - m0 + np.where(t, (y[held] - m1) / e[held], -(y[held] - m0) / (1 - e[held]))
+    fitted: Tau = base(seed).fit(X, psi).predict
+    return fitted
+
+
+LEARNERS: dict[str, Learner] = {"dr": dr_learner, "x": x_learner, "t": t_learner}
+
+
+def _splits(
+    arm: npt.NDArray[Any], folds: int, seed: int
+) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
+    fold = folds_of(arm, folds, seed)
+    for k in range(folds):
+        yield fold != k, fold == k

@@ -1,0 +1,388 @@
+"""From a past campaign to a rule: average effects, targeting rules compared, and the gate on what may be used."""
+
+from __future__ import annotations
+
+import enum
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clvml.campaigns.uplift.effect import AverageEffect, average_effects
+from clvml.campaigns.uplift.evaluate import (
+    Held,
+    Measured,
+    gain_curve,
+    held_out,
+    mean_of,
+    qini,
+    qini_difference,
+    rank_within,
+    value_of,
+)
+from clvml.campaigns.uplift.experiment import Array, Experiment
+from clvml.campaigns.uplift.learners import BASES, LEARNERS, Tau
+from clvml.errors import OptionError, did_you_mean
+from clvml.estimators.encoding import Encoding
+
+__all__ = ["Candidate", "PolicyValue", "UpliftResult", "Verdict", "study_uplift"]
+
+_ALPHA = 0.10
+"""Chance that the gate opens although everybody responds alike (ACCURACY protocol: one-sided 90 % bound)."""
+_SHARES = (0.1, 0.2, 0.3, 0.5)
+
+
+class Verdict(enum.Enum):
+    """What the experiment supports; the value is the message."""
+
+    TARGET = "Targeting by expected gain beats treating all and treating none: use the individual effects."
+    RANK = (
+        "Who gains most can be told, but choosing is not shown to beat treating all: "
+        "use the individual effects (shrunk) to spend a limited budget, the average otherwise."
+    )
+    VALUE = (
+        "Customers respond differently, but their order by expected gain is not shown to beat the order by value: "
+        "use the average effect, and spend a limited budget on the most valuable."
+    )
+    LEAVE = (
+        "Customers respond differently, but no choice of them is shown to beat treating nobody: "
+        "do not treat on this evidence. The planner gets the average effect."
+    )
+    AVERAGE = (
+        "No usable heterogeneity: the experiment does not show that some customers respond better than others. "
+        "Use the average effect."
+    )
+
+    @property
+    def individual(self) -> bool:
+        """Whether individual effects may be used."""
+        return self in (Verdict.TARGET, Verdict.RANK)
+
+
+@dataclass(frozen=True)
+class PolicyValue:
+    """Value per customer of a rule, and its paired difference to a reference rule."""
+
+    policy: str
+    share: float  # of customers treated
+    value: float
+    low: float
+    high: float
+    against: str
+    difference: float
+    difference_low: float
+    difference_high: float
+    method: str  # "dr" or "ipw"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One learner, held out: what its free policy adds to the best uniform rule, and how well it ranks."""
+
+    learner: str
+    base: str
+    free_gain: float  # value of its free policy minus that of the best uniform rule, per customer
+    free_bound: float  # its one-sided lower bound, adjusted for the number of candidates
+    qini: float
+    qini_bound: float
+    auuc: float
+    slope: float  # regression of the scores on the predicted effects: 1 = calibrated, 0 = nothing in it
+    beyond_value: float = float("nan")  # qini minus that of the order by value; NaN where no value was named
+    beyond_value_bound: float = float("nan")  # its one-sided lower bound
+
+    @property
+    def beats_value(self) -> bool:
+        """Whether it ranks better than value does; true where no value was named."""
+        return not self.beyond_value_bound <= 0
+
+
+@dataclass(frozen=True)
+class UpliftResult:
+    """What a past campaign teaches. `predict` gives the effect to plan with, individual only where the gate is open."""
+
+    outcome: str
+    arms: tuple[str, ...]
+    assignment: str
+    n: int
+    average: tuple[AverageEffect, ...]
+    verdict: Verdict
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+    policies: tuple[PolicyValue, ...]
+    curve: tuple[tuple[float, float, float, float], ...]  # share treated, gain per customer, low, high
+    uniform: str  # the best uniform rule
+    encoding: Encoding = field(repr=False)
+    models: tuple[Tau, ...] = field(repr=False)
+    centre: tuple[float, ...] = field(repr=False)  # mean predicted effect of each arm in the experiment
+    shrunk: tuple[float, ...] = ()  # average effect of each arm, shrunk towards zero by its own noise
+
+    def predict(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Expected effect of every treated arm on the outcome, a column an arm, in row order.
+
+        Gate closed: the shrunk average effect in every row. Gate open: average + slope · (tau(x) − mean tau).
+        """
+        effects = {}
+        X = self.encoding.matrix(features) if self.verdict.individual else np.empty((len(features), 0))
+        for a, name in enumerate(self.arms[1:]):
+            values = np.full(len(features), self.shrunk[a])
+            if self.verdict.individual:
+                values += min(max(self.chosen.slope, 0.0), 1.0) * (self.models[a](X) - self.centre[a])
+            effects[name] = values
+        return pd.DataFrame(effects, index=features.index)
+
+    def effect_of(self, arm: str) -> AverageEffect:
+        """The average effect of one arm on the outcome. Raises OptionError for an arm that is not there."""
+        for effect in self.average:
+            if effect.arm == arm and effect.outcome == self.outcome:
+                return effect
+        raise OptionError(
+            f"The experiment has no treated arm '{arm}'.{did_you_mean(arm, self.arms)} "
+            f"It has: {', '.join(self.arms[1:])}."
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """The rules compared, one a row."""
+        return pd.DataFrame([asdict(p) for p in self.policies])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All findings as plain values (no models, no rows)."""
+        return {
+            "outcome": self.outcome,
+            "arms": list(self.arms),
+            "assignment": self.assignment,
+            "customers": self.n,
+            "average": [e.to_dict() for e in self.average],
+            "verdict": self.verdict.name,
+            "verdict_text": self.verdict.value,
+            "learner": _plain(self.chosen),
+            "candidates": [_plain(c) for c in self.candidates],
+            "best_uniform": self.uniform,
+            "policies": [asdict(p) for p in self.policies],
+            "curve": [dict(zip(("share", "gain", "low", "high"), point, strict=True)) for point in self.curve],
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.n:,} customers, {self.assignment}; outcome: {self.outcome}"]
+        if self.assignment == "observational":
+            lines.append("!! NOT RANDOMISED: a guess that holds only if nothing unseen decided who was treated !!")
+        lines += [f"  {effect}" for effect in self.average if effect.outcome == self.outcome]
+        lines.append(f"  {'rule':<34}{'treated':>8}{'value':>10}  {'difference to ' + self.uniform[:26]:<42}")
+        lines += [
+            f"  {p.policy[:33]:<34}{p.share:>8.1%}{p.value:>10.4g}  {p.difference:+9.4g}"
+            f"  ({p.difference_low:+.4g} to {p.difference_high:+.4g})"
+            for p in self.policies
+            if p.method == "dr" and p.against == self.uniform
+        ]
+        return "\n".join([*lines, *textwrap.wrap(self.verdict.value, 98)])
+
+
+def study_uplift(
+    experiment: Experiment,
+    outcome: str,
+    *,
+    learners: Sequence[str] = ("dr", "x", "t"),
+    base: str = "ridge",
+    risk: str | None = None,
+    value: str | None = None,
+    shares: Sequence[float] = _SHARES,
+    folds: int = 5,
+    seed: int = 0,
+) -> UpliftResult:
+    """Average effects, held-out comparison of targeting rules, and the verdict.
+
+    outcome: what to maximise, costs included (see Experiment.with_profit). risk, value: feature columns by which one
+    would target otherwise (the higher, the sooner); a ranking
+    is used only where it beats that by value. learners: candidates; the gate's bounds allow for their number.
+    """
+    _check_options(learners, base, shares, experiment, risk, value)
+    y = experiment.outcome(outcome)
+    encoding = Encoding.of(experiment.features)
+    X = encoding.matrix(experiment.features)
+    held = {name: held_out(experiment, y, X, LEARNERS[name], BASES[base], folds=folds, seed=seed) for name in learners}
+    uniform_values = next(iter(held.values())).dr.mean(axis=0)
+    worth = None if value is None else experiment.features[value].to_numpy(np.float64)
+    candidates = tuple(_judge(name, base, held[name], worth, len(learners), seed) for name in learners)
+    verdict, chosen = _gate(candidates, treating_pays=bool(uniform_values.argmax() > 0))
+    best = held[chosen.learner]
+    average = average_effects(experiment, seed=seed)
+    models = tuple(_final(experiment, y, X, chosen.learner, base, a, seed) for a in range(1, len(experiment.arms)))
+    rank = rank_within(best.tau.max(axis=1), best.fold, seed)
+    effect = value_of(best.tau.argmax(axis=1) + 1, best.dr) - best.dr[:, 0]
+    grid = [round(s / 20, 2) for s in range(1, 21)]
+    return UpliftResult(
+        outcome=outcome,
+        arms=experiment.arms,
+        assignment=experiment.assignment,
+        n=experiment.n,
+        average=average,
+        verdict=verdict,
+        chosen=chosen,
+        candidates=candidates,
+        policies=_compare(experiment, best, uniform_values, risk, value, shares, seed),
+        curve=tuple((s, m.value, *m.interval()) for s, m in zip(grid, gain_curve(rank, effect, grid), strict=True)),
+        uniform=_uniform_name(experiment.arms, int(uniform_values.argmax())),
+        encoding=encoding,
+        models=models,
+        centre=tuple(float(model(X).mean()) for model in models),
+        shrunk=tuple(_shrink(e) for e in average if e.outcome == outcome),
+    )
+
+
+def _check_options(
+    learners: Sequence[str],
+    base: str,
+    shares: Sequence[float],
+    experiment: Experiment,
+    risk: str | None,
+    value: str | None,
+) -> None:
+    for name in learners:
+        if name not in LEARNERS:
+            raise OptionError(
+                f"learner '{name}' is unknown.{did_you_mean(name, LEARNERS)} Known: {', '.join(LEARNERS)}."
+            )
+    if base not in BASES:
+        raise OptionError(f"base '{base}' is unknown.{did_you_mean(base, BASES)} Known: {', '.join(BASES)}.")
+    if not learners or not all(0 < s < 1 for s in shares):
+        raise OptionError("Name at least one learner, and shares between 0 and 1.")
+    if not experiment.features.shape[1]:
+        raise OptionError(
+            "The experiment has no features, so it cannot tell customers apart. "
+            "Ask average_effects(experiment) instead."
+        )
+    for column in filter(None, (risk, value)):
+        if column not in experiment.features or not pd.api.types.is_numeric_dtype(experiment.features[column]):
+            raise OptionError(
+                f"'{column}' is no numeric feature of the experiment."
+                f"{did_you_mean(column, map(str, experiment.features))}"
+            )
+
+
+def _judge(name: str, base: str, held: Held, value: Array | None, tried: int, seed: int) -> Candidate:
+    """Free policy against every uniform rule, and the ranking: half of alpha each, shared by the candidates.
+
+    Against the order by value as well (average effect times value): both must be passed, so that costs no more alpha.
+    """
+    alpha = _ALPHA / 2 / tried
+    free = value_of(np.where(held.tau.max(axis=1) > 0, held.tau.argmax(axis=1) + 1, 0), held.dr)
+    against = [mean_of(free - held.dr[:, a]) for a in range(held.dr.shape[1])]
+    effect = value_of(held.tau.argmax(axis=1) + 1, held.dr) - held.dr[:, 0]
+    rank = rank_within(held.tau.max(axis=1), held.fold, seed)
+    area, beyond = qini(rank, effect), Measured(float("nan"), float("nan"))
+    if value is not None:
+        plain = value_of(held.best_treated, held.dr) - held.dr[:, 0]
+        beyond = qini_difference(rank, effect, rank_within(value, held.fold, seed), plain)
+    return Candidate(
+        learner=name,
+        base=base,
+        free_gain=min(m.value for m in against),
+        free_bound=min(m.lower(alpha) for m in against),
+        qini=area.value,
+        qini_bound=area.lower(alpha),
+        auuc=area.value + float(effect.mean()) / 2,
+        slope=_slope(held),
+        beyond_value=beyond.value,
+        beyond_value_bound=beyond.lower(_ALPHA / tried),
+    )
+
+
+def _slope(held: Held) -> float:
+    """Best linear predictor of the effect by the predicted one, within folds (Chernozhukov et al. 2018, eq. 3.1)."""
+    x, y = held.tau.copy(), held.dr[:, 1:] - held.dr[:, :1]
+    for k in np.unique(held.fold):
+        rows = held.fold == k
+        x[rows] -= x[rows].mean(axis=0)
+        y[rows] -= y[rows].mean(axis=0)
+    spread = float((x**2).sum())
+    return float((x * y).sum()) / spread if spread > 0 else 0.0
+
+
+def _gate(candidates: Sequence[Candidate], *, treating_pays: bool) -> tuple[Verdict, Candidate]:
+    passing = [c for c in candidates if c.free_bound > 0]
+    if passing:
+        return Verdict.TARGET, max(passing, key=lambda c: c.free_gain)
+    ranking = [c for c in candidates if c.qini_bound > 0]
+    if ranking and not treating_pays:
+        return Verdict.LEAVE, max(ranking, key=lambda c: c.qini)
+    if ranking:
+        further = [c for c in ranking if c.beats_value]
+        return Verdict.RANK if further else Verdict.VALUE, max(further or ranking, key=lambda c: c.qini)
+    return Verdict.AVERAGE, candidates[0]
+
+
+def _shrink(effect: AverageEffect) -> float:
+    """Positive-part James–Stein: an effect within its own noise counts as none."""
+    return effect.effect * max(0.0, 1 - effect.se**2 / effect.effect**2) if effect.effect else 0.0
+
+
+def _final(experiment: Experiment, y: Array, X: Array, learner: str, base: str, a: int, seed: int) -> Tau:
+    pair = (experiment.arm == 0) | (experiment.arm == a)
+    e = experiment.propensity[pair]
+    return LEARNERS[learner](
+        X[pair], y[pair], experiment.arm[pair] == a, e[:, a] / (e[:, 0] + e[:, a]), BASES[base], seed
+    )
+
+
+def _plain(candidate: Candidate) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(candidate).items()}
+
+
+def _uniform_name(arms: tuple[str, ...], a: int) -> str:
+    return "treat none" if a == 0 else f"treat all: {arms[a]}"
+
+
+def _compare(
+    experiment: Experiment,
+    held: Held,
+    uniform: Array,
+    risk: str | None,
+    value: str | None,
+    shares: Sequence[float],
+    seed: int,
+) -> tuple[PolicyValue, ...]:
+    """Every rule by DR and IPW, against the best uniform rule and, for a share, against as many at random."""
+    reference = _uniform_name(experiment.arms, int(uniform.argmax()))
+    found = []
+    for method, scores in (("dr", held.dr), ("ipw", held.ipw)):
+        base = scores[:, int(uniform.argmax())]
+        rules: list[tuple[str, float, Array]] = [
+            (_uniform_name(experiment.arms, a), float(a > 0), scores[:, a]) for a in range(scores.shape[1])
+        ]
+        free = np.where(held.tau.max(axis=1) > 0, held.tau.argmax(axis=1) + 1, 0)
+        rules.append(("by expected gain, free", float((free > 0).mean()), value_of(free, scores)))
+        found += [_policy(name, share, rows, reference, base, method) for name, share, rows in rules]
+        for share in shares:
+            random = share * value_of(held.best_treated, scores) + (1 - share) * scores[:, 0]
+            for name, arm, priority in _orders(experiment, held, risk, value):
+                chosen = np.where(rank_within(priority, held.fold, seed) <= share, arm, 0)
+                rows = value_of(chosen, scores)
+                found.append(_policy(f"{name}, {share:.0%}", share, rows, reference, base, method))
+                found.append(_policy(f"{name}, {share:.0%}", share, rows, f"random, {share:.0%}", random, method))
+            found.append(_policy(f"random, {share:.0%}", share, random, reference, base, method))
+    return tuple(found)
+
+
+def _orders(
+    experiment: Experiment, held: Held, risk: str | None, value: str | None
+) -> list[tuple[str, npt.NDArray[Any], Array]]:
+    """Name, arm to give, priority. By expected gain each customer has an own arm, otherwise the best uniform one."""
+    orders: list[tuple[str, npt.NDArray[Any], Array]] = [
+        ("by expected gain", held.tau.argmax(axis=1) + 1, held.tau.max(axis=1))
+    ]
+    for name, column in (("by risk", risk), ("by value", value)):
+        if column is not None:
+            orders.append((name, held.best_treated, experiment.features[column].to_numpy(np.float64)))
+    return orders
+
+
+def _policy(name: str, share: float, rows: Array, against: str, base: Array, method: str) -> PolicyValue:
+    own, paired = mean_of(rows), _paired(rows, base)
+    return PolicyValue(name, share, own.value, *own.interval(), against, paired.value, *paired.interval(), method)
+
+
+def _paired(rows: Array, base: Array) -> Measured:
+    return mean_of(rows - base)

@@ -1,0 +1,190 @@
+"""The jobs behind the campaign commands: audience, outcome, monitor; each from files to what is printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from clvml.cli.terminal import Terminal, heading, wrapped
+from clvml.errors import DataError, OptionError
+from clvml.files import check_target, write_aside
+
+if TYPE_CHECKING:
+    from clvml.campaigns.outcome import Outcome
+    from clvml.orders.transactions import Transactions
+
+__all__ = [
+    "AudienceJob",
+    "MonitorJob",
+    "OutcomeJob",
+    "audience_job",
+    "monitor_job",
+    "next_plan",
+    "outcome_job",
+    "read_table",
+]
+
+
+@dataclass(frozen=True)
+class AudienceJob:
+    """What `clvml audience` was asked."""
+
+    scores: Path
+    plan: Path
+    out: Path
+    budget: float | None = None
+    suppress: Path | None = None
+    contacts: Path | None = None
+    json: Path | None = None
+    verbose: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class OutcomeJob:
+    """What `clvml outcome` was asked."""
+
+    audience: Path
+    start: str | None = None
+    end: str | None = None
+    by: str = "planned_treatment"
+    incentive_in_log: bool = False
+    level: float = 0.95
+    out: Path | None = None
+    verbose: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class MonitorJob:
+    """What `clvml monitor` was asked."""
+
+    scores: Path
+    experiment: str = "clvml"
+    tracking_uri: str | None = None
+    out: Path | None = None
+    verbose: bool = False
+    quiet: bool = False
+
+
+def audience_job(job: AudienceJob) -> str:
+    """Read scores, plan and lists, choose, write the CSV and the plan; what is printed."""
+    from clvml.campaigns import plan_audience
+    from clvml.campaigns.plan_file import read_plan
+
+    target = check_target(job.out, (".csv",))
+    account = check_target(job.json or target.with_suffix(".json"), (".json",), "--json")
+    show = Terminal(2, verbose=job.verbose, quiet=job.quiet)
+    with show.stage("read"):
+        plan = read_plan(job.plan)
+        scores = read_table(job.scores, "scores")
+        suppress = None if job.suppress is None else _suppressed(job.suppress)
+        contacts = None if job.contacts is None else read_table(job.contacts, "contacts")
+    if plan.max_contacts is not None and contacts is None:
+        show.note(
+            f"The plan limits contacts to {plan.max_contacts}, but none were given (--contacts): all may be asked."
+        )
+    with show.stage("choose"):
+        found = plan_audience(scores, plan, budget=job.budget, suppress=suppress, contacts=contacts)
+    # Both files are ready before either takes its place.
+    write_aside(target, lambda csv: write_aside(account, lambda told: found.write(csv, told)))
+    return f"{found}\n\nFor the CRM:    {target}\nThe whole plan: {account}"
+
+
+def outcome_job(open_log: Callable[[], Transactions], job: OutcomeJob) -> str:
+    """Compare treated with control in the log; what is printed."""
+    from clvml.campaigns.outcome import measure_outcome
+
+    target = check_target(job.out, (".json",)) if job.out else None
+    table = read_table(job.audience, "audience")
+    with Terminal(1, verbose=job.verbose, quiet=job.quiet).stage("compare"):
+        found = measure_outcome(
+            table,
+            open_log(),
+            start=job.start,
+            end=job.end,
+            by=job.by,
+            incentive_in_log=job.incentive_in_log,
+            level=job.level,
+        )
+    lines = next_plan(found, table)
+    if target is not None:
+        _write_json(target, found.to_dict())
+    parts = [str(found)]
+    if lines:
+        parts += [heading("For the next plan: the effect as it was measured"), *lines]
+    return "\n".join([*parts, *([f"\nEvery figure: {target}"] if target else [])])
+
+
+def monitor_job(open_log: Callable[[], Transactions], job: MonitorJob) -> tuple[str, bool]:
+    """Compare past scores with the log and record it; (what is printed, whether a new model is due)."""
+    from clvml import tracking
+    from clvml.evaluation.monitoring import monitor
+
+    target = check_target(job.out, (".json",)) if job.out else None
+    show = Terminal(2, verbose=job.verbose, quiet=job.quiet)
+    scores = read_table(job.scores, "scores")
+    with show.stage("compare"):
+        report = monitor(open_log(), scores)
+    with show.stage("record in MLflow"):
+        model = str(scores["model"].iloc[0]) if "model" in scores else ""
+        run = tracking.log_monitor(report, model, experiment=job.experiment, tracking_uri=job.tracking_uri)
+    if target is not None:
+        _write_json(target, report.to_dict())
+    text = "\n".join(wrapped(line) if line.startswith("A new model") else line for line in str(report).splitlines())
+    return f"{text}\n\nrun      {run}" + (f"\nreport   {target}" if target else ""), bool(report.due)
+
+
+def read_table(path: Path, what: str) -> pd.DataFrame:
+    """A table from Parquet or CSV, customer ids of a CSV as text. Raises DataError where it cannot be read."""
+    if not path.is_file():
+        raise DataError(f"There is no file '{path}' for the {what}.")
+    kind = path.suffix.lower()
+    if kind not in (".parquet", ".csv"):
+        raise OptionError(f"The {what} '{path}' end in neither .parquet nor .csv.")
+    try:
+        if kind == ".parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(path, dtype={"customer_id": "string"}, keep_default_na=False, na_values=[""])
+    except (ValueError, OSError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"The {what} '{path}' cannot be read as {kind[1:]}: {first}") from None
+
+
+def next_plan(found: Outcome, audience: pd.DataFrame) -> list[str]:
+    """The measured effects as lines of a plan's treatments; none where nothing was measured."""
+    names = sorted(audience["planned_treatment"].astype(str).unique())
+    measured = {lift.customers for lift in found.lifts}
+    lines = []
+    for name in names:
+        customers = name if name in measured else "all" if len(names) == 1 and "all" in measured else None
+        if customers is not None:
+            told = found.effect_of(customers)
+            lines += ["", "[[plan.treatments]]", f"name = {json.dumps(name, ensure_ascii=False)}"]
+            lines += [f"{key} = {_toml(value)}" for key, value in told.items()]
+    return lines[1:]
+
+
+def _toml(value: float | str) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else f"{value:.6g}"
+
+
+def _suppressed(path: Path) -> pd.DataFrame | list[str]:
+    """A table with customer_id, or a text file of one id a line."""
+    if path.suffix.lower() != ".txt":
+        return read_table(path, "suppressed customers")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"The suppressed customers '{path}' cannot be read: {error}") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _write_json(target: Path, told: dict[str, Any]) -> None:
+    text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_aside(target, lambda aside: aside.write_text(text, encoding="utf-8"))

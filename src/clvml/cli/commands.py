@@ -1,0 +1,411 @@
+"""clvml: the command line. Options may stand in clv.toml; results go to standard output, the rest to standard error.
+
+Exit codes: 0 done; 1 internal error; 2 the input or the options break their contract; 3 the champion is better than the
+new model, or a new model is due.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clvml import __version__
+from clvml.errors import ClvError
+
+if TYPE_CHECKING:
+    from clvml.orders.transactions import Transactions
+
+__all__ = ["main"]
+
+_CONFIG = "clv.toml"
+_LOG_OPTIONS = (
+    click.argument("source", nargs=-1, required=True),
+    click.option("--customer", default="customer_id", show_default=True, help="Column of the customer."),
+    click.option("--date", default="date", show_default=True, help="Column of the day of the order."),
+    click.option("--amount", default="amount", show_default=True, help="Column of the amount; refunds are negative."),
+    click.option("--order", help="Column of the order's id: an order refunded in full is no purchase."),
+    click.option("--is-return", help="Column that marks refund lines whose amount is positive."),
+    click.option("--margin", help="Share of the amount that is earned: a number such as 0.3, or a column."),
+    click.option("--cost", help="Column of the cost of each line, instead of --margin."),
+    click.option("--service-cost", help="Cost of serving an order: a number, or a column."),
+    click.option("--channel", help="Column of the acquisition channel."),
+    click.option("--covariate", "covariates", multiple=True, help="Column to carry along; may be repeated."),
+    click.option(
+        "--returns",
+        type=click.Choice(["net", "ignore", "error"]),
+        default="net",
+        show_default=True,
+        help="What refunds do.",
+    ),
+    click.option(
+        "--grain",
+        type=click.Choice(["day", "week"]),
+        default="day",
+        show_default=True,
+        help="Orders within it are one purchase.",
+    ),
+    click.option("--free-orders", is_flag=True, help="A day of nothing but zero amounts is a purchase too."),
+    click.option("--timezone", help="The business's own, for times that name a zone. Default: UTC."),
+    click.option("--table", help="Table of the log in a data base (a DuckDB file, postgresql://user@host/db)."),
+    click.option("--query", help="Instead of --table: the SELECT that gives the log."),
+    click.option(
+        "--engine",
+        type=click.Choice(["duckdb", "spark"]),
+        default="duckdb",
+        show_default=True,
+        help="spark (check and predict): SOURCE is a table, or Parquet or CSV files that the cluster reads.",
+    ),
+    click.option("--master", metavar="URL", help="Of the Spark cluster. Default: as Spark is configured."),
+    click.option("--memory", metavar="SIZE", help="What the job is to stay within, such as 2GB. Default: no limit."),
+    click.option("--threads", type=click.IntRange(1), help="Default: as many as the machine has."),
+    click.option("--spill", metavar="DIR", help="Folder for what does not fit in memory. Default: the system's."),
+)
+_SHOW = (
+    click.option("--verbose", is_flag=True, help="A line a stage with its time; tracebacks of internal errors."),
+    click.option("--quiet", is_flag=True, help="No progress and no notes."),
+)
+
+
+def _options(*decorators: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(decorators):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+class _InOrder(click.Group):
+    """Commands in the order in which they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """As they were added."""
+        del ctx
+        return list(self.commands)
+
+
+_EPILOG = (
+    "Start with: clvml demo. Exit codes: 0 done; 1 internal error; 2 the input or the options need mending; "
+    "3 train: the champion is better and stays; monitor: a new model is due."
+)
+
+
+@click.group(
+    cls=_InOrder, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="clvml")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help=f"TOML file of options. Default: {_CONFIG} in this folder, where there is one.",
+)
+@click.pass_context
+def cli(context: click.Context, config: Path | None) -> None:
+    """What is this customer worth, and whom are we about to lose?
+
+    SOURCE is a log of orders: a Parquet or CSV file, several of them, or a glob in quotes; or a data base with --table.
+    """
+    from clvml.cli.config import read_defaults
+
+    path = config or Path(_CONFIG)
+    if config is not None or path.exists():
+        context.default_map = read_defaults(path, {str(k): v for k, v in cli.commands.items()})
+
+
+@cli.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("clvml-demo"),
+    show_default=True,
+    help="Folder for the log, the model, the run and the scores.",
+)
+@_options(*_SHOW)
+def demo(out: Path, verbose: bool, quiet: bool) -> None:
+    """The main job on real data (CDNOW, 23,570 customers), start to end. Needs no server."""
+    from clvml.cli.demo import run_demo
+
+    run_demo(out, verbose=verbose, quiet=quiet)
+
+
+@cli.command()
+@_options(*_LOG_OPTIONS)
+@click.option("--as-of", help="The last day that may be known, YYYY-MM-DD: lines after it are counted.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: Any) -> None:
+    """What is unusual about a log, and what is done about it."""
+    import json
+
+    report = _open(source, columns, on_spark=True).check(as_of)
+    click.echo(json.dumps(report.to_dict(), indent=1, default=str) if as_json else str(report))
+    if not report.customers:
+        raise ClvError(report.why_empty())
+
+
+@cli.command()
+@_options(*_LOG_OPTIONS)
+@click.option("--as-of", required=True, help="The last day that may be known, YYYY-MM-DD.")
+@click.option("--horizon", default="12m", show_default=True, help="How far ahead: 273, 39w, 12m, 1y.")
+@click.option("--discount-rate", type=float, default=0.10, show_default=True, help="Per year.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random draws in training.")
+@click.option(
+    "--sample",
+    type=click.IntRange(1_000),
+    default=100_000,
+    show_default=True,
+    help="Customers that backtest, corrections and classifier are given of a larger base; BTYD learns from all.",
+)
+@click.option(
+    "--register", metavar="NAME", help="Register under this name; @champion if it is not worse than the present one."
+)
+@click.option(
+    "--export",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also write the model to a folder, such as models/clv.",
+)
+@click.option("--experiment", default="clvml", show_default=True, help="MLflow experiment.")
+@click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
+@_options(*_SHOW)
+@click.pass_context
+def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **settings: Any) -> None:
+    """Backtest, train, record in MLflow, and register. Exit code 3 where the champion stays."""
+    from clvml.cli.jobs import TrainJob, train_job
+
+    own = (
+        "horizon",
+        "discount_rate",
+        "seed",
+        "sample",
+        "register",
+        "export",
+        "experiment",
+        "tracking_uri",
+        "verbose",
+        "quiet",
+    )
+    job = TrainJob(as_of=as_of, **{name: settings.pop(name) for name in own})
+    told = train_job(_open(source, settings), job)
+    click.echo(told.text)
+    context.exit(0 if told.promoted is not False else 3)
+
+
+@cli.command()
+@_options(*_LOG_OPTIONS)
+@click.option("--as-of", required=True, help="The last day that may be known, YYYY-MM-DD.")
+@click.option(
+    "--model",
+    required=True,
+    metavar="URI",
+    help="models:/clv@champion, models:/clv/3, runs:/..., or the folder of an exported model.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="scores.parquet, scores.csv, or a folder.")
+@click.option("--horizon", help="How far ahead. Default: the model's own.")
+@click.option("--history", type=click.Path(path_type=Path), metavar="DIR", help="Also keep them here, by day.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keeps what the files of the log held, so that the next run reads new files only.",
+)
+@click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
+@_options(*_SHOW)
+def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
+    """Score every customer of a log with a trained model."""
+    from clvml.cli.jobs import PredictJob, predict_job
+
+    own = ("model", "out", "horizon", "history", "tracking_uri", "verbose", "quiet")
+    job = PredictJob(as_of=as_of, **{name: settings.pop(name) for name in own})
+    if settings["engine"] == "spark":
+        from clvml.cli.spark_job import predict_on_spark as predict_job
+    click.echo(predict_job(lambda: _open(source, settings, on_spark=True), job))
+
+
+@cli.command(short_help="How good past predictions would have been, beside rules of thumb.")
+@_options(*_LOG_OPTIONS)
+@click.option(
+    "--cut",
+    "cuts",
+    required=True,
+    multiple=True,
+    help="Day up to which the models may know, YYYY-MM-DD; may be repeated.",
+)
+@click.option("--horizon", default="12m", show_default=True, help="How far ahead: 273, 39w, 12m, 1y.")
+@click.option("--out", type=click.Path(path_type=Path), help="report.json")
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(0),
+    default=200,
+    show_default=True,
+    help="Resamples behind the intervals of differences.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random draws.")
+@click.option("--lifetimes", is_flag=True, help="Fit the lifetimes package too, and compare with it.")
+@_options(*_SHOW)
+def backtest(source: tuple[str, ...], cuts: tuple[str, ...], **settings: Any) -> None:
+    """How good would predictions made at an earlier day have been, beside what a shopkeeper would guess?"""
+    from clvml.cli.jobs import BacktestJob, backtest_job
+
+    own = ("horizon", "out", "bootstrap", "seed", "lifetimes", "verbose", "quiet")
+    job = BacktestJob(cuts=cuts, **{name: settings.pop(name) for name in own})
+    click.echo(backtest_job(_open(source, settings), job))
+
+
+def _example(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print a plan and leave, before anything else is asked for."""
+    if wanted and not context.resilient_parsing:
+        from clvml.campaigns.plan_file import example_plan
+
+        click.echo(example_plan(), nl=False)
+        context.exit()
+
+
+@cli.command(short_help="Whom to treat with what under a budget, with a control group.")
+@click.argument("scores", type=click.Path(path_type=Path))
+@click.option(
+    "--plan",
+    type=click.Path(path_type=Path),
+    default=Path(_CONFIG),
+    show_default=True,
+    help="TOML file with the table [plan].",
+)
+@click.option("--budget", type=click.FloatRange(0), help="The most that may be spent. Default: on all whom it pays.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="audience.csv, for the CRM.")
+@click.option("--json", type=click.Path(path_type=Path), help="The whole plan. Default: beside --out, ending in .json.")
+@click.option(
+    "--suppress", type=click.Path(path_type=Path), help="Customers never to be treated: customer_id, or .txt."
+)
+@click.option(
+    "--contacts", type=click.Path(path_type=Path), help="Past contacts (customer_id, date), for max_contacts."
+)
+@click.option("--example", is_flag=True, is_eager=True, expose_value=False, callback=_example, help="Print a plan.")
+@_options(*_SHOW)
+def audience(**settings: Any) -> None:
+    """Whom of the SCORES to treat with what under a budget, and whom to leave alone as control.
+
+    Writes the file that a CRM imports, one row a customer with the reason in words, and the whole plan beside it.
+    """
+    from clvml.cli.campaign_jobs import AudienceJob, audience_job
+
+    click.echo(audience_job(AudienceJob(**settings)))
+
+
+@cli.command(short_help="Did a campaign pay? Treated against control.")
+@click.argument("audience", type=click.Path(path_type=Path))
+@_options(*_LOG_OPTIONS)
+@click.option("--start", help="Day after which purchases count, YYYY-MM-DD. Default: the audience's as_of.")
+@click.option("--end", help="Last day that counts, YYYY-MM-DD. Default: start and the horizon of the scores.")
+@click.option("--by", default="planned_treatment", show_default=True, help="Column of the audience to split by.")
+@click.option("--incentive-in-log", is_flag=True, help="The amounts of the log are net of the incentives already.")
+@click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--out", type=click.Path(path_type=Path), help="outcome.json")
+@_options(*_SHOW)
+def outcome(source: tuple[str, ...], **settings: Any) -> None:
+    """Did the campaign of an AUDIENCE file pay? Treated against control in the orders since."""
+    from clvml.cli.campaign_jobs import OutcomeJob, outcome_job
+
+    own = ("audience", "start", "end", "by", "incentive_in_log", "level", "out", "verbose", "quiet")
+    job = OutcomeJob(**{name: settings.pop(name) for name in own})
+    click.echo(outcome_job(lambda: _open(source, settings), job))
+
+
+@cli.command(short_help="Are past scores still right, and is a new model due?")
+@_options(*_LOG_OPTIONS)
+@click.option("--scores", required=True, type=click.Path(path_type=Path), help="What `clvml predict` wrote then.")
+@click.option("--experiment", default="clvml", show_default=True, help="MLflow experiment.")
+@click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
+@click.option("--out", type=click.Path(path_type=Path), help="report.json")
+@_options(*_SHOW)
+@click.pass_context
+def monitor(context: click.Context, /, source: tuple[str, ...], **settings: Any) -> None:
+    """Compare past scores with the orders since, and record it in MLflow. Exit code 3 where a new model is due."""
+    from clvml.cli.campaign_jobs import MonitorJob, monitor_job
+
+    own = ("scores", "experiment", "tracking_uri", "out", "verbose", "quiet")
+    job = MonitorJob(**{name: settings.pop(name) for name in own})
+    text, due = monitor_job(lambda: _open(source, settings), job)
+    click.echo(text)
+    context.exit(3 if due else 0)
+
+
+def _open(source: tuple[str, ...], columns: dict[str, Any], *, on_spark: bool = False) -> Transactions:
+    """The log, with margin and service cost read as a number where they are one. on_spark: whether it may be there."""
+    from clvml.orders.transactions import Transactions
+
+    settings = columns | {name: _number(columns[name]) for name in ("margin", "service_cost")}
+    engine, master = settings.pop("engine"), settings.pop("master")
+    if engine == "spark":
+        if not on_spark:
+            raise ClvError(_ONE_MACHINE)
+        from clvml.orders.engines.spark import read_source, start_session
+
+        return Transactions(read_source(start_session(master), source), **settings)
+    if master is not None:
+        raise ClvError("--master names a Spark cluster: it goes with --engine spark.")
+    return Transactions(source[0] if len(source) == 1 else list(source), **settings)
+
+
+_ONE_MACHINE = (
+    "--engine spark: this command learns from a row for every customer, which Spark would have to collect on one "
+    "machine. On Spark run check and predict; give this command a Parquet file, such as one of a sample of customers."
+)
+
+
+def _number(told: str | float | None) -> str | float | None:
+    try:
+        return None if told is None else float(told)
+    except ValueError:
+        return told
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the `clvml` command."""
+    # MLflow reports usage to its makers unless told not to; our commands tell it, the library leaves it to the user.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = cli.main(arguments, prog_name="clvml", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except ClvError as error:
+        _complain(f"Error: {error}")
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped; nothing was left half-written.", err=True)
+        code = 130
+    except BrokenPipeError:
+        code = _pipe_closed()
+    except Exception as error:  # noqa: BLE001  the last door: whatever comes is told in a line, not thrown at a batch job's log
+        code = _internal(error, "--verbose" in arguments)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str) -> None:
+    """On standard error: in lines where somebody reads them, in one line where a log collects them."""
+    if sys.stderr.isatty():
+        from clvml.cli.terminal import wrapped
+
+        message = wrapped(message)
+    click.echo(message, err=True)
+
+
+def _pipe_closed() -> int:
+    """The reader of standard output has gone, as `head` does: nothing more to say, and no second complaint at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _internal(error: Exception, verbose: bool) -> int:
+    import traceback
+
+    if verbose:
+        traceback.print_exc()
+    hint = "" if verbose else " Run it again with --verbose for the traceback."
+    _complain(f"Internal error: {type(error).__name__}: {error}. This is a fault of clvml, please report it.{hint}")
+    return 1

@@ -1,0 +1,172 @@
+"""Results as the command line prints them: short tables and sentences, no wider than the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from clvml.cli.terminal import grid, heading, wrapped
+from clvml.scores import segments
+
+if TYPE_CHECKING:
+    from clvml.estimators.learned.calibration import Audit
+    from clvml.evaluation.backtest import Backtest
+    from clvml.orders.data_report import DataReport
+    from clvml.scores.model import ClvModel
+    from clvml.scores.stream import Tally
+
+__all__ = ["backtest_text", "flagged_table", "parameters_table", "scores_text", "train_text"]
+
+
+def train_text(model: ClvModel, report: DataReport, tested: Backtest | None, where: Sequence[str]) -> str:
+    """The log, what was learned from it, how good that would have been, and where it is."""
+    parts = [heading("The log"), str(report), heading("What was learned"), parameters_table(model)]
+    if tested is not None:
+        parts += [backtest_text(tested)]
+    return "\n".join([*parts, heading("Where it is"), *where])
+
+
+def backtest_text(tested: Backtest) -> str:
+    """What was tested, the metrics, and where the model is better or worse than each baseline."""
+    cut = tested.cuts.iloc[0]
+    several = f" and {len(tested.cuts) - 1} more cuts" if len(tested.cuts) > 1 else ""
+    lead = (
+        f"Known up to {cut['cut']}{several}, then {tested.horizon} days: {cut['customers']:,} customers, "
+        f"{cut['returned']:,} came back, {cut['late_joiners']:,} joined later (not counted). Purchases were within "
+        f"their 90 % interval for {100 * cut['purchases_in_90_interval']:.0f} % of the customers."
+    )
+    return "\n".join(
+        [heading("Backtest, out of time"), wrapped(lead), "", str(tested), wrapped(_LEGEND), "", _verdicts(tested)]
+    )
+
+
+_LEGEND = (
+    "bias: total predicted against what came, +0% is right. dev.: deviance, the loss per customer, less is better. "
+    "Gini: order by worth, 1 is perfect, 0 is chance. AUC: order by who comes back, .5 is chance. Brier, ECE: errors "
+    "of the probability, less is better."
+)
+_COMPARED = {
+    ("purchases", "deviance"): "purchases",
+    ("spend", "deviance"): "spend",
+    ("spend", "gini"): "order by spend",
+    ("return", "auc"): "order by return",
+    ("return", "brier"): "probability",
+}
+"""What the model is compared in, and its name in print."""
+_VERDICTS = "better, worse: the 95 % interval of the difference, over resampled customers, leaves out 0; else similar."
+_KINDS = {
+    "BetaGeoModel": "BG/NBD",
+    "ModifiedBetaGeoModel": "MBG/NBD",
+    "ParetoNBDModel": "Pareto/NBD",
+    "NBDModel": "NBD",
+    "BetaGeoErlangModel": "BG/CNBD-k",
+    "ModifiedBetaGeoErlangModel": "MBG/CNBD-k",
+    "GammaGammaModel": "Gamma-Gamma",
+}
+
+
+def _verdicts(tested: Backtest) -> str:
+    """One row a baseline: better, worse or about the same; over several cuts only where all agree."""
+    agreed = tested.differences.groupby(["baseline", "target", "metric"], sort=False)["verdict"].agg(
+        lambda told: told.iloc[0] if told.nunique() == 1 else "no clear difference"
+    )
+    rows = [
+        {"clvml against": name}
+        | {
+            short: agreed.get((name, *key), "").replace("no clear difference", "similar")
+            for key, short in _COMPARED.items()
+        }
+        for name in tested.differences["baseline"].drop_duplicates()
+    ]
+    return f"{grid(pd.DataFrame(rows), left=('clvml against',))}\n{wrapped(_VERDICTS)}"
+
+
+def parameters_table(model: ClvModel) -> str:
+    """Fitted parameters with their standard errors and in words, how each fit ended, and how the classifier did."""
+    fitted = [(_KINDS[type(part).__name__], part) for part in (model.value_.purchases_, model.value_.spend_)]
+    rows = [
+        (f"{kind} {name}", f"{estimate:,.4g}", f"{error:,.2g}" if math.isfinite(error) else "unknown")
+        for kind, part in fitted
+        for name, estimate, error in zip(part.params_._fields, part.params_, part.standard_errors_, strict=True)
+    ]
+    lines = [
+        grid(pd.DataFrame(rows, columns=["parameter", "estimate", "std. error"]), left=("parameter",)),
+        wrapped(_in_words(model)),
+    ]
+    lines += [
+        wrapped(f"{kind}: log-likelihood {part.log_likelihood_:,.2f}. {part.outcome_.value}") for kind, part in fitted
+    ]
+    if model.churn_ is not None:
+        lines.append(_audit_text(model.churn_.audit_, model.threshold_))
+    return "\n".join(lines)
+
+
+def _in_words(model: ClvModel) -> str:
+    """The mean customer that the parameters describe."""
+    purchases, spend = model.value_.purchases_, model.value_.spend_.mean_
+    yearly = 365.25 * purchases.params_.r / (purchases.params_.alpha * purchases.unit_days)
+    return (
+        f"In words: of {model.n_customers_:,} customers the average one, while active, buys {yearly:.2g} times a year "
+        f"after the first purchase{_leaves(purchases.params_._asdict())} and spends {spend:,.2f} at each."
+    )
+
+
+def _leaves(params: dict[str, float]) -> str:
+    """How often a purchase is the last, where the model says so."""
+    if "a" not in params:
+        return ""
+    chance = params["a"] / (params["a"] + params["b"])
+    return f", leaves for good after {100 * chance:.0f} % of them," if chance > 0.005 else ", does not leave for good,"
+
+
+def _audit_text(audit: Audit, threshold: float) -> str:
+    kind = (
+        "on labels that began after its training labels ended"
+        if audit.later
+        else "on other customers, whose labels overlap in time with its own"
+    )
+    return wrapped(
+        f"ChurnClassifier: tested at {audit.origin} {kind}: AUC {audit.auc:.3f} "
+        f"(recency alone {audit.auc_recency:.3f}, BG/NBD {audit.auc_btyd:.3f}), "
+        f"Brier {audit.brier:.4f} (BG/NBD {audit.brier_btyd:.4f}), calibration error {audit.calibration_error:.3f}; "
+        f"of those labelled as lost {100 * audit.came_back:.0f} % bought later. Threshold {threshold:.3f}."
+    )
+
+
+def scores_text(tally: Tally) -> str:
+    """Counts of the base and the flagged with the most value at risk."""
+    return "\n".join(
+        [
+            heading(f"Scores as of {tally.as_of}, next {tally.horizon_days} days"),
+            f"customers  {tally.customers:,} with a purchase by then",
+            f"tiers      {_counts(tally.tiers, segments.TIERS)}",
+            f"states     {_counts(tally.states, segments.STATES)}",
+            f"expected   {tally.purchases:,.0f} purchases, {tally.spend:,.0f} spend, "
+            f"{tally.clv:,.0f} CLV (discounted contribution)",
+            f"flagged    {tally.flagged:,} good customers at risk, {tally.value_at_risk:,.0f} value at risk",
+            heading("Flagged: most value at risk"),
+            flagged_table(tally.top),
+        ]
+    )
+
+
+def _counts(found: Mapping[str, int], order: tuple[str, ...]) -> str:
+    return ", ".join(f"{found.get(word, 0):,} {word}" for word in order)
+
+
+def flagged_table(scores: pd.DataFrame, rows: int = 10) -> str:
+    """The flagged customers with the most value at risk, each with the reason under it."""
+    top = scores if scores.empty else scores[scores["flagged"]].nlargest(rows, "value_at_risk")
+    if top.empty:
+        return "Nobody is flagged: no good customer is late by his own rhythm and likely to stay away."
+    table = top[
+        ["customer_id", "value_at_risk", "churn_probability", "clv", "state", "next_purchase_due", "reason"]
+    ].copy()
+    for money in ("value_at_risk", "clv"):
+        table[money] = table[money].map("{:,.0f}".format)
+    table["churn_probability"] = table["churn_probability"].map("{:.2f}".format)
+    table["next_purchase_due"] = table["next_purchase_due"].dt.date
+    return grid(table, words=("reason",))

@@ -1,0 +1,124 @@
+"""`clvml predict --engine spark`: scores made and written on the cluster, a folder of Parquet, whole or not there."""
+
+from __future__ import annotations
+
+import collections
+import re
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clvml.cli.jobs import PredictJob
+from clvml.cli.printed import scores_text
+from clvml.cli.terminal import Terminal
+from clvml.errors import DataError, OptionError
+from clvml.files import check_folder, working_on, write_folder_aside
+from clvml.orders.engines.spark import as_data_error, gathered
+from clvml.scores.stream import Tally
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from clvml.orders.transactions import Transactions
+
+__all__ = ["place_of", "predict_on_spark", "write_scores"]
+
+
+def predict_on_spark(open_log: Callable[[], Transactions], job: PredictJob) -> str:
+    """Load, score, write; what is printed. Raises OptionError for what Spark cannot do, before any work."""
+    if job.history is not None:
+        raise OptionError(
+            "--history is written by one machine and does not run on Spark. Give each day a folder of its own with "
+            "--out, or keep the history with --engine duckdb."
+        )
+    target = place_of(str(job.out))
+    with nullcontext() if isinstance(target, str) else working_on(target):
+        return _predict(open_log, job, target)
+
+
+def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: str | Path) -> str:
+    from clvml import tracking
+    from clvml.scores.spark import score_spark
+
+    show = Terminal(3, verbose=job.verbose, quiet=job.quiet)
+    with show.stage("load model"):
+        model = tracking.load_model(job.model, tracking_uri=job.tracking_uri)
+    with show.stage("score"):
+        scores = score_spark(model, open_log(), job.as_of, job.horizon)
+    with show.stage("write"):
+        rows = write_scores(scores, target)
+        told = scores_text(_tally(scores))
+    return f"{told}\n\nAll {rows:,} scores: {target}"
+
+
+def place_of(out: str) -> str | Path:
+    """Where the scores go: a local folder to come or of earlier scores, or the address of a remote one.
+
+    Raises OptionError.
+    """
+    address = re.fullmatch(r"([A-Za-z][\w+.-]+):/{1,3}(.*)", out)
+    if address and address[1] != "file":
+        return f"{address[1]}://{address[2]}"
+    path = Path(f"/{address[2]}" if address else out)
+    if path.suffix.lower() == ".csv":
+        raise OptionError(f"--out {path}: on Spark scores are a folder of Parquet files. Name one, such as scores.")
+    return check_folder(path)
+
+
+def write_scores(scores: DataFrame, target: str | Path) -> int:
+    """Let Spark write Parquet; how many rows. A local folder appears whole or not at all.
+
+    A remote one is written in place, must not be there, and is whole once it holds _SUCCESS. Raises DataError where
+    Spark fails, and where the executors wrote to disks that are not this machine's.
+    """
+    with as_data_error("write the scores"):
+        rows: int = scores.count()
+        if isinstance(target, str):
+            scores.write.parquet(target)
+            return rows
+
+    def write(aside: Path) -> None:
+        with as_data_error("write the scores"):
+            scores.write.mode("append").parquet(aside.absolute().as_uri())
+        for path in aside.iterdir():
+            if not path.match("part-*.parquet"):
+                path.unlink()  # checksums and _SUCCESS: what is here is whole
+        if _rows(aside) != rows:
+            raise DataError(
+                f"Of {rows:,} scores {_rows(aside):,} arrived beside {target}: the executors wrote to disks of their "
+                "own. Name a folder that all machines share, or an address such as s3a://… or hdfs://…."
+            )
+
+    write_folder_aside(target, write)
+    return rows
+
+
+def _rows(folder: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return sum(pq.read_metadata(file).num_rows for file in folder.iterdir())
+
+
+_SUMS = (
+    "MIN(as_of) AS as_of, MIN(horizon_days) AS horizon_days, COUNT(*) AS customers, "
+    "SUM(expected_purchases) AS purchases, SUM(expected_spend) AS spend, SUM(clv) AS clv, "
+    "SUM(CASE WHEN flagged THEN 1 ELSE 0 END) AS flagged, "
+    "SUM(CASE WHEN flagged THEN value_at_risk ELSE 0 END) AS value_at_risk"
+)
+
+
+def _tally(scores: DataFrame) -> Tally:
+    """What is told of the scores, from sums that Spark made and ten rows."""
+    scores.createOrReplaceTempView("clvml_scores")
+
+    def ask(what: str, rest: str) -> DataFrame:
+        return scores.sparkSession.sql(f"SELECT {what} FROM clvml_scores {rest}")
+
+    def counts(column: str) -> collections.Counter[str]:
+        return collections.Counter(
+            {row[0]: row[1] for row in ask(f"{column}, COUNT(*)", f"GROUP BY {column}").collect()}
+        )
+
+    top = gathered(ask("*", "WHERE flagged ORDER BY value_at_risk DESC, customer_id LIMIT 10"))
+    return Tally(**ask(_SUMS, "").collect()[0].asDict(), tiers=counts("tier"), states=counts("state"), top=top)

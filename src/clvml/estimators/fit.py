@@ -1,0 +1,395 @@
+"""Maximum likelihood by a safeguarded Newton method on the logarithms of the parameters, and what came of it.
+ `maximise` knows nothing of customers: it takes a function of theta = log(parameters) that returns value, gradient
+and Hessian. The models need 6 to 12 evaluations from their own start. `fit` adds what the data may do to a model: no
+repeat purchase, no drop-out, one customer. It always returns usable parameters, and an Outcome that says in words
+what they are worth.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from clvml.maths.models import gammagamma
+from clvml.maths.models.gammagamma import MeanSpend
+from clvml.maths.sample import Floats, Objective, Penalty, Sample, sample_of
+
+__all__ = [
+    "Fit",
+    "Maximum",
+    "Outcome",
+    "NO_SLOPE",
+    "Slope",
+    "Target",
+    "fit",
+    "fit_slope",
+    "fit_spend",
+    "maximise",
+    "natural_covariance",
+    "target",
+]
+
+_BOUND = 12.0
+"""No parameter goes further than a factor of 160,000 from its start: there a model equals its limit."""
+_TOUCH = 1e-9
+"""As near to its bound as this, a parameter is at it."""
+_STEP = 3.0
+"""Longest Newton step in log-parameters: a factor of 20."""
+_DECREMENT = 1e-9
+"""Converged when a Newton step promises less log-likelihood than this. That last step is still taken: after it the
+error is below 1e-6 standard errors, and derivatives there would add nothing."""
+_ROUNDING = 1e-3
+"""Log-likelihood that may remain where rounding ends the search."""
+_NOISE = 1e-13
+"""Relative error of a log-likelihood: steps that promise less than this of it are lost in rounding."""
+_FLAT = 1e-8
+"""Less curvature than this, in log-parameters, is none."""
+_IDLE, _PATIENCE = 1e-3, 3
+"""A ridge is left after so many steps in a row that gained less log-likelihood than this each."""
+_SOME = 8_192
+"""Histories that are enough for a start."""
+_ITERATIONS = 200
+
+
+class Outcome(enum.Enum):
+    """How a fit ended; the value says it in words."""
+
+    CONVERGED = "Converged."
+    WEAK_PRIOR = (
+        "Converged, with the weak prior that was asked for: the parameters are the most probable ones, "
+        "not those of maximum likelihood."
+    )
+    NO_DROPOUT = (
+        "Drop-out is not identified: the data are about as likely if nobody ever leaves, so the model is its limit "
+        "without drop-out (NBD, where gaps are random). p_alive is 1 for everyone. Longer histories would show any "
+        "drop-out that there is."
+    )
+    ALIKE = (
+        "Customers do not differ measurably in how often they buy: r grows without end, and the model is its limit, in "
+        "which all buy at the same rate r / alpha. Predictions are sound as long as that is true of new customers."
+    )
+    UNIDENTIFIED = (
+        "Converged on a ridge: the data hardly tell some parameters apart, so their standard errors are huge or "
+        "missing. Predictions within the range of the data are sound; a weak prior (prior='weak') settles them."
+    )
+    NO_REPEATS = (
+        "Nobody has bought twice, so the data say little about rates and nothing about drop-out. "
+        "A weak prior was used; predictions are cautious guesses. Wait for repeat purchases."
+    )
+    ONE_CUSTOMER = (
+        "One customer says nothing about how customers differ. A weak prior was used; predictions are cautious guesses."
+    )
+    NO_TIME = "Nobody has been observed after the first purchase (T = 0). A weak prior was used; choose a later as_of."
+    HEAVY_TAIL = (
+        "Spend is so uneven between customers that the fitted distribution has no useful mean (q near or below 1). "
+        "The mean was held at the mean amount per purchase in the data instead."
+    )
+    SAME_SPEND = (
+        "All customers spend the same at each purchase, so the data say nothing about how spend varies. "
+        "A weak prior was used around that amount."
+    )
+    FIRST_PURCHASES = "No repeat purchase of positive value: spend was learned from first purchases, with a weak prior."
+    STOPPED = (
+        "The maximum was not reached within the allowed steps; the best parameters found are kept. "
+        "Check the data report for customers that are no customers (tests, resellers)."
+    )
+    TAKEN_OVER = "The parameters were taken over from elsewhere; how well they fit has not been checked."
+
+    @property
+    def usable(self) -> bool:
+        """Whether the parameters come from the data rather than from a prior or an unfinished search."""
+        return self in {
+            Outcome.CONVERGED,
+            Outcome.WEAK_PRIOR,
+            Outcome.NO_DROPOUT,
+            Outcome.UNIDENTIFIED,
+            Outcome.HEAVY_TAIL,
+        }
+
+    @property
+    def from_prior(self) -> bool:
+        """Whether a weak prior was used."""
+        return self in {
+            Outcome.WEAK_PRIOR,
+            Outcome.NO_REPEATS,
+            Outcome.ONE_CUSTOMER,
+            Outcome.NO_TIME,
+            Outcome.SAME_SPEND,
+            Outcome.FIRST_PURCHASES,
+        }
+
+
+class Maximum(NamedTuple):
+    """Where the search ended."""
+
+    theta: Floats  # log-parameters
+    objective: Objective  # there
+    converged: bool
+    evaluations: int
+
+
+class Fit(NamedTuple):
+    """A fitted model: parameters, their covariance on the natural scale, and what they are worth.
+
+    Variances are inf where the data do not identify a parameter; its covariances are then 0.
+    """
+
+    params: Any  # the model's own NamedTuple
+    covariance: Floats  # (k, k)
+    log_likelihood: float
+    outcome: Outcome
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a fit maximises: the log-likelihood of a sample, less any penalty, as a function of the log-parameters."""
+
+    model: Any
+    sample: Sample
+    penalty: Penalty | None
+
+    def __call__(self, theta: Floats) -> Objective:
+        """Its value, gradient and Hessian."""
+        objective: Objective = self.model.value_gradient_hessian(self.model.Params(*np.exp(theta)), self.sample)
+        return objective if self.penalty is None else self.penalty.subtract_from(objective, theta)
+
+    def value(self, theta: Floats) -> float:
+        """Its value alone, up to a constant."""
+        x, t_x, T, weight, *_ = self.sample
+        value = float(weight @ self.model.log_likelihood(self.model.Params(*np.exp(theta)), x, t_x, T))
+        return value if self.penalty is None else value - self.penalty.at(theta)
+
+
+def target(model: Any, sample: Sample, *, prior: str | None = None) -> Target:
+    """The log-likelihood, with the model's weak prior or, of a model with covariates, its light penalty on them."""
+    return Target(model, sample, model.weak_prior(sample) if prior == "weak" else getattr(model, "ridge", None))
+
+
+def maximise(function: Callable[[Floats], Objective], theta: Floats, around: Floats | None = None) -> Maximum:
+    """A maximum of `function` near `theta`, within 12 of it, or of `around`.
+
+    Newton with the Hessian made negative definite by the absolute value of its eigenvalues, steps cut to a length of
+    3 and halved until they climb; a parameter at its bound that wants to leave stays there.
+    """
+    centre = theta if around is None else around
+    lowest, highest = centre - _BOUND, centre + _BOUND
+    here, evaluations, idle = function(theta), 1, 0
+    gain = np.inf
+    while evaluations < _ITERATIONS and idle < _PATIENCE:
+        free = ~(
+            ((theta < lowest + _TOUCH) & (here.gradient < 0.0)) | ((theta > highest - _TOUCH) & (here.gradient > 0.0))
+        )
+        step = np.zeros_like(theta)
+        step[free] = _ascent(here.gradient[free], here.hessian[np.ix_(free, free)])
+        gain = float(here.gradient @ step)
+        noise = _NOISE * abs(here.value)
+        if gain < max(_DECREMENT, noise):
+            value = here.value + 0.5 * gain
+            return Maximum(np.clip(theta + step, lowest, highest), here._replace(value=value), True, evaluations)
+        room = np.where(step > 0.0, highest - theta, theta - lowest) / np.maximum(np.abs(step), 1e-300)
+        step *= min(1.0, _STEP / float(np.max(np.abs(step))), float(room[free].min()))
+        promised = float(here.gradient @ step)
+        while promised > max(noise, 1e-12):
+            trial = np.clip(theta + step, lowest, highest)
+            there, evaluations = function(trial), evaluations + 1
+            if np.isfinite(there.value) and there.value >= here.value + 1e-4 * promised - noise:
+                break
+            step, promised = 0.5 * step, 0.5 * promised
+        else:
+            break
+        idle = idle + 1 if there.value - here.value < _IDLE else 0
+        theta, here = trial, there
+    # On a ridge far out rounding hides gains as small as this: it is as good as it gets.
+    return Maximum(theta, here, gain < _ROUNDING or idle == _PATIENCE, evaluations)
+
+
+def _ascent(gradient: Floats, hessian: Floats) -> Floats:
+    """The Newton step, uphill also where the function is not concave or flat."""
+    if gradient.size == 0:
+        return gradient
+    curvature, axes = np.linalg.eigh(-hessian)
+    along = np.maximum(np.abs(curvature), 1e-10 * max(1.0, float(np.abs(curvature).max())))
+    step: Floats = axes @ ((axes.T @ gradient) / along)
+    return step
+
+
+def natural_covariance(theta: Floats, hessian: Floats) -> Floats:
+    """Covariance of exp(theta) by the delta method, from the Hessian in theta; inf on the diagonal where there is
+    none.
+    """
+    bent = -np.diag(hessian) > _FLAT
+    scale = np.sqrt(np.where(bent, -np.diag(hessian), 1.0))
+    curvature, axes = np.linalg.eigh(-hessian / np.outer(scale, scale))
+    flat = curvature < _FLAT
+    lost = (np.abs(axes[:, flat]) > 1e-3).any(axis=1) | ~bent
+    inverse = (axes[:, ~flat] / curvature[~flat]) @ axes[:, ~flat].T
+    spread = np.exp(theta) / scale
+    covariance: Floats = inverse * np.outer(spread, spread)
+    covariance[lost, :], covariance[:, lost] = 0.0, 0.0
+    covariance[lost, lost] = np.inf
+    return covariance
+
+
+def fit(model: Any, sample: Sample, *, prior: str | None = None) -> Fit:
+    """Fit one of the models of repeat purchases in `clvml.maths` to distinct histories and their counts.
+
+    model: a module with Params, start, value_gradient_hessian, weak_prior and, where it has drop-out,
+    without_dropout(its first two parameters); or an object that has the same names.
+    prior: None for maximum likelihood, 'weak' for the mode under the model's weak prior.
+    """
+    poor = _too_little(sample)
+    function = target(model, sample, prior="weak" if poor else prior)
+    penalty = function.penalty
+    guess = np.log(np.array(model.start(sample), dtype=np.float64))
+    found = maximise(function, _start(model, sample, penalty, guess), guess)
+    params = model.Params(*(float(v) for v in np.exp(found.theta)))
+    covariance = natural_covariance(found.theta, found.objective.hessian)
+    value = model.value_gradient_hessian(params, sample).value if penalty else found.objective.value
+    outcome = poor or _verdict(found, params, covariance, penalised=prior == "weak")
+    if outcome in {Outcome.UNIDENTIFIED, Outcome.STOPPED} and hasattr(model, "without_dropout"):
+        limit = _without_dropout(model, sample)
+        if value < limit.log_likelihood + len(params) - 2:  # Akaike: not worth its parameters
+            return limit._replace(evaluations=found.evaluations + limit.evaluations)
+    return Fit(params, covariance, value, outcome, found.evaluations)
+
+
+def _start(model: Any, sample: Sample, penalty: Penalty | None, guess: Floats) -> Floats:
+    """Log-parameters to start from: where histories are many, those of every so-manyth, which are nearly there."""
+    every = sample.x.size // _SOME
+    if every < 4:
+        return guess
+    some = sample_of(*(v[::every] for v in (sample.x, sample.t_x, sample.T, sample.weight)))
+    found = maximise(Target(model, some, penalty), guess)
+    within = np.abs(found.theta - guess).max() < _BOUND - 1.0  # else it is the limit of these few
+    return found.theta if found.converged and within else guess
+
+
+def _too_little(sample: Sample) -> Outcome | None:
+    """What is missing from data that cannot identify any model, if so."""
+    if sample.exposure == 0.0:
+        return Outcome.NO_TIME
+    if sample.purchases == 0.0:
+        return Outcome.NO_REPEATS
+    return Outcome.ONE_CUSTOMER if sample.customers <= 1.0 else None
+
+
+def _verdict(found: Maximum, params: Any, covariance: Floats, *, penalised: bool) -> Outcome:
+    """What the errors of a fit say of it. Gamma-Gamma has no r."""
+    if not found.converged:
+        return Outcome.STOPPED
+    relative_error = np.sqrt(np.diag(covariance)) / np.array(params)
+    if not np.all(relative_error < 5.0):
+        alike = getattr(params, "r", 0.0) > 1e3 and np.all(relative_error[2:] < 5.0)
+        return Outcome.ALIKE if alike else Outcome.UNIDENTIFIED
+    return Outcome.WEAK_PRIOR if penalised else Outcome.CONVERGED
+
+
+def _without_dropout(model: Any, sample: Sample) -> Fit:
+    """The limit in which nobody leaves: the first two parameters fitted, the others at values that mean never."""
+
+    def function(theta: Floats) -> Objective:
+        whole = model.value_gradient_hessian(model.without_dropout(*np.exp(theta)), sample)
+        return Objective(whole.value, whole.gradient[:2], whole.hessian[:2, :2])
+
+    found = maximise(function, np.log(np.array(model.start(sample)[:2], dtype=np.float64)))
+    params = model.without_dropout(*(float(v) for v in np.exp(found.theta)))
+    covariance = np.diag(np.where(np.arange(len(params)) < 2, 0.0, np.inf))
+    covariance[:2, :2] = natural_covariance(found.theta, found.objective.hessian)
+    return Fit(params, covariance, found.objective.value, Outcome.NO_DROPOUT, found.evaluations)
+
+
+def fit_spend(sample: MeanSpend, *, prior: str | None = None, poor: Outcome | None = None) -> Fit:
+    """Fit Gamma-Gamma. `poor`: why the data cannot identify it, if so; then, or with prior='weak', the weak prior is
+    added.
+
+    Where the maximum has no mean (q <= 1), or one beyond twice the data's own, the mean is held at the data's own.
+    """
+    poor = poor or _too_little_spend(sample)
+    penalty = gammagamma.weak_prior(sample) if prior == "weak" or poor else None
+
+    def function(theta: Floats) -> Objective:
+        objective = gammagamma.value_gradient_hessian(gammagamma.Params(*np.exp(theta)), sample)
+        return objective if penalty is None else penalty.subtract_from(objective, theta)
+
+    found = maximise(function, np.log(np.array(gammagamma.start(sample))))
+    params = gammagamma.Params(*(float(v) for v in np.exp(found.theta)))
+    covariance = natural_covariance(found.theta, found.objective.hessian)
+    outcome = poor or _verdict(found, params, covariance, penalised=penalty is not None)
+    if not gammagamma.mean(params) < 2.0:
+        return _spend_given_mean(sample)
+    return _in_money(
+        params, natural_covariance(found.theta, found.objective.hessian), sample, outcome, found.evaluations
+    )
+
+
+class Slope(NamedTuple):
+    """How spend per purchase depends on frequency: a customer's scale v is multiplied by max(x, 1)^value exp(-value
+    centre).
+    """
+
+    value: float  # shrunk: estimate (1 - error^2 / estimate^2), or 0 where that is negative
+    estimate: float  # of maximum likelihood
+    error: float  # standard error
+    gain: float  # log-likelihood over none
+    centre: float  # mean of log x over repeat buyers
+
+    def factor(self, x: Floats) -> Floats:
+        """What v is multiplied by; a one-time buyer counts as a customer with one repeat purchase."""
+        return np.asarray(np.exp(self.value * (np.log(np.maximum(x, 1.0)) - self.centre)))
+
+
+NO_SLOPE = Slope(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def fit_slope(sample: MeanSpend) -> Slope:
+    """Fit Gamma-Gamma in which frequent buyers' scale differs; NO_SLOPE where all repeat buyers are alike."""
+    z = np.log(sample.x)
+    centre = float(sample.weight @ z) / sample.customers
+    z = z - centre
+    if sample.xs.size < 2 or _too_little_spend(sample):
+        return NO_SLOPE
+    none = maximise(
+        lambda theta: gammagamma.value_gradient_hessian(gammagamma.Params(*np.exp(theta)), sample),
+        np.log(np.array(gammagamma.start(sample))),
+    )
+    free = maximise(lambda theta: gammagamma.objective_with_slope(theta, sample, z), np.append(none.theta, 0.0))
+    hessian = free.objective.hessian
+    rest = hessian[3, :3] @ np.linalg.pinv(hessian[:3, :3]) @ hessian[:3, 3]
+    curvature, estimate = float(rest - hessian[3, 3]), float(free.theta[3])
+    if curvature <= _FLAT:
+        return NO_SLOPE
+    gain = max(0.0, free.objective.value - none.objective.value)
+    value = estimate * max(0.0, 1.0 - 1.0 / (curvature * estimate**2)) if estimate else 0.0
+    return Slope(value, estimate, curvature**-0.5, gain, centre)
+
+
+def _too_little_spend(sample: MeanSpend) -> Outcome | None:
+    """What is missing from amounts that cannot identify Gamma-Gamma, if so."""
+    if sample.customers <= 1.0:
+        return Outcome.ONE_CUSTOMER
+    return Outcome.SAME_SPEND if np.ptp(sample.m) < 1e-6 else None
+
+
+def _spend_given_mean(sample: MeanSpend) -> Fit:
+    """The most likely p and q > 1 whose mean amount is that of the data; v = mean (q - 1) / p."""
+    found = maximise(lambda theta: gammagamma.objective_given_mean(sample, *np.exp(theta)), np.log([2.0, 1.0]))
+    p, s = np.exp(found.theta)
+    jacobian = np.array([[1.0, 0.0], [0.0, 1.0], [-s / p**2, 1.0 / p]])
+    inner = natural_covariance(found.theta, found.objective.hessian)
+    covariance = jacobian @ inner @ jacobian.T if np.isfinite(inner).all() else np.diag([np.inf] * 3)
+    return _in_money(gammagamma.Params(p, 1.0 + s, s / p), covariance, sample, Outcome.HEAVY_TAIL, found.evaluations)
+
+
+def _in_money(
+    params: gammagamma.Params, covariance: Floats, sample: MeanSpend, outcome: Outcome, evaluations: int
+) -> Fit:
+    """From units of the mean amount to the log's currency: v, its covariances and the density of m scale."""
+    scale = np.array([1.0, 1.0, sample.unit])
+    told = gammagamma.Params(*(float(v) for v in np.array(params) * scale))
+    value = gammagamma.value_gradient_hessian(params, sample).value - sample.customers * float(np.log(sample.unit))
+    return Fit(told, covariance * np.outer(scale, scale), value, outcome, evaluations)

@@ -1,0 +1,1 @@
+"""How sure parameters, customers and totals are."""

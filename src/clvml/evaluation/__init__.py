@@ -1,0 +1,1 @@
+"""Was it right: backtests, and past scores against what happened since."""

@@ -1,0 +1,370 @@
+"""Backtest: the log is cut at earlier days, models see what was known then, and are compared with what came.
+
+Every customer with a purchase by the cut counts, one-time buyers too; those who joined later are counted and shown
+apart. Beside the model stand BTYD alone and what a shopkeeper would guess; differences carry paired bootstrap
+intervals over customers.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clvml.errors import OptionError
+from clvml.estimators.baselines import Forecast, last_period, own_rate, recency_alone, shopkeepers_formula
+from clvml.estimators.learned.hybrid import HybridValueModel
+from clvml.horizon import as_date, horizon_days
+from clvml.maths import metrics
+from clvml.orders.engines.duckdb import statement
+from clvml.orders.transactions import Transactions
+from clvml.scores.model import ClvModel
+
+__all__ = ["Backtest", "backtest"]
+
+Floats = NDArray[np.float64]
+
+OURS = "clvml"
+_LOSSES = (
+    ("purchases", "deviance", -1),
+    ("spend", "deviance", -1),
+    ("spend", "gini", 1),
+    ("return", "auc", 1),
+    ("return", "brier", -1),
+)
+"""What differences are told of: target, metric, and 1 where more is better."""
+_SHOWN = (
+    ("purchases", "bias", "bias"),
+    ("purchases", "deviance", "dev."),
+    ("purchases", "gini", "Gini"),
+    ("spend", "bias", "bias"),
+    ("spend", "deviance", "dev."),
+    ("spend", "gini", "Gini"),
+    ("return", "auc", "AUC"),
+    ("return", "brier", "Brier"),
+    ("return", "calibration_error", "ECE"),
+)
+_CELLS_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What came of predictions made at earlier days."""
+
+    table: pd.DataFrame
+    """Tidy: cut, model, target (purchases, spend, return), metric, value."""
+    differences: pd.DataFrame
+    """Tidy: cut, baseline, target, metric, difference (ours less theirs), low, high (95 %, paired over customers),
+    verdict.
+    """
+    cuts: pd.DataFrame
+    """One row a cut: customers, returned, purchases, spend, late_joiners, late_joiner_spend, coverage of the 90 %
+    intervals.
+    """
+    deciles: pd.DataFrame
+    """Calibration of ours: cut, target, decile (of the prediction, 1 lowest), predicted, actual (means)."""
+    horizon: int
+    """Days."""
+
+    def metrics(self) -> dict[str, float]:
+        """Flat names for a tracker: `backtest.clvml.spend.gini` and so on, means over the cuts."""
+        means = self.table.groupby(["model", "target", "metric"], as_index=False)["value"].mean()
+        rows = means[np.isfinite(means["value"])].itertuples(index=False)
+        return {f"backtest.{_slug(row.model)}.{row.target}.{row.metric}": float(row.value) for row in rows}
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        parts = {"table": self.table, "differences": self.differences, "cuts": self.cuts, "deciles": self.deciles}
+        return {"horizon_days": self.horizon} | {k: json.loads(v.to_json(orient="records")) for k, v in parts.items()}
+
+    def to_json(self, path: str | Path) -> None:
+        """Write `to_dict` to a file."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+
+    def verdicts(self) -> list[str]:
+        """In words, how the model stands to each baseline, mean over the cuts."""
+        return [_verdict(name, rows) for name, rows in self.differences.groupby("baseline", sort=False)]
+
+    def __str__(self) -> str:
+        """A table at most 100 columns wide: means over the cuts."""
+        means = self.table.groupby(["model", "target", "metric"])["value"].mean()
+        lines = [
+            f"{'':30}{'purchases':^21}{'spend':^21}{'return':^21}",
+            f"{'':30}" + "".join(f"{head:>7}" for *_, head in _SHOWN),
+        ]
+        for model in self.table["model"].drop_duplicates():
+            cells = [_cell(means.get((model, target, metric)), metric) for target, metric, _ in _SHOWN]
+            lines.append(f"{model:30}" + "".join(cells))
+        return "\n".join(lines)
+
+
+def backtest(
+    log: Transactions,
+    cut: Any | Sequence[Any],
+    horizon: int | str,
+    *,
+    model: ClvModel | None = None,
+    rival: ClvModel | None = None,
+    others: Mapping[str, Callable[[pd.DataFrame, int], Forecast]] | None = None,
+    bootstrap: int = 200,
+    seed: int = 0,
+) -> Backtest:
+    """Train at one or several cuts, predict the horizon after each, compare with what came.
+
+    model: an unfitted ClvModel (its settings are used, with this horizon). rival: a fitted one, shown as "champion":
+    as it is where it was trained by the cut, else its settings trained again at the cut, for it must not have seen
+    what is tested. others: more forecasts by name, from the frame of a cut and the days, such as {"lifetimes":
+    clvml.interop.lifetimes_forecast}. Raises OptionError where the log ends before a horizon does: a window that has
+    not passed is no evidence.
+    """
+    cuts = [as_date(c, "cut") for c in (cut if pd.api.types.is_list_like(cut) else [cut])]
+    if not cuts:
+        raise OptionError("A backtest needs at least one cut: a day, or a list of days.")
+    settings = (model or ClvModel()).get_params(deep=False)
+    tables, differences, described, deciles = [], [], [], []
+    for day in cuts:
+        days = horizon_days(horizon, day)
+        _check_end(log, day, days)
+        told, actual, facts = _forecasts(log, day, days, settings, rival, others or {})
+        tables.append(_table(told, actual).assign(cut=day.isoformat()))
+        differences.append(_differences(told, actual, bootstrap, seed).assign(cut=day.isoformat()))
+        described.append({"cut": day.isoformat()} | facts)
+        deciles.append(_deciles(told[OURS], actual).assign(cut=day.isoformat()))
+    table, compared, calibrated = (
+        _first(pd.concat(parts, ignore_index=True)) for parts in (tables, differences, deciles)
+    )
+    return Backtest(table, compared, pd.DataFrame(described), calibrated, days)
+
+
+def _first(table: pd.DataFrame) -> pd.DataFrame:
+    return table[["cut", *(c for c in table.columns if c != "cut")]]
+
+
+def _check_end(log: Transactions, cut: dt.date, days: int) -> None:
+    end, last = cut + dt.timedelta(days=days), log.last_date
+    if end > last:
+        latest = last - dt.timedelta(days=days)
+        way = f"Choose a cut up to {latest}" if latest > log.first_date else "Choose a shorter horizon"
+        raise OptionError(
+            f"A backtest at cut={cut} needs the {days} days after it, up to {end}, and the log ends on {last}. {way}."
+        )
+
+
+def _forecasts(
+    log: Transactions,
+    cut: dt.date,
+    days: int,
+    settings: dict[str, Any],
+    rival: ClvModel | None,
+    others: Mapping[str, Callable[[pd.DataFrame, int], Forecast]],
+) -> tuple[dict[str, Forecast], pd.DataFrame, dict[str, Any]]:
+    """Every model's forecast made at the cut, what came, and facts of the cut."""
+    model = ClvModel(**(settings | {"horizon": days})).fit(log, cut)
+    frame = model.frame(log, cut)
+    scores = model.predict(frame)
+    champion = {} if rival is None else {"champion": _told(_as_of_cut(rival, log, cut, days), log, cut, days)}
+    actual = log.split(cut, cut + dt.timedelta(days=days)).holdout
+    before = _last_period(log, cut, days)
+    told = {
+        OURS: _forecast(scores),
+        **champion,
+        **_btyd(model, frame, days),
+        **{name: tell(frame, days) for name, tell in others.items()},
+        "recency alone": recency_alone(frame),
+        "own rate x / T": own_rate(frame, days),
+        "same as last period": last_period(before["purchases"].to_numpy(float), before["spend"].to_numpy(float)),
+        "ticket x frequency x lifetime": shopkeepers_formula(frame, days),
+    }
+    return told, actual, _facts(scores, actual)
+
+
+def _btyd(model: ClvModel, frame: pd.DataFrame, days: int) -> dict[str, Forecast]:
+    """The BTYD models on their own."""
+    parts = {"BG/NBD + Gamma-Gamma": model.value_}
+    if isinstance(model.model_, HybridValueModel):
+        parts["Pareto/NBD + Gamma-Gamma"] = model.model_.value_
+    return {
+        name: Forecast(
+            value.expected_purchases(frame, days), value.expected_spend(frame, days), value.p_return(frame, days)
+        )
+        for name, value in parts.items()
+    }
+
+
+def _forecast(scores: pd.DataFrame) -> Forecast:
+    return Forecast(
+        scores["expected_purchases"].to_numpy(), scores["expected_spend"].to_numpy(), scores["p_return"].to_numpy()
+    )
+
+
+def _as_of_cut(rival: ClvModel, log: Transactions, cut: dt.date, days: int) -> ClvModel:
+    """The rival itself where it knows nothing after the cut, else its settings trained at the cut."""
+    if as_date(rival.as_of_) <= cut:
+        return rival
+    return ClvModel(**(rival.get_params(deep=False) | {"horizon": days})).fit(log, cut)
+
+
+def _told(model: ClvModel, log: Transactions, cut: dt.date, days: int) -> Forecast:
+    return _forecast(model.predict(model.frame(log, cut), days))
+
+
+def _last_period(log: Transactions, cut: dt.date, days: int) -> pd.DataFrame:
+    known = log.purchase_days(cut)
+    later = log.purchase_days(cut, after=cut - dt.timedelta(days=days))
+    return log.frame(statement("holdout", known=known, later=later))
+
+
+def _facts(scores: pd.DataFrame, actual: pd.DataFrame) -> dict[str, Any]:
+    y = actual["purchases"].to_numpy(float)
+    inside = (scores["purchases_low"].to_numpy() <= y) & (y <= scores["purchases_high"].to_numpy())
+    late = actual.attrs
+    return {
+        "customers": len(actual),
+        "returned": int((y > 0).sum()),
+        "purchases": int(y.sum()),
+        "spend": float(actual["spend"].sum()),
+        "late_joiners": int(late["late_joiners"]),
+        "late_joiner_spend": float(late["late_joiner_spend"]),
+        "purchases_in_90_interval": float(inside.mean()),
+    }
+
+
+def _table(told: dict[str, Forecast], actual: pd.DataFrame) -> pd.DataFrame:
+    rows = [(name, *row) for name, forecast in told.items() for row in _measures(forecast, actual)]
+    return pd.DataFrame(rows, columns=["model", "target", "metric", "value"])
+
+
+def _measures(told: Forecast, actual: pd.DataFrame) -> Iterator[tuple[str, str, float]]:
+    deviance = {"purchases": metrics.poisson_deviance, "spend": metrics.tweedie_deviance}
+    for target, p in (("purchases", told.purchases), ("spend", told.spend)):
+        if p is None:
+            continue
+        y = actual[target].to_numpy(float)
+        found, captured = metrics.top_share(y, p, 0.2)
+        yield from (
+            (target, "bias", metrics.bias(y, p)),
+            (target, "deviance", deviance[target](y, p)),
+            (target, "gini", metrics.gini(y, p)),
+            (target, "spearman", metrics.spearman(y, p)),
+            (target, "found_top20", found),
+            (target, "captured_top20", captured),
+            (target, "decile_mape", metrics.decile_mape(y, p)),
+            (target, "mae", metrics.mae(y, p)),
+            (target, "rmse", metrics.rmse(y, p)),
+        )
+    if told.p_return is None:
+        return
+    bought = (actual["purchases"].to_numpy() > 0).astype(float)
+    yield "return", "auc", metrics.auc(bought, told.p_return)
+    yield "return", "average_precision", metrics.average_precision(bought, told.p_return)
+    if told.is_probability:
+        yield "return", "bias", metrics.bias(bought, told.p_return)
+        yield "return", "brier", metrics.brier(bought, told.p_return)
+        yield "return", "log_loss", metrics.log_loss(bought, told.p_return)
+        yield "return", "calibration_error", metrics.expected_calibration_error(bought, told.p_return)
+
+
+def _deciles(told: Forecast, actual: pd.DataFrame) -> pd.DataFrame:
+    """Mean predicted and actual in tenths of the predicted order."""
+    bought = (actual["purchases"].to_numpy() > 0).astype(float)
+    rows = []
+    for target, p, y in (
+        ("purchases", told.purchases, actual["purchases"].to_numpy(float)),
+        ("spend", told.spend, actual["spend"].to_numpy(float)),
+        ("return", told.p_return, bought),
+    ):
+        if p is not None:
+            groups = [g for g in np.array_split(np.argsort(p, kind="stable"), 10) if len(g)]
+            rows += [(target, k + 1, float(p[g].mean()), float(y[g].mean())) for k, g in enumerate(groups)]
+    return pd.DataFrame(rows, columns=["target", "decile", "predicted", "actual"])
+
+
+def _differences(told: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int, seed: int) -> pd.DataFrame:
+    """Ours less each baseline's, with the 2.5 % and 97.5 % points over resampled customers, the same ones for both."""
+    draws = {name: _resampled(forecast, actual, bootstrap, seed) for name, forecast in told.items()}
+    rows = []
+    for name in (n for n in told if n != OURS):
+        for target, metric, better in _LOSSES:
+            ours, theirs = draws[OURS].get((target, metric)), draws[name].get((target, metric))
+            if ours is None or theirs is None:
+                continue
+            gap = ours - theirs
+            known = gap[1:][np.isfinite(gap[1:])]  # a resample of customers who are all alike has no AUC
+            low, high = np.quantile(known, [0.025, 0.975]) if known.size else (np.nan, np.nan)
+            rows.append((name, target, metric, gap[0], low, high, _word(better * low, better * high)))
+    return pd.DataFrame(rows, columns=["baseline", "target", "metric", "difference", "low", "high", "verdict"])
+
+
+def _word(low: float, high: float) -> str:
+    low, high = min(low, high), max(low, high)
+    return "better" if low > 0 else "worse" if high < 0 else "no clear difference"
+
+
+def _resampled(told: Forecast, actual: pd.DataFrame, bootstrap: int, seed: int) -> dict[tuple[str, str], Floats]:
+    """Each metric on the customers themselves (first) and on `bootstrap` resamples of them."""
+    n = len(actual)
+    measured: dict[tuple[str, str], list[Any]] = {}
+    for weight in _weights(n, bootstrap, seed):
+        for key, value in _weighted(told, actual, weight):
+            measured.setdefault(key, []).append(value)
+    return {key: np.concatenate(values) for key, values in measured.items()}
+
+
+def _weights(n: int, bootstrap: int, seed: int) -> Iterator[Floats]:
+    """Blocks of weights (b, n): ones first, then multinomial draws."""
+    yield np.ones((1, n))
+    rng = np.random.default_rng(seed)
+    block = max(1, _CELLS_AT_ONCE // n)
+    for start in range(0, bootstrap, block):
+        b = min(block, bootstrap - start)
+        drawn = rng.integers(0, n, size=(b, n)) + n * np.arange(b)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=b * n).reshape(b, n).astype(float)
+
+
+def _weighted(told: Forecast, actual: pd.DataFrame, w: Floats) -> Iterator[tuple[tuple[str, str], Floats]]:
+    counts, money = actual["purchases"].to_numpy(float), actual["spend"].to_numpy(float)
+    n = w.sum(axis=1)
+    if told.purchases is not None:
+        yield ("purchases", "deviance"), w @ metrics.poisson_losses(counts, told.purchases, metrics.least(counts)) / n
+    if told.spend is not None:
+        yield ("spend", "deviance"), w @ metrics.tweedie_losses(money, told.spend, metrics.least(money)) / n
+        yield ("spend", "gini"), metrics.gini(money, told.spend, w)
+    if told.p_return is not None:
+        bought = (counts > 0).astype(float)
+        yield ("return", "auc"), metrics.auc(bought, told.p_return, w)
+        if told.is_probability:
+            yield ("return", "brier"), w @ (told.p_return - bought) ** 2 / n
+
+
+def _verdict(baseline: Any, rows: pd.DataFrame) -> str:
+    means = rows.groupby(["target", "metric"], sort=False)[["difference", "low", "high"]].mean()
+    words = rows.groupby(["target", "metric"], sort=False)["verdict"].agg(
+        lambda v: v.iloc[0] if v.nunique() == 1 else "no clear difference"
+    )
+    parts = [
+        f"{words[key]} in {_METRIC[key[1]]} of {key[0]} ({row.difference:+.3g}, {row.low:+.3g} to {row.high:+.3g})"
+        for key, row in zip(means.index, means.itertuples(), strict=True)
+    ]
+    return f"against {baseline}: {'; '.join(parts)}"
+
+
+_METRIC = {"deviance": "deviance", "gini": "Gini", "auc": "AUC", "brier": "Brier score"}
+
+
+def _cell(value: float | None, metric: str) -> str:
+    if value is None or not np.isfinite(value):
+        return f"{'':>7}"
+    if metric == "bias":
+        return f"{100 * value:>+6.0f}%"
+    return f"{value:>7.3f}" if abs(value) < 100 else f"{value:>7.0f}"
+
+
+def _slug(name: str) -> str:
+    return "_".join("".join(c if c.isalnum() else " " for c in name.lower()).split())

@@ -1,0 +1,300 @@
+"""Past scores against what happened since: is the model still right, and when is a new one due?"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clvml.errors import DataError, OptionError
+from clvml.horizon import as_date
+from clvml.maths import metrics
+from clvml.orders.transactions import Transactions
+from clvml.tables import canonical_ids
+
+__all__ = ["Monitor", "monitor", "stability_index"]
+
+Floats = NDArray[np.float64]
+
+_BIAS_EDGE = 0.25
+"""A total outside 0.8 to 1.25 times what was expected asks for a new model."""
+_DRIFT_EDGE = 0.25
+"""A population stability index above it is a shift by the usual reading: under .1 none, up to .25 some."""
+_AUC_EDGE = 0.55
+_LEAST = 30
+"""Customers on each side below which a ranking, and customers in a bin below which an age, is not judged."""
+_SHORTEST = 7
+"""Days that must have passed."""
+_SUMMARY = ("frequency", "T", "days_since_last", "monetary_value")
+_FORECAST = ("expected_purchases", "expected_spend", "p_return")
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """What became of scores."""
+
+    as_of: str
+    until: str
+    """Up to where the log tells; before the scores' horizon ends, they are taken down to the days passed."""
+    days: int
+    customers: int
+    joined: int
+    """Customers who came since, and so were not scored."""
+    joined_share: float
+    """Their part of the spend since; NaN where there was none."""
+    table: pd.DataFrame
+    """Tidy: target (purchases, spend, return), metric, value."""
+    deciles: pd.DataFrame
+    """Calibration by tenth of the predicted order: target, decile, predicted, actual."""
+    drift: pd.DataFrame
+    """column, psi (population stability index between the customers scored and those of the log now), same_age (the
+    same where only customers of like age are compared, for a total grows with age; NaN where there are none)."""
+    due: tuple[str, ...]
+    """Why a new model is due, in words; empty where none is."""
+
+    def metrics(self) -> dict[str, float]:
+        """Flat names for a tracker: monitor.spend.bias, monitor.drift.frequency and so on; only finite ones."""
+        told = dict(
+            zip("monitor." + self.table["target"] + "." + self.table["metric"], self.table["value"], strict=True)
+        )
+        columns = "monitor.drift." + self.drift["column"]
+        told |= dict(zip(columns, self.drift["psi"], strict=True))
+        told |= dict(zip(columns + ".same_age", self.drift["same_age"], strict=True))
+        told |= {"monitor.customers": self.customers, "monitor.days": self.days, "monitor.joined": self.joined}
+        told["monitor.due"] = len(self.due)
+        return {str(name): float(value) for name, value in told.items() if np.isfinite(value)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able: None stands for what could not be computed."""
+        told = {name: getattr(self, name) for name in ("as_of", "until", "days", "customers", "joined")}
+        told["joined_share"] = self.joined_share if np.isfinite(self.joined_share) else None
+        for name in ("table", "deciles", "drift"):
+            frame: pd.DataFrame = getattr(self, name)
+            told[name] = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        return told | {"due": list(self.due)}
+
+    def __str__(self) -> str:
+        """A report for a terminal, at most 100 columns wide."""
+        value = self.table.set_index(["target", "metric"])["value"]
+        lines = [
+            f"Scores as of {self.as_of} against the {self.days} days to {self.until}, {self.customers:,} customers",
+            f"{'':12}{'expected':>14}{'came':>14}{'times':>8}   order of the customers",
+        ]
+        for target in ("purchases", "spend", "return"):
+            rank = ("AUC", "auc", "0.5 is chance") if target == "return" else ("Gini", "gini", "0 is chance")
+            lines.append(
+                f"{_NAMES[target]:12}{value[target, 'expected']:>14,.0f}{value[target, 'came']:>14,.0f}"
+                f"{_ratio(value[target, 'came'], value[target, 'expected']):>8.2f}   "
+                f"{rank[0]} {value[target, rank[1]]:.3f} (1 is perfect, {rank[2]})"
+            )
+        lines.append(f"joined since, not scored: {self._joined()}")
+        lines += ["shift of the customers (population stability index; above 0.25 is a shift):"]
+        lines += [_drift_line(*row) for row in self.drift.itertuples(index=False, name=None)]
+        lines += [f"A new model is due: {reason}." for reason in self.due] or ["No new model is due."]
+        return "\n".join(lines)
+
+    def _joined(self) -> str:
+        share = f", {self.joined_share:.0%} of the spend" if np.isfinite(self.joined_share) else ""
+        return f"{self.joined:,} customers{share}"
+
+
+_NAMES = {"purchases": "purchases", "spend": "spend", "return": "returners"}
+
+
+def _drift_line(column: str, psi: float, same_age: float) -> str:
+    if column == "T":
+        return f"  {column:18}{psi:>7.3f}"
+    same = f"{same_age:.3f}" if np.isfinite(same_age) else "not told (too few of like age)"
+    return f"  {column:18}{psi:>7.3f}, among customers of like age {same}"
+
+
+def monitor(log: Transactions, scores: pd.DataFrame) -> Monitor:
+    """Compare scores of an earlier day with what the log shows since.
+
+    Where the horizon has not ended yet, expectations are taken down in proportion to the days passed; returns come
+    early, so that the first weeks look better than they are. Raises DataError where the scores lack columns, mix days
+    or are of another log, OptionError where less than a week has passed.
+    """
+    as_of, horizon = _one_day(scores)
+    until = min(as_of + dt.timedelta(days=horizon), log.last_date)
+    days = (until - as_of).days
+    if days < min(_SHORTEST, horizon):
+        raise OptionError(
+            f"The scores are as of {as_of} and the log ends on {log.last_date}: at least {min(_SHORTEST, horizon)} "
+            "days after the scores are needed to compare. Wait, or give the log with the orders since."
+        )
+    held = log.split(as_of, until).holdout
+    told = _matched(scores, held, as_of)
+    forecast = _forecast(told, days / horizon)
+    actual = {
+        "purchases": told["purchases"].to_numpy(np.float64),
+        "spend": told["spend"].to_numpy(np.float64),
+        "return": (told["purchases"].to_numpy() > 0).astype(np.float64),
+    }
+    rows = [(t, name, value) for t, y in actual.items() for name, value in _measures(t, y, forecast[t])]
+    table = pd.DataFrame(rows, columns=["target", "metric", "value"])
+    deciles = pd.concat([_deciles(t, y, forecast[t]) for t, y in actual.items()], ignore_index=True)
+    drift = _drift(told, log.summarize(until))
+    joined = float(held.attrs["late_joiner_spend"])
+    total = joined + float(actual["spend"].sum())
+    return Monitor(
+        as_of=as_of.isoformat(),
+        until=until.isoformat(),
+        days=days,
+        customers=len(told),
+        joined=int(held.attrs["late_joiners"]),
+        joined_share=joined / total if total > 0 else float("nan"),
+        table=table,
+        deciles=deciles,
+        drift=drift,
+        due=(*_wrong_level(actual, forecast), *_wrong_order(actual["return"], forecast["return"]), *_shifted(drift)),
+    )
+
+
+def stability_index(then: Floats, now: Floats, weight: Floats | None = None) -> float:
+    """Population stability index sum (q - p) ln(q / p) over tenths of `then`; an empty tenth counts as half a row.
+
+    weight: of the rows of `now`.
+    """
+    edges = np.unique(np.quantile(then, np.linspace(0, 1, 11)[1:-1]))
+    bins = len(edges) + 1
+    p = np.bincount(np.searchsorted(edges, then, side="right"), minlength=bins) / len(then)
+    q = np.bincount(np.searchsorted(edges, now, side="right"), weights=weight, minlength=bins)
+    q = q / q.sum()
+    either = (p > 0) | (q > 0)
+    p, q = np.maximum(p[either], 0.5 / len(then)), np.maximum(q[either], 0.5 / len(now))
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def _one_day(scores: pd.DataFrame) -> tuple[dt.date, int]:
+    """(as_of, horizon in days) of the scores, once they are a score file of one day."""
+    needed = ("customer_id", "as_of", "horizon_days", *_SUMMARY, *_FORECAST)
+    missing = [name for name in needed if name not in scores]
+    if missing:
+        raise DataError(
+            f"The scores lack {len(missing)} columns, first '{missing[0]}'. Give a file that `clvml predict` wrote."
+        )
+    if scores.empty:
+        raise DataError("The scores are empty. Give a file that `clvml predict` wrote.")
+    for name in ("as_of", "horizon_days"):
+        values = scores[name].astype("string").unique()
+        if len(values) > 1:
+            raise DataError(
+                f"The scores mix {len(values)} values of {name}, first {values[0]} and {values[1]}. "
+                "Give one file of `clvml predict` at a time."
+            )
+    for name in (*_SUMMARY, *_FORECAST):
+        bad = ~np.isfinite(scores[name].to_numpy(np.float64))
+        if bad.any():
+            raise DataError(f"{bad.sum()} scores have no usable '{name}', first in row {int(bad.argmax())}.")
+    return as_date(str(scores["as_of"].iloc[0])[:10]), int(scores["horizon_days"].iloc[0])
+
+
+def _matched(scores: pd.DataFrame, held: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
+    """Scores with what came, by customer. One whom the log does not know at as_of is an error: it is another log."""
+    left = scores.drop(columns=["purchases", "spend"], errors="ignore").assign(
+        _key=canonical_ids(scores["customer_id"])
+    )
+    twice = left["_key"].duplicated()
+    if twice.any():
+        raise DataError(
+            f"{twice.sum()} customers stand twice in the scores, first '{left['_key'][twice].iloc[0]}'. "
+            "Keep one row each."
+        )
+    right = held.assign(_key=canonical_ids(held["customer_id"]))[["_key", "purchases", "spend"]]
+    told = right.merge(left, on="_key", how="inner")  # in the order of the log, whatever that of the scores
+    if len(told) < len(scores):
+        unknown = left.loc[~left["_key"].isin(right["_key"]), "_key"]
+        raise DataError(
+            f"{len(unknown):,} of {len(scores):,} scored customers are not in the log up to {as_of}, "
+            f"first '{unknown.iloc[0]}'. Give the log that was scored, continued, and the same column of customers."
+        )
+    return told
+
+
+def _forecast(told: pd.DataFrame, share: float) -> dict[str, Floats]:
+    """Expectations over a share of the horizon: in proportion; the chance of silence to the power of the share."""
+    silent = np.clip(1 - told["p_return"].to_numpy(np.float64), 1e-9, 1.0)
+    return {
+        "purchases": told["expected_purchases"].to_numpy(np.float64) * share,
+        "spend": told["expected_spend"].to_numpy(np.float64) * share,
+        "return": -np.expm1(np.log(silent) * share),
+    }
+
+
+def _measures(target: str, y: Floats, p: Floats) -> list[tuple[str, float]]:
+    level = [("expected", float(p.sum())), ("came", float(y.sum())), ("bias", metrics.bias(y, p))]
+    if target == "return":
+        error = metrics.expected_calibration_error(y, p)
+        return [*level, ("auc", metrics.auc(y, p)), ("brier", metrics.brier(y, p)), ("calibration_error", error)]
+    deviance = metrics.poisson_deviance if target == "purchases" else metrics.tweedie_deviance
+    return [*level, ("deviance", deviance(y, p)), ("gini", metrics.gini(y, p))]
+
+
+def _deciles(target: str, y: Floats, p: Floats) -> pd.DataFrame:
+    groups = [g for g in np.array_split(np.argsort(p, kind="stable"), 10) if len(g)]
+    rows = [(target, k + 1, float(p[g].mean()), float(y[g].mean())) for k, g in enumerate(groups)]
+    return pd.DataFrame(rows, columns=["target", "decile", "predicted", "actual"])
+
+
+def _drift(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for name in _SUMMARY:
+        a, b = then[name].to_numpy(np.float64), now[name].to_numpy(np.float64)
+        ages = then["T"].to_numpy(np.float64), now["T"].to_numpy(np.float64)
+        rows.append((name, stability_index(a, b), float("nan") if name == "T" else _at_same_age(a, b, *ages)))
+    return pd.DataFrame(rows, columns=["column", "psi", "same_age"])
+
+
+def _at_same_age(then: Floats, now: Floats, age_then: Floats, age_now: Floats) -> float:
+    """The index with `now` weighted to the ages of `then`, over tenths of age that both have; NaN for under a half.
+
+    A customer's purchases add up as he grows older: in a log without new customers their count shifts though nothing
+    has changed.
+    """
+    edges = np.unique(np.quantile(age_then, np.linspace(0, 1, 11)))
+    bins = len(edges) + 1
+    i, j = np.searchsorted(edges, age_then, side="right"), np.searchsorted(edges, age_now, side="right")
+    p, q = np.bincount(i, minlength=bins), np.bincount(j, minlength=bins)
+    both = (p >= _LEAST) & (q >= _LEAST)
+    if p[both].sum() < len(then) / 2:
+        return float("nan")
+    weight = np.divide(p, q, out=np.zeros(bins), where=both)
+    return stability_index(then[both[i]], now[both[j]], weight[j][both[j]])
+
+
+def _ratio(came: float, expected: float) -> float:
+    return came / expected if expected > 0 else float("inf") if came > 0 else 1.0
+
+
+def _wrong_level(actual: dict[str, Floats], forecast: dict[str, Floats]) -> list[str]:
+    """Totals that are off by more than a quarter, and by more than chance leaves: two standard errors of a total."""
+    reasons = []
+    for target in ("purchases", "spend"):
+        y, p = actual[target], forecast[target]
+        ratio, gap = _ratio(float(y.sum()), float(p.sum())), float((y - p).sum())
+        by_chance = 2 * float(np.sqrt(((y - p) ** 2).sum()))
+        if not 1 / (1 + _BIAS_EDGE) <= ratio <= 1 + _BIAS_EDGE and abs(gap) > by_chance:
+            reasons.append(f"{target} came to {ratio:.2f} times what was expected")
+    return reasons
+
+
+def _wrong_order(bought: Floats, chance: Floats) -> list[str]:
+    if min(bought.sum(), (1 - bought).sum()) < _LEAST:
+        return []
+    auc = metrics.auc(bought, chance)
+    worse = auc <= _AUC_EDGE
+    return [f"returners are ranked with AUC {auc:.2f}, hardly better than by chance"] if worse else []
+
+
+def _shifted(drift: pd.DataFrame) -> list[str]:
+    """Of what customers do, at the same age; how old and how long silent they are moves with the calendar."""
+    moved = drift[(drift["same_age"] > _DRIFT_EDGE) & drift["column"].isin(("frequency", "monetary_value"))]
+    return [
+        f"{row.column} of customers of like age has shifted (stability index {row.same_age:.2f})"
+        for row in moved.itertuples(index=False)
+    ]

@@ -1,0 +1,148 @@
+"""Who looks like a good customer at the first order already: learned on earlier cohorts, tested on later ones."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from clvml.errors import DataError, OptionError
+from clvml.estimators.encoding import Encoding
+from clvml.horizon import as_date
+from clvml.insights.attributes import attributes_of, bought_after
+from clvml.insights.profiles import cliffs_delta
+from clvml.orders.transactions import Transactions
+from clvml.tables import canonical_ids
+
+__all__ = ["LookAlikes", "look_alikes"]
+
+Array = npt.NDArray[np.float64]
+_LEAST = 50
+
+
+@dataclass(frozen=True)
+class LookAlikes:
+    """A ranking of customers by their chance of becoming good, and what later cohorts say about it."""
+
+    learned_on: int  # customers of the earlier cohorts
+    tested_on: int  # of the later ones
+    split: str  # first day of the later cohorts
+    days: int  # a good customer is in the top share by contribution within so many days after the first order
+    top: float
+    auc: float  # on the later cohorts
+    auc_low: float
+    auc_high: float
+    lift: float  # good customers among the top 10 % of the later cohorts, over their share in all
+    encoding: Encoding = field(repr=False)
+    model: Any = field(repr=False)
+
+    @property
+    def usable(self) -> bool:
+        """Whether the ranking is better than chance on later cohorts."""
+        return self.auc_low > 0.5
+
+    def rank(self, attributes: pd.DataFrame) -> pd.DataFrame:
+        """customer_id and chance of becoming good, the best first; attributes as of the first order."""
+        chance = self.model.predict_proba(self.encoding.matrix(_logged(attributes)))[:, 1]
+        table = pd.DataFrame({"customer_id": attributes["customer_id"].to_numpy(), "chance": chance})
+        return table.sort_values("chance", ascending=False, kind="stable", ignore_index=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The findings as plain values, without the model."""
+        told = asdict(self) | {"usable": self.usable}
+        return {k: v for k, v in told.items() if k not in ("encoding", "model")}
+
+    def __str__(self) -> str:
+        text = (
+            f"Learned on {self.learned_on:,} customers, tested on {self.tested_on:,} who came from {self.split} on: "
+            f"AUC {self.auc:.3f} ({self.auc_low:.3f} to {self.auc_high:.3f}), "
+            f"{self.lift:.2f} times as many good customers among the top 10 %. "
+        )
+        text += "Usable." if self.usable else "Not better than chance: do not use it."
+        return "\n".join(textwrap.wrap(text, 98))
+
+
+def look_alikes(
+    log: Transactions,
+    as_of: Any,
+    *,
+    days: int = 180,
+    top: float = 0.20,
+    test_share: float = 0.30,
+    attributes: pd.DataFrame | None = None,
+) -> LookAlikes:
+    """Learn from first-order attributes who comes to be in the top share by contribution in the `days` after it.
+
+    Only customers whose `days` have passed by `as_of` take part. The latest `test_share` of them by first order are
+    kept for the test, and only those learned from whose days had passed before the first of these came. attributes: a
+    table of first-order attributes of your own (customer_id and columns); left out, those of `attributes_of`.
+    Raises DataError where the log is too short.
+    """
+    if not (0 < top < 1 and 0 < test_share < 1 and days > 0):
+        raise OptionError(f"top={top} and test_share={test_share} must be shares, days={days} at least 1.")
+    label = bought_after(log, as_of, days)
+    table = attributes_of(log, as_of, known_at="first_order") if attributes is None else attributes
+    known = table.assign(_id=canonical_ids(table["customer_id"])).set_index("_id")
+    label = label[pd.Series(canonical_ids(label["customer_id"]), index=label.index).isin(known.index)]
+    known = known.loc[canonical_ids(label["customer_id"])].drop(columns="customer_id")
+    first = label["first_date"].to_numpy()
+    split = np.sort(first)[int((1 - test_share) * len(first))] if len(first) else np.datetime64("NaT")
+    learn, test = np.asarray(first + np.timedelta64(days, "D") < split), np.asarray(first >= split)
+    if min(learn.sum(), test.sum()) < _LEAST:
+        raise DataError(
+            f"Too short a log: {learn.sum()} customers to learn from and {test.sum()} to test on whose "
+            f"{days} days after the first order passed by {as_date(as_of)} (at least {_LEAST} each). "
+            "Choose fewer days, or wait."
+        )
+    return _fit(known, label["contribution"].to_numpy(np.float64), learn, test, pd.Timestamp(split), days, top)
+
+
+def _logged(attributes: pd.DataFrame) -> pd.DataFrame:
+    """Numbers as sign(x) ln(1 + abs x): a hundred times the usual amount says little more than ten times it."""
+    numbers = [c for c in attributes if pd.api.types.is_numeric_dtype(attributes[c]) and c != "customer_id"]
+    values = attributes[numbers].astype(np.float64)
+    return attributes.assign(**{str(c): np.sign(values[c]) * np.log1p(values[c].abs()) for c in numbers})
+
+
+def _fit(
+    known: pd.DataFrame,
+    contribution: Array,
+    learn: npt.NDArray[np.bool_],
+    test: npt.NDArray[np.bool_],
+    split: pd.Timestamp,
+    days: int,
+    top: float,
+) -> LookAlikes:
+    from sklearn.linear_model import LogisticRegression
+
+    # Good is relative to one's own cohorts, so that a growing shop does not make all later customers good.
+    good = np.zeros(len(contribution), dtype=np.bool_)
+    for rows in (learn, test):
+        good[rows] = (contribution[rows] > np.quantile(contribution[rows], 1 - top)) & (contribution[rows] > 0)
+    if not (good[learn].sum() > 0 and good[test].sum() > 1):
+        raise DataError(
+            f"Nobody bought again within {days} days in one of the halves: there are no good customers to learn from."
+        )
+    known = _logged(known)
+    encoding = Encoding.of(known[learn])
+    model = LogisticRegression(C=0.1, max_iter=1000).fit(encoding.matrix(known[learn]), good[learn])
+    chance = model.predict_proba(encoding.matrix(known[test]))[:, 1]
+    delta, se = cliffs_delta(chance[good[test]], chance[~good[test]])
+    leading = np.argsort(-chance, kind="stable")[: max(1, len(chance) // 10)]
+    return LookAlikes(
+        learned_on=int(learn.sum()),
+        tested_on=int(test.sum()),
+        split=str(split.date()),
+        days=days,
+        top=top,
+        auc=(1 + delta) / 2,
+        auc_low=(1 + delta - 1.96 * se) / 2,
+        auc_high=(1 + delta + 1.96 * se) / 2,
+        lift=float(good[test][leading].mean() / good[test].mean()),
+        encoding=encoding,
+        model=model,
+    )

@@ -1,0 +1,1 @@
+"""Learners as plain arrays: penalised generalised linear models and boosted trees."""

@@ -1,0 +1,1 @@
+"""The models of purchases and spend: likelihoods, slopes and expectations, one module a paper."""

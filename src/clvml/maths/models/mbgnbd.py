@@ -1,0 +1,61 @@
+"""MBG/NBD: Batislam, Denizel & Filiztekin (2007), IJRM 24(3); Hoppe & Wagner (2007), Marketing JRM 3.
+
+As BG/NBD, but a customer may leave right after the first purchase too, so a one-time buyer may be gone.
+x: repeat purchases; t_x: age at the last purchase; T: age now; in any unit of time, the same throughout.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clvml.maths.models import betageo
+from clvml.maths.models.betageo import BetaGeoFuture, Params, start, weak_prior, without_dropout
+from clvml.maths.sample import Floats, Numbers, Objective, Sample, Terms
+
+__all__ = [
+    "TIME",
+    "Params",
+    "each",
+    "future",
+    "living",
+    "log_likelihood",
+    "p_alive",
+    "start",
+    "value_gradient_hessian",
+    "weak_prior",
+    "without_dropout",
+]
+
+TIME = ("alpha",)
+"""The parameters that are times, and change with the unit."""
+
+
+def log_likelihood(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:
+    """Log-likelihood of each history; Batislam et al. (2007), eq. (5)."""
+    x, t_x, T = (np.asarray(v, dtype=np.float64) for v in (x, t_x, T))
+    return betageo.log_likelihood(params, x, t_x, T, flips=x + 1.0)
+
+
+def value_gradient_hessian(params: Params, sample: Sample) -> Objective:
+    """Sum over a sample, with its derivatives with respect to log r, log alpha, log a, log b."""
+    return betageo.objective(params, sample, extra_flips=1.0)
+
+
+def each(params: Params, x: Floats, t_x: Floats, T: Floats) -> Terms:
+    """As `value_gradient_hessian`, of each history; alpha and b may differ between them."""
+    return betageo.each(params, x, t_x, T, extra_flips=1.0)
+
+
+def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> BetaGeoFuture:
+    """What is to come after each history: of the same form with r + x, alpha + T, a, b + x + 1."""
+    return betageo.future(params, x, t_x, T, extra_flips=1.0)
+
+
+def living(params: Params, x: Floats, T: Floats) -> BetaGeoFuture:
+    """The same of those who are alive."""
+    return betageo.living(params, x, T, extra_flips=1.0)
+
+
+def p_alive(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:
+    """Probability of not having left by T."""
+    return future(params, x, t_x, T).p_alive

@@ -1,0 +1,376 @@
+"""Pareto/NBD: Schmittlein, Morrison & Colombo (1987), Management Science 33(1).
+
+While alive a customer buys at a rate lambda ~ Gamma(r, alpha); he leaves at a rate mu ~ Gamma(s, beta), at any time.
+Averaged over both, with tau the time of leaving, the likelihood of a history is
+
+    G(r + x) / G(r) alpha^r beta^s [(alpha + T)^-(r+x) (beta + T)^-s + int_t_x^T s (alpha + tau)^-(r+x) (beta +
+    tau)^-(s+1) dtau]
+
+The literature writes the integral as a difference of two 2F1 (Fader & Hardie 2005, "A note on deriving the
+Pareto/NBD model"), which cancels for frequent buyers. Here it is a Gauss-Legendre sum of positive terms, so that a
+history is a mixture over "alive" and the nodes, and its derivatives are moments over that mixture.
+
+x: repeat purchases; t_x: age at the last purchase; T: age now; in any unit of time, the same throughout.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaln, digamma, gammaln, polygamma
+
+from clvml.maths.discount import discounted
+from clvml.maths.models.betageo import NEVER
+from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample, Terms
+from clvml.maths.unique_pairs import distinct
+
+__all__ = [
+    "TIME",
+    "Params",
+    "ParetoFuture",
+    "alive_given",
+    "each",
+    "future",
+    "leaving",
+    "living",
+    "log_likelihood",
+    "p_alive",
+    "start",
+    "value_gradient_hessian",
+    "weak_prior",
+    "without_dropout",
+]
+
+TIME = ("alpha", "beta")
+"""The parameters that are times, and change with the unit."""
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
+_FINE_NODES, _FINE_WEIGHTS = np.polynomial.legendre.leggauss(64)
+_DROP = 40.0
+"""Where an integrand has fallen by exp(-40) from its peak it no longer counts."""
+_ROWS = 512
+"""Rows worked on at once, so that the working arrays, one column a node, stay in the processor's cache."""
+
+
+class Params(NamedTuple):
+    """All positive. Mean rate of purchases r / alpha; mean rate of leaving s / beta."""
+
+    r: float
+    alpha: float
+    s: float
+    beta: float
+
+
+def start(sample: Sample) -> Params:
+    """A first guess: twice the overall rate while alive, and half of all leaving within a typical age or so."""
+    rate = (sample.purchases + 0.5) / (sample.exposure + 0.5 * sample.typical_age)
+    return Params(0.7, 0.35 / rate, 0.6, 0.5 * sample.typical_age)
+
+
+def weak_prior(sample: Sample) -> Penalty:
+    """Worth about one customer: mean purchases by now, spread of rates, mean times left by now, spread of lifetimes."""
+    age = np.log(sample.typical_age)
+    rows = np.array([[1.0, -1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, -1.0], [0.0, 0.0, 1.0, 0.0]])
+    return Penalty(rows, np.array([-age, -0.5, -age - 0.5, -0.5]), np.array([1.5, 1.0, 1.5, 1.0]))
+
+
+def without_dropout(r: float, alpha: float) -> Params:
+    """The limit in which nobody leaves: NBD."""
+    return Params(r, alpha, NEVER, 1.0)
+
+
+class _Mixture(NamedTuple):
+    """The ways to a history: column 0 alive at T, the others gone at tau. Rows are histories."""
+
+    tau: Floats  # time of leaving, or T
+    log_weight: Floats  # log of what each way adds to the bracket
+    ln_a: Floats  # log(alpha + tau)
+    ln_b: Floats  # log(beta + tau)
+
+
+def _mixture(params: Params, x: Floats, t_x: Floats, T: Floats) -> _Mixture:
+    """Gauss-Legendre in y = log((m + tau) / (m + t_x)), m the smaller of alpha and beta, where the log-integrand is
+    concave.
+    """
+    r, alpha, s, beta = params
+    k, m = r + x, np.minimum(alpha, beta)
+    base = m + t_x
+    reach = _reach(params, k, t_x, base, np.log((m + T) / base))
+    y = 0.5 * reach[:, None] * (1.0 + _NODES)
+    tau = np.concatenate([T[:, None], t_x[:, None] + base[:, None] * np.expm1(y)], axis=1)
+    ln_a, ln_b = np.log(np.atleast_1d(alpha)[:, None] + tau), np.log(np.atleast_1d(beta)[:, None] + tau)
+    log_weight = -k[:, None] * ln_a - s * ln_b
+    with np.errstate(divide="ignore"):  # T = t_x: no time to leave in
+        jacobian = np.log(0.5 * reach * base)[:, None] + y + np.log(_WEIGHTS)
+    log_weight[:, 1:] += (np.log(s) if s > NEVER else -np.inf) + jacobian - ln_b[:, 1:]
+    return _Mixture(tau, log_weight, ln_a, ln_b)
+
+
+def _reach(params: Params, k: Floats, t_x: Floats, base: Floats, longest: Floats) -> Floats:
+    """The y at which the integrand has fallen by exp(-40), or `longest`: Newton from beyond it, where concavity keeps
+    it beyond.
+    """
+    _, alpha, s, beta = params
+    per_A, per_B, y = base / (alpha + t_x), base / (beta + t_x), longest.copy()
+    for _ in range(5):
+        grown = np.expm1(y)
+        fall = k * np.log1p(per_A * grown) + (s + 1.0) * np.log1p(per_B * grown) - y
+        slope = (grown + 1.0) * (k * per_A / (1.0 + per_A * grown) + (s + 1.0) * per_B / (1.0 + per_B * grown)) - 1.0
+        y = np.where((fall > _DROP) & (slope > 0.0), y - (fall - _DROP) / np.where(slope > 0.0, slope, 1.0), y)
+    return y
+
+
+def _bracket(mixture: _Mixture) -> tuple[Floats, Floats]:
+    """Log of the bracket, and the posterior probability of each way."""
+    top = mixture.log_weight.max(axis=1, keepdims=True)
+    share = np.exp(mixture.log_weight - top)
+    total = share.sum(axis=1, keepdims=True)
+    return (top + np.log(total))[:, 0], share / total
+
+
+def log_likelihood(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:
+    """Log-likelihood of each history."""
+    r, alpha, s, beta = params
+    x, t_x, T = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, t_x, T)))
+    shape, (x, t_x, T) = x.shape, (v.ravel() for v in (x, t_x, T))
+    bracket = np.concatenate([_bracket(_mixture(_of(params, i), x[i], t_x[i], T[i]))[0] for i in _parts(x.size)])
+    ln: Floats = bracket + gammaln(r + x) - gammaln(r) + r * np.log(alpha) + s * np.log(beta)
+    return ln.reshape(shape)
+
+
+def _of(params: Any, rows: slice) -> Params:
+    """The parameters of some of the histories, where alpha and beta differ between them."""
+    return Params(*(v if np.ndim(v) == 0 else v[rows] for v in params))
+
+
+def _parts(size: int) -> list[slice]:
+    return [slice(i, i + _ROWS) for i in range(0, max(size, 1), _ROWS)]
+
+
+def value_gradient_hessian(params: Params, sample: Sample) -> Objective:
+    """Sum over a sample, with its derivatives with respect to log r, log alpha, log s, log beta."""
+    total = _by_x(params, sample.xs).total(sample.xs_weight)
+    for i in _parts(sample.x.size):
+        total = total.plus(_ways(params, sample.x[i], sample.t_x[i], sample.T[i]).total(sample.weight[i]))
+    return total.in_logs(params)
+
+
+def each(params: Params, x: Floats, t_x: Floats, T: Floats) -> Terms:
+    """The same of each history; alpha and beta may differ between them."""
+    return _by_x(params, x).plus(_ways(params, x, t_x, T).terms()).in_logs(params)
+
+
+def _by_x(params: Params, x: Floats) -> Terms:
+    """The factors before the bracket: value, gradient, Hessian in r, alpha, s, beta."""
+    r, alpha, s, beta = params
+    zero, log_alpha, log_beta = np.zeros_like(x), np.log(alpha), np.log(beta)
+    value = gammaln(r + x) - gammaln(r) + r * log_alpha + s * log_beta
+    gradient = [digamma(r + x) - digamma(r) + log_alpha, r / alpha + zero, log_beta + zero, s / beta + zero]
+    hessian = np.zeros((4, 4, x.size))
+    hessian[0, 0] = polygamma(1, r + x) - polygamma(1, r)
+    hessian[0, 1] = hessian[1, 0] = 1.0 / alpha
+    hessian[1, 1] = -r / alpha**2
+    hessian[2, 3] = hessian[3, 2] = 1.0 / beta
+    hessian[3, 3] = -s / beta**2
+    return Terms(value, np.stack(gradient), hessian)
+
+
+class _Ways(NamedTuple):
+    """The bracket of each history as a mixture: its slopes are means over the ways, its curvature the mean curvature
+    (the bends) and the variance of the slopes. Derivatives in r, alpha, s, beta.
+    """
+
+    value: Floats
+    gradient: Floats  # (4, n), means of the slopes
+    slopes: Floats  # (4, n, ways)
+    share: Floats  # (n, ways), posterior probability of each way
+    bends: tuple[tuple[int, int, Floats], ...]  # (n, ways)
+
+    def total(self, weight: Floats) -> Objective:
+        """The sum over histories."""
+        weighted, flat = weight[:, None] * self.share, self.slopes.reshape(4, -1)
+        hessian = (flat * weighted.ravel()) @ flat.T - (self.gradient * weight) @ self.gradient.T
+        for i, j, bend in self.bends:
+            hessian[i, j] += (weighted * bend).sum()
+        return Objective(float(weight @ self.value), self.gradient @ weight, hessian)
+
+    def terms(self) -> Terms:
+        """Each history's own."""
+        hessian = -self.gradient * self.gradient[:, None]
+        for i, j in itertools.combinations_with_replacement(range(4), 2):
+            hessian[i, j] += np.einsum("nw,nw,nw->n", self.slopes[i], self.slopes[j], self.share)
+            hessian[j, i] = hessian[i, j]
+        for i, j, bend in self.bends:
+            hessian[i, j] += (self.share * bend).sum(axis=1)
+        return Terms(self.value, self.gradient, hessian)
+
+
+def _ways(params: Params, x: Floats, t_x: Floats, T: Floats) -> _Ways:
+    r, _, s, _ = params
+    mixture = _mixture(params, x, t_x, T)
+    log_bracket, share = _bracket(mixture)
+    k, per_A, per_B = (r + x)[:, None], np.exp(-mixture.ln_a), np.exp(-mixture.ln_b)
+    gone = np.ones(share.shape[1])
+    gone[0] = 0.0
+    slopes = np.stack([-mixture.ln_a, -k * per_A, gone / s - mixture.ln_b, -(s + gone) * per_B])
+    bends = (
+        (0, 1, -per_A),
+        (1, 0, -per_A),
+        (1, 1, k * per_A**2),
+        (2, 2, -gone / s**2),
+        (2, 3, -per_B),
+        (3, 2, -per_B),
+        (3, 3, (s + gone) * per_B**2),
+    )
+    return _Ways(log_bracket, (slopes * share).sum(axis=2), slopes, share, bends)
+
+
+class ParetoFuture(NamedTuple):
+    """What is to come: a customer is alive with probability p_alive; if so lambda ~ Gamma(R, A), mu ~ Gamma(s, B)."""
+
+    p_alive: Floats
+    R: Floats
+    A: Floats
+    s: float
+    B: Floats
+
+    def p_return(self, t: Numbers) -> Floats:
+        """Probability of at least one purchase within t."""
+        return self.at_least(1.0, t)
+
+    def expected(self, t: Numbers) -> Floats:
+        """Expected number of purchases within t; Schmittlein et al. (1987), eq. (22), the singularity at s = 1
+        removed.
+        """
+        e, length = self.s - 1.0, np.log1p(t / self.B)
+        lived = self.B * (-np.expm1(-e * length) / e if e != 0.0 else length)
+        return self.p_alive * self.R / self.A * lived
+
+    def discounted(self, t: Numbers, delta: float) -> Floats:
+        """Expected purchases within t (which may be inf), each weighted by exp(-delta s) at its time s."""
+        return discounted(lambda rows: self.take(rows).expected, np.minimum(self.A, self.B), t, delta)
+
+    def at_least(self, n: Numbers, t: Numbers) -> Floats:
+        """P(Y >= n): the nth purchase would come before t, and he is still there when it does.
+
+        int_0^t (B / (B + tau))^s dP(nth purchase <= tau), by Gauss-Legendre in y = log(tau / A) where the density is
+        log-concave.
+        """
+        n, t = (np.broadcast_to(v, self.R.shape).astype(np.float64).ravel() for v in (n, t))
+        flat = self.p_alive.ravel(), self.R.ravel(), self.A.ravel(), self.B.ravel()
+        chance = [self._at_least(n[i], t[i], *(v[i] for v in flat)) for i in _parts(n.size)]
+        return np.concatenate(chance).reshape(self.R.shape)
+
+    def _at_least(self, n: Floats, t: Floats, p_alive: Floats, R: Floats, A: Floats, B: Floats) -> Floats:
+        m = np.maximum(n, 1.0)
+        low, high = _span(m, R, np.log(t / A))
+        y = 0.5 * (low + high)[:, None] + 0.5 * (high - low)[:, None] * _FINE_NODES
+        tau = np.exp(y)  # over A
+        density = m[:, None] * y - (m + R)[:, None] * np.log1p(tau) - self.s * np.log1p((A / B)[:, None] * tau)
+        density = np.exp(density - betaln(m, R)[:, None])
+        chance = p_alive * (density * _FINE_WEIGHTS).sum(axis=1) * 0.5 * (high - low)
+        return np.where(n > 0, np.minimum(chance, 1.0), 1.0)
+
+    def pmf(self, n: Numbers, t: Numbers) -> Floats:
+        """P(Y = n), as the difference of two tails."""
+        return np.maximum(self.at_least(n, t) - self.at_least(np.asarray(n) + 1.0, t), 0.0)
+
+    def median_wait(self) -> Floats:
+        """Median time to the next purchase of one who is alive and stays: (A / (A + t))^R = 1/2."""
+        with np.errstate(over="ignore"):  # a rate near zero: he is not expected back, and infinity says so
+            wait: Floats = self.A * np.expm1(np.log(2.0) / self.R)
+        return wait
+
+    def simulate(self, t: float, rng: np.random.Generator) -> Floats:
+        """One draw of the purchases of each customer within t: a Poisson count over the time he stays."""
+        with np.errstate(divide="ignore"):  # mu = 0: he stays
+            stays = rng.standard_exponential(self.R.shape) / (rng.gamma(self.s, size=self.R.shape) / self.B)
+        lived = np.where(rng.random(self.R.shape) < self.p_alive, np.minimum(stays, t), 0.0)
+        return rng.poisson(rng.gamma(self.R) / self.A * lived).astype(np.float64)
+
+    def take(self, rows: NDArray[np.intp]) -> ParetoFuture:
+        """The future of some of the customers."""
+        return ParetoFuture(self.p_alive[rows], self.R[rows], self.A[rows], self.s, self.B[rows])
+
+
+def _span(n: Floats, R: Floats, end: Floats) -> tuple[Floats, Floats]:
+    """Where n y - (n + R) log(1 + e^y) is within 40 of its peak before `end`: Newton from outside on both sides of a
+    concave curve.
+    """
+
+    def curve(y: Floats) -> Floats:
+        value: Floats = n * y - (n + R) * np.logaddexp(0.0, y)
+        return value
+
+    peak = np.minimum(end, np.log(n / R))
+    floor = curve(peak) - _DROP
+    low, high = floor / n, np.maximum(-floor / R, peak)  # on its asymptotes n y and -R y the curve lies below
+    for _ in range(8):
+        low = low - (curve(low) - floor) / (n - (n + R) / (1.0 + np.exp(-low)))
+        steep = n - (n + R) / (1.0 + np.exp(-high))
+        high = np.where(steep < 0.0, high - (curve(high) - floor) / np.where(steep < 0.0, steep, -1.0), high)
+    return low, np.minimum(high, end)
+
+
+def leaving(params: Params, x: Numbers, tau: Numbers) -> Floats:
+    """The weight of leaving after age tau, without another purchase, over that of being there at tau; in 0..1.
+
+    int_tau^inf s (alpha + u)^-(r+x) (beta + u)^-(s+1) du, times (alpha + tau)^(r+x) (beta + tau)^s. Gauss-Legendre in
+    y = log((m + u) / (m + tau)), m the smaller of alpha and beta, where the log-integrand is concave.
+    """
+    x, tau = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, tau)))
+    flat = x.ravel(), tau.ravel()
+    parts = [_leaving(_of(params, i), *(v[i] for v in flat)) for i in _parts(x.size)]
+    return np.concatenate(parts).reshape(x.shape)
+
+
+def _leaving(params: Params, x: Floats, tau: Floats) -> Floats:
+    r, alpha, s, beta = params
+    if not np.any(s > NEVER):
+        return np.zeros(x.shape)
+    k, base = r + x, np.minimum(alpha, beta) + tau
+    per_A, per_B = base / (alpha + tau), base / (beta + tau)
+    beyond = (_DROP - (s + 1.0) * np.log(per_B) - k * np.log(per_A)) / (k + s)  # by the asymptote
+    reach = _reach(params, k, tau, base, beyond)
+    y = 0.5 * reach[:, None] * (1.0 + _FINE_NODES)
+    grown = np.expm1(y)
+    ln = y - k[:, None] * np.log1p(per_A[:, None] * grown) - (s + 1.0) * np.log1p(per_B[:, None] * grown)
+    # Each row summed by itself, so that it is the same whatever rows are beside it.
+    total: Floats = s * per_B * 0.5 * reach * (np.exp(ln) * _FINE_WEIGHTS).sum(axis=1)
+    return total
+
+
+def alive_given(params: Params, x: Floats, t_x: Floats, T: Floats, early: Floats, late: Floats) -> Floats:
+    """p_alive from `leaving` at t_x (early) and at T (late): 1 / (1 + the weight of having left between them)."""
+    r, alpha, s, beta = params
+    since = T - t_x
+    with np.errstate(over="ignore"):  # as good as gone
+        silent = np.exp((r + x) * np.log1p(since / (alpha + t_x)) + s * np.log1p(since / (beta + t_x)))
+        left = np.multiply(early, silent, where=early > 0.0, out=np.zeros(early.shape)) - late
+    chance: Floats = 1.0 / (1.0 + np.maximum(left, 0.0))
+    return chance
+
+
+def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> ParetoFuture:
+    """The posterior after a history: of the same form with r + x, alpha + T, s, beta + T."""
+    x, t_x, T = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, t_x, T)))
+    twice = np.concatenate([x.ravel(), x.ravel()]), np.concatenate([t_x.ravel(), T.ravel()])
+    if np.ndim(params.alpha) or np.ndim(params.beta):
+        own: Any = [np.tile(v, 2) if np.ndim(v) else v for v in params]
+        early, late = leaving(Params(*own), *twice).reshape(2, *x.shape)
+    else:
+        first, place = distinct(*twice)
+        early, late = leaving(params, *(v[first] for v in twice))[place].reshape(2, *x.shape)
+    return living(params, x, T)._replace(p_alive=alive_given(params, x, t_x, T, early, late))
+
+
+def living(params: Params, x: Floats, T: Floats) -> ParetoFuture:
+    """The posterior of those who are alive."""
+    return ParetoFuture(np.ones(x.shape), params.r + x, params.alpha + T, params.s, params.beta + T)
+
+
+def p_alive(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:
+    """Probability of not having left by T."""
+    return future(params, x, t_x, T).p_alive

@@ -1,0 +1,187 @@
+"""The report on a log: per rule how many rows, where first, and what is done with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from clvml.errors import DataError, did_you_mean
+from clvml.horizon import day_of_number
+from clvml.orders.engines.duckdb import Engine
+from clvml.orders.reading.columns import Columns
+from clvml.orders.reading.rules import Condition
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DataReport", "Rule", "count_rules", "with_examples"]
+
+_WIDTH = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One rule and the rows that break it."""
+
+    name: str
+    rows: int
+    first: str
+    """The first such row, readable; empty where there is none."""
+    action: str
+    """dropped (counts nowhere), netted, kept, converted or ignored."""
+    message: str
+
+
+@dataclasses.dataclass(frozen=True)
+class DataReport:
+    """What is unusual about a log, and what is done about it. A row can break several rules."""
+
+    rows: int
+    customers: int
+    """With at least one usable row."""
+    first: dt.date | None
+    last: dt.date | None
+    rules: tuple[Rule, ...]
+    usable: int = 0
+    """Rows with an id, a day and an amount."""
+
+    def rule(self, name: str) -> Rule:
+        """The rule of that name. Raises DataError for one that was not applied."""
+        known = {rule.name: rule for rule in self.rules}
+        if name not in known:
+            raise DataError(f"The report has no rule '{name}'.{did_you_mean(name, known)} It has: {', '.join(known)}.")
+        return known[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Counts alone, no customer's row: what travels with a summary and into a model's record."""
+        return {
+            "rows": self.rows,
+            "usable": self.usable,
+            "customers": self.customers,
+            "first": self.first and self.first.isoformat(),
+            "last": self.last and self.last.isoformat(),
+            "rules": {rule.name: {"rows": rule.rows, "action": rule.action} for rule in self.rules},
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row a rule: name, rows, action, message, first."""
+        import pandas as pd
+
+        columns = ["name", "rows", "action", "message", "first"]
+        return pd.DataFrame([dataclasses.asdict(rule) for rule in self.rules], columns=columns)
+
+    def __str__(self) -> str:
+        """A table for the terminal, at most 100 columns wide."""
+        span = f"{self.first} to {self.last}" if self.first else "no usable day"
+        head = f"{self.rows:,} rows, {self.usable:,} usable · {self.customers:,} customers · {span}"
+        broken = [rule for rule in self.rules if rule.rows]
+        lines = [line for rule in broken for line in _told(rule)]
+        clean = len(self.rules) - len(broken)
+        return "\n".join([head, *lines, f"{clean} of {len(self.rules)} rules found nothing."])
+
+    def why_empty(self) -> str:
+        """The message for a log of which no row counts."""
+        if not self.rows:
+            return "The log is empty: it has no rows."
+        told = "; ".join(
+            f"{rule.rows:,} with {rule.name}{rule.first and f' (first: {rule.first})'}"
+            for rule in self.rules
+            if rule.rows and rule.action == "dropped"
+        )
+        return f"None of the {self.rows:,} rows can be used: {told}."
+
+
+def _told(rule: Rule) -> list[str]:
+    start = f"  {rule.name:<24}{rule.rows:>12,}  "
+    lines = textwrap.wrap(
+        f"{rule.action}: {rule.message}", _WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
+    )
+    return [*lines, f"      first: {rule.first}"[:_WIDTH]] if rule.first else lines
+
+
+def count_rules(
+    engine: Engine,
+    together: Sequence[Condition],
+    apart: Sequence[Condition],
+    customers: int | None = None,
+    twins: int | None = None,
+) -> DataReport:
+    """Count the rows of each rule: those of one row in one pass, those of the whole log one by one.
+
+    customers, twins: how many there are, and the rows of the first rule of the whole log, where they are known.
+    """
+    known = "COUNT(DISTINCT CASE WHEN clean THEN customer_id END)" if customers is None else str(customers)
+    days = (f"{pick}(CASE WHEN clean THEN day END)" for pick in ("MIN", "MAX"))
+    numbers = ", ".join([_number_of("clean"), known, *days, *(_number_of(rule.sql) for rule in together)])
+    rows, usable, found, first, last, *counts = engine.rows(f"SELECT COUNT(*), {numbers} FROM lines")[0]
+    counts += [] if twins is None else [twins]
+    for rule in apart if twins is None else apart[1:]:
+        counts.append(engine.rows(rule.counted or f"SELECT COUNT(*) FROM lines WHERE {rule.sql}")[0][0])
+    rules = tuple(
+        Rule(c.name, int(n), "", c.action, c.message) for c, n in zip((*together, *apart), counts, strict=True)
+    )
+    return DataReport(rows, found, _day(first), _day(last), rules, int(usable))
+
+
+def _number_of(condition: str) -> str:
+    return f"COALESCE(SUM(CASE WHEN {condition} THEN 1 ELSE 0 END), 0)"
+
+
+def _day(number: int | None) -> dt.date | None:
+    return None if number is None else day_of_number(number)
+
+
+def with_examples(report: DataReport, engine: Engine, columns: Columns, conditions: Sequence[Condition]) -> DataReport:
+    """The report with the first row of every rule that is broken."""
+    sql = {condition.name: condition.sql for condition in conditions}
+    broken = [rule.name for rule in report.rules if rule.rows and rule.name in sql]
+    if not broken:
+        return report
+    shown = {
+        name: f"src_{role}"
+        for role, name in columns.named().items()
+        if role in ("customer", "date", "amount", "order", "is_return")
+    }
+    find = _first_rows if engine.dialect.line_number else _some_rows
+    found = find(engine, {name: sql[name] for name in broken}, ", ".join(_as_text(c) for c in shown.values()))
+    excerpts = {name: _excerpt(line, dict(zip(shown, texts, strict=True))) for name, (line, *texts) in found.items()}
+    rules = tuple(dataclasses.replace(rule, first=excerpts.get(rule.name, "")) for rule in report.rules)
+    return dataclasses.replace(report, rules=rules)
+
+
+def _as_text(column: str) -> str:
+    return f"CAST({column} AS STRING)"
+
+
+def _first_rows(engine: Engine, conditions: Mapping[str, str], fields: str) -> dict[str, tuple[Any, ...]]:
+    """Of each rule the first row that breaks it: its place, then its fields."""
+    numbered = f"(SELECT {engine.dialect.line_number} AS line, * FROM lines)"
+    firsts = {
+        name: engine.rows(f"SELECT MIN(line) FROM {numbered} AS lines WHERE {condition}")[0][0]
+        for name, condition in conditions.items()
+    }
+    wanted = ", ".join(str(line) for line in set(firsts.values()))
+    rows = engine.rows(f"SELECT line, {fields} FROM {numbered} AS lines WHERE line IN ({wanted})")
+    by_line = {row[0]: row for row in rows}
+    return {name: by_line[line] for name, line in firsts.items()}
+
+
+def _some_rows(engine: Engine, conditions: Mapping[str, str], fields: str) -> dict[str, tuple[Any, ...]]:
+    """Of each rule a row that breaks it, where rows have no order: None, then its fields."""
+    return {
+        name: (None, *engine.rows(f"SELECT {fields} FROM lines WHERE {condition} LIMIT 1")[0])
+        for name, condition in conditions.items()
+    }
+
+
+def _excerpt(line: int | None, fields: dict[str, str | None]) -> str:
+    told = ", ".join(f"{name}={'nothing' if value is None else _short(value)}" for name, value in fields.items())
+    return f"a row: {told}" if line is None else f"row {line:,}: {told}"
+
+
+def _short(value: str) -> str:
+    plain = repr(value.removesuffix(" 00:00:00"))
+    return plain if value != value.strip() or not value else textwrap.shorten(plain[1:-1], 30)

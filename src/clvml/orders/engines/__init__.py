@@ -1,0 +1,1 @@
+"""Where the statements of a log run: an embedded DuckDB, or Spark."""

@@ -1,0 +1,286 @@
+"""A log on Spark: the same statements in a session of our own, so that the caller's settings and views stay as they
+are. Only numbers and counts come to the driver.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import glob
+import os
+import re
+import sys
+import textwrap
+import uuid
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clvml.errors import DataError, OptionError
+from clvml.orders.engines.duckdb import SCALE, Dialect, Engine
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+__all__ = ["SPARK", "SparkEngine", "as_data_error", "gathered", "read_source", "start_session"]
+
+_MONEY = f"DECIMAL(18, {SCALE})"
+
+SPARK = Dialect(
+    day_number="DATEDIFF({x}, DATE '1970-01-05')",
+    trimmed="BTRIM({x}, chr(32) || chr(9) || chr(10) || chr(13) || chr(160))",
+    matches="({x} RLIKE '{p}')",
+    row_hash="XXHASH64({x})",
+    hashed="{x}, ISNULL({x})",  # xxhash64 passes over NULL, so that (NULL, 1) and (1, NULL) would be equal
+    instant="TIMESTAMP",
+    # Spark writes 12345678.0 as 1.2345678E7.
+    float_text="CASE WHEN {x} = FLOOR({x}) AND ABS({x}) < 1e16 THEN CAST(TRY_CAST({x} AS DECIMAL(18, 1)) AS STRING) "
+    "ELSE CAST({x} AS STRING) END",
+    # Java reads 1.5d, 1.5f and 0x1p3 as numbers.
+    text_number="CASE WHEN {x} RLIKE '^[^0-9]*$|^[-+.0-9eE \t\r\n]*$' THEN TRY_CAST({x} AS DOUBLE) END",
+    text_money=f"CASE WHEN {{x}} RLIKE '^[-+.0-9eE \t\r\n]*$' THEN TRY_CAST({{x}} AS {_MONEY}) END",
+    # Spark rounds the shortest text of a double, DuckDB its product with 10000. Times a DECIMAL of 1 that is exact.
+    float_money=f"TRY_CAST(TRY_CAST(ROUND(CAST({{x}} AS DOUBLE) * 1e{SCALE}) AS DECIMAL(20, 0)) * 1e-{SCALE}BD "
+    f"AS {_MONEY})",
+    line_number="",
+)
+
+_SETTINGS = {
+    "spark.sql.ansi.enabled": "true",  # a sum that overflows is an error, not NULL
+    "spark.sql.ansi.doubleQuotedIdentifiers": "true",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",  # a small log is no 200 tasks
+}
+_TYPES = {
+    "string": "VARCHAR",
+    "tinyint": "TINYINT",
+    "smallint": "SMALLINT",
+    "int": "INTEGER",
+    "bigint": "BIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP WITH TIME ZONE",
+    "timestamp_ntz": "TIMESTAMP",
+    "binary": "BLOB",
+    "void": "NULL",
+}
+"""What our statements call the types of Spark."""
+
+
+class SparkEngine(Engine):
+    """The verbs of `Engine` on the cluster of a Spark frame, in a session of its own beside the frame's.
+
+    Spark's TIMESTAMP is a moment, whatever it is shown as: its day is that of `timezone`. TIMESTAMP_NTZ is a time
+    without a zone and is taken as it is. What is kept goes to the executors' disks and is freed with the engine.
+
+    Raises OptionError for a frame of Spark Connect (it has no session beside it that shares the frame) and for an
+    unknown time zone.
+    """
+
+    dialect = SPARK
+    gathers = False
+
+    def __init__(self, frame: DataFrame, timezone: str = "UTC") -> None:
+        if not hasattr(frame, "_jdf"):
+            raise OptionError(
+                "Frames of Spark Connect cannot be read: its sessions share nothing. Write the log to Parquet and "
+                "read it in a job that runs on the cluster."
+            )
+        caller = frame.sparkSession
+        self.session: SparkSession = caller.newSession()
+        for key, value in {**_changed(caller), **_SETTINGS}.items():
+            self.session.conf.set(key, value)
+        try:
+            self.session.conf.set("spark.sql.session.timeZone", timezone)
+        except _errors():
+            raise OptionError(
+                f"timezone={timezone!r} is unknown. Name one of the IANA data base, such as 'UTC' or 'Europe/London'."
+            ) from None
+        self._kept: dict[str, DataFrame] = {}
+        weakref.finalize(self, _free, self._kept).atexit = False
+
+    def register(self, name: str, table: DataFrame) -> None:
+        """Hand a frame of the caller's session over, by a view that all sessions see."""
+        shared = f"clvml_{uuid.uuid4().hex}"
+        table.createOrReplaceGlobalTempView(shared)
+        base = table.sparkSession.conf.get("spark.sql.globalTempDatabase", "global_temp")
+        self.session.table(f"{base}.{shared}").createOrReplaceTempView(name)
+        level = table.storageLevel
+        if not (level.useMemory or level.useDisk):  # else dropping the view would free what the caller keeps
+            table.sparkSession.catalog.dropGlobalTempView(shared)
+
+    def run(self, sql: str) -> None:
+        """Execute a statement for its effect."""
+        with as_data_error():
+            self.session.sql(sql)
+
+    def relation(self, sql: str) -> DataFrame:
+        """A statement as a frame of the engine's session."""
+        with as_data_error():
+            return self.session.sql(sql)
+
+    def by_customer(self, sql: str) -> DataFrame:
+        """A statement with each customer's rows together, in the order of days."""
+        return self.relation(sql).repartition("customer_id").sortWithinPartitions("customer_id", "day")
+
+    def view(self, name: str, sql: str) -> None:
+        """Name a statement; it runs when it is read."""
+        self.relation(sql).createOrReplaceTempView(name)
+
+    def keep(self, name: str, sql: str) -> None:
+        """Name a statement whose rows are kept on the executors' disks, once they are first read.
+
+        An executor that is lost takes its part with it, which is then made again.
+        """
+        self.keep_frame(name, self.relation(sql))
+
+    def keep_frame(self, name: str, frame: DataFrame) -> None:
+        """The same for a frame of the engine's session."""
+        from pyspark import StorageLevel
+
+        self._kept[name] = frame.persist(StorageLevel.DISK_ONLY)
+        frame.createOrReplaceTempView(name)
+
+    def free(self, name: str) -> None:
+        """Free what was kept under a name; what still reads it makes it again."""
+        _free({name: self._kept.pop(name)})
+
+    def broadcast(self, thing: object) -> Any:
+        """An object of ours that every executor is handed once."""
+        return self.session.sparkContext.broadcast(thing)
+
+    def columns(self, name: str) -> dict[str, str]:
+        """Column names of a relation with their SQL types, as DuckDB names them."""
+        return {column: _TYPES.get(kind, kind.upper()) for column, kind in self.session.table(name).dtypes}
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """All rows of a small result."""
+        with as_data_error():
+            return [tuple(row) for row in self.session.sql(sql).collect()]
+
+    def frame(self, sql: str) -> pd.DataFrame:
+        """A small result as a pandas frame."""
+        return gathered(self.relation(sql))
+
+    def arrow(self, sql: str) -> pa.Table:
+        """A small result as an arrow table."""
+        import pyarrow as pa
+
+        relation = self.relation(sql)
+        with as_data_error():
+            return relation.toArrow() if hasattr(relation, "toArrow") else pa.Table.from_pandas(relation.toPandas())
+
+
+def gathered(frame: DataFrame) -> pd.DataFrame:
+    """A small Spark frame as a pandas frame."""
+    with as_data_error():
+        found: pd.DataFrame = frame.toArrow().to_pandas() if hasattr(frame, "toArrow") else frame.toPandas()
+        return found
+
+
+def _changed(session: SparkSession) -> dict[str, str]:
+    """Settings of a session that a new one would not have."""
+    told = {row[0]: row[1] for row in session.sql("SET").collect()}
+    return {
+        key: value for key, value in told.items() if key.startswith("spark.sql.") and session.conf.isModifiable(key)
+    }
+
+
+def _free(kept: dict[str, DataFrame]) -> None:
+    for frame in kept.values():
+        if frame.sparkSession.sparkContext._jsc is not None:  # not of a context that was stopped
+            frame.unpersist()
+
+
+@functools.cache
+def _errors() -> tuple[type[Exception], ...]:
+    """What Spark raises."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    return PySparkException, Py4JError
+
+
+@contextlib.contextmanager
+def as_data_error(what: str = "read the log") -> Iterator[None]:
+    """Spark's own message, in one line, as DataError."""
+    try:
+        yield
+    except _errors() as error:
+        raise DataError(f"Spark could not {what}: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    cause = [line for line in lines if line.startswith("Caused by:")]
+    return textwrap.shorten((cause or lines or [type(error).__name__])[-1 if cause else 0], 400)
+
+
+def start_session(master: str | None = None) -> SparkSession:
+    """The session that is running, or one of a cluster (default: what Spark's own configuration says).
+
+    Raises OptionError where pyspark or Java is missing.
+    """
+    try:
+        from pyspark.errors import PySparkRuntimeError
+        from pyspark.sql import SparkSession
+    except ImportError:
+        raise OptionError("pyspark is not installed. Spark is an extra: pip install 'clvml[spark]'.") from None
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else the workers take the python3 of their PATH
+    watched, warehouse = str(sys.stderr.isatty()).lower(), Path("spark-warehouse").absolute()
+    if not warehouse.exists():
+        atexit.register(_tidy, warehouse)
+    builder = SparkSession.builder.appName("clvml").config("spark.ui.showConsoleProgress", watched)
+    try:
+        return (builder.master(master) if master else builder).getOrCreate()
+    except (PySparkRuntimeError, *_errors()) as error:
+        raise OptionError(
+            f"Spark does not start: {_told(error)} It needs Java 17 or newer on PATH or in JAVA_HOME, and a cluster "
+            "that answers."
+        ) from error
+
+
+def _tidy(warehouse: Path) -> None:
+    """Take away the empty folder that Spark makes where it is started, unless told of another."""
+    with contextlib.suppress(OSError):
+        warehouse.rmdir()
+
+
+def read_source(session: SparkSession, sources: Sequence[str]) -> DataFrame:
+    """A table of the session's catalog by its name, or files that Spark can read, anywhere: Parquet, or CSV as text.
+
+    CSV files must have the same first line; a line with another number of fields is an error.
+    """
+    paths = [_absolute(source) for source in sources]
+    with as_data_error():
+        if len(paths) == 1 and _TABLE.fullmatch(paths[0]):
+            return session.table(paths[0])
+        if not all(path.lower().endswith(_CSV) for path in paths):
+            return session.read.parquet(*paths)
+        head = session.read.text(paths).first()
+        header = head[0] if head else ""
+        session.conf.set("spark.sql.csv.parser.columnPruning.enabled", "false")  # else other fields go unseen
+        return session.read.csv(
+            paths,
+            header=True,
+            sep=max(_DELIMITERS, key=header.count),
+            escape='"',
+            mode="FAILFAST",
+            enforceSchema=False,
+        )
+
+
+def _absolute(path: str) -> str:
+    """A local path as this process means it: Java keeps the folder in which it was started."""
+    return os.path.abspath(path) if "://" not in path and glob.glob(path) else path
+
+
+_TABLE = re.compile(r"[A-Za-z_`][\w`]*([.][\w`]+){0,2}(?<![.]parquet)(?<![.]pq)(?<![.]csv)(?<![.]tsv)(?<![.]txt)")
+_CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
+_DELIMITERS = ",;\t|"

@@ -1,0 +1,1 @@
+"""What is kept of a log from one night to the next."""

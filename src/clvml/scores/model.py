@@ -1,0 +1,280 @@
+"""ClvModel: everything that one training run learns, from log to Scores, as one object that can be saved, registered
+and served.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clvml.errors import ClvError, ClvWarning, DataError, ModelError, OptionError
+from clvml.estimators.base import Estimator
+from clvml.estimators.forecast import Shared, shared_for
+from clvml.estimators.learned.churn import ChurnClassifier
+from clvml.estimators.learned.hybrid import HybridValueModel
+from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.estimators.purchases.models import ParetoNBDModel
+from clvml.horizon import as_date, horizon_days
+from clvml.orders.snapshots import FEATURES, snapshot, take_snapshots
+from clvml.orders.transactions import Transactions
+from clvml.scores import score as scoring, segments
+from clvml.scores.saved import read_model, write_model
+from clvml.tables import check_summary
+
+__all__ = ["ClvModel"]
+
+Floats = NDArray[np.float64]
+
+
+class ClvModel(Estimator):
+    """Purchases, spend, return and flag of every customer of a log.
+
+    horizon: how far ahead, unless a prediction says otherwise; discount_rate: per year; good_share, bad_share: size
+    of the tiers; seed: of the random draws in training; sample: of a base with more customers than these, the
+    corrections and the classifier learn from so many (None: from all), BTYD from all. What of the amount is earned is
+    the log's own (Transactions(margin=..., cost=...)).
+
+    Learned: value_ (BG/NBD and Gamma-Gamma), model_ (what predicts: a HybridValueModel, which corrects Pareto/NBD and
+    Gamma-Gamma by the log's own past; or value_ where the log is too short to teach it), churn_ (the classifier, or
+    None), threshold_, edges_ (of the tiers), margin_, as_of_, notes_ (what fell short, in words), data_report_.
+    """
+
+    def __init__(
+        self,
+        *,
+        horizon: int | str = "12m",
+        discount_rate: float = 0.10,
+        good_share: float = 0.2,
+        bad_share: float = 0.2,
+        seed: int = 0,
+        sample: int | None = 100_000,
+    ) -> None:
+        self.horizon = horizon
+        self.discount_rate = discount_rate
+        self.good_share = good_share
+        self.bad_share = bad_share
+        self.seed = seed
+        self.sample = sample
+
+    def fit(self, log: Transactions, as_of: Any) -> Self:
+        """Train on what the log knew on the day `as_of`. Warns (ClvWarning) where the log is short for the horizon."""
+        for name in ("good_share", "bad_share"):
+            _share(name, getattr(self, name))
+        _check_sample(self.sample)
+        day = as_date(as_of)
+        self.as_of_, self.horizon_days_ = day.isoformat(), horizon_days(self.horizon, day)
+        self.notes_ = _notes(log, day, self.horizon_days_)
+        part = log if self.sample is None else log.sample(self.sample, day, self.seed)
+        summary = part.summarize(day)
+        base = None if part is log else log.base(day)
+        if base is None:
+            self.data_report_, self.n_customers_ = summary.attrs["data_report"], len(summary)
+            self.margin_ = self._margin(float(summary["amount"].sum()), float(summary["contribution"].sum()))
+        else:
+            self.data_report_, self.n_customers_ = log.report(day).to_dict(), int(base.counts["customers"].sum())
+            self.margin_ = self._margin(base.amount, base.contribution)
+        value = LifetimeValueModel(horizon=self.horizon_days_, discount_rate=self.discount_rate, margin=self.margin_)
+        settled = LifetimeValueModel(**(value.get_params(deep=False) | {"purchases": ParetoNBDModel()}))
+        self.value_ = value.fit(summary) if base is None else value.fit_base(base.counts, base.spend)
+        self._learn(part, summary, settled)
+        if base is not None and isinstance(self.model_, HybridValueModel):
+            self.model_.rebased(settled.fit_base(base.counts, base.spend))
+        for note in self.notes_:
+            warnings.warn(note, ClvWarning, stacklevel=2)
+        shares = self.good_share, self.bad_share
+        self.edges_ = scoring.edges_of(self.frame(part, day), self.model_, self.horizon_days_, self.margin_, *shares)
+        return self
+
+    def _learn(self, log: Transactions, summary: pd.DataFrame, settled: LifetimeValueModel) -> None:
+        """The hybrid where the past of the log can teach it, else BTYD alone with a note."""
+        try:
+            snapshots = take_snapshots(log, self.as_of_, self.horizon_days_)
+            hybrid = HybridValueModel(churn=ChurnClassifier(value=settled, seed=self.seed)).fit(snapshots)
+        except DataError as error:
+            self.notes_.append(f"Churn is told by BG/NBD alone, without a classifier. {error}")
+            self.model_: HybridValueModel | LifetimeValueModel = self.value_
+            self.churn_, self.window_ = None, self.horizon_days_
+            self.threshold_ = float(np.median(1.0 - self.value_.p_return(summary)))
+            return
+        self.model_, self.churn_ = hybrid, hybrid.churn_
+        self.window_, self.threshold_ = hybrid.churn_.window_, hybrid.churn_.threshold_
+
+    def _margin(self, amount: float, contribution: float) -> float:
+        """What of the net amount is earned, over the whole base; CLV needs it above zero."""
+        if amount > 0 and contribution > 0:
+            return contribution / amount
+        self.notes_.append(
+            f"The base has brought {contribution:,.2f} on {amount:,.2f} net, so no share of the amount is earned: "
+            "CLV is told in net amount (margin 1). Check margin, cost and service_cost."
+        )
+        return 1.0
+
+    def frame(self, log: Transactions, as_of: Any = None) -> pd.DataFrame:
+        """The rows that `predict` takes: summary and features of every customer as of a day (default: that of the
+        training).
+        """
+        self._check_fitted("model_")
+        return snapshot(log, as_of or self.as_of_, self.window_)
+
+    def predict(self, frame: pd.DataFrame, horizon: int | str | None = None) -> pd.DataFrame:
+        """Scores, one row for each row of `frame`, in its order; see `clvml.tables.SCORES`.
+
+        frame: rows of `frame(log, as_of)`. Tiers are placed by the edges of the training base. Tier, at_risk and
+        flagged are those of the model's own horizon, whatever horizon is asked: who is good and may go does not
+        depend on how far one looks.
+        """
+        self._check_fitted("model_")
+        check_summary(frame, self.needs())
+        return scoring.frame_of(scoring.placed(self.staged(frame, horizon), self.edges_))
+
+    def score(self, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> pd.DataFrame:
+        """Scores of every customer of a log, sorted by customer_id; tiers are shares of this base on this day."""
+        part = self.staged(self.frame(log, as_of), horizon, shared=shared_for(log.lines))
+        return scoring.frame_of(scoring.placed(part, self.edges(part.columns["worth"], part.columns["contribution"])))
+
+    def staged(
+        self, frame: pd.DataFrame, horizon: int | str | None = None, *, shared: Shared | None = None
+    ) -> scoring.Staged:
+        """The scores of a part of a base before its tiers are known; see `clvml.scores.score.staged`."""
+        self._check_fitted("model_")
+        day = self._day(frame)
+        return scoring.staged(
+            frame,
+            self.model_,
+            as_of=day,
+            horizon=self.horizon_days_ if horizon is None else horizon_days(horizon, day),
+            own_horizon=self.horizon_days_,
+            threshold=self.threshold_,
+            name=self.name,
+            margin=self.margin_,
+            shared=shared,
+        )
+
+    def edges(self, worth: Floats, contribution: Floats) -> segments.Cutoffs:
+        """Where the tiers of a base begin, by what `staged` gave."""
+        return segments.cutoffs(worth, contribution, self.good_share, self.bad_share)
+
+    def _day(self, frame: pd.DataFrame) -> str:
+        return str(frame.attrs.get("as_of", self.as_of_))
+
+    def needs(self) -> tuple[str, ...]:
+        """The columns that `predict` cannot do without."""
+        btyd = ("frequency", "recency", "T", "monetary_value")
+        return (
+            btyd
+            if self.churn_ is None
+            else (*btyd, "days_since_last", "gross", "returns_value", "amount", "first_amount", *FEATURES)
+        )
+
+    @property
+    def name(self) -> str:
+        """What the scores say of their model."""
+        self._check_fitted("model_")
+        kind = "BG/NBD + Gamma-Gamma" if self.churn_ is None else "Pareto/NBD + Gamma-Gamma + snapshots"
+        return f"{kind}, trained as of {self.as_of_}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        self._check_fitted("edges_")
+        return {
+            "type": "ClvModel",
+            "settings": self.get_params(deep=False),
+            "as_of": self.as_of_,
+            "horizon_days": self.horizon_days_,
+            "window": self.window_,
+            "threshold": self.threshold_,
+            "edges": list(self.edges_),
+            "margin": self.margin_,
+            "n_customers": self.n_customers_,
+            "notes": self.notes_,
+            "data_report": self.data_report_,
+            "value": self.value_.to_dict(),
+            "model": self.model_.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises ModelError where a part breaks its contract."""
+        model = cls(**told["settings"])
+        model.as_of_, model.notes_, model.data_report_ = (
+            str(told["as_of"]),
+            list(told["notes"]),
+            dict(told["data_report"]),
+        )
+        model.horizon_days_, model.window_, model.n_customers_ = (
+            int(told["horizon_days"]),
+            int(told["window"]),
+            int(told["n_customers"]),
+        )
+        model.threshold_, model.margin_ = float(told["threshold"]), float(told["margin"])
+        good, bad = told["edges"]
+        model.edges_ = segments.Cutoffs(float(good), float(bad))
+        model.value_ = LifetimeValueModel.from_dict(told["value"])
+        if told["model"]["type"] == "HybridValueModel":
+            model.model_ = HybridValueModel.from_dict(told["model"])
+            model.churn_ = model.model_.churn_
+        else:
+            model.model_, model.churn_ = model.value_, None
+        return model
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write a folder of data only, whole or not at all; an older model of that name is replaced.
+
+        Raises OptionError where something else stands there, NotFittedError where the model is not fitted.
+        """
+        return write_model(self.to_dict(), folder)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], expected_digest: str | None = None) -> Self:
+        """The model that `save` wrote. Runs nothing of what is written there.
+
+        expected_digest: what `clvml.scores.saved.model_digest` must be. Raises ModelError where anything is missing,
+        unknown or not as saved.
+        """
+        payload = read_model(folder, expected_digest)
+        try:
+            return cls.from_dict(payload)
+        except ClvError:
+            raise
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise ModelError(f"The model in {folder} is damaged ({what}). Save or train the model again.") from None
+
+
+_LEAST_SAMPLE = 1_000
+_QUIET_DAYS = 14
+"""A log may end so many days before as_of without a word: weekends, holidays, and loads that come once a week."""
+
+
+def _share(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise OptionError(f"{name}={value!r} is not the share of a tier. Give a number between 0 and 1, such as 0.2.")
+
+
+def _check_sample(sample: Any) -> None:
+    if sample is not None and (isinstance(sample, bool) or not isinstance(sample, int) or sample < _LEAST_SAMPLE):
+        raise OptionError(
+            f"sample={sample!r} is too few customers to learn from. Give {_LEAST_SAMPLE:,} or more, or None for all."
+        )
+
+
+def _notes(log: Transactions, day: Any, horizon: int) -> list[str]:
+    """What a user should know of the log before trusting the result."""
+    history, notes = (day - log.first_date).days, []
+    if horizon > history:
+        notes.append(
+            f"The horizon of {horizon} days is longer than the {history} days of history before as_of={day}: "
+            "predictions extrapolate beyond anything the log has shown."
+        )
+    if (day - log.last_date).days > _QUIET_DAYS:
+        notes.append(
+            f"as_of={day} is {(day - log.last_date).days} days after the last order of the log ({log.last_date}): "
+            "the days between count as silence."
+        )
+    return notes

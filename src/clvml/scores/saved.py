@@ -1,0 +1,212 @@
+"""Saved models: a folder of data only, with a manifest of digests. No pickle, no code, no customer's row.
+
+    model.json      ClvModel.to_dict: settings, parameters with their covariance, trees, cut-offs; checked key by key
+    manifest.json   version of the format and of the packages, size and SHA-256 of each file
+
+The digests in the manifest tell damage. An attacker would write a new manifest, so whoever pins `model_digest`
+elsewhere, as `clvml.tracking` does in the registry, hands it to `read_model`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import clvml
+from clvml.errors import ModelError, OptionError
+from clvml.scores import schema
+
+__all__ = ["FORMAT", "is_model_folder", "model_digest", "read_model", "write_model"]
+
+FORMAT = 1
+"""Version of the layout of the folder."""
+MANIFEST, MODEL = "manifest.json", "model.json"
+_KIND = "clvml model"
+_PACKAGES = ("numpy", "scipy", "scikit-learn")
+"""What the numbers were made with."""
+_LARGEST = 1 << 28
+"""Bytes of one file: hundreds of times what a model takes."""
+_AGAIN = "Save or train the model again."
+
+
+def write_model(payload: dict[str, Any], folder: str | os.PathLike[str]) -> Path:
+    """Write what ClvModel.to_dict gave: a folder, whole or not at all, in place of an older model of that name.
+
+    Raises OptionError where something else stands there.
+    """
+    target = Path(folder).absolute()
+    _check_free(target)
+    files = _files(payload)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        whole = aside / "new"
+        whole.mkdir()
+        for name, data in files.items():
+            _write(whole / name, data)
+        _put(whole, target, aside / "old")
+    finally:
+        shutil.rmtree(aside)
+    return target
+
+
+def _put(whole: Path, target: Path, old: Path) -> None:
+    """Rename into place. Nothing portable exchanges two folders at once, so an older model first steps aside."""
+    if target.exists():
+        os.replace(target, old)
+    try:
+        os.replace(whole, target)
+    except OSError:
+        if old.exists():
+            os.replace(old, target)
+        raise
+
+
+def read_model(folder: str | os.PathLike[str], expected_digest: str | None = None) -> dict[str, Any]:
+    """What ClvModel.from_dict takes, from the folder of a saved model. Runs nothing of what is written there.
+
+    expected_digest: what `model_digest` must be. Raises ModelError where anything is missing, unknown or not as saved.
+    """
+    place = Path(folder)
+    _check_folder(place)
+    manifest = _bytes(place / MANIFEST)
+    if expected_digest is not None and _digest(manifest) != expected_digest:
+        raise ModelError(
+            f"The model in {place} is not the one that was registered: its digest is {_digest(manifest)}, registered "
+            f"was {expected_digest}. It was changed afterwards: do not use it. Train and register again."
+        )
+    named = _check_manifest(_load_json(manifest, place / MANIFEST), place)
+    data = {name: _read_file(place / name, told) for name, told in named.items()}
+    payload: dict[str, Any] = _WHOLE(_load_json(data[MODEL], place / MODEL), "")["model"]
+    return payload
+
+
+def model_digest(folder: str | os.PathLike[str]) -> str:
+    """SHA-256 of the manifest, and so of every file that it names."""
+    return _digest(_bytes(Path(folder) / MANIFEST))
+
+
+def is_model_folder(folder: str | os.PathLike[str]) -> bool:
+    """Whether there is something that calls itself a saved model."""
+    manifest = Path(folder) / MANIFEST
+    return manifest.is_file() and f'"{_KIND}"'.encode() in _bytes(manifest)
+
+
+_WHOLE = schema.record(model=schema.MODEL)
+_MANIFEST = schema.record(
+    type=schema.text(_KIND),
+    format=schema.whole(1),
+    clvml=schema.text(),
+    packages=schema.tree,
+    files=schema.several(schema.record(bytes=schema.whole(0), sha256=schema.text())),
+)
+
+
+def _files(payload: dict[str, Any]) -> dict[str, bytes]:
+    """Name -> content, the manifest last."""
+    told = {"model": _plain(payload)}
+    _WHOLE(told, "")  # what is written can be read again
+    files = {MODEL: _json(told)}
+    manifest = {
+        "type": _KIND,
+        "format": FORMAT,
+        "clvml": clvml.__version__,
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "files": {name: {"bytes": len(data), "sha256": _digest(data)} for name, data in files.items()},
+    }
+    return files | {MANIFEST: _json(manifest)}
+
+
+def _check_folder(place: Path) -> None:
+    if not place.is_dir():
+        there = "a file, not a folder" if place.exists() else "nothing there"
+        raise ModelError(f"There is no model at {place}: {there}. Give the folder of a saved model.")
+    if not is_model_folder(place):
+        raise ModelError(f"{place} is no saved model: it has no {MANIFEST} of one. Give the folder that was saved.")
+
+
+def _check_manifest(told: Any, place: Path) -> dict[str, Any]:
+    """The files that the manifest names, once it is one of ours and they are exactly those that are there."""
+    version = told.get("format") if isinstance(told, dict) else None
+    if isinstance(version, int) and version > FORMAT:
+        raise ModelError(
+            f"The model in {place} has format {version}, written by clvml {told.get('clvml')}; this is clvml "
+            f"{clvml.__version__}, which reads up to {FORMAT}. Install a newer clvml."
+        )
+    files: dict[str, Any] = _MANIFEST(told, "manifest")["files"]
+    if files.keys() != {MODEL}:
+        found = ", ".join(files) or "no file"
+        raise ModelError(f"The manifest in {place} names {found}; a model is {MODEL}. {_AGAIN}")
+    there = {entry.name for entry in place.iterdir()}
+    for name in sorted(there ^ {*files, MANIFEST}):
+        state = "not in its manifest" if name in there else "missing"
+        raise ModelError(f"The model in {place} is damaged: {name} is {state}. {_AGAIN}")
+    return files
+
+
+def _read_file(path: Path, told: dict[str, Any]) -> bytes:
+    """One file, once it has the size and digest of the manifest."""
+    data = _bytes(path)
+    if len(data) != told["bytes"] or _digest(data) != told["sha256"]:
+        raise ModelError(f"{path} is not what was saved: its SHA-256 is not that in {MANIFEST}. {_AGAIN}")
+    return data
+
+
+def _bytes(path: Path) -> bytes:
+    if path.is_symlink() or not path.is_file():
+        raise ModelError(f"{path} is {'not a plain file' if path.exists() else 'missing'}. {_AGAIN}")
+    if path.stat().st_size > _LARGEST:
+        raise ModelError(f"{path} has {path.stat().st_size:,} bytes; no model of clvml has more than {_LARGEST:,}.")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Onto the disk before the folder gets its name."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _check_free(target: Path) -> None:
+    empty = target.is_dir() and not any(target.iterdir())
+    if target.is_symlink() or (target.exists() and not empty and not is_model_folder(target)):
+        raise OptionError(f"{target} is there and is no saved model, so it is not replaced. Choose another name.")
+
+
+def _load_json(data: bytes, path: Path) -> Any:
+    try:
+        return json.loads(data, parse_constant=str)  # NaN and Infinity are no JSON: as text, the schema refuses them
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ModelError(f"{path} is no JSON ({error}). {_AGAIN}") from None
+
+
+def _json(told: dict[str, Any]) -> bytes:
+    return (json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _plain(told: Any) -> Any:
+    """As JSON knows it: numpy's numbers as Python's, tuples as lists, what is not finite as null."""
+    if isinstance(told, dict):
+        return {str(key): _plain(value) for key, value in told.items()}
+    if isinstance(told, list | tuple):
+        return [_plain(value) for value in told]
+    if isinstance(told, np.generic):
+        told = told.item()
+    return None if isinstance(told, float) and not math.isfinite(told) else told
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

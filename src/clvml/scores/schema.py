@@ -1,0 +1,250 @@
+"""What model.json must look like: small checks that compose, each telling the key and what was found there.
+
+A check takes (value, key) and returns the value as a model takes it, or raises ModelError. Nothing is guessed: a
+missing key, one too many, a number that is none, each stops the loading.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from clvml.errors import ModelError, OptionError, did_you_mean
+from clvml.estimators.learned.features import CLUES
+from clvml.horizon import horizon_days
+from clvml.maths.learners.trees import MOST_LEAVES
+
+__all__ = ["MODEL"]
+
+Check = Callable[[Any, str], Any]
+
+_SHOWN = 60
+"""Characters of a wrong value that a message shows."""
+
+
+def _refuse(key: str, wanted: str, found: Any) -> NoReturn:
+    shown = json.dumps(found, default=str)
+    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    raise ModelError(f"The saved model is damaged: {key} must be {wanted}, found {shown}. Save or train it again.")
+
+
+def number(low: float = -math.inf, high: float = math.inf, *, above: float = -math.inf, missing: bool = False) -> Check:
+    """A finite number in [low, high] and > above; with `missing`, null stands for one that could not be computed."""
+    limits = [f"at least {low:g}"] * (low > -math.inf) + [f"above {above:g}"] * (above > -math.inf)
+    limits += [f"at most {high:g}"] * (high < math.inf)
+    wanted = " ".join(["a number", " and ".join(limits)]).strip()
+
+    def check(value: Any, key: str) -> float:
+        if value is None and missing:
+            return math.nan
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            _refuse(key, wanted, value)
+        if not low <= value <= high or not value > above:
+            _refuse(key, wanted, value)
+        return value
+
+    return check
+
+
+def whole(low: int, high: int | None = None) -> Check:
+    """A whole number from `low`, and up to `high` where it is given."""
+    wanted = f"a whole number from {low}" + ("" if high is None else f" to {high}")
+
+    def check(value: Any, key: str) -> int:
+        if (
+            not isinstance(value, int)
+            or isinstance(value, bool)
+            or not low <= value <= (2**53 if high is None else high)
+        ):
+            _refuse(key, wanted, value)
+        return value
+
+    return check
+
+
+def perhaps(item: Check) -> Check:
+    """null, or what passes the check."""
+
+    def check(value: Any, key: str) -> Any:
+        return None if value is None else item(value, key)
+
+    return check
+
+
+def text(*choices: str) -> Check:
+    """A string, one of the choices where there are any."""
+
+    def check(value: Any, key: str) -> str:
+        if not isinstance(value, str) or (choices and value not in choices):
+            _refuse(key, " or ".join(map(repr, choices)) or "a text", value)
+        return value
+
+    return check
+
+
+def flag(value: Any, key: str) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        _refuse(key, "true or false", value)
+    return value
+
+
+def day(value: Any, key: str) -> str:
+    """A date as YYYY-MM-DD."""
+    try:
+        dt.date.fromisoformat(value)
+    except (TypeError, ValueError):
+        _refuse(key, "a day such as '1997-09-30'", value)
+    return str(value)
+
+
+def span(value: Any, key: str) -> int | str:
+    """A horizon as `clvml.horizon` takes it."""
+    if not isinstance(value, int | str):
+        _refuse(key, "a horizon such as 273 or '39w'", value)
+    try:
+        horizon_days(value, "2000-01-01")
+    except OptionError:
+        _refuse(key, "a horizon such as 273 or '39w'", value)
+    return value
+
+
+def listing(item: Check, length: int | None = None) -> Check:
+    """A list of `length` items."""
+
+    def check(value: Any, key: str) -> list[Any]:
+        if not isinstance(value, list) or (length is not None and len(value) != length):
+            _refuse(key, "a list" if length is None else f"a list of {length}", value)
+        return [item(v, f"{key}[{i}]") for i, v in enumerate(value)]
+
+    return check
+
+
+def record(**fields: Check) -> Check:
+    """An object with exactly these keys."""
+
+    def check(value: Any, key: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            _refuse(key, "an object", value)
+        for name in fields:
+            if name not in value:
+                raise ModelError(f"The saved model is damaged: {_join(key, name)} is missing. Save or train it again.")
+        for name in value:
+            if name not in fields:
+                raise ModelError(f"The saved model has an unknown key {_join(key, name)}.{did_you_mean(name, fields)}")
+        return {name: item(value[name], _join(key, name)) for name, item in fields.items()}
+
+    return check
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else name
+
+
+def tree(value: Any, key: str) -> dict[str, Any]:
+    """An object of any shape, whose own reader checks it."""
+    if not isinstance(value, dict):
+        _refuse(key, "an object", value)
+    return value
+
+
+def several(item: Check) -> Check:
+    """An object of any keys, whose values all pass the check."""
+
+    def check(value: Any, key: str) -> dict[str, Any]:
+        return {name: item(v, _join(key, name)) for name, v in tree(value, key).items()}
+
+    return check
+
+
+def kinds(**known: Check) -> Check:
+    """An object whose `type` says which check it must pass."""
+
+    def check(value: Any, key: str) -> dict[str, Any]:
+        kind = value.get("type") if isinstance(value, dict) else None
+        if kind not in known:
+            _refuse(_join(key, "type"), " or ".join(map(repr, known)), kind)
+        told: dict[str, Any] = known[str(kind)](value, key)
+        return told
+
+    return check
+
+
+_NUMBER, _CLUES = number(), len(CLUES)
+_SHARE = number(0.0, 1.0)
+_FOREST = record(
+    start=_NUMBER,
+    feature=listing(listing(whole(0, _CLUES - 1))),
+    threshold=listing(listing(_NUMBER)),
+    left=listing(listing(whole(0, 2**MOST_LEAVES - 1))),
+    value=listing(listing(_NUMBER, MOST_LEAVES)),
+)
+_HEAD = record(beta=listing(_NUMBER, _CLUES + 1), trees=perhaps(_FOREST))  # of beta the intercept first
+_MEASURE = number(missing=True)
+
+VALUE = record(
+    type=text("LifetimeValueModel"),
+    format=whole(1),
+    settings=record(horizon=span, discount_rate=number(0.0), margin=number(above=0.0)),
+    purchases=tree,
+    spend=tree,
+)
+"""LifetimeValueModel.to_dict; the two parts are checked by their own from_dict."""
+
+CHURN = record(
+    type=text("ChurnClassifier"),
+    value=VALUE,
+    window=whole(1),
+    horizon=whole(1),
+    design=record(money=number(above=0.0), mean=listing(_NUMBER, _CLUES), spread=listing(number(above=0.0), _CLUES)),
+    head=_HEAD,
+    calibration=listing(_NUMBER, 5),
+    threshold=_SHARE,
+    audit=record(
+        origin=day,
+        later=flag,
+        customers=whole(0),
+        returned=whole(0),
+        auc=_MEASURE,
+        auc_recency=_MEASURE,
+        auc_btyd=_MEASURE,
+        brier=_MEASURE,
+        brier_btyd=_MEASURE,
+        calibration_error=_MEASURE,
+        came_back=_MEASURE,
+    ),
+)
+"""ChurnClassifier.to_dict."""
+
+HYBRID = record(
+    type=text("HybridValueModel"), churn=CHURN, unit=listing(number(above=0.0), 2), purchases=_HEAD, spend=_HEAD
+)
+"""HybridValueModel.to_dict."""
+
+
+MODEL = record(
+    type=text("ClvModel"),
+    settings=record(
+        horizon=span,
+        discount_rate=number(0.0),
+        good_share=_SHARE,
+        bad_share=_SHARE,
+        seed=whole(0),
+        sample=perhaps(whole(1)),
+    ),
+    as_of=day,
+    horizon_days=whole(1),
+    window=whole(1),
+    threshold=_SHARE,
+    edges=listing(_NUMBER, 2),
+    margin=number(above=0.0),
+    n_customers=whole(1),
+    notes=listing(text()),
+    data_report=tree,
+    value=VALUE,
+    model=kinds(HybridValueModel=HYBRID, LifetimeValueModel=VALUE),
+)
+"""ClvModel.to_dict."""

@@ -1,0 +1,331 @@
+"""Scores of a base of any size: read, scored and written in parts, so that memory holds a few of them at a time.
+
+The tiers need the whole base. So the parts are scored first and laid aside on disk; then, with the edges known, each
+gets its tiers and sentences and goes into the file. Parts are scored by as many threads as allowed, and written in
+order: the same log gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clvml.errors import DataError, OptionError
+from clvml.estimators.forecast import shared_for
+from clvml.files import write_aside, write_folder_aside
+from clvml.horizon import as_date
+from clvml.orders.summaries import Part, summary_of
+from clvml.orders.transactions import Transactions
+from clvml.resources import in_order
+from clvml.scores import segments
+from clvml.scores.model import ClvModel
+from clvml.scores.score import Staged, frame_of, placed
+from clvml.tables import SCORES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["StagedBase", "Tally", "staged_base", "stream_scores"]
+
+_ROW_BYTES = 2_500
+"""What a customer takes while he is scored: his days, the summary, the design matrix, scores."""
+_LEAST_ROWS, _MOST_ROWS = 5_000, 122_880
+"""The most are those of a row group of DuckDB, beyond whose end no part goes."""
+_SHOWN = 10
+"""Flagged customers that are printed."""
+_FILE_ROWS = 1_000_000
+"""Customers in one file of a folder."""
+
+_PLAIN = {"customer_id", "reason", *(c.name for c in SCORES if c.dtype == "float64")} - {
+    "purchases_low",
+    "purchases_high",
+}
+"""Columns that hardly ever repeat a value: where Parquet looks for repetitions, it takes longer and writes more."""
+_DENSE = {"p_alive", "p_return", "churn_probability", "expected_purchases", "expected_spend", "clv"}
+_DENSE |= {"value_if_kept", "value_at_risk"}
+"""Columns that no compression makes smaller."""
+
+Floats = NDArray[np.float64]
+Step = Callable[[int], None]
+
+
+def _nobody(_customers: int) -> None:
+    """Nobody watches."""
+
+
+@dataclass
+class Tally:
+    """What is told of scores once they are written."""
+
+    as_of: str = ""
+    horizon_days: int = 0
+    customers: int = 0
+    tiers: collections.Counter[str] = field(default_factory=collections.Counter)
+    states: collections.Counter[str] = field(default_factory=collections.Counter)
+    purchases: float = 0.0
+    spend: float = 0.0
+    clv: float = 0.0
+    flagged: int = 0
+    value_at_risk: float = 0.0
+    top: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The flagged with the most value at risk."""
+
+    @classmethod
+    def of(cls, scores: pa.Table) -> Tally:
+        """What is told of a part."""
+        import pyarrow.compute as pc
+
+        counts = {
+            n: {c["values"]: c["counts"] for c in pc.value_counts(scores[n]).to_pylist()} for n in ("tier", "state")
+        }
+        sums = {n: pc.sum(scores[n]).as_py() for n in ("expected_purchases", "expected_spend", "clv")}
+        flagged = scores.filter(scores["flagged"])
+        return cls(
+            as_of=scores["as_of"][0].as_py(),
+            horizon_days=scores["horizon_days"][0].as_py(),
+            customers=len(scores),
+            tiers=collections.Counter(counts["tier"]),
+            states=collections.Counter(counts["state"]),
+            purchases=sums["expected_purchases"],
+            spend=sums["expected_spend"],
+            clv=sums["clv"],
+            flagged=len(flagged),
+            value_at_risk=pc.sum(flagged["value_at_risk"], min_count=0).as_py(),
+            top=frame_of(flagged).nlargest(_SHOWN, "value_at_risk"),
+        )
+
+    def add(self, part: Tally) -> None:
+        """Add what is told of a later part."""
+        self.as_of, self.horizon_days = part.as_of, part.horizon_days
+        for name in ("customers", "purchases", "spend", "clv", "flagged", "value_at_risk"):
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+        self.tiers += part.tiers
+        self.states += part.states
+        known = [top for top in (self.top, part.top) if len(top)] or [part.top]
+        self.top = pd.concat(known).nlargest(_SHOWN, "value_at_risk")
+
+
+class Sink(Protocol):
+    """Where scores go, part by part."""
+
+    def write(self, scores: pa.Table) -> None:
+        """Add a part."""
+
+    def close(self) -> None:
+        """No more parts."""
+
+
+def stream_scores(
+    model: ClvModel, log: Transactions, out: str | os.PathLike[str], *, as_of: Any, horizon: int | str | None = None
+) -> Tally:
+    """Score every customer of a log into a Parquet or CSV file, or a folder of Parquet files: whole or not at all.
+
+    The scores are those of `model.score(log, as_of, horizon)`, in its order; memory holds a few parts of them.
+    Raises as that does, and OptionError where the file cannot be written.
+    """
+    with staged_base(model, log, as_of=as_of, horizon=horizon) as base:
+        return base.write(Path(out))
+
+
+@contextmanager
+def staged_base(
+    model: ClvModel, log: Transactions, *, as_of: Any, horizon: int | str | None = None, step: Step = _nobody
+) -> Iterator[StagedBase]:
+    """A base scored but for its tiers, on disk for the time of the with statement. step: told of customers done."""
+    resources, shared, day = log.resources, shared_for(log.lines), as_date(as_of)
+    threads = resources.hands
+    rows = max(_LEAST_ROWS, min(_MOST_ROWS, resources.arrays // (_ROW_BYTES * (threads + 1))))
+    known = log.known(day, model.window_)
+
+    def score(part: Part) -> Staged | None:
+        frame = summary_of(part, known)
+        frame.attrs = {"as_of": day.isoformat()}
+        return model.staged(frame, horizon, shared=shared) if len(frame) else None
+
+    aside = resources.temporary()
+    try:
+        with _room(aside):
+            aside.mkdir()
+        shelf = _Shelf(aside / "staged.arrow")
+        for part in in_order(score, log.parts(day, rows), threads if threads > 1 else 0):
+            if part is not None:
+                shelf.put(part)
+                step(len(part.columns["worth"]))
+        if not shelf.worth:
+            raise DataError(f"No purchase up to {day}: all lines are refunds, zero, or orders cancelled in full.")
+        edges = model.edges(np.concatenate(shelf.worth), np.concatenate(shelf.earned))
+        yield StagedBase(shelf, edges, threads)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+class StagedBase:
+    """A base whose tiers are known, ready to be written."""
+
+    def __init__(self, shelf: _Shelf, edges: segments.Cutoffs, threads: int) -> None:
+        self._shelf, self._edges, self._threads = shelf, edges, threads
+        self.customers = sum(map(len, shelf.worth))
+
+    def write(self, *targets: Path, step: Step = _nobody) -> Tally:
+        """Write the scores to each target: by its ending Parquet or CSV, else a folder of Parquet files."""
+        told: list[Tally] = []
+        self._into(targets, [], lambda sinks: told.append(self._fill(sinks, step)))
+        return told[0]
+
+    def _into(self, targets: Sequence[Path], sinks: list[Sink], fill: Callable[[list[Sink]], None]) -> None:
+        """Open all targets aside, fill them together, and put each in its place."""
+        if not targets:
+            fill(sinks)
+            return
+        first, *rest = targets
+        kind = _SINKS.get(first.suffix.lower(), _FolderSink)
+
+        def fill_aside(aside: Path) -> None:
+            with closing(kind(aside)) as sink:
+                self._into(rest, [*sinks, sink], fill)
+
+        (write_folder_aside if kind is _FolderSink else write_aside)(first, fill_aside)
+
+    def _fill(self, sinks: Sequence[Sink], step: Step) -> Tally:
+        told = Tally()
+
+        def work(number: int) -> tuple[pa.Table, Tally]:
+            scores = placed(self._shelf.take(number), self._edges)
+            return scores, Tally.of(scores)
+
+        self._shelf.close()
+        for scores, tally in in_order(work, range(len(self._shelf.worth)), self._threads - 1):  # this one writes
+            for sink in sinks:
+                sink.write(scores)
+            told.add(tally)
+            step(len(scores))
+        return told
+
+
+@contextmanager
+def _room(aside: Path) -> Iterator[None]:
+    """Where temporary files are written."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise OptionError(
+            f"Temporary files could not be written in {aside.parent}: {why}. Name a folder with room as spill."
+        ) from error
+
+
+class _Shelf:
+    """Staged parts on disk, and what of them the edges of the tiers need in memory: sixteen bytes a customer."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: Any = None
+        self._told: tuple[Any, ...] = ()
+        self.worth: list[Floats] = []
+        self.earned: list[Floats] = []
+
+    def put(self, part: Staged) -> None:
+        """Lay a part aside."""
+        import pyarrow as pa
+
+        columns, self._told = part.columns, part[1:]
+        self.worth.append(columns["worth"])
+        self.earned.append(columns["contribution"])
+        batch = pa.record_batch({name: pa.array(values) for name, values in columns.items()})
+        with _room(self._path.parent):
+            if self._writer is None:
+                self._writer = pa.ipc.new_file(self._path, batch.schema)
+            self._writer.write_batch(batch)
+
+    def close(self) -> None:
+        """No more parts; again does nothing."""
+        if self._writer is not None:
+            with _room(self._path.parent):
+                self._writer.close()
+            self._writer = None
+
+    def take(self, number: int) -> Staged:
+        """The part that came so many parts after the first; of a shelf that is closed, by any thread."""
+        import pyarrow as pa
+
+        with pa.OSFile(str(self._path)) as held:  # a mapped file would count as memory of the process
+            batch = pa.ipc.open_file(held).get_batch(number)
+        return Staged(dict(_arrays(batch)), *self._told)
+
+
+def _arrays(batch: pa.RecordBatch) -> Iterator[tuple[str, Any]]:
+    """The columns as numpy has them, but the ids, which may be text."""
+    for name in batch.schema.names:
+        column = batch.column(name)
+        yield name, column if name == "customer_id" else column.to_numpy(zero_copy_only=False)
+
+
+class _ParquetSink:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: Any = None
+
+    def write(self, scores: pa.Table) -> None:
+        import pyarrow.parquet as pq
+
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._path,
+                scores.schema,
+                use_dictionary=[name for name in scores.column_names if name not in _PLAIN],
+                compression={name: "none" if name in _DENSE else "snappy" for name in scores.column_names},
+                write_statistics=["customer_id"],  # nothing else is in order
+                store_schema=False,  # so that words are read as text
+            )
+        self._writer.write_table(scores)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+class _CsvSink:
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w", encoding="utf-8", newline="")
+        self._begun = False
+
+    def write(self, scores: pa.Table) -> None:
+        frame_of(scores).to_csv(self._file, index=False, header=not self._begun)
+        self._begun = True
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _FolderSink:
+    """Parquet files of at most a million customers each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._files, self._rows = folder, 0, 0
+        self._sink: _ParquetSink | None = None
+
+    def write(self, scores: pa.Table) -> None:
+        if self._sink is None or self._rows + len(scores) > _FILE_ROWS:
+            self.close()
+            self._sink = _ParquetSink(self._folder / f"part-{self._files:05}.parquet")
+            self._files, self._rows = self._files + 1, 0
+        self._sink.write(scores)
+        self._rows += len(scores)
+
+    def close(self) -> None:
+        if self._sink is not None:
+            self._sink.close()
+        self._sink = None
+
+
+_SINKS: dict[str, Callable[[Path], Sink]] = {".parquet": _ParquetSink, ".csv": _CsvSink}

@@ -1,0 +1,557 @@
+"""The audience planner: formulas by their definition, allocation against brute force, and what must always hold."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from clvml.campaigns import (
+    Audience,
+    MeasuredEffect,
+    Plan,
+    Treatment,
+    detectable,
+    needed_per_arm,
+    plan_audience,
+    read_audience,
+    share_for_power,
+    treatment_gains,
+)
+from clvml.campaigns.allocate import allocate, allocate_exact
+from clvml.campaigns.control import draw_control, hash_uniform
+from clvml.campaigns.gain import Belief, Customers, break_even, economics
+from clvml.campaigns.uplift import Experiment, study_uplift
+from clvml.errors import DataError, OptionError
+from clvml.tables import canonical_ids
+
+
+def scores(n: int = 400, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    churn, value = rng.beta(1.5, 2, n), rng.gamma(1.2, 80, n)
+    tier = np.select([value > np.quantile(value, 0.8), value < np.quantile(value, 0.2)], ["good", "bad"], "middle")
+    state = np.select([churn < 0.4, churn < 0.6, churn < 0.8], ["on rhythm", "late", "at risk"], "lapsed")
+    return pd.DataFrame(
+        {
+            "customer_id": np.arange(n) + 1,
+            "frequency": rng.poisson(2, n),
+            "days_since_last": rng.integers(1, 300, n),
+            "churn_probability": churn,
+            "value_if_kept": value,
+            "clv": value * (1 - churn),
+            "clv_low": 0.0,
+            "clv_high": value * 2,
+            "expected_spend": value * 2 * (1 - churn),
+            "expected_purchases": 2 * (1 - churn),
+            "tier": tier,
+            "state": state,
+            "as_of": "2011-08-31",
+            "horizon_days": 100,
+        }
+    )
+
+
+CALL = Treatment(name="call", contact_cost=4.0, save_rate=0.3, purpose="save", capacity=20)
+VOUCHER = Treatment(name="voucher", contact_cost=1.0, incentive=10.0, save_rate=0.3)
+MAIL = Treatment(name="mail", contact_cost=0.1, save_rate=0.05)
+OFF = Treatment(name="20 % off", contact_cost=0.5, incentive_share=0.2, save_rate=0.35)
+ALL = (CALL, VOUCHER, MAIL, OFF)
+
+
+def plan(*treatments: Treatment, **rules) -> Plan:
+    return Plan(name="spring", treatments=treatments or ALL, **rules)
+
+
+def customers(**columns) -> Customers:
+    given = {"churn": 0.5, "value": 100.0, "clv": 50.0, "spend": 100.0, "purchases": 1.0, "horizon": 100.0}
+    return Customers(*(np.atleast_1d(np.asarray(v, float)) for v in (given | columns).values()))
+
+
+# --- formulas ---
+
+
+@pytest.mark.parametrize(("value", "threshold"), [(200, 0.164), (50, 0.50), (30, 0.69), (14, 0.98)])
+def test_break_even_churn_of_the_protocol(value, threshold):
+    """f = 1, d = 10, rho = 1, gamma = .3."""
+    c = customers(value=value)
+    found = break_even(np.array([0.3]), c, np.array([10.0]), 1.0, 1.0)
+    assert found[0] == pytest.approx(threshold, abs=0.006)
+    at = economics(
+        Treatment(name="x", contact_cost=1, incentive=10, save_rate=0.3),
+        Belief("save_rate", np.array([0.3]), None),
+        c._replace(churn=found),
+        None,
+    )
+    assert at.gain[0] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("value", [13, 10, 1])
+def test_never_worth_it_below_thirteen(value):
+    assert break_even(np.array([0.3]), customers(value=value), np.array([10.0]), 1.0, 1.0)[0] > 1
+
+
+def test_without_discount_the_threshold_is_cost_over_saved_value():
+    assert break_even(np.array([0.3]), customers(value=200), np.array([0.0]), 1.0, 6.0)[0] == pytest.approx(
+        6 / (0.3 * 200)
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "effect"), [("save_rate", 0.3), ("extra_return", 0.1), ("extra_contribution", 12.0), ("lift", 0.2)]
+)
+def test_gain_by_enumeration(kind, effect):
+    """Outcome by outcome: who is won, who would have bought anyway, who stays away."""
+    p, V, clv, d, f, rho = 0.6, 100.0, 40.0, 10.0, 1.0, 0.8
+    found = economics(
+        Treatment(name="x", contact_cost=f, incentive=d, redemption=rho, **{kind: effect}),
+        Belief(kind, np.array([effect]), None),
+        customers(churn=p, value=V, clv=clv),
+        None,
+    )
+    won = {"save_rate": p * effect, "extra_return": effect}.get(kind, 0.0)
+    brought = {"extra_contribution": effect, "lift": effect * clv}.get(kind, won * V)
+    paid = f + d * (won + (1 - p) * rho)
+    assert found.gain[0] == pytest.approx(brought - paid)
+    assert found.cost[0] == pytest.approx(paid)
+
+
+def test_certainty_is_the_share_of_draws_in_which_it_pays():
+    c = customers(churn=0.4, value=120)
+    t = Treatment(name="x", contact_cost=1, incentive=10, save_rate=0.3)
+    found = economics(t, Belief("save_rate", np.array([0.3]), None), c, None)
+    g = np.random.default_rng(0).beta(6, 14, 200_000)
+    assert found.sure[0] == pytest.approx(np.mean(0.4 * g * 110 - 0.6 * 10 - 1 > 0), abs=0.005)
+
+
+def test_a_percent_discount_is_paid_on_all_treated_revenue():
+    c = customers(churn=0.5, spend=100, purchases=2)  # 200 if they buy, tickets of 50
+    t = Treatment(name="x", incentive_share=0.2, save_rate=0.3)
+    belief = Belief("save_rate", np.array([0.3]), None)
+    assert economics(t, belief, c, None).incentive[0] == pytest.approx(40)
+    assert economics(t, belief, c, 50.0).incentive[0] == pytest.approx(20)
+    assert economics(t, belief, c, 1.0).incentive[0] == pytest.approx(10)  # one ticket at least
+
+
+def test_nobody_is_saved_who_was_not_lost():
+    found = economics(
+        Treatment(name="x", extra_return=0.2),
+        Belief("extra_return", np.array([0.2]), None),
+        customers(churn=0.05),
+        None,
+    )
+    assert found.extra_return[0] == 0.05
+
+
+# --- allocation ---
+
+
+def problem(seed: int, n: int = 6, k: int = 3):
+    rng = np.random.default_rng(seed)
+    gain = np.where(rng.random((n, k)) < 0.8, rng.integers(-20, 100, (n, k)), -np.inf).astype(float)
+    gain[gain <= 0] = -np.inf
+    return (
+        gain,
+        rng.integers(0, 30, (n, k)).astype(float),
+        float(rng.integers(0, 80)),
+        np.where(rng.random(k) < 0.5, rng.integers(0, 4, k), np.inf),
+    )
+
+
+def brute(gain, cost, budget, capacity):
+    best = 0.0
+    for choice in itertools.product(range(-1, gain.shape[1]), repeat=len(gain)):
+        rows = [(i, a) for i, a in enumerate(choice) if a >= 0]
+        counts = np.bincount([a for _, a in rows], minlength=gain.shape[1])
+        if sum(cost[r] for r in rows) <= budget and (counts <= capacity).all():
+            best = max(best, sum(gain[r] for r in rows))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_exact_equals_brute_force_and_the_bound_holds(seed):
+    gain, cost, budget, capacity = problem(seed, n=5)
+    one, tie = np.ones(5), np.arange(5.0)
+    best = brute(gain, cost, budget, capacity)
+    near, exact = (f(gain, cost, budget, capacity, one, tie) for f in (allocate, allocate_exact))
+    assert exact.gain == pytest.approx(best)
+    assert near.gain <= best + 1e-9
+    assert near.bound >= best - 1e-9
+    assert exact.bound >= best - 1e-9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_near_optimal_at_size(seed):
+    rng = np.random.default_rng(seed)
+    cost = rng.gamma(2, 5, (5000, 3))
+    gain = cost * rng.gamma(2, 1, (5000, 3))
+    for capacity in (np.full(3, np.inf), np.array([300.0, np.inf, 100.0])):
+        found = allocate(gain, cost, 3000.0, capacity, np.ones(5000), rng.random(5000))
+        assert found.cost <= 3000
+        assert found.gain >= 0.99 * found.bound
+
+
+def test_one_dear_customer_does_not_block_a_small_budget():
+    gain, cost = np.array([[1000.0], [5.0], [4.0]]), np.array([[100.0], [1.0], [1.0]])
+    found = allocate(gain, cost, 2.0, np.array([np.inf]), np.ones(3), np.arange(3.0))
+    assert found.gain == 9
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 40), budgets=st.tuples(st.integers(0, 300), st.integers(0, 300)))
+def test_more_budget_never_less_gain(seed, n, budgets):
+    gain, cost, _, capacity = problem(seed, n=n)
+    low, high = (allocate(gain, cost, float(b), capacity, np.ones(n), np.arange(float(n))) for b in sorted(budgets))
+    assert low.gain <= high.gain
+    assert high.cost <= max(budgets)
+    for a in np.flatnonzero(np.isfinite(capacity)):
+        assert (high.choice == a).sum() <= capacity[a]
+
+
+# --- control and power ---
+
+
+@pytest.mark.parametrize(("p", "q", "needed"), [(0.15, 0.16, 20_557), (0.30, 0.32, 8_391), (0.30, 0.35, 1_374)])
+def test_needed_size_of_shares(p, q, needed):
+    assert np.ceil(needed_per_arm((p * (1 - p) + q * (1 - q)) / 2, q - p)) == pytest.approx(needed, abs=1)
+
+
+@pytest.mark.parametrize(("cv", "needed"), [(14, 307_679), (2, 6_279)])
+def test_needed_size_of_spend(cv, needed):
+    assert needed_per_arm(cv**2, 0.1) == pytest.approx(needed, rel=1e-4)
+
+
+def test_power_share_and_detectable_effect_agree():
+    share = share_for_power(1.0, 0.1, 10_000)
+    assert detectable(1.0, round(10_000 * (1 - share)), round(10_000 * share)) == pytest.approx(0.1, rel=1e-3)
+    assert np.isnan(share_for_power(1.0, 0.1, 1000))
+    assert share_for_power(1.0, 0.1, 2 * int(np.ceil(needed_per_arm(1.0, 0.1)))) == pytest.approx(0.5, abs=0.02)
+
+
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(0, 300), share=st.floats(0, 0.5), seed=st.integers(0, 1000))
+def test_control_share_is_exact_overall_and_in_every_stratum(n, share, seed):
+    rng = np.random.default_rng(seed)
+    strata, priority = rng.choice(["a", "b", "c"], n), rng.random(n)
+    drawn = draw_control(strata, priority, hash_uniform(list(map(str, range(n))), "s", str(seed)), share)
+    assert drawn.sum() == round(share * n)
+    for s in "abc":
+        assert abs(drawn[strata == s].sum() - share * (strata == s).sum()) <= 2
+        top = (strata == s) & (priority >= 0.5)
+        assert abs(drawn[top].sum() - share * top.sum()) <= 2
+
+
+def test_every_customer_has_the_same_chance_of_control():
+    chances = np.mean(
+        [
+            draw_control(
+                np.repeat(["a", "b"], 15), np.arange(30.0), hash_uniform(list(map(str, range(30))), str(s), "c"), 0.2
+            )
+            for s in range(2000)
+        ],
+        axis=0,
+    )
+    np.testing.assert_allclose(chances, 0.2, atol=0.045)
+
+
+def test_hash_is_repeatable_and_uniform():
+    ids = [str(i) for i in range(5000)]
+    u = hash_uniform(ids, "salt", "camp")
+    np.testing.assert_array_equal(u, hash_uniform(ids, "salt", "camp"))
+    assert u[0] == int(__import__("hashlib").sha256(b"salt|camp|0").hexdigest()[:13], 16) / 16**13
+    assert abs(u.mean() - 0.5) < 0.015
+    assert abs(np.corrcoef(u, hash_uniform(ids, "salt", "other"))[0, 1]) < 0.05
+
+
+# --- the plan as a whole ---
+
+
+rules = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 50),
+        "n": st.integers(1, 250),
+        "budget": st.floats(0, 2000),
+        "share": st.sampled_from([0.0, 0.1, 0.25]),
+        "capacity": st.integers(0, 40),
+        "method": st.sampled_from(["greedy", "greedy", "exact"]),
+    }
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(rules)
+def test_what_must_always_hold(r):
+    s = scores(r["n"], r["seed"])
+    p = plan(
+        Treatment(name="call", contact_cost=4.0, save_rate=0.3, capacity=r["capacity"]),
+        VOUCHER,
+        MAIL,
+        control_share=r["share"],
+        method=r["method"],
+    )
+    suppressed = s["customer_id"].iloc[::3].tolist()
+    a = plan_audience(s, p, budget=r["budget"], suppress=suppressed)
+    treated = a.table[a.table["group"] == "treat"]
+    assert treated["cost"].sum() <= r["budget"] + 1e-9
+    assert (treated["treatment"] == "call").sum() <= r["capacity"]
+    assert a.table["customer_id"].is_unique
+    assert not set(a.table["customer_id"]) & set(suppressed)
+    assert (treated["expected_gain"] > -1e-9).all()
+    told = a.plan["totals"]
+    assert told["candidates_in_control"] == round(r["share"] * told["candidates"])
+    assert (a.table.loc[a.table["group"] == "control", "treatment"] == "none").all()
+    assert len(a.table) + len(a.left_out) == len(s)
+    assert told["expected_gain"] <= told["bound"] + 1e-6
+    discounted = treated[treated["treatment"] == "voucher"]
+    assert (discounted["p_return"] < p.sure_buyer).all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 50), budgets=st.tuples(st.floats(0, 500), st.floats(0, 500)))
+def test_more_budget_never_less_expected_gain(seed, budgets):
+    low, high = (
+        plan_audience(scores(150, seed), plan(), budget=b).plan["totals"]["expected_gain"] for b in sorted(budgets)
+    )
+    assert low <= high
+
+
+def test_same_seed_same_file_whatever_the_order(tmp_path):
+    s = scores()
+    first, again = (
+        plan_audience(s, plan(), budget=300),
+        plan_audience(s.sample(frac=1, random_state=1), plan(), budget=300),
+    )
+    first.write(tmp_path / "a.csv", tmp_path / "a.json")
+    again.write(tmp_path / "b.csv", tmp_path / "b.json")
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    other = plan_audience(s, plan(salt="other"), budget=300)
+    assert set(other.table.loc[other.table["group"] == "control", "customer_id"]) != set(
+        first.table.loc[first.table["group"] == "control", "customer_id"]
+    )
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.csv", "a.json", "b.csv", "b.json"]
+    back = read_audience(tmp_path / "a.csv")
+    assert back["customer_id"].tolist() == [str(i) for i in first.table["customer_id"]]
+    settings_told = json.loads((tmp_path / "a.json").read_text())["settings"]
+    assert Plan.from_dict(settings_told) == plan()
+
+
+def test_control_is_like_the_treated():
+    """Within every stratum the control group is worth as much as the treated, up to chance."""
+    a = plan_audience(scores(6000), plan(control_share=0.2), budget=3000)
+    control = a.table["group"] == "control"
+    assert control.mean() == pytest.approx(0.2, abs=0.01)
+    assert a.table[control]["value_at_risk"].mean() == pytest.approx(a.table[~control]["value_at_risk"].mean(), rel=0.1)
+    by = a.table.groupby("stratum")["group"].agg(lambda g: (g == "control").mean())
+    assert by[a.table["stratum"].value_counts() > 100].between(0.17, 0.23).all()
+
+
+def test_at_risk_with_little_to_gain_is_left_out_and_counted():
+    s = scores()
+    s.loc[:9, ["state", "tier", "churn_probability", "value_if_kept"]] = ["at risk", "good", 0.7, 5.0]
+    a = plan_audience(s, plan(Treatment(name="call", contact_cost=4, save_rate=0.3, purpose="save"), holdout_share=0.0))
+    why = a.left_out.set_index("customer_id")["why"]
+    assert (why.loc[1:10] == "at risk, but with too little to gain by treating them").all()
+    assert "at risk, but with too little to gain" in str(a)
+
+
+def test_no_discount_for_those_who_would_buy_anyway_but_a_call_is_fine():
+    s = scores().assign(churn_probability=0.08, value_if_kept=5000.0)
+    a = plan_audience(s, plan(VOUCHER, holdout_share=0.0))
+    assert not len(a.table)
+    assert set(a.left_out["why"]) == {"would buy anyway: no discount"}
+    assert len(plan_audience(s, plan(MAIL, holdout_share=0.0)).table) == len(s)
+
+
+def test_contact_cap():
+    s = scores()
+    contacts = pd.DataFrame(
+        {"customer_id": [1, 1, 2, 2, 3], "date": ["2011-08-20", "2011-08-30", "2011-08-30", "2011-06-01", "2011-09-05"]}
+    )
+    a = plan_audience(s, plan(MAIL, max_contacts=2, holdout_share=0.0), contacts=contacts)
+    assert a.left_out.set_index("customer_id")["why"].get(1) == "contacted 2 times or more in 30 days"
+    assert "contacted" not in str(a.left_out.set_index("customer_id")["why"].get([2, 3]))
+
+
+def test_purposes():
+    s = scores()
+    for purpose, rule in {
+        "save": (s["tier"] == "good") & s["state"].isin(["late", "at risk"]),
+        "second_purchase": s["frequency"] == 0,
+        "move_up": (s["tier"] == "middle") & s["state"].isin(["on rhythm", "late"]) & (s["frequency"] > 0),
+        "win_back": (s["state"] == "lapsed") & s["tier"].isin(["good", "middle"]),
+    }.items():
+        a = plan_audience(s, plan(Treatment(name="x", lift=0.5, purpose=purpose), holdout_share=0.0))
+        assert set(a.table["customer_id"]) == set(s.loc[rule, "customer_id"])
+
+
+def test_power_chooses_the_control_share():
+    s = scores(20_000)
+    a = plan_audience(s, plan(MAIL, control_share="power"))
+    enough = [p for p in a.power if p.enough]
+    assert enough
+    assert a.plan["totals"]["control_share"] < 0.5
+    small = plan_audience(scores(200), plan(MAIL, control_share="power"))
+    assert small.plan["totals"]["control_share"] == 0.10
+    assert "no control share allowed would show" in str(small)
+    assert "too small to learn" in str(small)
+
+
+def test_sentences_and_terminal():
+    a = plan_audience(scores(), plan(), budget=300, suppress=["x1"])
+    assert isinstance(a, Audience)
+    assert max(map(len, str(a).splitlines())) <= 110
+    assert "assumed by the plan, not measured" in str(a)
+    assert "none of the 1 suppressed ids is among the scores" in str(a)
+    treated = a.table[a.table["group"] == "treat"].iloc[0]
+    assert treated["reason"].count(".") >= 1
+    assert treated["reason"].endswith("net.")
+    assert "likely to stay away" in treated["reason"]
+    assert a.table[a.table["group"] == "control"]["reason"].str.startswith("Control group: gets nothing").all()
+    curve = a.plan["budget_curve"]
+    assert all(x["expected_gain"] <= y["expected_gain"] for x, y in itertools.pairwise(curve))
+
+
+def test_empty_audience_is_told():
+    a = plan_audience(scores(30), plan(MAIL), budget=0.0)
+    assert len(a.table) == 0
+    assert "0 treated, 0 control" in str(a)
+    assert "no control group" in str(a)
+
+
+def test_a_measured_effect_replaces_the_assumption():
+    rng = np.random.default_rng(0)
+    s = scores(3000).assign(x=lambda t: rng.normal(size=len(t)))
+    arm = rng.random(3000) < 0.5
+    past = s.assign(arm=np.where(arm, "m", "none"), money=rng.normal(size=3000) + arm * 2.0 * s["x"])
+    result = study_uplift(
+        Experiment.from_frame(past, treatment="arm", control="none", outcomes=["money"], features=["x"]), "money"
+    )
+    a = plan_audience(
+        s,
+        plan(Treatment(name="mail", contact_cost=0.5, extra_contribution=1.0), holdout_share=0.0),
+        measured={"mail": MeasuredEffect(result, "m")},
+    )
+    chosen = s.set_index("customer_id").loc[a.table["customer_id"], "x"]
+    assert chosen.min() > 0.1
+    assert "measured in a randomised campaign of 3,000 customers" in str(a)
+    with pytest.raises(OptionError, match="measured names 'male', which is no treatment of the plan"):
+        plan_audience(s, plan(MAIL), measured={"male": MeasuredEffect(result, "m")})
+
+
+def test_a_budget_for_the_worst_case():
+    a = plan_audience(scores(), plan(VOUCHER, budget_counts="worst"), budget=500.0)
+    told = a.plan["totals"]
+    assert told["cost"] == told["cost_if_all_redeem"] <= 500
+    assert len(a.table[a.table["group"] == "treat"]) == 500 // 11
+    expected = plan_audience(scores(), plan(VOUCHER), budget=500.0).plan["totals"]
+    assert expected["cost_if_all_redeem"] > 500 >= expected["cost"]
+
+
+def test_a_treatment_for_nobody_is_noted():
+    a = plan_audience(scores().assign(land="A"), plan(Treatment(name="x", lift=0.1, where={"land": ("B",)})))
+    assert "'x' is for nobody in these scores" in str(a)
+
+
+def test_gains_before_any_choice():
+    s = scores(100)
+    found = treatment_gains(s, plan(CALL, VOUCHER, holdout_share=0.0))
+    a = plan_audience(s, plan(VOUCHER, holdout_share=0.0, control_share=0.0))
+    voucher = found[found["treatment"] == "voucher"].set_index("customer_id")
+    assert len(voucher) == 100
+    assert set(voucher.index[voucher["pays"]]) == set(a.table["customer_id"])
+    np.testing.assert_allclose(voucher.loc[a.table["customer_id"], "gain"], a.table["expected_gain"], atol=1e-4)
+    assert (found["treatment"] == "call").sum() == ((s["tier"] == "good") & s["state"].isin(["late", "at risk"])).sum()
+    risk = s.set_index("customer_id")["churn_probability"]
+    assert ((voucher["gain"] > 0) == (risk.loc[voucher.index] > voucher["threshold"])).all()
+
+
+def test_ids_compare_whatever_their_type():
+    assert canonical_ids([1, 2]) == canonical_ids([1.0, 2.0]) == canonical_ids(["1", " 2 "]) == ["1", "2"]
+    s = scores(20)
+    a = plan_audience(s, plan(MAIL, holdout_share=0.0), suppress=["1", " 2", 3.0])
+    assert not {1, 2, 3} & set(a.table["customer_id"])
+
+
+# --- messages ---
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"name": "x", "budgets": 3}, r"The plan has no setting 'budgets'"),
+        ({"name": "x"}, r"has no treatments"),
+        ({"treatments": [{"name": "a", "lift": 0.1}]}, r"The plan has no name"),
+        (
+            {"name": "x", "treatments": [{"name": "a", "save_rat": 0.3}]},
+            r"'a' has no setting 'save_rat'\. Did you mean 'save_rate'",
+        ),
+        ({"name": "x", "treatments": [{"name": "a"}]}, r"states 0 effects\. Give exactly one of save_rate"),
+        (
+            {"name": "x", "treatments": [{"name": "a", "lift": 0.1, "save_rate": 0.3}]},
+            r"states 2 effects: save_rate, lift",
+        ),
+        ({"name": "x", "treatments": [{"lift": 0.1}]}, r"Treatment 1 of the plan has no name"),
+        ({"name": "x", "treatments": [{"name": "a", "lift": 0.1}] * 2}, r"two treatments named 'a'"),
+        ({"name": "x", "treatments": [{"name": "a", "save_rate": 3}]}, r"save_rate=3 must be a share"),
+        (
+            {"name": "x", "treatments": [{"name": "a", "lift": 0.1, "contact_cost": -1}]},
+            r"contact_cost=-1 must be a number",
+        ),
+        (
+            {"name": "x", "treatments": [{"name": "a", "lift": 0.1, "purpose": "safe"}]},
+            r"purpose 'safe' is unknown\. Did you mean 'save'",
+        ),
+        ({"name": "x", "treatments": [{"name": "none", "lift": 0.1}]}, r"'none' means that nothing is done"),
+        (
+            {"name": "x", "control_share": "some", "treatments": [{"name": "a", "lift": 0.1}]},
+            r"neither a share nor 'power'",
+        ),
+        ({"name": "x", "control_share": 1.0, "treatments": [{"name": "a", "lift": 0.1}]}, r"must lie in \[0, 1\)"),
+        (
+            {"name": "x", "treatments": [{"name": "a", "lift": 0.1, "tiers": ["god"]}]},
+            r"no 'god'\. Did you mean 'good'",
+        ),
+        ({"name": "x", "budget_counts": "all", "treatments": [{"name": "a", "lift": 0.1}]}, r"neither 'expected'"),
+        ({"name": "x", "method": "fast", "treatments": [{"name": "a", "lift": 0.1}]}, r"neither 'greedy' nor 'exact'"),
+    ],
+)
+def test_messages_of_a_plan(table, message):
+    with pytest.raises(OptionError, match=message):
+        Plan.from_dict(table)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"customer_id": 1}, "399 customers stand twice in the scores, first '1'"),
+        ({"churn_probability": 1.5}, "400 customers have no usable 'churn_probability', the first is '1'"),
+        ({"clv": np.nan}, "400 customers have no usable 'clv'"),
+        ({"as_of": ["2011-08-31"] * 399 + ["2011-09-01"]}, "mix 2 dates of as_of"),
+    ],
+)
+def test_messages_of_scores(change, message):
+    with pytest.raises(DataError, match=message):
+        plan_audience(scores().assign(**change), plan())
+
+
+def test_messages_of_lists():
+    with pytest.raises(DataError, match="no column 'tier'"):
+        plan_audience(scores().drop(columns="tier"), plan())
+    with pytest.raises(DataError, match="hold no customers"):
+        plan_audience(scores().iloc[:0], plan())
+    with pytest.raises(OptionError, match="budget=-1 must be"):
+        plan_audience(scores(), plan(), budget=-1)
+    with pytest.raises(DataError, match=r"suppression list has no column 'customer_id'\. Did you mean 'customer'"):
+        plan_audience(scores(), plan(), suppress=pd.DataFrame({"customer": [1]}))
+    with pytest.raises(DataError, match="suppress='17' is one word"):
+        plan_audience(scores(), plan(), suppress="17")
+    with pytest.raises(DataError, match="1 of 1 dates that cannot be read"):
+        plan_audience(scores(), plan(max_contacts=1), contacts=pd.DataFrame({"customer_id": [1], "date": ["soon"]}))
+    with pytest.raises(DataError, match="no audience file"):
+        read_audience("missing.csv")
+    with pytest.raises(DataError, match="no column 'planned_treatment'"):
+        read_audience(pd.DataFrame({"customer_id": [1], "group": ["treat"]}))

@@ -1,0 +1,249 @@
+"""Measuring a campaign afterwards: a known effect comes back, noise shrinks, and without control there is no effect."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvml.campaigns import Treatment
+from clvml.campaigns.outcome import campaign_experiment, cuped, measure_outcome, stratified_difference
+from clvml.campaigns.uplift import average_effects
+from clvml.errors import DataError, OptionError
+from clvml.orders.transactions import Transactions
+
+
+def audience(n: int = 4000, share: float = 0.3, seed: int = 0, **columns) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    p = rng.beta(1, 2, n)
+    table = pd.DataFrame(
+        {
+            "customer_id": np.arange(n) + 1,
+            "group": np.where(rng.permutation(n) < share * n, "control", "treat"),
+            "planned_treatment": rng.choice(["call", "mail"], n),
+            "campaign": "spring",
+            "as_of": "2011-06-30",
+            "horizon_days": 60,
+            "stratum": np.where(p > 0.4, "good | late", "middle | late"),
+            "control_share": share,
+            "contact_cost": 0.5,
+            "incentive": 0.0,
+            "p_return": p,
+            "expected_spend": 100 * p,
+            "clv": 40 * p,
+        }
+    )
+    return table.assign(**columns)
+
+
+def orders(table: pd.DataFrame, effect: float = 0.1, seed: int = 1) -> pd.DataFrame:
+    """A log in which treatment raises the chance to buy by `effect`; all bought once before, one on 2011-12-31."""
+    rng = np.random.default_rng(seed)
+    n = len(table)
+    chance = table["p_return"].to_numpy() * 0.8 + np.where(table["group"] == "treat", effect, 0.0)
+    bought = rng.random(n) < chance
+    before = pd.DataFrame({"customer_id": table["customer_id"], "date": pd.Timestamp("2011-05-01"), "amount": 80.0})
+    after = pd.DataFrame(
+        {
+            "customer_id": table["customer_id"][bought],
+            "date": pd.Timestamp("2011-07-15"),
+            "amount": rng.gamma(20, 5, bought.sum()),
+        }
+    )
+    end = pd.DataFrame(
+        {"customer_id": [table["customer_id"].iloc[0]], "date": [pd.Timestamp("2011-12-31")], "amount": [1.0]}
+    )
+    return pd.concat([before, after, end], ignore_index=True)
+
+
+def log(frame: pd.DataFrame) -> Transactions:
+    return Transactions(frame, margin=0.4)
+
+
+def lift_of(outcome, customers: str, measure: str):
+    return next(x for x in outcome.lifts if (x.customers, x.measure) == (customers, measure))
+
+
+def test_a_known_effect_comes_back():
+    table = audience(20_000)
+    outcome = measure_outcome(table, log(orders(table)))
+    returned, money = lift_of(outcome, "all", "returned"), lift_of(outcome, "all", "contribution")
+    assert returned.low < 0.1 < returned.high
+    assert money.low < 0.1 * 100 * 0.4 < money.high
+    assert returned.high - returned.low < 0.04
+    assert outcome.cost == pytest.approx(0.5 * outcome.treated)
+    assert outcome.profit == pytest.approx(outcome.treated * money.effect - outcome.cost)
+    assert outcome.profit_low > 0
+    assert "It paid: profit" in str(outcome)
+    assert {x.customers for x in outcome.lifts} == {"all", "call", "mail"}
+    assert (outcome.start, outcome.end) == ("2011-06-30", "2011-08-29")
+
+
+def test_the_measured_effect_enters_the_next_plan():
+    table = audience(8000)
+    outcome = measure_outcome(table, log(orders(table)), level=0.8)
+    told = outcome.effect_of("mail")
+    mail = lift_of(outcome, "mail", "contribution")
+    assert told["extra_contribution"] == mail.effect
+    assert mail.high - mail.low == pytest.approx(2 * 1.2815516 * told["effect_sd"])
+    assert str(told["effect_source"]).startswith("measured in 'spring', 2011-06-30 to 2011-08-29")
+    assert Treatment(name="mail", contact_cost=0.5, **told).effect == ("extra_contribution", mail.effect)
+    with pytest.raises(OptionError, match=r"No effect was measured for 'fax'\. Measured: all, call, mail"):
+        outcome.effect_of("fax")
+
+
+def test_a_finished_campaign_is_an_experiment():
+    table = audience(6000)
+    e = campaign_experiment(table, log(orders(table)), "mail", features=["p_return", "clv"])
+    assert e.n == (table["planned_treatment"] == "mail").sum()
+    assert e.arms == ("control", "mail")
+    (effect,) = average_effects(e, ["returned"])
+    assert effect.low < 0.1 < effect.high
+    with pytest.raises(OptionError, match=r"No customer was planned for 'male'\. Did you mean 'mail'"):
+        campaign_experiment(table, log(orders(table)), "male")
+
+
+def test_counts_are_those_of_the_window():
+    table = audience(100, share=0.5)
+    frame = orders(table)
+    outcome = measure_outcome(table, log(frame))
+    inside = (
+        frame[frame["date"] == "2011-07-15"]
+        .groupby("customer_id")["amount"]
+        .sum()
+        .reindex(table["customer_id"])
+        .fillna(0)
+    )
+    by_group = inside.groupby(table.set_index("customer_id")["group"]).mean()
+    assert lift_of(outcome, "all", "revenue").treated_mean == pytest.approx(by_group["treat"])
+    assert lift_of(outcome, "all", "revenue").control_mean == pytest.approx(by_group["control"])
+
+
+def test_the_scores_narrow_the_interval_and_leave_the_effect():
+    table = audience(8000)
+    frame = orders(table)
+    plain = lift_of(
+        measure_outcome(table.drop(columns=["p_return", "expected_spend", "clv", "stratum"]), log(frame)),
+        "all",
+        "revenue",
+    )
+    helped = lift_of(measure_outcome(table, log(frame)), "all", "revenue")
+    assert helped.variance_removed > 0.1
+    assert helped.high - helped.low < 0.95 * (plain.high - plain.low)
+    assert abs(helped.effect - plain.effect) < plain.high - plain.low
+    assert plain.variance_removed == 0
+
+
+def test_intervals_cover_no_effect():
+    """40 campaigns without effect: 95 % intervals miss zero at most six times (chance 0.01 of more)."""
+    missed = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=300)
+        treated = rng.permutation(300) < 200
+        y, _ = cuped(x + rng.normal(size=300), x, treated)
+        effect, se = stratified_difference(y, treated, rng.choice(["a", "b"], 300))
+        missed += abs(effect) > 1.96 * se
+    assert missed <= 6
+
+
+def test_plain_difference_without_strata():
+    rng = np.random.default_rng(0)
+    y, treated = rng.normal(size=50), np.arange(50) < 20
+    effect, se = stratified_difference(y, treated, np.zeros(50))
+    assert effect == pytest.approx(y[:20].mean() - y[20:].mean())
+    assert se == pytest.approx(np.sqrt(y[:20].var(ddof=1) / 20 + y[20:].var(ddof=1) / 30))
+
+
+def test_thin_strata_are_put_together():
+    treated = np.array([1, 1, 1, 0, 0, 0, 1, 0], bool)
+    stratum = np.array(["a"] * 6 + ["b", "c"], object)
+    effect, se = stratified_difference(np.arange(8.0), treated, stratum)
+    assert np.isfinite([effect, se]).all()
+
+
+def test_without_control_nothing_is_compared():
+    table = audience(500, group="treat")
+    outcome = measure_outcome(table, log(orders(table)))
+    assert not outcome.comparable
+    assert np.isnan(outcome.profit)
+    told = " ".join(str(outcome).split())
+    assert "There is no control group: what the campaign did cannot be told" in told
+    assert "of the treated bought, where the scores had foretold" in told
+    assert outcome.to_dict()["profit"] is None
+    assert outcome.to_frame().empty
+
+
+def test_too_small_a_control_group_is_refused():
+    table = audience(100, share=0.05)
+    assert (
+        "With 95 treated and 5 control customers there is too little to compare"
+        in measure_outcome(table, log(orders(table))).message
+    )
+
+
+def test_incentives_are_paid_by_buyers_unless_the_log_is_net_of_them():
+    table = audience(400, incentive=10.0)
+    transactions = log(orders(table))
+    bought = lift_of(measure_outcome(table, transactions), "all", "returned")
+    paid = measure_outcome(table, transactions).cost - measure_outcome(table, transactions, incentive_in_log=True).cost
+    assert paid == pytest.approx(10 * bought.treated_mean * bought.treated)
+
+
+def test_a_later_window_shows_purchases_pulled_forward():
+    table = audience(3000)
+    outcome = measure_outcome(table, log(orders(table)), start="2011-08-29", end="2011-12-30")
+    assert lift_of(outcome, "all", "returned").effect == 0
+    assert "cannot be told" in outcome.message or "lost money" in outcome.message
+
+
+def test_lost_rows_and_unlike_groups_are_noted():
+    table = audience(3000)
+    fewer = table[(table["group"] == "treat") | (table["p_return"] > 0.5)]
+    notes = " ".join(measure_outcome(fewer, log(orders(table))).notes)
+    assert "were rows taken out after the draw" in notes
+    assert "the groups differed before the campaign" in notes
+    assert measure_outcome(table, log(orders(table))).notes == ()
+
+
+def test_ids_of_a_file_match_those_of_the_log(tmp_path):
+    table = audience(300)
+    table.to_csv(tmp_path / "a.csv", index=False)
+    transactions = log(orders(table))
+    assert measure_outcome(tmp_path / "a.csv", transactions).to_dict() == measure_outcome(table, transactions).to_dict()
+
+
+def test_fits_a_terminal():
+    table = audience(500)
+    assert max(map(len, str(measure_outcome(table, log(orders(table)), by="stratum")).splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"end": "2012-03-01"}, "The log ends on 2011-12-31, before the window does on 2012-03-01"),
+        ({"start": "2011-06-01"}, "lies before the audience's as_of=2011-06-30"),
+        ({"end": "2011-06-30"}, "must lie after start"),
+        ({"by": "region"}, "by='region' is no column"),
+        ({"level": 95}, "level=95 must lie between 0 and 1"),
+    ],
+)
+def test_messages(settings, message):
+    table = audience(50)
+    with pytest.raises((DataError, OptionError), match=message):
+        measure_outcome(table, log(orders(table)), **settings)
+
+
+def test_messages_of_the_audience():
+    table = audience(50)
+    transactions = log(orders(table))
+    with pytest.raises(DataError, match="None of the 50 customers of the audience is in the log, the first is 'x'"):
+        measure_outcome(table.assign(customer_id=["x", *(f"y{i}" for i in range(49))]), transactions)
+    with pytest.raises(DataError, match="neither treat nor control, first 'test'"):
+        measure_outcome(table.assign(group="test"), transactions)
+    with pytest.raises(DataError, match="49 customers stand twice"):
+        measure_outcome(table.assign(customer_id=1), transactions)
+    with pytest.raises(DataError, match="The audience is empty"):
+        measure_outcome(table.iloc[:0], transactions)
+    with pytest.raises(OptionError, match="does not tell its horizon"):
+        measure_outcome(table.drop(columns="horizon_days"), transactions)

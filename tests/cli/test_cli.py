@@ -1,0 +1,368 @@
+"""The command line as it is used: what it prints where, exit codes, files, and one clear message for each mistake."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from clvml import Transactions, load_cdnow, tracking
+from clvml.cli import main
+from clvml.tables import SCORES
+
+AS_OF = "1997-09-30"
+PAGE = 100
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, trained):
+    """The CDNOW sample as CSV and Parquet, and a model trained on it."""
+    place = tmp_path_factory.mktemp("cli")
+    log = load_cdnow(sample=True)
+    log.to_csv(place / "log.csv", index=False)
+    log.to_parquet(place / "log.parquet")
+    trained.save(place / "model")
+    return place
+
+
+@pytest.fixture
+def here(folder, tmp_path, monkeypatch):
+    """An empty working directory but for links to the files of `folder`."""
+    for file in folder.iterdir():
+        os.symlink(file, tmp_path / file.name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def clvml(capfd, monkeypatch):
+    """Run a command in this process: (exit code, standard output, standard error)."""
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+
+    def run(*arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(a) for a in arguments])
+        return left.value.code, *capfd.readouterr()
+
+    return run
+
+
+def process(*arguments, code="from clvml.cli import main; main()", **options):
+    """Run a command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False, **options
+    )
+
+
+def test_check_tells_the_same_of_csv_and_parquet(here, clvml):
+    code, out, err = clvml("check", "log.csv", "--as-of", AS_OF)
+    assert (code, err) == (0, "")
+    assert out.startswith("6,919 rows, 6,919 usable · 2,357 customers · 1997-01-01 to 1998-06-30\n")
+    assert "zero amount                        8  kept" in out
+    assert clvml("check", "log.parquet", "--as-of", AS_OF) == (0, out, "")
+
+
+def test_check_for_machines(here, clvml):
+    code, out, err = clvml("check", "log.csv", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["customers"] == 2357
+
+
+def test_several_files_are_one_log(here, clvml):
+    log = load_cdnow(sample=True)
+    for half in (0, 1):
+        log[log["customer_id"] % 2 == half].to_csv(f"part{half}.csv", index=False)
+    assert "6,919 rows" in clvml("check", "part0.csv", "part1.csv")[1]
+    assert "6,919 rows" in clvml("check", "part*.csv")[1]
+
+
+def test_predict_writes_every_column_of_the_contract(here, clvml):
+    code, out, err = clvml("predict", "log.csv", "--as-of", AS_OF, "--model", "model", "--out", "scores.parquet")
+    assert (code, err) == (0, "")
+    scores = pd.read_parquet("scores.parquet")
+    assert list(scores.columns) == [c.name for c in SCORES]
+    assert len(scores) == 2349
+    assert "customers  2,349 with a purchase by then" in out
+    assert out.endswith("All 2,349 scores: scores.parquet\n")
+    assert max(map(len, out.splitlines())) <= PAGE
+
+
+def test_scores_do_not_depend_on_the_format_of_the_log_and_are_the_same_bytes_again(here, clvml):
+    asked = ("--as-of", AS_OF, "--model", "model", "--quiet", "--out")
+    for name, log in (
+        ("a.csv", "log.csv"),
+        ("b.csv", "log.parquet"),
+        ("a.parquet", "log.csv"),
+        ("b.parquet", "log.csv"),
+    ):
+        assert clvml("predict", log, *asked, name)[0] == 0
+    assert (here / "a.csv").read_bytes() == (here / "b.csv").read_bytes()
+    assert (here / "a.parquet").read_bytes() == (here / "b.parquet").read_bytes()
+
+
+def test_predict_for_another_horizon(here, clvml):
+    for name, horizon in (("short.csv", "4w"), ("long.csv", "12m")):
+        asked = ("--as-of", AS_OF, "--model", "model", "--horizon", horizon, "--out", name)
+        assert clvml("predict", "log.csv", *asked)[0] == 0
+    short, long = pd.read_csv("short.csv"), pd.read_csv("long.csv")
+    assert (short["horizon_days"].iloc[0], long["horizon_days"].iloc[0]) == (28, 365)
+    assert (short["expected_purchases"] <= long["expected_purchases"]).all()
+
+
+def test_backtest_prints_a_table_and_writes_a_report(here, clvml):
+    asked = ("--cut", "1997-06-30", "--horizon", "12w", "--bootstrap", 20, "--out", "report.json")
+    code, out, err = clvml("backtest", "log.csv", *asked)
+    assert (code, err) == (0, "")
+    assert "Known up to 1997-06-30, then 84 days" in out
+    assert "recency alone" in out
+    assert max(map(len, out.splitlines())) <= PAGE
+    told = json.loads((here / "report.json").read_text())
+    assert told["horizon_days"] == 84
+    assert {row["model"] for row in told["table"]} >= {"clvml", "recency alone", "own rate x / T"}
+
+
+def test_where_output_goes(here):
+    """Results on standard output; nothing on standard error in a pipe, a line a stage with --verbose."""
+    asked = ("predict", "log.csv", "--as-of", AS_OF, "--model", "model", "--out", "s.csv")
+    plain, verbose = process(*asked), process(*asked, "--verbose")
+    assert (plain.returncode, plain.stderr) == (0, "")
+    assert verbose.stdout == plain.stdout
+    stages = [line.split(": ")[0] for line in verbose.stderr.splitlines()]
+    assert stages == ["[1/4] open log", "[2/4] load model", "[3/4] score", "[4/4] write"]
+
+
+def test_quiet_leaves_out_notes(here, clvml):
+    asked = ("predict", "log.csv", "--as-of", "1998-12-31", "--model", "model", "--out", "s.csv")
+    assert clvml(*asked, "--quiet")[2] == ""
+
+
+TRAIN = ("--horizon", "26w", "--register", "clv")
+
+
+@pytest.fixture
+def champion(here, store, trained):
+    """A store in the working directory whose @champion was trained on the real log."""
+    report = Transactions("log.csv").check(AS_OF)
+    run = tracking.log_run(trained, report, register="clv", tracking_uri=store)
+    tracking.promote("clv", run.version, "the first", tracking_uri=store)
+    return store
+
+
+@pytest.fixture
+def one_customer(here):
+    dates = ["2023-01-05", "2023-03-01", "2023-05-05", "2023-08-01", "2023-12-01"]
+    pd.DataFrame({"customer_id": "A", "date": dates, "amount": [10, 20, 30, 10, 5.5]}).to_csv("one.csv", index=False)
+    return "one.csv"
+
+
+def test_train_registers_and_predict_finds_the_champion(here, store, clvml):
+    code, out, err = clvml("train", "log.csv", "--as-of", AS_OF, *TRAIN, "--export", "models/clv")
+    assert code == 0
+    assert "models:/clv/1, now @champion: the first champion of this name" in out
+    assert "export   models/clv" in out
+    assert "In words: of 2,349 customers" in out
+    assert max(map(len, (out + err).splitlines())) <= PAGE
+    for model, name in (("models:/clv@champion", "a.csv"), ("models:/clv/1", "b.csv"), ("models/clv", "c.csv")):
+        assert clvml("predict", "log.csv", "--as-of", AS_OF, "--model", model, "--out", name)[0] == 0
+    assert (here / "a.csv").read_bytes() == (here / "b.csv").read_bytes() == (here / "c.csv").read_bytes()
+
+
+def test_the_champion_stays_where_it_is_better(here, champion, clvml):
+    """The challenger learns from a log whose repeat purchases were lost, and then they come: it says they will not."""
+    log = load_cdnow(sample=True)
+    first = log.groupby("customer_id")["date"].transform("min")
+    log[(log["date"] == first) | (log["date"] > "1997-12-30")].to_csv("lost.csv", index=False)
+    code, out, _ = clvml("train", "lost.csv", "--as-of", "1998-06-30", *TRAIN)
+    assert code == 3
+    assert "not promoted, worse than the champion in spend deviance" in " ".join(out.split())
+    assert tracking.champion_metrics("clv", tracking_uri=champion).version == "1"
+
+
+def test_a_champion_that_cannot_be_read_is_replaced_and_that_is_said(here, champion, one_customer, clvml):
+    for file in here.glob("mlartifacts/**/model.json"):
+        file.write_text("{}")
+    code, out, err = clvml("train", one_customer, "--as-of", "2023-12-31", *TRAIN)
+    assert code == 0
+    assert "Note: The present champion cannot be read, so it is replaced without a comparison." in " ".join(err.split())
+    assert "now @champion: the champion before it could not be read" in " ".join(out.split())
+
+
+def test_a_log_of_one_customer(one_customer, store, clvml):
+    code, out, _ = clvml("train", "one.csv", "--as-of", "2023-12-31", "--horizon", "12w", "--export", "one")
+    assert code == 0
+    assert "One customer says nothing about how customers differ" in " ".join(out.split())
+    assert clvml("predict", "one.csv", "--as-of", "2023-12-31", "--model", "one", "--out", "one.scores.csv")[0] == 0
+    scores = pd.read_csv("one.scores.csv")
+    assert scores["customer_id"].tolist() == ["A"]
+    assert scores["expected_purchases"].between(0, 5).all()
+
+
+def test_a_horizon_longer_than_the_history_is_noted(one_customer, store, clvml):
+    code, out, err = clvml("train", one_customer, "--as-of", "2023-12-31", "--horizon", "2y")
+    assert code == 0
+    note = "The horizon of 731 days is longer than the 360 days of history"
+    assert note in " ".join(err.split())
+    assert "What was learned" in out
+
+
+PREDICT = ("predict", "log.csv", "--as-of", AS_OF, "--model", "model", "--out")
+MISTAKES = {
+    "missing column": (
+        ("check", "log.csv", "--customer", "custmer"),
+        "no column 'custmer' .* Did you mean 'customer_id'",
+    ),
+    "no such file": (("check", "lgo.csv"), "no file lgo.csv. Did you mean 'log.csv'"),
+    "not a table": (("check", "junk.parquet"), "junk.parquet"),
+    "unknown kind of file": (("check", "junk.xlsx"), "junk.xlsx"),
+    "empty log": (("check", "empty.csv"), "empty"),
+    "train on an empty log": (("train", "empty.csv", "--as-of", AS_OF), "empty"),
+    "no usable row": (("check", "unusable.csv"), "None of the 2 rows can be used"),
+    "nothing before as_of": (("train", "log.csv", "--as-of", "1990-01-01"), "booked up to 1990-01-01: .* 1997-01-01"),
+    "nothing to predict": ((*PREDICT[:3], "1990-01-01", *PREDICT[4:], "s.csv"), "booked up to 1990-01-01"),
+    "no day": (("train", "log.csv", "--as-of", "1997-13-30"), "'1997-13-30' is not a day"),
+    "no horizon": (
+        ("train", "log.csv", "--as-of", AS_OF, "--horizon", "soon"),
+        "horizon='soon' is not a length of time",
+    ),
+    "no model": (("predict", "log.csv", "--as-of", AS_OF, "--model", "modle", "--out", "s.csv"), "no model at modle"),
+    "no tracking store": (
+        ("predict", "log.csv", "--as-of", AS_OF, "--model", "models:/clv@champion", "--out", "s.csv"),
+        "no tracking database",
+    ),
+    "damaged model": (
+        ("predict", "log.csv", "--as-of", AS_OF, "--model", "damaged", "--out", "s.csv"),
+        "is not what was saved",
+    ),
+    "no out folder": ((*PREDICT, "nowhere/s.csv"), "there is no folder nowhere"),
+    "out is a folder": ((*PREDICT, "damaged.csv"), "damaged.csv is a folder"),
+    "unknown suffix": ((*PREDICT, "s.xlsx"), "must end in .parquet or .csv"),
+    "no report suffix": (("backtest", "log.csv", "--cut", "1997-06-30", "--out", "r.csv"), "must end in .json"),
+    "window not over": (
+        ("backtest", "log.csv", "--cut", "1998-06-01", "--horizon", "39w"),
+        "Choose a cut up to 1997-09-30",
+    ),
+    "export over a file": (("train", "log.csv", "--as-of", AS_OF, "--export", "log.csv"), "log.csv is a file"),
+    "margin of nothing": (("check", "log.csv", "--margin", "profit"), "no column 'profit'"),
+    "unknown option": (("train", "log.csv", "--as-off", AS_OF), "No such option '--as-off'.*--as-of"),
+    "unknown command": (("trian", "log.csv"), "No such command 'trian'"),
+    "unknown choice": (("check", "log.csv", "--returns", "nett"), "'nett' is not one of 'net', 'ignore', 'error'"),
+    "no source": (("check",), "Missing argument 'SOURCE"),
+    "no config": (("--config", "nothing.toml", "check", "log.csv"), "nothing.toml cannot be read"),
+}
+
+
+@pytest.fixture
+def mistakes(here):
+    (here / "junk.parquet").write_bytes(b"PAR1 no parquet at all")
+    (here / "junk.xlsx").write_bytes(b"PK")
+    (here / "empty.csv").write_text("customer_id,date,amount\n")
+    (here / "unusable.csv").write_text("customer_id,date,amount\n,2023-01-01,5\n1,someday,5\n")
+    (here / "damaged.csv").mkdir()
+    shutil.copytree(here / "model", here / "damaged")
+    with (here / "damaged" / "model.json").open("a") as file:
+        file.write(" ")
+    return here
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_in_one_message(mistakes, clvml, mistake):
+    arguments, message = MISTAKES[mistake]
+    before = sorted(mistakes.rglob("*"))
+    code, out, err = clvml(*arguments)
+    assert code == 2
+    assert len(re.findall("^Error: ", err, re.MULTILINE)) == 1
+    assert re.search(message, " ".join(err.split())), err
+    assert "Traceback" not in err
+    assert "Note:" not in err
+    assert out == "" or arguments[0] == "check"
+    assert sorted(mistakes.rglob("*")) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_takes_no_files(here, clvml):
+    (here / "closed").mkdir(mode=0o500)
+    code, _, err = clvml(*PREDICT, "closed/s.csv")
+    assert (code, "the folder closed takes no files" in err) == (2, True)
+
+
+def test_an_internal_error_is_one_line_and_code_1(here, clvml, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("the cat sat on it")
+
+    monkeypatch.setattr("clvml.cli.jobs.scores_text", broken)
+    code, out, err = clvml(*PREDICT, "s.csv")
+    assert (code, out) == (1, "")
+    assert err.startswith("Internal error: RuntimeError: the cat sat on it. This is a fault of clvml")
+    assert "Traceback" not in err
+    assert "Traceback" in clvml(*PREDICT, "s.csv", "--verbose")[2]
+
+
+def test_an_error_leaves_the_old_scores(here, clvml, monkeypatch):
+    (here / "s.csv").write_text("old")
+    monkeypatch.setattr(
+        pd.DataFrame, "to_csv", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
+    code, _, err = clvml(*PREDICT, "s.csv")
+    assert code == 2
+    assert "No space left on device. What stood there before is unchanged." in err
+    assert (here / "s.csv").read_text() == "old"
+    assert not list(here.glob(".*.part"))
+
+
+KILLED = """
+import os, signal
+import clvml.files
+clvml.files.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from clvml.cli import main
+main()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_a_killed_predict_leaves_the_old_scores_whole(here):
+    """Killed at the worst moment: the new file is complete but not in place yet."""
+    (here / "s.csv").write_text("old")
+    assert process(*PREDICT, "s.csv", code=KILLED).returncode == -signal.SIGKILL
+    assert (here / "s.csv").read_text() == "old"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_a_reader_that_leaves_early_is_no_error(here):
+    command = f"set -o pipefail; {sys.executable} -m clvml.cli.commands check log.csv --json | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
+
+
+@pytest.mark.slow
+def test_demo(tmp_path):
+    done = process("demo", "--out", "shop", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert max(map(len, done.stdout.splitlines())) <= PAGE
+    for part in (
+        "69,659 rows, 69,659 usable · 23,570 customers",
+        "BG/NBD r",
+        "Gamma-Gamma q",
+        "ChurnClassifier: tested at",
+        "Backtest, out of time",
+        "same as last period",
+        "models:/clv/1, now @champion",
+        "Flagged: most value at risk",
+        "What to type next",
+    ):
+        assert part in done.stdout
+    assert done.stdout.count("likely not to buy in the next 273 days") == 10
+    scores = pd.read_parquet(tmp_path / "shop" / "scores.parquet")
+    assert list(scores.columns) == [c.name for c in SCORES]
+    assert 100 < scores["flagged"].sum() < 0.2 * len(scores)
+    assert scores.loc[scores["flagged"], "tier"].eq("good").all()
+    command = done.stdout.split("Scores for another horizon:\n")[1].split("\n\n")[0].split("The run")[0]
+    arguments = command.replace("\\\n", " ").split()[1:]
+    assert process(*arguments, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "shop" / "scores.csv").is_file()

@@ -1,0 +1,98 @@
+"""clv.toml: options under the names that are typed; what nobody knows is refused."""
+
+import json
+
+import pytest
+
+from clvml import load_cdnow
+from clvml.cli import cli, main
+from clvml.cli.config import read_defaults
+from clvml.errors import OptionError
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Defaults of a TOML text."""
+
+    def of(text):
+        (tmp_path / "clv.toml").write_text(text)
+        return read_defaults(tmp_path / "clv.toml", dict(cli.commands))
+
+    return of
+
+
+def test_top_level_keys_serve_every_command_that_has_the_option(read):
+    told = read('amount = "price"\nhorizon = "39w"\n[train]\nhorizon = "12m"\n')
+    assert told["check"] == {"amount": "price"}
+    assert told["predict"] == {"amount": "price", "horizon": "39w"}
+    assert told["train"] == {"amount": "price", "horizon": "12m"}
+    assert told["demo"] == {}
+
+
+@pytest.mark.parametrize("key", ["is-return", "is_return"])
+def test_names_are_those_that_are_typed_with_either_dash(read, key):
+    assert read(f'{key} = "refunded"')["check"] == {"is_return": "refunded"}
+
+
+def test_options_that_may_be_repeated_take_one_value_or_a_list(read):
+    assert read('cut = "1997-06-30"')["backtest"]["cuts"] == ["1997-06-30"]
+    assert read('cut = ["1997-06-30", "1997-07-31"]')["backtest"]["cuts"] == ["1997-06-30", "1997-07-31"]
+    assert read('covariate = ["a", "b"]')["check"]["covariates"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('amuont = "price"', "no command has an option 'amuont'. Did you mean 'amount'"),
+        ('[train]\nhorizn = "12m"', "train has no option 'horizn'. Did you mean 'horizon'"),
+        ('[check]\nhorizon = "12m"', "check has no option 'horizon'"),
+        ('[trian]\nhorizon = "12m"', "there is no command 'trian'. Did you mean 'train'"),
+        ("cuts = 1", "no command has an option 'cuts'. Did you mean 'cut'"),
+        ("amount = ", "clv.toml is no TOML"),
+    ],
+)
+def test_what_nobody_knows_is_refused(read, text, message):
+    with pytest.raises(OptionError, match=message):
+        read(text)
+
+
+def test_the_audience_plan_is_left_to_its_own_reader(read):
+    assert read("[plan]\nanything = 1\n[[treatments]]\nname = 'call'\n")["check"] == {}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    load_cdnow(sample=True).rename(columns={"customer_id": "who", "amount": "paid"}).to_csv("log.csv", index=False)
+
+    def command(*arguments):
+        with pytest.raises(SystemExit) as left:
+            main(list(arguments))
+        return left.value.code, *capsys.readouterr()
+
+    return command
+
+
+def test_options_stand_in_clv_toml_and_the_command_line_wins(run, tmp_path):
+    assert run("check", "log.csv")[0] == 2
+    (tmp_path / "clv.toml").write_text(
+        'customer = "who"\namount = "nothing"\nas-of = 1997-09-30\n[check]\njson = true\n'
+    )
+    code, _, err = run("check", "log.csv")
+    assert (code, "no column 'nothing'" in err) == (2, True)
+    code, out, err = run("check", "log.csv", "--amount", "paid")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["rules"]["date after as_of"]["rows"] == 1959
+
+
+def test_a_config_elsewhere_and_a_wrong_one(run, tmp_path):
+    (tmp_path / "shop.toml").write_text('customer = "who"\namount = "paid"\n')
+    assert run("--config", "shop.toml", "check", "log.csv")[0] == 0
+    (tmp_path / "clv.toml").write_text('custmer = "who"\n')
+    code, out, err = run("check", "log.csv")
+    assert (code, out) == (2, "")
+    assert err == "Error: clv.toml: no command has an option 'custmer'. Did you mean 'customer'?\n"
+    (tmp_path / "clv.toml").write_text('seed = "many"\n')
+    code, _, err = run("train", "log.csv", "--as-of", "1997-09-30")
+    assert (code, "'many' is not a valid integer" in err) == (2, True)

@@ -1,0 +1,186 @@
+"""The maximiser, and what a fit says of data that cannot carry a model."""
+
+import numpy as np
+import pytest
+
+from clvml.estimators.fit import Outcome, fit, fit_spend, maximise, natural_covariance
+from clvml.maths.models import bgnbd, gammagamma, mbgnbd, nbd, paretonbd
+from clvml.maths.models.cnbdk import Erlang
+from clvml.maths.models.gammagamma import spend_of
+from clvml.maths.sample import Objective, sample_of
+
+HISTORIES = {  # name: (x, t_x, T, outcome)
+    "nobody came back": ([0] * 10, [0] * 10, range(30, 130, 10), Outcome.NO_REPEATS),
+    "nobody observed": ([0] * 5, [0] * 5, [0] * 5, Outcome.NO_TIME),
+    "one customer": ([3], [90], [100], Outcome.ONE_CUSTOMER),
+    "one silent customer": ([0], [0], [100], Outcome.NO_REPEATS),
+    "identical": ([3] * 20, [90] * 20, [100] * 20, Outcome.NO_DROPOUT),
+    "all bought today": ([1] * 30, [30] * 30, [30] * 30, Outcome.NO_DROPOUT),
+    "all gone after one": ([1] * 50, [5] * 50, [300] * 50, Outcome.UNIDENTIFIED),
+    "two customers": ([1, 0], [10, 0], [30, 30], Outcome.NO_DROPOUT),
+}
+
+
+def columns(name):
+    return tuple(np.array(v, dtype=float) for v in HISTORIES[name][:3])
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+@pytest.mark.parametrize("maths", [bgnbd, mbgnbd, paretonbd, nbd, Erlang(2, 0.0), Erlang(3, 1.0)])
+@pytest.mark.parametrize("prior", [None, "weak"])
+def test_poor_data_gets_a_usable_model_and_a_named_outcome(name, prior, maths):
+    x, t_x, T = columns(name)
+    found = fit(maths, sample_of(x, t_x, T), prior=prior)
+    if prior is None and maths is bgnbd:
+        assert found.outcome is HISTORIES[name][3]
+    assert np.isfinite(found.log_likelihood)
+    assert all(0 < v < np.inf for v in found.params)
+    assert not np.isnan(found.covariance).any()
+    assert found.outcome is not Outcome.STOPPED
+    ahead = maths.future(found.params, [*x, 0, 30, 500], [*t_x, 0, 80, 1], [*T, 1e5, 90, 2_000])
+    values = [ahead.p_alive, ahead.discounted(np.inf, 1e-2)]
+    for t in (1.0, 365.0, 1e5):
+        values += [ahead.p_return(t), ahead.expected(t), ahead.pmf(2.0, t)]
+    assert np.isfinite(values).all()
+    assert (np.array(values) >= 0).all()
+
+
+def never_leave(size, seed=3, k=1):
+    rng = np.random.default_rng(seed)
+    T = rng.integers(200, 400, size).astype(float)
+    rate = rng.gamma(0.5, 1 / 40, size)
+    if k > 1:
+        times = np.cumsum(rng.gamma(k, 1 / (k * rate[:, None]), (size, 400)), axis=1)
+        x = (times < T[:, None]).sum(axis=1)
+        return x.astype(float), np.where(x > 0, times[np.arange(size), x - 1], 0.0), T
+    x = rng.poisson(rate * T).astype(float)
+    return x, np.where(x > 0, np.ceil(T * rng.random(size) ** (1 / np.maximum(x, 1))), 0.0), T
+
+
+def test_no_dropout_is_the_limit_nbd():
+    sample = sample_of(*never_leave(4_000))
+    found, limit = fit(bgnbd, sample), fit(nbd, sample)
+    assert found.outcome is Outcome.NO_DROPOUT
+    assert "NBD" in found.outcome.value
+    np.testing.assert_allclose(found.params[:2], limit.params, rtol=1e-6)
+    assert found.log_likelihood == pytest.approx(limit.log_likelihood, rel=1e-12)
+    np.testing.assert_allclose(found.covariance[:2, :2], limit.covariance, rtol=1e-5)
+    assert np.isinf(np.diag(found.covariance)[2:]).all()
+    # Even one whom everything speaks against is alive in the limit.
+    assert bgnbd.p_alive(found.params, 5_000.0, 10.0, 5_000.0) == 1.0
+    rate = found.params.r / found.params.alpha
+    assert bgnbd.future(found.params, 0.0, 0.0, 0.0).expected(100.0) == pytest.approx(100 * rate, rel=1e-12)
+
+
+@pytest.mark.parametrize("model", [mbgnbd, paretonbd, Erlang(2, 0.0), Erlang(3, 1.0)])
+def test_every_model_names_its_limit_without_dropout(model):
+    x, t_x, T = never_leave(1_500, k=getattr(model, "k", 1))
+    found = fit(model, sample_of(x, t_x, T))
+    assert found.outcome is Outcome.NO_DROPOUT
+    np.testing.assert_allclose(model.future(found.params, x, t_x, T).p_alive, 1.0, rtol=1e-12)
+    if model in (mbgnbd, paretonbd):
+        assert found.log_likelihood == pytest.approx(fit(nbd, sample_of(x, t_x, T)).log_likelihood, rel=1e-9)
+
+
+def test_likelihood_in_the_limit_equals_nbd():
+    x, t_x, T = never_leave(50)
+    params = bgnbd.without_dropout(0.5, 40.0)
+    np.testing.assert_allclose(
+        bgnbd.log_likelihood(params, x, t_x, T), nbd.log_likelihood(nbd.Params(0.5, 40.0), x, t_x, T), rtol=1e-12
+    )
+
+
+def test_the_maximum_is_found_from_a_bad_start():
+    def bowl(theta):  # a banana with its top at (1, 1)
+        a, b = theta
+        gradient = np.array([2 * (1 - a) + 400 * a * (b - a * a), -200 * (b - a * a)])
+        hessian = np.array([[-2 + 400 * (b - 3 * a * a), 400 * a], [400 * a, -200.0]])
+        return Objective(-((1 - a) ** 2) - 100 * (b - a * a) ** 2, gradient, hessian)
+
+    found = maximise(bowl, np.array([-3.0, 4.0]))
+    assert found.converged
+    np.testing.assert_allclose(found.theta, 1.0, atol=1e-6)
+
+
+def test_a_function_without_end_stops_at_the_bound():
+    found = maximise(lambda v: Objective(float(v[0]), np.ones(1), np.zeros((1, 1))), np.zeros(1))
+    assert found.converged
+    assert found.theta[0] == pytest.approx(12.0)
+    assert np.isinf(natural_covariance(found.theta, found.objective.hessian)[0, 0])
+
+
+def amounts(size, p, q, v, seed=2, x=None):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(1, 8, size) if x is None else x
+    nu = rng.gamma(q, 1 / v, size)
+    return x.astype(float), rng.gamma(p * x) / (nu * x)
+
+
+def test_spend_is_recovered():
+    found = fit_spend(spend_of(*amounts(20_000, 6.0, 3.7, 15.0)))
+    assert found.outcome is Outcome.CONVERGED
+    distance = (np.array(found.params) - [6.0, 3.7, 15.0]) / np.sqrt(np.diag(found.covariance))
+    assert np.abs(distance).max() < 3.5
+
+
+def test_spend_derivatives_equal_differences():
+    sample = spend_of(*amounts(500, 6.0, 3.7, 15.0))
+    for objective, theta in (
+        (lambda v: gammagamma.value_gradient_hessian(gammagamma.Params(*np.exp(v)), sample), np.array([1.2, 1.5, 0.3])),
+        (lambda v: gammagamma.objective_given_mean(sample, *np.exp(v)), np.array([1.2, -0.4])),
+    ):
+        here, weights = objective(theta), np.array([4 / 5, -1 / 5, 4 / 105, -1 / 280]) / 1e-2
+        for i, unit in enumerate(np.eye(theta.size) * 1e-2):
+            pairs = [(objective(theta + k * unit), objective(theta - k * unit)) for k in (1, 2, 3, 4)]
+            slope = sum(w * (up.value - down.value) for w, (up, down) in zip(weights, pairs, strict=True))
+            curve = sum(w * (up.gradient - down.gradient) for w, (up, down) in zip(weights, pairs, strict=True))
+            assert here.gradient[i] == pytest.approx(slope, rel=1e-6, abs=1e-6)
+            np.testing.assert_allclose(here.hessian[i], curve, rtol=1e-6, atol=1e-6)
+
+
+def test_objective_of_spend_is_the_sum_of_the_log_likelihood():
+    x, m = amounts(200, 6.0, 3.7, 15.0)
+    sample = spend_of(x, m)
+    params = gammagamma.Params(5.0, 3.0, 1.2)
+    each = gammagamma.log_likelihood(params, x, m / sample.unit)
+    assert gammagamma.value_gradient_hessian(params, sample).value == pytest.approx(each.sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("q", [0.5, 0.9, 1.02])
+def test_spend_without_a_mean_is_held_at_the_mean_of_the_data(q):
+    x, m = amounts(3_000, 4.0, q, 15.0)
+    found = fit_spend(spend_of(x, m))
+    assert found.outcome is Outcome.HEAVY_TAIL
+    assert found.params.q > 1
+    assert gammagamma.mean(found.params) == pytest.approx((x * m).sum() / x.sum(), rel=1e-9)
+    assert np.isfinite(found.covariance).all()
+
+
+def test_cents_or_euros_are_the_same():
+    x, m = amounts(2_000, 6.0, 3.7, 15.0)
+    euros, cents = fit_spend(spend_of(x, m)), fit_spend(spend_of(x, 100 * m))
+    np.testing.assert_allclose(cents.params, np.array(euros.params) * [1, 1, 100], rtol=1e-9)
+    assert cents.log_likelihood == pytest.approx(euros.log_likelihood - 2_000 * np.log(100), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("x", "m", "outcome"),
+    [
+        ([3.0], [20.0], Outcome.ONE_CUSTOMER),
+        ([1.0] * 40, [20.0] * 40, Outcome.SAME_SPEND),
+        ([2.0, 3.0, 1.0], [20.0, 20.0, 20.0], Outcome.SAME_SPEND),
+    ],
+)
+def test_poor_spend_data_gets_a_finite_mean(x, m, outcome):
+    found = fit_spend(spend_of(x, m))
+    assert found.outcome is outcome
+    spend = gammagamma.expected_spend(found.params, [0.0, 1.0, 5.0], [0.0, 1.0, 500.0])
+    assert np.isfinite(spend).all()
+    assert (spend > 0).all()
+    assert gammagamma.mean(found.params) == pytest.approx(20.0, rel=0.3)
+
+
+def test_every_outcome_is_a_sentence():
+    for outcome in Outcome:
+        assert outcome.value.endswith(".")
+        assert isinstance(outcome.usable, bool)

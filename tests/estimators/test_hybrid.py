@@ -1,0 +1,201 @@
+"""The hybrid: a correction of BTYD that knows when to keep quiet, free of the currency, finite on any log."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from clvml import ChurnClassifier, ClvModel, HybridValueModel, take_snapshots
+from clvml.errors import ClvWarning, DataError, NotFittedError
+from clvml.estimators.learned.features import expect
+from logs import day, log, shop, shop_model, shop_snapshots
+
+
+def now():
+    return shop_snapshots().now
+
+
+# --- contracts ------------------------------------------------------------------------------------
+
+
+def test_the_same_snapshots_give_the_same_model():
+    again = HybridValueModel().fit(shop_snapshots())
+    assert json.dumps(again.to_dict()) == json.dumps(shop_model().to_dict())
+    pd.testing.assert_frame_equal(again.predict(now()), shop_model().predict(now()), check_exact=True)
+
+
+def test_the_currency_scales_money_and_nothing_else():
+    mine, cents = shop_model().predict(now()), shop_model(100.0).predict(shop_snapshots(100.0).now)
+    for column in ("p_alive", "p_return", "expected_purchases", "purchases_low", "purchases_high"):
+        assert cents[column].to_numpy() == pytest.approx(mine[column].to_numpy(), rel=1e-8, abs=1e-9), column
+    for column in ("expected_spend", "clv", "clv_low", "clv_high"):
+        assert cents[column].to_numpy() == pytest.approx(100 * mine[column].to_numpy(), rel=1e-8, abs=1e-7), column
+
+
+def test_a_return_is_at_most_as_likely_as_purchases_are_expected():
+    for days in (7, 91, 400):
+        told = shop_model().predict(now(), days)
+        assert (told["p_return"] <= told["expected_purchases"]).all()
+        assert ((told["p_return"] > 0) & (told["p_return"] <= 1)).all()
+
+
+def test_more_time_brings_more_of_everything():
+    told = [shop_model().predict(now(), days) for days in (7, 30, 91, 182, 365, 1500)]
+    for column in ("p_return", "expected_purchases", "expected_spend"):
+        values = np.array([t[column] for t in told])
+        assert (np.diff(values, axis=0) >= 0).all(), column
+
+
+def test_the_table_is_that_of_the_lifetime_value_model():
+    told, plain = shop_model().predict(now()), shop_model().value_.predict(now())
+    assert list(told.columns) == list(plain.columns)
+    assert told["customer_id"].tolist() == now()["customer_id"].tolist()
+    for low, high in (("clv_low", "clv_high"), ("purchases_low", "purchases_high")):
+        assert (told[low] <= told[high]).all()
+    for column in ("purchases_low", "purchases_high"):
+        assert (told[column] % 1 == 0).all()
+
+
+def test_the_interval_is_btyds_scaled_to_the_nearest_purchase_and_holds_a_likely_return():
+    told, plain = shop_model().predict(now(), 91), shop_model().value_.predict(now(), 91)
+    often = (told["expected_purchases"] / plain["expected_purchases"]).to_numpy()
+    for name in ("purchases_low", "purchases_high"):
+        off = np.abs(told[name] - plain[name] * often)
+        assert (off[told[name] > 1] <= 0.5 + 1e-9).all()
+    assert ((told["purchases_high"] >= 1) | (told["p_return"] <= 0.05 + 1e-9)).all()
+
+
+def test_what_discounting_takes_off_is_what_it_takes_off_btyd():
+    told, plain = shop_model().predict(now(), 365), shop_model().value_.predict(now(), 365)
+    assert (told["clv"] < told["expected_spend"]).all()
+    taken = (plain["clv"] / plain["expected_spend"]).to_numpy()
+    assert (told["clv"] / told["expected_spend"]).to_numpy() == pytest.approx(taken, rel=1e-9)
+
+
+def test_one_row_is_predicted_like_the_same_row_of_many():
+    many = shop_model().predict(now())
+    for i in (0, 57, 222):
+        one = shop_model().predict(now().iloc[[i]].reset_index(drop=True))
+        pd.testing.assert_frame_equal(one, many.iloc[[i]].reset_index(drop=True), rtol=1e-11)
+
+
+def test_what_is_saved_predicts_the_same_bits():
+    told = json.loads(json.dumps(shop_model().to_dict()))
+    back = HybridValueModel.from_dict(told)
+    pd.testing.assert_frame_equal(back.predict(now(), 200), shop_model().predict(now(), 200), check_exact=True)
+    heads = (back.churn_.head_, back.purchases_head_, back.spend_head_)
+    assert all(head.trees is not None for head in heads)
+
+
+def test_it_is_an_estimator_like_others():
+    copy = clone(HybridValueModel(churn=ChurnClassifier(penalty=3.0)))
+    assert copy.get_params()["churn__penalty"] == 3.0
+    assert copy.set_params(churn__seed=4).churn.seed == 4
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        copy.predict(now())
+
+
+# --- how much it dares ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_thirty_customers_leave_btyd_nearly_as_it_is(seed):
+    told = take_snapshots(log(shop(30, seed=seed)), day(730), 91)
+    model = HybridValueModel().fit(told)
+    p, purchases, spend = model.correct(told.now, 91)
+    expected = expect(model.value_, told.now, 91)
+    assert model.purchases_head_.trees is None  # far too few customers
+    for ours, theirs in ((purchases, expected.purchases), (spend, expected.spend), (p, expected.p_return)):
+        assert 0.6 < ours.sum() / theirs.sum() < 1.4
+        some = theirs > 0.1 * theirs.mean()
+        assert np.median(np.abs(np.log(ours[some] / theirs[some]))) < 0.6
+
+
+def test_a_heavy_penalty_leaves_nothing_but_the_level():
+    """One factor for all: the order of customers is that of BTYD alone."""
+    told = take_snapshots(log(shop(40, seed=2)), day(730), 91)
+    model = HybridValueModel(churn=ChurnClassifier(penalty=1e7)).fit(told)
+    _, purchases, _ = model.correct(told.now, 91)
+    expected = expect(model.value_, told.now, 91).purchases
+    some = expected > 0.05 * expected.mean()
+    factor = purchases[some] / expected[some]
+    assert factor == pytest.approx(np.full(some.sum(), factor[0]), rel=1e-3)
+
+
+@pytest.mark.slow
+def test_totals_are_as_right_as_those_of_btyd():
+    """Three shops, out of time: added up over them, purchases and spend miss by less than 15 %."""
+    ours, came = np.zeros(2), np.zeros(2)
+    for seed in (9, 10, 11):
+        t = log(shop(500, 1000, seed=seed))
+        told = take_snapshots(t, day(900), 91)
+        scores, actual = HybridValueModel().fit(told).predict(told.now), t.split(day(900), day(991)).holdout
+        ours += scores[["expected_purchases", "expected_spend"]].sum().to_numpy()
+        came += actual[["purchases", "spend"]].sum().to_numpy()
+    assert ours == pytest.approx(came, rel=0.15)
+
+
+# --- any log --------------------------------------------------------------------------------------
+
+
+def _shop(scale=1.0):
+    rows = shop(40, 300, seed=1)
+    return rows.assign(amount=(rows["amount"] * scale).clip(lower=1e-4).round(4))
+
+
+def _whales():
+    rows = shop(40, 300, seed=1)
+    return rows.assign(amount=rows["amount"].where(np.arange(len(rows)) % 40 > 0, 1e9))
+
+
+LOGS = {
+    "one customer": [(1, d, 10.0 + d) for d in range(0, 290, 37)],
+    "one customer, now and then": [(1, d, 10.0 + d) for d in (0, 20, 200, 210, 290)],
+    "one purchase": [(1, 0, 10.0)],
+    "all bought once": [(c, c * 4, 5.0 + c) for c in range(70)],
+    "identical customers": [(c, d, 10.0) for c in range(40) for d in (0, 50, 120, 250, 290)],
+    "two kinds of identical customers": [(c, d, 10.0) for c in range(40) for d in (0, 50, 120, 290)[: 2 + c % 2 * 2]],
+    "all on one day": [(c, 100, 5.0 + c) for c in range(50)],
+    "only refunds after the first purchase": [
+        (c, c * 4 + d, a) for c in range(70) for d, a in ((0, 50.0), (10, -20.0))
+    ],
+    "more refunded than sold": [(c, c * 4 + d, a) for c in range(70) for d, a in ((0, 50.0), (9, 5.0), (10, -90.0))],
+    "a week": [(c, d, 10.0 + c) for c in range(20) for d in (0, c % 7)],
+    "huge amounts": _shop(1e7),
+    "tiny amounts": _shop(1e-5),
+    "a few huge amounts": _whales(),
+}
+
+
+LONG = (
+    "one customer, now and then",
+    "identical customers",
+    "only refunds after the first purchase",
+    "a few huge amounts",
+)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in LOGS])
+def test_any_log_is_scored_without_a_gap_or_a_warning_of_numbers(name):
+    """Through ClvModel, which falls back to BTYD alone where the log's past cannot teach."""
+    rows = LOGS[name]
+    t = log(rows)
+    with pytest.warns(ClvWarning):  # each of them is short of something for a horizon of two years
+        model = ClvModel(horizon=730).fit(t, t.last_date)
+    scores = model.score(t)
+    assert not scores.isna().any().any()
+    numbers = scores.select_dtypes("number")
+    assert np.isfinite(numbers.to_numpy()).all()
+    own = ["contribution", "monetary_value"]  # what came back may be more than was sold
+    assert (numbers.drop(columns=own) >= 0).all().all()
+    assert (scores["p_return"] <= np.minimum(1.0, scores["expected_purchases"] * (1 + 1e-12))).all()
+    assert (scores["clv"] <= scores["expected_spend"] * (1 + 1e-9)).all()
+    if name.startswith("identical"):
+        assert scores[["p_return", "clv", "tier"]].drop_duplicates().shape[0] == 1
+
+
+def test_it_raises_as_the_classifier_does():
+    with pytest.raises(DataError, match="nobody of"):
+        HybridValueModel().fit(take_snapshots(log(LOGS["all bought once"]), day(290), 60))

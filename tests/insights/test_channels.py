@@ -1,0 +1,122 @@
+"""Channels: plain means where all is equal, the mix taken out where it is not, payback from mature months only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvml.errors import DataError, OptionError
+from clvml.insights.channels import channel_values, payback_month, shopkeepers_formula
+from clvml.orders.transactions import Transactions
+
+AS_OF = "2011-12-31"
+
+
+def lines(n: int = 400, seed: int = 0) -> pd.DataFrame:
+    """Each customer buys for 50 every 60 days. 'mail' customers are older than 'web' ones, otherwise the same."""
+    rng = np.random.default_rng(seed)
+    channel = np.where(np.arange(n) < n // 2, "mail", "web")
+    first = np.where(channel == "mail", rng.integers(200, 700, n), rng.integers(60, 400, n))
+    rows = [
+        pd.DataFrame(
+            {
+                "customer_id": i,
+                "date": pd.Timestamp(AS_OF) - pd.to_timedelta(np.arange(first[i], -1, -60), unit="D"),
+                "amount": 50.0,
+                "channel": channel[i],
+            }
+        )
+        for i in range(n)
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+LINES = lines()
+
+
+@pytest.fixture(scope="module")
+def log() -> Transactions:
+    return Transactions(LINES, channel="channel", margin=0.4)
+
+
+@pytest.fixture(scope="module")
+def scores(log: Transactions) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    s = log.summarize(AS_OF)[["customer_id", "contribution"]]
+    return s.assign(clv=rng.gamma(4, 30, len(s)), clv_low=20.0, clv_high=250.0, as_of=AS_OF, horizon_days=365)
+
+
+def test_ltv_is_contribution_so_far_and_expected(scores, log):
+    found = channel_values(scores, log).to_frame().set_index("channel")
+    mail = scores["customer_id"] < 200
+    assert found.loc["mail", "ltv"] == pytest.approx((scores["contribution"] + scores["clv"])[mail].mean())
+    assert found.loc["mail", "customers"] == 200
+    assert (found["low"] < found["ltv"]).all()
+    assert (found["shrunk"] - found["ltv"].mean()).abs().max() <= (found["ltv"] - found["ltv"].mean()).abs().max()
+
+
+def test_the_mix_is_taken_out(scores, log):
+    """'mail' is worth more only because its customers are older."""
+    found = channel_values(scores, log).to_frame().set_index("channel")
+    assert found.loc["mail", "ltv"] > 1.2 * found.loc["web", "ltv"]
+    assert found.loc["mail", "adjusted"] == pytest.approx(found.loc["web", "adjusted"], rel=0.12)
+    assert found.loc["web", "adjusted_low"] < found.loc["mail", "adjusted"] < found.loc["web", "adjusted_high"] * 1.1
+
+
+def test_cac_and_payback(scores, log):
+    """20 of contribution in months 1, 2, 4 (days 0, 60, 120): a CAC of 55 is earned back by the end of month 4."""
+    found = channel_values(scores, log, cac={"mail": 55.0, "web": 1e6}, margin=0.4)
+    frame = found.to_frame().set_index("channel")
+    assert frame.loc["mail", "payback_month"] == 4
+    assert np.isnan(frame.loc["web", "payback_month"])
+    assert frame.loc["mail", "ltv_cac"] == pytest.approx(frame.loc["mail", "ltv"] / 55)
+    spent = channel_values(scores, log, spend={"mail": 55.0 * 200}).to_frame().set_index("channel")
+    assert spent.loc["mail", "cac"] == pytest.approx(55)
+    assert found.to_dict()["rows"][0]["payback_month"] in (4, None)
+    assert "month 4" in str(found)
+    assert max(map(len, str(found).splitlines())) <= 110
+
+
+def test_payback_month():
+    curve = np.array([10.0, 15.0, 30.0])
+    assert payback_month(curve, 10) == 1
+    assert payback_month(curve, 16) == 3
+    assert np.isnan(payback_month(curve, 31))
+    assert np.isnan(payback_month(curve, float("nan")))
+
+
+def test_the_shopkeepers_formula():
+    table = pd.DataFrame({"frequency": [3, 1], "T": [304.375, 60.875], "amount": [400.0, 200.0]})
+    assert shopkeepers_formula(table, 0.5, 182.625) == pytest.approx(100 * (6 / 12) * 0.5 * (6 + 6))
+
+
+def test_a_channel_table_of_ones_own(scores):
+    plain = Transactions(LINES.drop(columns="channel"), margin=0.4)
+    table = LINES.drop_duplicates("customer_id")[["customer_id", "channel"]].assign(
+        land=lambda t: np.where(t["customer_id"] % 2, "A", "B")
+    )
+    found = channel_values(scores, plain, channel=table, mix=["land"])
+    assert found.adjusted_for == ("month of the first purchase", "land")
+    with pytest.raises(DataError, match="no column 'channel' of the customers"):
+        channel_values(scores, plain)
+
+
+def test_cohorts_and_small_channels(scores, log):
+    found = channel_values(scores, log, cohorts=True, least=10, cac={"mail": 5.0}).to_frame().set_index("channel")
+    assert "mail 2010Q3" in found.index
+    assert found.drop("(small)", errors="ignore")["customers"].min() >= 10
+    assert found.loc["mail 2010Q3", "cac"] == 5.0
+    assert found["customers"].sum() == len(scores)
+    assert "(small)" in channel_values(scores, log, least=300).to_frame()["channel"].tolist()
+
+
+def test_messages(scores, log):
+    with pytest.raises(OptionError, match=r"'male' is no channel of the log\. Did you mean 'mail'"):
+        channel_values(scores, log, cac={"male": 1.0})
+    with pytest.raises(OptionError, match="not both"):
+        channel_values(scores, log, cac={"mail": 1.0}, spend={"mail": 1.0})
+    with pytest.raises(DataError, match="no column 'clv'"):
+        channel_values(scores.drop(columns="clv"), log)
+    with pytest.raises(DataError, match="None of the scored customers"):
+        channel_values(scores.assign(customer_id=[f"x{i}" for i in range(len(scores))]), log)

@@ -1,0 +1,146 @@
+"""Scores over time: what was kept comes back, changes split exactly, noise alone raises no alarm."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvml.errors import DataError, OptionError
+from clvml.insights.history import keep_scores, migration, movers, read_history, value_over_time, what_if
+
+
+def scores(
+    day: str = "2011-08-31", n: int = 5000, seed: int = 0, latent: np.ndarray | None = None, noise: float = 0.5
+) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    latent = np.random.default_rng(99).normal(size=n) if latent is None else latent
+    p = rng.uniform(0.1, 0.9, n)
+    value = np.exp(latent + noise * rng.normal(size=n))
+    return pd.DataFrame(
+        {
+            "customer_id": np.arange(n),
+            "frequency": rng.poisson(2, n),
+            "T": rng.integers(10, 400, n),
+            "days_since_last": 30,
+            "p_return": p,
+            "churn_probability": 1 - p,
+            "value_if_kept": value,
+            "clv": p * value,
+            "clv_low": 0.0,
+            "clv_high": 3 * value,
+            "tier": np.where(value > np.quantile(value, 0.8), "good", "middle"),
+            "as_of": day,
+            "horizon_days": 91,
+        }
+    )
+
+
+def test_kept_scores_come_back_and_a_day_is_replaced(tmp_path):
+    for day, seed in (("2011-07-31", 1), ("2011-08-31", 2), ("2011-08-31", 3)):
+        keep_scores(scores(day, 20, seed), tmp_path)
+    history = read_history(tmp_path)
+    assert history.groupby("as_of").size().to_dict() == {"2011-07-31": 20, "2011-08-31": 20}
+    np.testing.assert_allclose(history.loc[history["as_of"] == "2011-08-31", "clv"], scores("2011-08-31", 20, 3)["clv"])
+    assert set(read_history(tmp_path, since="2011-08-01", columns=["clv"])["as_of"]) == {"2011-08-31"}
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["scores.parquet"] * 2
+
+
+def test_value_over_time():
+    history = pd.concat([scores("2011-07-31", 50), scores("2011-08-31", 50, 1)])
+    found = value_over_time(history)
+    assert found["as_of"].tolist() == ["2011-07-31", "2011-08-31"]
+    assert found["total"].iloc[0] == pytest.approx(scores("2011-07-31", 50)["clv"].sum())
+    cohorts = value_over_time(history, by="cohort")
+    assert cohorts["customers"].sum() == 100
+    assert set(value_over_time(history, by="tier")["tier"]) == {"good", "middle"}
+
+
+def test_changes_split_exactly():
+    before, after = scores("2011-07-31", 100), scores("2011-08-31", 100, 1)
+    found = movers(before, after, top=10)
+    np.testing.assert_allclose(found["by_returning"] + found["by_spending"], found["change"])
+    assert found["change"].abs().is_monotonic_decreasing
+    assert (found["change"] == found["after"] - found["before"]).all()
+    one = movers(
+        before.iloc[:1].assign(p_return=0.2, clv=20.0, frequency=1),
+        after.iloc[:1].assign(p_return=0.6, clv=60.0, frequency=2),
+    )
+    assert one["why"].iloc[0] == "bought once more: more likely to return"
+
+
+def test_noise_alone_raises_hardly_an_alarm_though_many_leave_the_top():
+    """Same latent value, fresh noise: about a third of the good tier leaves it, just as expected by chance."""
+    found = migration(scores(seed=1), scores("2011-09-30", seed=2))
+    cells = found.table.set_index(["from", "to"])
+    assert cells.loc[("good", "good"), "share"] < 0.75
+    assert cells["difference"].abs().max() < 0.03
+    assert cells["alert"].sum() <= 2
+    np.testing.assert_allclose(found.table.groupby("from")["share"].sum(), 1)
+    np.testing.assert_allclose(found.table.groupby("from")["expected"].sum(), 1)
+    assert found.correlation == pytest.approx(0.8, abs=0.02)
+
+
+def test_a_real_decline_raises_it():
+    after = scores("2011-09-30", seed=2).assign(value_if_kept=lambda s: s["value_if_kept"] * 0.6)
+    found = migration(scores(seed=1), after)
+    cells = found.table.set_index(["from", "to"])
+    assert cells.loc[("good", "good"), "alert"]
+    assert cells.loc[("good", "good"), "difference"] < -0.1
+    assert cells.loc[("good", "bad"), "money"] <= 0
+    assert max(map(len, str(found).splitlines())) <= 100
+    assert len(found.to_dict()["table"]) == 9
+
+
+def test_entered_and_left():
+    found = migration(scores(n=5000).iloc[:4000], scores("2011-09-30", n=5000).iloc[500:])
+    assert (found.customers, found.entered, found.left) == (3500, 1000, 500)
+
+
+def test_what_retention_is_worth():
+    s = scores(n=1000)
+    found = what_if(s, retention=0.05)
+    assert found.worth == pytest.approx((np.minimum(0.05, s["churn_probability"]) * s["value_if_kept"]).sum())
+    assert found.low < found.worth < found.high
+    good = what_if(s, retention=0.05, tier="good", new_customer_value=2.0, cac=3.0)
+    assert good.customers == 200
+    assert good.new_customers == pytest.approx(good.worth / 2)
+    assert good.acquisition_cost == pytest.approx(good.worth * 1.5)
+    assert "+5.0 points of return probability for the tier 'good'" in str(good)
+    assert "who would cost" in str(good)
+    assert found.to_dict()["new_customers"] is None
+
+
+def test_nobody_returns_more_than_surely():
+    s = scores(n=10).assign(churn_probability=0.01)
+    assert what_if(s, retention=0.5).extra_buyers == pytest.approx(0.1)
+
+
+def test_the_interval_is_as_wide_as_what_is_won_varies():
+    """Draw who is won and what he brings, without a common error."""
+    s = scores(n=500)
+    found = what_if(s, retention=0.05, shock=0.0)
+    rng = np.random.default_rng(0)
+    sd = (s["clv_high"] - s["clv_low"]).to_numpy() / 3.29
+    value = s["value_if_kept"].to_numpy()
+    won = rng.random((4000, 500)) < 0.05
+    totals = (won * (value + sd * rng.normal(size=(4000, 500)))).sum(axis=1)
+    assert totals.std() == pytest.approx((found.high - found.low) / (2 * 1.6448536), rel=0.06)
+    assert totals.mean() == pytest.approx(found.worth, rel=0.03)
+
+
+def test_messages(tmp_path):
+    with pytest.raises(DataError, match="No scores are kept in"):
+        read_history(tmp_path)
+    with pytest.raises(DataError, match="hold 2 days"):
+        keep_scores(pd.concat([scores(n=3), scores("2011-09-30", 3)]), tmp_path)
+    with pytest.raises(DataError, match="Only 5 customers are in both"):
+        migration(scores(n=5), scores(n=5))
+    with pytest.raises(OptionError, match="room for a middle"):
+        migration(scores(), scores(), good=0.6, bad=0.5)
+    with pytest.raises(OptionError, match=r"No customer is in the tier 'goood'\. Did you mean 'good'"):
+        what_if(scores(), tier="goood")
+    with pytest.raises(OptionError, match="retention=5 is points"):
+        what_if(scores(), retention=5)
+    with pytest.raises(DataError, match="earlier scores have no column 'p_return'"):
+        movers(scores().drop(columns="p_return"), scores())

@@ -1,0 +1,205 @@
+"""What sets the best apart: effect sizes by their definition, no difference told as none, nothing from the future."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvml.errors import DataError, OptionError
+from clvml.insights.attributes import attributes_of, attributes_of_lines, bought_after
+from clvml.insights.lookalikes import look_alikes
+from clvml.insights.profiles import benjamini_hochberg, cliffs_delta, profile
+from clvml.orders.transactions import Transactions
+
+
+def log_lines(n: int = 600, seed: int = 0) -> pd.DataFrame:
+    """Customers of channel 'web', and those with a large first order, come back more often; colour means nothing."""
+    rng = np.random.default_rng(seed)
+    first = pd.Timestamp("2010-01-01") + pd.to_timedelta(rng.integers(0, 540, n), unit="D")
+    web, size = rng.random(n) < 0.5, rng.gamma(4, 25, n)
+    rate = np.where(web, 0.012, 0.003) * (size / 100)
+    rows = []
+    for i in range(n):
+        days = np.r_[0, np.cumsum(rng.exponential(1 / rate[i], 30))]
+        dates = first[i] + pd.to_timedelta(
+            np.floor(days[days < 730 - (first[i] - pd.Timestamp("2010-01-01")).days]), unit="D"
+        )
+        amounts = np.r_[size[i], rng.gamma(4, 25, len(dates) - 1)]
+        rows.append(
+            pd.DataFrame(
+                {
+                    "customer_id": i,
+                    "date": dates,
+                    "amount": amounts,
+                    "channel": "web" if web[i] else "shop",
+                    "colour": rng.choice(["red", "blue"]),
+                }
+            )
+        )
+    return pd.concat(rows, ignore_index=True)
+
+
+LINES = log_lines()
+
+
+@pytest.fixture(scope="module")
+def log() -> Transactions:
+    return Transactions(LINES, channel="channel", covariates=("colour",))
+
+
+@pytest.fixture(scope="module")
+def scores(log: Transactions) -> pd.DataFrame:
+    return log.summarize("2011-12-31").assign(value_if_kept=lambda s: s["contribution"], as_of="2011-12-31")
+
+
+def test_cliffs_delta_by_its_definition():
+    a, b = np.array([1.0, 3, 3, 5]), np.array([2.0, 3, 0])
+    pairs = np.sign(a[:, None] - b[None, :])
+    delta, se = cliffs_delta(a, b)
+    assert delta == pytest.approx(pairs.mean())
+    assert se == pytest.approx(np.sqrt(pairs.mean(axis=1).var(ddof=1) / 4 + pairs.mean(axis=0).var(ddof=1) / 3))
+
+
+def test_delta_of_a_flag_is_the_difference_of_shares():
+    a, b = np.array([1.0, 1, 0, 1]), np.array([0.0, 1, 0, 0, 0])
+    assert cliffs_delta(a, b)[0] == pytest.approx(0.75 - 0.2)
+
+
+def test_delta_covers():
+    """100 draws without a difference: fewer than 89 covering intervals of 95 % would have chance 0.005."""
+    rng = np.random.default_rng(0)
+    found = [cliffs_delta(rng.exponential(size=40), rng.exponential(size=120)) for _ in range(100)]
+    assert sum(abs(d) < 1.96 * se for d, se in found) >= 89
+
+
+def test_benjamini_hochberg():
+    np.testing.assert_allclose(benjamini_hochberg(np.array([0.01, 0.04, 0.03, 0.5])), [0.04, 0.16 / 3, 0.16 / 3, 0.5])
+    assert len(benjamini_hochberg(np.array([]))) == 0
+
+
+def test_first_orders_tell_whom_to_acquire(scores, log):
+    found = profile(scores, log, top=0.2, known_at="first_order")
+    told = [(d.attribute, d.value) for d in found.differences if d.told]
+    assert ("first order amount", "") in told
+    assert {("channel", "web"), ("channel", "shop")} & set(told)
+    assert "purchases" not in {d.attribute for d in found.differences}
+    assert "at their first order" in str(found)
+    assert "first order amount: median" in str(found)
+    assert "higher for the best in" in str(found)
+    assert max(map(len, str(found).splitlines())) <= 100
+
+
+def test_what_means_nothing_is_not_told(scores, log):
+    found = profile(scores, log, top=0.2)
+    colour = next(d for d in found.differences if d.attribute == "colour")
+    assert not colour.told
+    assert colour.low < 0 < colour.high
+    assert next(d for d in found.differences if d.attribute == "purchases").told
+    assert abs(found.differences[0].delta) == max(abs(d.delta) for d in found.differences)
+    assert len(found.to_frame()) == len(found.to_dict()["differences"])
+
+
+def test_nothing_at_all_is_said_in_words():
+    rng = np.random.default_rng(0)
+    ids = np.arange(200)
+    s = pd.DataFrame({"customer_id": ids, "value_if_kept": rng.normal(size=200)})
+    assert "none of 1 attributes sets them apart" in str(
+        profile(s, pd.DataFrame({"customer_id": ids, "x": rng.normal(size=200)}))
+    )
+
+
+def test_first_order_attributes_do_not_know_the_future(log):
+    """Changing everything after each first day changes nothing."""
+    first = LINES.groupby("customer_id")["date"].transform("min")
+    changed = LINES.assign(amount=LINES["amount"].where(LINES["date"] == first, LINES["amount"] * 7 + 3))
+    for one, two in (
+        (
+            attributes_of(log, "2011-12-31", known_at="first_order"),
+            attributes_of(Transactions(changed, channel="channel"), "2011-12-31", known_at="first_order"),
+        ),
+        tuple(
+            attributes_of_lines(t, "2011-12-31", columns=["channel", "colour", "amount"], known_at="first_order")
+            for t in (LINES, changed)
+        ),
+    ):
+        pd.testing.assert_frame_equal(one, two)
+
+
+def test_attributes_of_lines():
+    lines = pd.DataFrame(
+        {
+            "customer_id": [1, 1, 1, 2],
+            "date": pd.to_datetime(["2011-01-03 10:00", "2011-01-03 11:00", "2011-02-01 09:00", "2011-03-05 12:00"]),
+            "amount": [10.0, 30.0, 100.0, 5.0],
+            "kind": ["a", "b", "c", "a"],
+            "discount": [0.0, 0.2, 0.5, 0.1],
+        }
+    )
+    first = attributes_of_lines(lines, "2011-12-31", columns=["kind", "discount"], known_at="first_order").set_index(
+        "customer_id"
+    )
+    assert first.loc[1, ["first order amount", "lines of the first order", "kind"]].tolist() == [40.0, 2.0, "b"]
+    assert first.loc[1, "discount"] == pytest.approx(0.1)
+    assert first.loc[1, "weekday of the first order"] == "Monday"
+    now = attributes_of_lines(lines, "2011-12-31", columns=["kind"]).set_index("customer_id")
+    assert now.loc[1, ["purchases", "amount per purchase", "kind"]].tolist() == [2.0, 70.0, "c"]
+
+
+def test_bought_after_counts_whole_windows_only(log):
+    found = bought_after(log, "2011-12-31", 100)
+    assert found["first_date"].max() <= pd.Timestamp("2011-12-31") - pd.Timedelta(days=100)
+    row = found.iloc[3]
+    own = LINES[(LINES["customer_id"] == row["customer_id"]) & (LINES["date"] > row["first_date"])]
+    own = own[own["date"] <= row["first_date"] + pd.Timedelta(days=100)]
+    assert row["contribution"] == pytest.approx(own["amount"].sum(), abs=1e-3)
+
+
+def test_look_alikes_find_the_web_customers(log):
+    found = look_alikes(log, "2011-12-31", days=150, top=0.25)
+    assert found.usable
+    assert found.auc > 0.65
+    assert found.lift > 1.3
+    ranked = found.rank(attributes_of(log, "2011-12-31", known_at="first_order"))
+    best = LINES.drop_duplicates("customer_id").set_index("customer_id").loc[ranked["customer_id"].head(60), "channel"]
+    assert (best == "web").mean() > 0.8
+    assert "Usable" in str(found)
+    assert set(found.to_dict()) == {
+        "learned_on",
+        "tested_on",
+        "split",
+        "days",
+        "top",
+        "auc",
+        "auc_low",
+        "auc_high",
+        "lift",
+        "usable",
+    }
+
+
+def test_look_alikes_say_when_there_is_nothing(log):
+    rng = np.random.default_rng(0)
+    noise = pd.DataFrame({"customer_id": np.arange(600), "x": rng.normal(size=600)})
+    found = look_alikes(log, "2011-12-31", days=150, top=0.25, attributes=noise)
+    assert not found.usable
+    assert "Not better than chance" in str(found)
+
+
+def test_messages(scores, log):
+    with pytest.raises(OptionError, match="top=10 must be a share"):
+        profile(scores, log, top=10)
+    with pytest.raises(DataError, match="no column 'clw'"):
+        profile(scores, log, by="clw")
+    with pytest.raises(OptionError, match="known_at='now'"):
+        profile(scores, log, known_at="now")
+    with pytest.raises(DataError, match="none of the scored customers"):
+        profile(scores, pd.DataFrame({"customer_id": ["x"], "a": [1.0]}))
+    with pytest.raises(DataError, match="Too short a log: 0 customers to learn from"):
+        look_alikes(log, "2011-12-31", days=500)
+    with pytest.raises(OptionError, match="days=0 at least 1"):
+        look_alikes(log, "2011-12-31", days=0)
+    with pytest.raises(DataError, match="no column 'kinds'"):
+        attributes_of_lines(LINES, "2011-12-31", columns=["kinds"])
+    with pytest.raises(DataError, match="no sales up to 2009-01-01"):
+        attributes_of_lines(LINES, "2009-01-01")

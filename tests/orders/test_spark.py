@@ -1,0 +1,362 @@
+"""On Spark a log has the same report, the same counts and the same customers as on DuckDB."""
+
+import datetime as dt
+import random
+import zoneinfo
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_intake_report import DIRTY
+
+from clvml import BetaGeoModel, ClvModel, Transactions, score_spark
+from clvml.cli import main
+from clvml.errors import DataError, NotFittedError, OptionError
+from clvml.orders.engines.spark import gathered, read_source
+from clvml.orders.summaries import parts, summary_of
+from clvml.scores.spark import _double, _nth, sortable
+from logs import shop
+from spark_session import session
+
+START = pd.Timestamp("2021-03-01")
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory):
+    with session("local[2]", tmp_path_factory.mktemp("spark")) as made:
+        yield made
+
+
+def on_spark(spark, frame, folder):
+    """The frame as Spark reads it from Parquet."""
+    frame.to_parquet(folder / "log.parquet")
+    return spark.read.parquet(str(folder / "log.parquet"))
+
+
+def customers(log, as_of, window=30):
+    """What is known of every customer, as a frame, made as scoring makes it of the statement that it runs."""
+    booked = log.engine.by_customer(log.booked_sql(as_of)).toArrow().to_batches(50)
+    frames = [summary_of(part, log.known(as_of, window)) for part in parts(booked, 7)]
+    return pd.concat(frames).sort_values("customer_id", ignore_index=True)
+
+
+def assert_same(spark_log, duck_log, as_of):
+    """The same report, counts and customers: to the last bit."""
+    assert spark_log.check(as_of).to_dict() == duck_log.check(as_of).to_dict()
+    pd.testing.assert_frame_equal(spark_log.counts(as_of), duck_log.counts(as_of), check_exact=True)
+    got, expected = customers(spark_log, as_of), duck_log.summarize(as_of, window=30)
+    expected.attrs = {}
+    traits = [name for name in expected if name not in got]
+    pd.testing.assert_frame_equal(got, expected.drop(columns=traits), check_exact=True)
+
+
+def orders(seed=7, lines=800):
+    """Sales, refunds, orders cancelled in full at once and later, in part, twice, without id."""
+    draw = random.Random(seed)
+    amounts = ["5", "5", "7.25", "12.3456", "0", "-5", "-5", "-7.25", "-12.25", "-17", "0.00005"]
+    rows = [
+        (draw.randint(1, 60), draw.randint(0, 70), draw.choice([None, "a", "b", "c"]), Decimal(draw.choice(amounts)))
+        for _ in range(lines)
+    ]
+    return pd.DataFrame(
+        {
+            "customer_id": [c for c, *_ in rows],
+            "date": [START + pd.Timedelta(days=d) for _, d, *_ in rows],
+            "order": pd.Series([o and f"{o}{c}" for c, _, o, _ in rows], dtype=object),
+            "amount": pd.Series([a for *_, a in rows], dtype=object),
+        }
+    )
+
+
+DATES = [
+    *("2021-03-04", "2021-3-4", " 2021-03-04 ", "2021/03/04", "2021.03.04", "2021-03-04 23:59", "20210304.0"),
+    *("2021-03-04T23:59:59.123", "20210304", "4 Mar 2021", "04-Mar-2021", "March 4, 2021", "Mar 4 2021 8:26"),
+    *("2021 March 04", "2021-03-04 10:00:00 UTC", "2021-03-04T10:00:00Z", "2021-03-04T10:00:00+01:00"),
+    *("2021-03-04T23:30:00-0000", "2021-03-03 23:30:00-02", "2021-03-04T03:30Z", "2021-03-04 03:30:00,5 GMT"),
+    *("3.4.21", "10-01-11", "2021-02-30", "2021-13-01", "yesterday", "2021", "2021-W09-4", "0001-01-01", "nan"),
+    *("1899-12-30", "12:30", "44259", "2021-03-04garbage", "", None, "31 Feb 2021", "9 Decem 2021", "20210230"),
+    *("25/12/2020", "3/4/2021", "4.3.2021 08:26", "03-04-2021T01:00", "10000101"),
+]
+IDS = [*("17", " 17", "17 ", "007", "7", "A7", " A7", "A7\t", "a7", "7.0", "0a", "nan", "None", "", " ", "NULL", None)]
+AMOUNTS = [
+    *("10", "+5", " 5 ", "1.", ".5", "1e3", "1.5d", "2f", "0x1p3", "inf", "-Infinity", "nan", "NaN", "1,5", "$5"),
+    *("- 5", "1e400", "1.23445", "-1.23455", "0.00005", "123456789012345", "1e13", "", None, "00012", "1.5e-3"),
+]
+
+
+def dates():
+    return pd.DataFrame({"customer_id": range(len(DATES)), "date": DATES, "amount": 1.5})
+
+
+def texts():
+    """Ids and amounts as text, of every kind."""
+    return pd.DataFrame(
+        {
+            "customer_id": [*IDS, *["x"] * len(AMOUNTS)],
+            "date": "2021-03-04",
+            "amount": [*["3.50"] * len(IDS), *AMOUNTS],
+        }
+    )
+
+
+def floats():
+    """Ids, dates and amounts as floats, finer than money is."""
+    rng = np.random.default_rng(1)
+    amount = np.round(rng.lognormal(2, 1, 400), 5) * rng.choice([1, 1, 1, -1], 400)
+    amount[:4] = [np.nan, np.inf, 1e300, 0.00005]
+    return pd.DataFrame(
+        {
+            "customer_id": np.where(np.arange(400) % 50 == 0, np.nan, rng.integers(1, 60, 400) * 1e9),
+            "date": (20210300.0 + rng.integers(0, 33, 400)),
+            "amount": amount,
+            "share": rng.choice([0.25, 0.1, np.nan, 1 / 3], 400),
+            "cost": rng.choice(["1.5", "x", None, "-2"], 400),
+            "service": rng.choice([0.5, 1.25], 400),
+            "back": rng.choice(["yes", "no", "maybe", None], 400),
+            "shop": rng.choice(["web", "store"], 400),
+        }
+    )
+
+
+def moments():
+    """Times with a zone, around midnight of New York."""
+    start = dt.datetime(2021, 3, 4, tzinfo=zoneinfo.ZoneInfo("UTC"))
+    return pd.DataFrame(
+        {
+            "customer_id": [f"c{i % 9}" for i in range(90)],
+            "date": pd.to_datetime([start + dt.timedelta(hours=5 * i) for i in range(90)]),
+            "amount": [float(i % 7) for i in range(90)],
+        }
+    )
+
+
+NEW_YORK = {"timezone": "America/New_York"}
+LOGS = {
+    "refunds": (lambda: shop(100, 400, refunds=0.2), {}),
+    "orders": (orders, {"order": "order"}),
+    "orders by week": (orders, {"order": "order", "grain": "week", "free_orders": True}),
+    "cancelled without ids": (orders, {"margin": 0.3, "service_cost": 0.35}),
+    "refunds ignored": (orders, {"returns": "ignore"}),
+    "dates": (dates, {}),
+    "dates in New York": (dates, NEW_YORK),
+    "texts": (texts, {}),
+    "floats": (floats, {"margin": "share", "is_return": "back", "service_cost": "service"}),
+    "floats with cost": (floats, {"cost": "cost", "channel": "shop"}),
+    "moments": (moments, {}),
+    "moments in New York": (moments, NEW_YORK),
+}
+FEW = ("orders", "dates in New York")
+"""Those of the default run; each takes Spark some seconds."""
+
+
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=() if k in FEW else pytest.mark.slow) for k in LOGS])
+def test_a_log_on_spark_is_the_log_on_duckdb(spark, kind, tmp_path):
+    make, settings = LOGS[kind]
+    frame = make()
+    assert_same(
+        Transactions(on_spark(spark, frame, tmp_path), **settings), Transactions(frame, **settings), "2023-12-31"
+    )
+
+
+@pytest.mark.slow
+def test_every_rule_of_a_csv(spark, tmp_path):
+    (tmp_path / "dirty.csv").write_text(DIRTY)
+    names = {"customer": "Customer ID", "date": "Invoice Date", "amount": "Amount", "order": "Order"}
+    settings = {**names, "is_return": "Back", "cost": "Cost"}
+    duck = Transactions(tmp_path / "dirty.csv", **settings)
+    assert_same(Transactions(read_source(spark, [str(tmp_path / "dirty.csv")]), **settings), duck, "2021-01-31")
+
+
+def test_the_callers_session_is_left_alone(spark, tmp_path):
+    """Its settings stay, and do not matter: neither ANSI mode nor its time zone nor a view of one of our names."""
+    frame = moments()
+    mine = spark.newSession()
+    changed = {"spark.sql.ansi.enabled": "false", "spark.sql.session.timeZone": "Asia/Tokyo"}
+    for key, value in changed.items():
+        mine.conf.set(key, value)
+    mine.sql("SELECT 1 AS one").createOrReplaceTempView("lines")
+    caller = on_spark(mine, frame, tmp_path)
+    caller.cache()
+    assert_same(Transactions(caller, **NEW_YORK), Transactions(frame, **NEW_YORK), "2021-03-31")
+    assert {key: mine.conf.get(key) for key in changed} == changed
+    assert [table.name for table in mine.catalog.listTables()] == ["lines"]
+    assert caller.storageLevel.useMemory
+    caller.unpersist()
+
+
+def test_a_sample_of_customers_comes_to_one_machine(spark, tmp_path):
+    """All lines of a bounded number of customers: what a model may be trained on."""
+    frame = moments()
+    log = Transactions(on_spark(spark, frame, tmp_path)).sample(4, "2021-03-20")
+    expected = Transactions(frame).sample(4, "2021-03-20").summarize("2021-03-31")
+    pd.testing.assert_frame_equal(log.summarize("2021-03-31"), expected)
+
+
+def test_counts_fit_what_the_summary_fits(spark, cdnow_log, tmp_path):
+    log = Transactions(on_spark(spark, cdnow_frame(), tmp_path))
+    counts = log.counts("1997-09-30")
+    fitted = BetaGeoModel().fit(counts, sample_weight=counts["customers"].to_numpy(float))
+    assert fitted.params_ == pytest.approx(BetaGeoModel().fit(cdnow_log.summarize("1997-09-30")).params_, rel=1e-9)
+
+
+def cdnow_frame():
+    from clvml import load_cdnow
+
+    return load_cdnow(sample=True)
+
+
+def assert_same_scores(got, expected):
+    """Row by row: numbers to 1e-9, all else exactly."""
+    got = got.sort_values("customer_id", ignore_index=True)
+    assert list(got) == list(expected)
+    for name, values in expected.items():
+        if values.dtype.kind == "f":
+            np.testing.assert_allclose(got[name], values, rtol=1e-9, atol=1e-12, err_msg=name)
+        else:
+            assert (got[name] == values).all(), name
+
+
+@pytest.mark.parametrize("horizon", [None, pytest.param("12w", marks=pytest.mark.slow)])
+def test_scores_are_those_of_one_machine(spark, trained, cdnow_log, tmp_path, horizon):
+    log = Transactions(on_spark(spark, cdnow_frame(), tmp_path))
+    got = score_spark(trained, log, "1997-12-31", horizon)
+    assert_same_scores(gathered(got), trained.score(cdnow_log, "1997-12-31", horizon))
+
+
+def test_whole_numbers_sort_as_doubles(spark):
+    values = np.array([-np.inf, -1e300, -2.5, -1e-310, -0.0, 0.0, 1e-310, 1.0, np.nextafter(1, 2), 7e5, np.inf])
+    keys = sortable(values)
+    assert (np.diff(keys) >= 0).all()
+    assert [_double(k) for k in keys] == list(values)
+
+
+def test_edges_are_the_exact_quantiles(spark):
+    from clvml.scores.segments import cutoffs, rank_of_edges
+
+    rng = np.random.default_rng(2)
+    engine = Transactions(spark.sql("SELECT 1 AS customer_id, DATE '2021-01-01' AS date, 1 AS amount")).engine
+    for values in (rng.normal(0, 100, 1001), np.repeat([-1.5, 0.0, 3.0], 40), np.array([5.0])):
+        keys = ", ".join(f"({key}L)" for key in sortable(values))
+        engine.view("some_values", f"SELECT * FROM VALUES {keys} AS v(key)")
+        ranks = rank_of_edges(len(values), 0.2, 0.3)
+        got = tuple(_double(_nth(engine, "some_values", "key", rank)) for rank in ranks)
+        assert got == cutoffs(values, values, 0.2, 0.3)
+
+
+# --- what does not run ------------------------------------------------------------------------------------------------
+
+
+def test_customers_are_not_collected(spark, trained, tmp_path):
+    log = Transactions(on_spark(spark, moments(), tmp_path))
+    for ask in (
+        lambda: log.summarize("2021-03-31"),
+        lambda: log.split("2021-03-10", "2021-03-31"),
+        lambda: log.frame(log.purchase_days("2021-03-31")),
+        lambda: trained.score(log, "2021-03-31"),
+        lambda: ClvModel().fit(log, "2021-03-31"),
+    ):
+        with pytest.raises(OptionError, match=r"a row for every customer.*collected on the driver.*score_spark"):
+            ask()
+
+
+def test_reasons(spark, trained, tmp_path):
+    frame = on_spark(spark, moments(), tmp_path)
+    with pytest.raises(OptionError, match="memory, threads and spill are not for Spark"):
+        Transactions(frame, memory="2GB")
+    with pytest.raises(OptionError, match="state"):
+        Transactions(frame, state=tmp_path / "state")
+    with pytest.raises(OptionError, match="timezone='Mars/Olympus' is unknown"):
+        Transactions(frame, timezone="Mars/Olympus")
+    with pytest.raises(OptionError, match="type Spark GroupedData"):
+        Transactions(frame.groupBy("customer_id"))
+    with pytest.raises(DataError, match=r"no column 'amount' .wanted as amount"):
+        Transactions(frame.drop("amount"))
+    with pytest.raises(DataError, match=r"Spark could not read the log: .*PATH_NOT_FOUND"):
+        read_source(spark, [str(tmp_path / "gone.parquet")])
+    with pytest.raises(DataError, match=r"Spark could not read the log: .*TABLE_OR_VIEW_NOT_FOUND"):
+        read_source(spark, ["shop.orders"])
+    with pytest.raises(OptionError, match="The log is not on Spark"):
+        score_spark(trained, Transactions(moments()))
+    with pytest.raises(NotFittedError):
+        score_spark(ClvModel(), Transactions(frame))
+    with pytest.raises(DataError, match="Nothing was booked up to 2020-01-01"):
+        score_spark(trained, Transactions(frame), "2020-01-01")
+
+
+def test_a_line_with_another_number_of_fields_is_an_error(spark, tmp_path):
+    (tmp_path / "log.csv").write_text("customer_id;date;amount\n1;2021-01-01;1\n1;2021-01-02\n")
+    with pytest.raises(DataError, match="Spark could not read the log"):
+        Transactions(read_source(spark, [str(tmp_path / "log.csv")])).check()
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def job(spark, trained, tmp_path, monkeypatch):
+    """A folder with a model and a log, and a command that scores it on Spark."""
+    monkeypatch.chdir(tmp_path)
+    trained.save("model")
+    cdnow_frame().to_parquet("log.parquet")
+
+    def run(*options, source="log.parquet", out="scores"):
+        words = ["predict", source, "--as-of", "1997-12-31", "--model", "model", "--out", out, "--engine", "spark"]
+        with pytest.raises(SystemExit) as left:
+            main([*words, *options])
+        return left.value.code
+
+    return run
+
+
+def test_predict_writes_a_folder(job, spark, trained, cdnow_log, tmp_path, capsys):
+    expected = trained.score(cdnow_log, "1997-12-31")
+    assert job() == 0
+    assert f"All {len(expected):,} scores: scores" in capsys.readouterr().out
+    assert_same_scores(pd.read_parquet("scores"), expected)
+    spark.read.parquet(str(tmp_path / "log.parquet")).createOrReplaceGlobalTempView("orders")
+    assert job(source="global_temp.orders") == 0, "a table by its name, and scores of ours are replaced"
+    assert_same_scores(pd.read_parquet("scores"), expected)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.parquet", "model", "scores"]
+
+
+def test_predict_says_at_once_what_it_cannot_do(job, tmp_path, capsys):
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "file").touch()
+    for options, message in (
+        ({"out": "others"}, "holds file, which is no file of scores"),
+        ({"out": "log.parquet"}, "log.parquet is a file"),
+        ({"out": "scores.csv"}, "a folder of Parquet files"),
+        ({"source": "gone.parquet"}, "PATH_NOT_FOUND"),
+    ):
+        assert job(**options) == 2
+        assert message in capsys.readouterr().err
+    assert job("--history", "kept") == 2
+    assert "--history is written by one machine" in capsys.readouterr().err
+    for command in (["train", "--as-of"], ["backtest", "--cut"]):
+        with pytest.raises(SystemExit, match="2"):
+            main([*command, "1997-06-30", "log.parquet", "--engine", "spark"])
+        assert "learns from a row for every customer" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.parquet", "model", "others"]
+
+
+@pytest.mark.slow
+def test_spark_udf_of_the_registered_model(spark, trained, trained_frame, cdnow_log, store, tmp_path, monkeypatch):
+    import mlflow
+    from pyspark.sql.functions import struct
+
+    from clvml import tracking
+
+    tracking.log_run(trained, cdnow_log.check(), register="clv", tracking_uri=store)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    result = "p_return double, clv double, tier string, reason string"
+    udf = mlflow.pyfunc.spark_udf(spark, "models:/clv/1", result_type=result, env_manager="local")
+    numbers = trained_frame.select_dtypes("number").columns.difference(["customer_id"])
+    frame = trained_frame.drop(columns=["first_date", "last_date"]).astype(dict.fromkeys(numbers, float))
+    frame.to_parquet("frame.parquet")
+    rows = spark.read.parquet(str(tmp_path / "frame.parquet"))
+    # Columns that are passed one by one are taken for those of the signature, in its order: a struct has names.
+    told = rows.select("customer_id", udf(struct(*rows.columns)).alias("s")).selectExpr("customer_id", "s.*")
+    told = gathered(told)
+    expected = trained.predict(trained_frame)[list(told)]
+    assert_same_scores(told, expected.sort_values("customer_id", ignore_index=True))

@@ -1,0 +1,181 @@
+"""Scores: the table that is handed over, column by column, on CDNOW's sample."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvml.estimators.forecast import Shared, shared_for
+from clvml.maths import rhythm
+from clvml.scores import segments
+from clvml.scores.score import staged
+from clvml.tables import SCORES
+
+CUT = "1997-09-30"
+KINDS = {"int64": "i", "float64": "f", "datetime64": "M", "bool": "b", "int64 or str": "iOU"}
+
+
+@pytest.fixture(scope="module")
+def frame(trained, cdnow_log):
+    return trained.frame(cdnow_log)
+
+
+@pytest.fixture(scope="module")
+def scores(trained, cdnow_log):
+    return trained.score(cdnow_log)
+
+
+def test_every_column_is_there_in_order_and_filled(scores, frame):
+    assert list(scores.columns) == [c.name for c in SCORES]
+    assert not scores.isna().any().any()
+    for column in SCORES:
+        values = scores[column.name]
+        if column.dtype == "str":
+            assert pd.api.types.is_string_dtype(values), column.name
+        else:
+            assert values.dtype.kind in KINDS[column.dtype], column.name
+    assert np.isfinite(scores.select_dtypes("number").to_numpy()).all()
+    assert scores["customer_id"].tolist() == frame["customer_id"].tolist()
+    assert scores["customer_id"].is_monotonic_increasing
+    assert isinstance(scores.index, pd.RangeIndex)
+
+
+def test_what_the_log_says_is_passed_on(scores, frame):
+    for name in ("frequency", "recency", "T", "days_since_last", "monetary_value", "contribution"):
+        assert scores[name].tolist() == frame[name].tolist(), name
+    assert set(scores["as_of"]) == {CUT}
+    assert set(scores["horizon_days"]) == {182}
+
+
+def test_definitions(scores):
+    p, churn, kept = scores["p_return"], scores["churn_probability"], scores["value_if_kept"]
+    assert (p + churn).to_numpy() == pytest.approx(np.ones(len(scores)))
+    assert scores["value_at_risk"].tolist() == (churn * kept).tolist()
+    assert (p * kept).to_numpy() == pytest.approx(
+        scores["clv"].to_numpy(), rel=1e-9
+    )  # nothing is earned from the silent
+    assert (kept >= scores["clv"] * (1 - 1e-12)).all()
+    assert (p <= scores["expected_purchases"] * (1 + 1e-12)).all()
+    assert ((p > 0) & (p < 1) & (scores["p_alive"] > 0) & (scores["p_alive"] <= 1)).all()
+    assert (scores["clv_low"] <= scores["clv_high"]).all()
+    assert (scores["purchases_low"] <= scores["purchases_high"]).all()
+    assert (scores["clv"] < scores["expected_spend"]).all()  # margin 1, but discounted
+
+
+def test_value_if_kept_does_not_contain_the_risk(scores):
+    """CLV drops those about to be lost from the top; value if kept does not."""
+    late = scores[scores["state"].isin(["late", "at risk"])]
+    top = len(scores) // 5
+    by_value, by_clv = (set(scores.nlargest(top, c)["customer_id"]) for c in ("value_if_kept", "clv"))
+    assert len(set(late["customer_id"]) & by_value) > len(set(late["customer_id"]) & by_clv)
+
+
+def test_tiers_states_and_the_flag(scores, trained):
+    assert set(scores["tier"]) <= set(segments.TIERS)
+    assert set(scores["state"]) <= set(segments.STATES)
+    assert (scores.loc[scores["contribution"] <= 0, "tier"] == "bad").all()
+    assert 0.15 <= (scores["tier"] == "good").mean() <= 0.21
+    late = scores["state"].isin(["late", "at risk"])
+    assert (scores["at_risk"] == (late & (scores["churn_probability"] > trained.threshold_))).all()
+    assert (scores["flagged"] == (scores["at_risk"] & (scores["tier"] == "good"))).all()
+
+
+def test_somebody_is_flagged(scores):
+    """The list that the package exists for is neither empty nor everybody."""
+    assert 0 < scores["flagged"].sum() < len(scores) / 10
+
+
+def test_states_are_those_of_the_customers_own_rhythm(scores, trained):
+    purchases = trained.model_.value_.purchases_
+    r, alpha = purchases.params_.r, purchases.params_.alpha * purchases.unit_days
+    share = rhythm.overdue_share(r, alpha, scores["frequency"], scores["recency"], scores["days_since_last"])
+    ranks = segments.states(share, scores["p_alive"].to_numpy())
+    assert (scores["state"] == np.array(segments.STATES)[ranks]).all()
+    due = scores["next_purchase_due"] <= pd.Timestamp(CUT)
+    assert (due == (share >= 0.5)).all()  # in the past exactly where half of the own gaps would have ended
+
+
+def test_reasons_speak_of_the_row_they_stand_in(scores):
+    once = scores["frequency"] == 0
+    assert scores.loc[once, "reason"].str.startswith("One purchase, ").all()
+    assert not scores.loc[~once, "reason"].str.startswith("One purchase").any()
+    overdue = ~once & (scores["state"] != "on rhythm")
+    assert (scores["reason"].str.contains("of their own gaps") == overdue).all()
+    assert (scores["reason"].str.contains("has brought") == (scores["contribution"] <= 0)).all()
+    told = scores["reason"].str.extract(r"(\d+) % likely not to buy")[0].astype(int)
+    assert (told - 100 * scores["churn_probability"]).abs().max() <= 0.5 + 1e-9
+    days = scores["reason"].str.extract(r"(?:silent for|One purchase,) (\d+) day")[0].astype(int)
+    assert days.tolist() == scores["days_since_last"].tolist()
+
+
+def test_one_row_is_scored_like_the_same_row_of_many(trained, frame):
+    many = trained.predict(frame)
+    for i in (0, 100, 1500):
+        one = trained.predict(frame.iloc[[i]].reset_index(drop=True))
+        pd.testing.assert_frame_equal(one, many.iloc[[i]].reset_index(drop=True), rtol=1e-11)
+
+
+def test_the_order_of_rows_changes_nothing(trained, frame):
+    few = frame.iloc[::5].reset_index(drop=True)
+    mixed = trained.predict(few.iloc[::-1].reset_index(drop=True)).iloc[::-1].reset_index(drop=True)
+    pd.testing.assert_frame_equal(mixed, trained.predict(few), rtol=1e-11)
+
+
+def test_a_longer_horizon_is_told_in_the_row(trained, trained_frame):
+    near, far = trained.predict(trained_frame), trained.predict(trained_frame, "52w")
+    assert set(far["horizon_days"]) == {364}
+    for column in ("p_return", "expected_purchases", "expected_spend"):
+        assert (far[column] >= near[column]).all(), column
+    assert (far["state"] == near["state"]).all()
+    assert (far["next_purchase_due"] == near["next_purchase_due"]).all()
+
+
+SETTINGS = {"as_of": CUT, "horizon": 182, "own_horizon": 182, "threshold": 0.5, "name": "m", "margin": 0.25}
+
+
+def told(part):
+    """What was staged, as a frame."""
+    return pd.DataFrame(part.columns)
+
+
+def test_a_missing_contribution_is_amount_times_margin(trained, trained_frame):
+    bare = trained_frame.drop(columns=["contribution", "customer_id"])
+    without = staged(bare, trained.model_, **SETTINGS)
+    assert without.columns["contribution"] == pytest.approx(0.25 * trained_frame["amount"].to_numpy())
+    assert without.columns["customer_id"].tolist() == list(range(len(bare)))
+    assert without[1:] == (CUT, 182, "m")
+
+
+@pytest.mark.parametrize("tabled", [False, True])
+def test_a_base_staged_in_parts_is_the_same_to_the_last_digits(trained, trained_frame, tabled):
+    """Whether parts know of each other or not, and in whatever order they come."""
+    whole = told(staged(trained_frame, trained.model_, **SETTINGS, shared=Shared(tabled=tabled)))
+    few = [trained_frame.iloc[k::3].reset_index(drop=True) for k in range(3)]
+    one = Shared(tabled=tabled)
+    for shared in ([Shared(tabled=tabled) for _ in range(3)], [one, one, one]):
+        parts = {k: told(staged(few[k], trained.model_, **SETTINGS, shared=shared[k])) for k in (2, 0, 1)}
+        mixed = pd.concat(parts.values()).sort_values("customer_id", ignore_index=True)
+        pd.testing.assert_frame_equal(mixed, whole, check_exact=True)
+
+
+def test_intervals_read_off_tables_are_those_solved_for(trained, trained_frame):
+    solved = told(staged(trained_frame, trained.model_, **SETTINGS))
+    read = told(staged(trained_frame, trained.model_, **SETTINGS, shared=Shared(tabled=True)))
+    width = (solved["clv_high"] - solved["clv_low"]).to_numpy()
+    for name in ("clv_low", "clv_high"):
+        assert (np.abs(read[name] - solved[name]).to_numpy() <= 1e-3 * width).all(), name
+    for name in ("purchases_low", "purchases_high"):
+        assert (read[name] != solved[name]).mean() < 0.005
+    others = [c for c in solved if c not in ("clv_low", "clv_high", "purchases_low", "purchases_high")]
+    pd.testing.assert_frame_equal(read[others], solved[others])
+
+
+def test_what_is_shared_goes_to_other_processes_empty():
+    shared = shared_for(400_000)
+    shared.living.find(np.arange(3), np.arange(3))
+    assert shared.living.column("age", lambda x, T: T).tolist() == [0.0, 1.0, 2.0]
+    sent = pickle.loads(pickle.dumps(shared))
+    assert sent.tabled
+    assert sent.living.column("age", lambda x, T: T).size == 0
+    assert not shared_for(200_000).tabled

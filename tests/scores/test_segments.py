@@ -1,0 +1,117 @@
+"""Tiers, states and sentences: where the edges lie, and that nobody's place depends on the order of rows."""
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from clvml.scores import segments
+
+
+def tiers(*given):
+    """The names of the tiers."""
+    return np.array(segments.TIERS)[segments.tiers(*given)]
+
+
+def states(*given):
+    """The names of the states."""
+    return np.array(segments.STATES)[segments.states(*given)]
+
+
+AMOUNTS = st.floats(-1e6, 1e6).map(lambda v: round(v, 2))
+
+
+@given(st.lists(st.integers(1, 10**9), min_size=1, max_size=300, unique=True), st.floats(0.01, 0.99))
+def test_shares_are_as_asked_where_nobody_ties(values, share):
+    value = np.array(values, dtype=float)
+    edges = segments.cutoffs(value, value, share, share)
+    told = tiers(value, value, edges)
+    n = len(value)
+    assert abs((told == "good").sum() - share * n) <= 1 + 1e-9
+    assert abs((value < edges.bad_contribution).sum() - share * n) <= 1 + 1e-9
+
+
+@given(st.lists(st.tuples(AMOUNTS, AMOUNTS), min_size=1, max_size=60), st.randoms(use_true_random=False))
+def test_a_tier_follows_from_value_and_contribution_alone(rows, shuffle):
+    value, earned = np.array(rows).T
+    told = tiers(value, earned, segments.cutoffs(value, earned))
+    assert set(told) <= set(segments.TIERS)
+    assert (told[earned <= 0] == "bad").all()
+    assert (earned[told == "good"] > 0).all()
+    best = value[told == "good"]
+    others = value[(told != "good") & (earned > 0)]
+    assert not best.size or not others.size or best.min() > others.max()  # ties at the edge are on one side of it
+    order = list(range(len(rows)))
+    shuffle.shuffle(order)
+    mixed = tiers(value[order], earned[order], segments.cutoffs(value[order], earned[order]))
+    assert (mixed == told[order]).all()
+
+
+def test_ten_customers():
+    value, earned = np.arange(10.0), np.arange(10.0) + 1
+    told = tiers(value, earned, segments.cutoffs(value, earned))
+    assert told.tolist() == ["bad"] * 2 + ["middle"] * 6 + ["good"] * 2
+
+
+def test_ties_share_a_tier():
+    value, earned = np.array([9.0, 9, 9, 1, 1, 1, 1, 1, 1, 1]), np.full(10, 5.0)
+    told = tiers(value, earned, segments.cutoffs(value, earned))
+    assert told.tolist() == ["good"] * 3 + ["middle"] * 7  # nobody earned less than anybody else
+
+
+def test_a_new_customer_of_high_value_is_good_though_he_has_brought_little():
+    value, earned = np.array([100.0, 1, 2, 3, 4]), np.array([1.0, 50, 60, 70, 80])
+    assert tiers(value, earned, segments.cutoffs(value, earned))[0] == "good"
+
+
+def test_one_customer_can_be_placed_without_the_others():
+    edges = segments.Cutoffs(good_value=50.0, bad_contribution=10.0)
+    value, earned = np.array([50.0, 49.9, 80.0, 80.0, 1.0, 1.0]), np.array([20.0, 20.0, 0.0, 5.0, 9.9, 10.0])
+    told = tiers(value, earned, edges)
+    assert told.tolist() == ["good", "middle", "bad", "good", "bad", "middle"]
+
+
+def test_states_at_their_edges():
+    overdue = np.array([0.0, np.nextafter(0.75, 0), 0.75, np.nextafter(0.9, 0), 0.9, np.nextafter(0.98, 0), 0.98, 1.0])
+    told = states(overdue, np.ones(8))
+    assert told.tolist() == ["on rhythm"] * 2 + ["late"] * 2 + ["at risk"] * 2 + ["lapsed"] * 2
+    assert states(np.zeros(3), np.array([0.0, 0.0999, 0.10])).tolist() == ["lapsed", "lapsed", "on rhythm"]
+    assert set(told) == set(segments.STATES)
+
+
+def sentence(overdue=0.8, gap=30.2, **told):
+    row = {
+        "frequency": 4,
+        "days_since_last": 61,
+        "usual_gap": gap,
+        "overdue": overdue,
+        "churn_probability": 0.346,
+        "value_if_kept": 1234.4,
+        "contribution": 210.0,
+        "state": "late",
+        "tier": "good",
+    } | told
+    row |= {"state": segments.STATES.index(row["state"]), "tier": segments.TIERS.index(row["tier"])}
+    return segments.reasons(segments.Told(**{k: np.array([v]) for k, v in row.items()}), 91)[0].as_py()
+
+
+def test_sentences_that_a_campaign_manager_understands():
+    assert sentence() == (
+        "5 purchases, usually every 30 days; silent for 61 days, longer than 80 % of their own gaps; "
+        "35 % likely not to buy in the next 91 days, worth about 1,234 if they do."
+    )
+    assert sentence(state="on rhythm", overdue=0.4) == (
+        "5 purchases, usually every 30 days; silent for 61 days; "
+        "35 % likely not to buy in the next 91 days, worth about 1,234 if they do."
+    )
+    assert sentence(frequency=0, days_since_last=1, gap=np.inf, state="late") == (
+        "One purchase, 1 day ago; 35 % likely not to buy in the next 91 days, worth about 1,234 if they do."
+    )
+    assert sentence(tier="bad", contribution=-12.6, gap=0.2).startswith("5 purchases, usually every 1 day;")
+    assert sentence(tier="bad", contribution=-12.6).endswith("not to buy in the next 91 days, has brought -13 so far.")
+    assert sentence(tier="bad", contribution=3.0).endswith("worth about 1,234 if they do.")
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_empty_tiers_are_possible_and_no_error(share):
+    nothing = np.zeros(4)
+    assert tiers(nothing, nothing, segments.cutoffs(nothing, nothing, share, share)).tolist() == ["bad"] * 4
