@@ -63,3 +63,31 @@ def shop_snapshots(scale=1.0):
 def shop_model(scale=1.0):
     """The hybrid learned from them. Not to be changed by a test."""
     return HybridValueModel().fit(shop_snapshots(scale))
+
+
+DIRTY = """Customer ID,Invoice Date,Amount,Order,Back,Cost
+a1,2021-01-01,10,1,no,4
+,2021-01-01,10,2,no,4
+nan,2021-01-01,10,3,no,4
+a1,,10,4,no,4
+a1,soon,10,5,no,4
+a1,2021-01-02,,6,no,4
+a1,2021-01-02,inf,7,no,4
+a1,2021-01-02,nan,8,no,4
+a1,2021-01-02,$5,9,no,4
+a1,2021-01-02,"1,234.50",10,no,4
+a1,2021-01-03,0,11,no,4
+a1,2021-01-04,-3,12,no,4
+a1,2021-01-05,1.23456,13,no,4
+b2,2021-01-06T23:30:00-05:00,7,14,no,4
+ c3,2021-01-07,7,15,no,4
+C3,2021-01-07,7,16,no,4
+a1,2021-01-01,10,1,no,4
+b2,2021-01-09,10,1,no,4
+b2,2021-01-10,4,17,YES,4
+b2,2021-01-10,7,18,yes,4
+b2,2021-01-11,7,19,maybe,4
+b2,2021-01-12,7,20,no,?
+b2,2021-02-01,7,21,no,4
+"""
+"""A log in which every rule of `check` finds something."""

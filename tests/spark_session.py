@@ -11,6 +11,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 SETTINGS = {
@@ -116,3 +117,14 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def assert_same_scores(got, expected):
+    """Row by row: numbers to 1e-9, all else exactly."""
+    got = got.sort_values("customer_id", ignore_index=True)
+    assert list(got) == list(expected)
+    for name, values in expected.items():
+        if values.dtype.kind == "f":
+            np.testing.assert_allclose(got[name], values, rtol=1e-9, atol=1e-12, err_msg=name)
+        else:
+            assert (got[name] == values).all(), name

@@ -11,14 +11,14 @@ from clvml.errors import DataError, OptionError
 from clvml.orders.engines.duckdb import SCALE, Engine, quoted, statement
 
 STATEMENTS = sorted(
-    file.stem for file in (importlib.resources.files("clvml") / "sql").iterdir() if file.name.endswith(".sql")
+    file.stem for file in (importlib.resources.files("clvml.orders.engines") / "sql").iterdir() if file.name.endswith(".sql")
 )
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_statements_keep_to_what_means_the_same_everywhere(name):
     """One statement a file, and none of the constructs that DuckDB and Spark read apart."""
-    text = (importlib.resources.files("clvml") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+    text = (importlib.resources.files("clvml.orders.engines") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
     code = re.sub(r"--.*", "", text)
     assert code.strip().rstrip(";").count(";") == 0
     for construct in (

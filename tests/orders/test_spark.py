@@ -8,7 +8,6 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from test_intake_report import DIRTY
 
 from clvml import BetaGeoModel, ClvModel, Transactions, score_spark
 from clvml.cli import main
@@ -16,8 +15,8 @@ from clvml.errors import DataError, NotFittedError, OptionError
 from clvml.orders.engines.spark import gathered, read_source
 from clvml.orders.summaries import parts, summary_of
 from clvml.scores.spark import _double, _nth, sortable
-from logs import shop
-from spark_session import session
+from logs import DIRTY, shop
+from spark_session import assert_same_scores, session
 
 START = pd.Timestamp("2021-03-01")
 
@@ -204,17 +203,6 @@ def cdnow_frame():
     from clvml import load_cdnow
 
     return load_cdnow(sample=True)
-
-
-def assert_same_scores(got, expected):
-    """Row by row: numbers to 1e-9, all else exactly."""
-    got = got.sort_values("customer_id", ignore_index=True)
-    assert list(got) == list(expected)
-    for name, values in expected.items():
-        if values.dtype.kind == "f":
-            np.testing.assert_allclose(got[name], values, rtol=1e-9, atol=1e-12, err_msg=name)
-        else:
-            assert (got[name] == values).all(), name
 
 
 @pytest.mark.parametrize("horizon", [None, pytest.param("12w", marks=pytest.mark.slow)])

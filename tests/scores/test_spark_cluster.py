@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_spark import assert_same_scores
 
 from clvml import Transactions, load_cdnow, score_spark
 from clvml.cli.spark_job import write_scores
-from spark_session import Cluster, session
+from spark_session import Cluster, assert_same_scores, session
 
 pytestmark = pytest.mark.slow
 
