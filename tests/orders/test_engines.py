@@ -11,7 +11,9 @@ from clvml.errors import DataError, OptionError
 from clvml.orders.engines.duckdb import SCALE, Engine, quoted, statement
 
 STATEMENTS = sorted(
-    file.stem for file in (importlib.resources.files("clvml.orders.engines") / "sql").iterdir() if file.name.endswith(".sql")
+    file.stem
+    for file in (importlib.resources.files("clvml.orders.engines") / "sql").iterdir()
+    if file.name.endswith(".sql")
 )
 
 
