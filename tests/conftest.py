@@ -6,6 +6,8 @@ import pytest
 
 from clvml import ClvModel, Transactions, load_cdnow
 
+pytest.register_assert_rewrite("tests.support.spark")
+
 CUT = "1997-09-30"
 
 

@@ -24,7 +24,7 @@ from clvml.errors import ClvWarning, OptionError
 from clvml.files import working_on, write_aside
 from clvml.insights.history import keep_scores
 from clvml.locks import Lock
-from logs import START, shop
+from tests.support.logs import START, shop
 
 AS_OF = "2024-12-31"
 TRIALS = 30

@@ -15,7 +15,7 @@ from clvml.estimators.learned.features import CLUES
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.horizon import day_number
 from clvml.maths import metrics
-from logs import day, log, shop, shop_model, shop_snapshots
+from tests.support.logs import day, log, shop, shop_model, shop_snapshots
 
 CUT = "1997-09-30"
 

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import cdnow
 from clvml import compare
 from clvml.errors import DataError, OptionError
 from clvml.estimators.lifetime_value import LifetimeValueModel
@@ -18,6 +17,7 @@ from clvml.estimators.purchases.models import (
     ParetoNBDModel,
 )
 from clvml.maths.regularity import regularity
+from tests.support import cdnow
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import cdnow
 from clvml import compare
 from clvml.errors import ClvWarning, DataError, ModelError, OptionError
 from clvml.estimators.fit import fit
@@ -17,6 +16,7 @@ from clvml.estimators.purchases.models import BetaGeoModel, ModifiedBetaGeoModel
 from clvml.maths.models import bgnbd, mbgnbd, paretonbd
 from clvml.maths.models.covariates import Traits
 from clvml.maths.sample import sample_of
+from tests.support import cdnow
 
 APPAREL = Path(__file__).resolve().parents[3] / "shared" / "data" / "apparel"
 BASES = {

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import cdnow
 from clvml.errors import DataError, ModelError, NotFittedError, OptionError
 from clvml.estimators.fit import Outcome
 from clvml.estimators.lifetime_value import LifetimeValueModel
@@ -23,6 +22,7 @@ from clvml.estimators.purchases.models import (
     purchase_model_from,
 )
 from clvml.estimators.spend import GammaGammaModel
+from tests.support import cdnow
 
 PURCHASES = (
     BetaGeoModel,

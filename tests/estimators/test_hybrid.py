@@ -10,7 +10,7 @@ from sklearn.base import clone
 from clvml import ChurnClassifier, ClvModel, HybridValueModel, take_snapshots
 from clvml.errors import ClvWarning, DataError, NotFittedError
 from clvml.estimators.learned.features import expect
-from logs import day, log, shop, shop_model, shop_snapshots
+from tests.support.logs import day, log, shop, shop_model, shop_snapshots
 
 
 def now():

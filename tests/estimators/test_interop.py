@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import cdnow
 from clvml import BetaGeoModel, GammaGammaModel
 from clvml.errors import ClvWarning, DataError, ModelError, NotFittedError
 from clvml.estimators.fit import Outcome
 from clvml.estimators.interop import from_lifetimes, to_lifetimes
 from clvml.estimators.purchases.models import ModifiedBetaGeoModel, NBDModel, ParetoNBDModel
+from tests.support import cdnow
 
 DAYS = {"day": 1, "week": 7}
 PURCHASES = [BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel]

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-import cdnow
 from clvml import Transactions, load_cdnow
 from clvml.errors import DataError, ModelError, OptionError
 from clvml.estimators.lifetime_value import LifetimeValueModel
@@ -21,6 +20,7 @@ from clvml.estimators.uncertainty.recalibration import (
     spend_places,
 )
 from clvml.horizon import as_date, day_number, day_of_number
+from tests.support import cdnow
 
 ONLINE_RETAIL = pathlib.Path(__file__).parents[3] / "shared/data/online_retail/transactions.parquet"
 CUSTOMERS = 20_000

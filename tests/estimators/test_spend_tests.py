@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-import cdnow
 from clvml.errors import DataError, ModelError
 from clvml.estimators.fit import NO_SLOPE, Outcome, fit_slope
 from clvml.estimators.interop import to_lifetimes
@@ -19,6 +18,7 @@ from clvml.estimators.uncertainty.spend_tests import check_spend, rank_correlati
 from clvml.estimators.uncertainty.totals import total_draws
 from clvml.maths.models import gammagamma
 from clvml.maths.models.gammagamma import spend_of
+from tests.support import cdnow
 
 
 def shop(slope=0.0, q=3.5, n=4000, seed=0, p=4.0):

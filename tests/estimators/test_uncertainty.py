@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import cdnow
 from clvml import Transactions, load_cdnow
 from clvml.errors import DataError, OptionError
 from clvml.estimators.fit import Outcome
@@ -16,6 +15,7 @@ from clvml.estimators.uncertainty.draws import bootstrap_draws, laplace_draws, p
 from clvml.estimators.uncertainty.shock import learn_shock
 from clvml.estimators.uncertainty.totals import LEAST_SHOCK, total_draws, total_interval
 from clvml.maths.models import bgnbd, nbd
+from tests.support import cdnow
 
 ACTUAL = 1882  # purchases of the sample within the 273 days after the cut
 

@@ -12,7 +12,7 @@ from clvml import ClvModel, Transactions, backtest
 from clvml.errors import ClvWarning, OptionError
 from clvml.estimators.baselines import Forecast
 from clvml.maths import metrics
-from logs import day, log, shop
+from tests.support.logs import day, log, shop
 
 CUT, HORIZON = 400, 60
 OURS = "clvml"

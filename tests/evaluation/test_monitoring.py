@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import logs
 from clvml import Transactions, monitor
 from clvml.errors import DataError, OptionError
 from clvml.evaluation.monitoring import stability_index
+from tests.support import logs
 
 AS_OF, HORIZON = "2024-01-01", 100  # day 364 of the logs
 MEASURED = ("expected_purchases", "expected_spend", "p_return")

@@ -8,12 +8,12 @@ import mpmath
 import numpy as np
 import pytest
 
-import cdnow
 from clvml.estimators.fit import Outcome, fit
 from clvml.maths.models import bgnbd, mbgnbd, nbd, paretonbd
 from clvml.maths.models.cnbdk import Erlang
 from clvml.maths.predictive import purchases_quantile
 from clvml.maths.sample import sample_of
+from tests.support import cdnow
 
 
 class Case(NamedTuple):

@@ -11,7 +11,7 @@ import pytest
 
 from clvml.errors import DataError, OptionError
 from clvml.orders.transactions import Transactions
-from logs import DIRTY
+from tests.support.logs import DIRTY
 
 EXPECTED = {  # rule: (rows, first, action)
     "missing id": (2, 2, "dropped"),

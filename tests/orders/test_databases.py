@@ -14,7 +14,7 @@ from clvml.cli import main
 from clvml.errors import DataError, OptionError
 from clvml.orders.reading.databases import label_of
 from clvml.orders.reading.sources import open_source
-from logs import shop
+from tests.support.logs import shop
 
 AS_OF = "2024-12-31"
 LOG = shop(60, refunds=0.2)

@@ -18,7 +18,7 @@ from clvml.cli import main
 from clvml.errors import ClvWarning, DataError, OptionError
 from clvml.orders.snapshots import snapshot
 from clvml.orders.state import manifest
-from logs import START, shop
+from tests.support.logs import START, shop
 
 AS_OF = "2024-12-31"
 SEEDS = 60

@@ -18,7 +18,7 @@ import pytest
 from clvml import Transactions
 from clvml.cli import main
 from clvml.errors import DataError
-from logs import shop
+from tests.support.logs import shop
 
 dbapi = pytest.importorskip("adbc_driver_postgresql.dbapi", reason="needs the extra clvml[postgres]")
 

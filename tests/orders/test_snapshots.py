@@ -16,7 +16,7 @@ from clvml import Transactions, take_snapshots
 from clvml.errors import ClvError, DataError, OptionError
 from clvml.horizon import day_number
 from clvml.orders.snapshots import FEATURES, one_vote, plan_origins, snapshot
-from logs import START, day, frame, log, shop
+from tests.support.logs import START, day, frame, log, shop
 
 FIRST = day_number(day(0))
 

@@ -15,8 +15,8 @@ from clvml.errors import DataError, NotFittedError, OptionError
 from clvml.orders.engines.spark import gathered, read_source
 from clvml.orders.summaries import parts, summary_of
 from clvml.scores.spark import _double, _nth, sortable
-from logs import DIRTY, shop
-from spark_session import assert_same_scores, session
+from tests.support.logs import DIRTY, shop
+from tests.support.spark import assert_same_scores, session
 
 START = pd.Timestamp("2021-03-01")
 

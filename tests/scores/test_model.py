@@ -14,7 +14,7 @@ from sklearn.base import clone
 from clvml import ClvModel, Transactions
 from clvml.errors import ClvWarning, DataError, NotFittedError, OptionError
 from clvml.estimators.learned.hybrid import HybridValueModel
-from logs import day, frame, log, shop
+from tests.support.logs import day, frame, log, shop
 
 CUT = "1997-09-30"
 BTYD_ALONE = "BG/NBD + Gamma-Gamma"

@@ -16,7 +16,7 @@ import pytest
 
 from clvml import Transactions, load_cdnow, score_spark
 from clvml.cli.spark_job import write_scores
-from spark_session import Cluster, assert_same_scores, session
+from tests.support.spark import Cluster, assert_same_scores, session
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,1 @@
+"""What several rooms of tests share: CDNOW as published, small simulated logs, a Spark session."""
