@@ -1,9 +1,10 @@
 """clvml: what is this customer worth, and whom are we about to lose?
 
-    >>> from clvml import ClvModel, Transactions, load_cdnow
-    >>> log = Transactions(load_cdnow(sample=True))
-    >>> print(log.check("1997-09-30"))
-    >>> scores = ClvModel(horizon="39w").fit(log, "1997-09-30").score(log)
+    from clvml import ClvModel, Transactions, load_cdnow
+
+    log = Transactions(load_cdnow(sample=True))
+    print(log.check("1997-09-30"))
+    scores = ClvModel(horizon="39w").fit(log, "1997-09-30").score(log)
 
 Names are loaded on first use: `import clvml` itself costs nothing.
 """
@@ -55,25 +56,22 @@ if TYPE_CHECKING:  # for type checkers and editors; a test keeps it equal to _HO
     from clvml.evaluation.monitoring import monitor as monitor
     from clvml.insights.attributes import attributes_of_lines as attributes_of_lines
     from clvml.insights.channels import channel_values as channel_values
-    from clvml.insights.history import (
-        keep_scores as keep_scores,
-        migration as migration,
-        movers as movers,
-        read_history as read_history,
-        value_over_time as value_over_time,
-        what_if as what_if,
-    )
     from clvml.insights.lookalikes import look_alikes as look_alikes
+    from clvml.insights.migration import migration as migration
+    from clvml.insights.movers import movers as movers
     from clvml.insights.profiles import profile as profile
     from clvml.insights.profit import (
         customer_profit as customer_profit,
         profit_tiers as profit_tiers,
     )
+    from clvml.insights.value_over_time import value_over_time as value_over_time
+    from clvml.insights.what_if import what_if as what_if
     from clvml.maths import metrics as metrics
     from clvml.orders.datasets import load_cdnow as load_cdnow
     from clvml.orders.snapshots import take_snapshots as take_snapshots
     from clvml.orders.transactions import Transactions as Transactions
     from clvml.report import plots as plots
+    from clvml.scores.kept import keep_scores as keep_scores, read_history as read_history
     from clvml.scores.model import ClvModel as ClvModel
     from clvml.scores.spark import score_spark as score_spark
     from clvml.tracking import load_model as load_model
@@ -105,27 +103,27 @@ _HOMES = {
     "channel_values": "clvml.insights.channels",
     "compare": "clvml.estimators.compare",
     "customer_profit": "clvml.insights.profit",
-    "keep_scores": "clvml.insights.history",
+    "keep_scores": "clvml.scores.kept",
     "load_cdnow": "clvml.orders.datasets",
     "load_model": "clvml.tracking",
     "look_alikes": "clvml.insights.lookalikes",
     "measure_outcome": "clvml.campaigns.outcome",
-    "migration": "clvml.insights.history",
+    "migration": "clvml.insights.migration",
     "monitor": "clvml.evaluation.monitoring",
-    "movers": "clvml.insights.history",
+    "movers": "clvml.insights.movers",
     "plan_audience": "clvml.campaigns",
     "profile": "clvml.insights.profiles",
     "profit_tiers": "clvml.insights.profit",
     "read_audience": "clvml.campaigns",
-    "read_history": "clvml.insights.history",
+    "read_history": "clvml.scores.kept",
     "read_plan": "clvml.campaigns.plan_file",
     "score_spark": "clvml.scores.spark",
     "study_uplift": "clvml.campaigns.uplift",
     "summarize_chances": "clvml.estimators.purchases.discrete",
     "take_snapshots": "clvml.orders.snapshots",
     "treatment_gains": "clvml.campaigns",
-    "value_over_time": "clvml.insights.history",
-    "what_if": "clvml.insights.history",
+    "value_over_time": "clvml.insights.value_over_time",
+    "what_if": "clvml.insights.what_if",
 }
 """The public names, and the module that each comes from."""
 

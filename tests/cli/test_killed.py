@@ -22,8 +22,8 @@ import pytest
 from clvml import ClvModel, Transactions, locks
 from clvml.errors import ClvWarning, OptionError
 from clvml.files import working_on, write_aside
-from clvml.insights.history import keep_scores
 from clvml.locks import Lock
+from clvml.scores.kept import keep_scores
 from tests.support.logs import START, shop
 
 AS_OF = "2024-12-31"

@@ -1,4 +1,4 @@
-"""Scores over time: what was kept comes back, changes split exactly, noise alone raises no alarm."""
+"""Scores of several days compared: totals add up, changes split exactly, noise alone raises no alarm, retention."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 
 from clvml.errors import DataError, OptionError
-from clvml.insights.history import keep_scores, migration, movers, read_history, value_over_time, what_if
+from clvml.insights.migration import migration
+from clvml.insights.movers import movers
+from clvml.insights.value_over_time import value_over_time
+from clvml.insights.what_if import what_if
 
 
 def scores(
@@ -34,16 +37,6 @@ def scores(
             "horizon_days": 91,
         }
     )
-
-
-def test_kept_scores_come_back_and_a_day_is_replaced(tmp_path):
-    for day, seed in (("2011-07-31", 1), ("2011-08-31", 2), ("2011-08-31", 3)):
-        keep_scores(scores(day, 20, seed), tmp_path)
-    history = read_history(tmp_path)
-    assert history.groupby("as_of").size().to_dict() == {"2011-07-31": 20, "2011-08-31": 20}
-    np.testing.assert_allclose(history.loc[history["as_of"] == "2011-08-31", "clv"], scores("2011-08-31", 20, 3)["clv"])
-    assert set(read_history(tmp_path, since="2011-08-01", columns=["clv"])["as_of"]) == {"2011-08-31"}
-    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["scores.parquet"] * 2
 
 
 def test_value_over_time():
@@ -129,11 +122,7 @@ def test_the_interval_is_as_wide_as_what_is_won_varies():
     assert totals.mean() == pytest.approx(found.worth, rel=0.03)
 
 
-def test_messages(tmp_path):
-    with pytest.raises(DataError, match="No scores are kept in"):
-        read_history(tmp_path)
-    with pytest.raises(DataError, match="hold 2 days"):
-        keep_scores(pd.concat([scores(n=3), scores("2011-09-30", 3)]), tmp_path)
+def test_messages():
     with pytest.raises(DataError, match="Only 5 customers are in both"):
         migration(scores(n=5), scores(n=5))
     with pytest.raises(OptionError, match="room for a middle"):

@@ -58,7 +58,7 @@ def test_tiers_and_reasons():
     assert tiers["good"] == 20
     assert tiers["bad"] == 20
     assert (found.table.loc[found.table["loses"], "tier"] == "bad").all()
-    assert "discounts take 50% of the list value, 7% in all" in found.table["reason"].iloc[0]
+    assert "discounts at 50% of the list value, 7% in all" in found.table["reason"].iloc[0]
     assert (found.table.loc[found.table["tier"] != "bad", "reason"] == "").all()
     assert "5 of them (5.0%) cost" in str(found)
     assert found.to_dict()["losing"] == 5
@@ -69,6 +69,16 @@ def test_everyone_below_zero_is_bad():
     found = profit_tiers(customer_profit(table, cost="cost"))
     assert (found.table["tier"] == "bad").sum() == 6
     assert (found.table.loc[found.table["tier"] == "good", "contribution"] > 0).all()
+
+
+def test_who_only_returned_is_told_as_such():
+    """Two buyers, and one whose purchase lies before the log: only a refund is left of it."""
+    table = pd.DataFrame({"customer_id": [1, 2, 3], "amount": [100.0, 100.0, -40.0]})
+    found = profit_tiers(customer_profit(table, margin=0.5))
+    assert found.reasons == (("returns of what was bought before the log begins", 1),)
+    assert found.table["reason"].iloc[2] == (
+        "Brings -20.00: refunds of what was bought before the log begins, and no sale in it."
+    )
 
 
 def test_whale_curve():

@@ -238,9 +238,9 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path
 
 
 def _kept(history: Path, as_of: str) -> Path:
-    from clvml.insights.history import scores_file
+    from clvml.scores.kept import scores_path
 
-    return scores_file(history, as_of)
+    return scores_path(history, as_of)
 
 
 def backtest_job(log: Transactions, job: BacktestJob) -> str:

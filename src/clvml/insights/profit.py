@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clvml.errors import DataError, OptionError, did_you_mean
+from clvml.scores import segments
 
 __all__ = ["ProfitTiers", "customer_profit", "profit_tiers", "whale_curve"]
 
@@ -17,7 +18,7 @@ Array = npt.NDArray[np.float64]
 PARTS = {
     "discount": "discounts",
     "returns": "returns",
-    "goods": "low margin (cost of goods)",
+    "goods": "cost of goods",
     "handling": "handling of returns",
     "service": "service",
 }
@@ -37,14 +38,52 @@ def customer_profit(
     return_cost: float = 0.0,
     service_cost: float = 0.0,
 ) -> pd.DataFrame:
-    """One row a customer: list value, what is taken from it part by part, and the contribution left.
+    """Work out what each customer has earned the shop, part by part.
 
-    amount: paid, after discount. cost: column of cost of goods per line, or margin: their share left. discount: column
-    of the share given off the list price. is_return: flag of lines that came back, the money refunded and the goods in
-    stock again; negative amounts count as refunds as well. return_cost, service_cost: per returned and sold order (a
-    line where `order` is not given). list − discount − returns (net of their goods) − goods − handling − service =
-    contribution.
-    Raises DataError for a missing column or a discount outside [0, 1).
+    list value − discounts − returns (net of their goods) − cost of goods − handling − service = contribution.
+
+    Parameters
+    ----------
+    lines : pandas.DataFrame
+        Order lines.
+    customer, amount : str
+        Columns of the customer and of the amount paid, after discount. Negative amounts are refunds.
+    cost : str, optional
+        Column of the cost of goods of each line. Give either this or `margin`.
+    margin : float, optional
+        Share of the amount that is left after the cost of goods, one for all lines.
+    discount : str, optional
+        Column of the share given off the list price, in [0, 1).
+    is_return : str, optional
+        Column that marks lines whose goods came back: the amount is refunded, the goods are in stock again.
+    order : str, optional
+        Column of the order; without it each line is one.
+    return_cost, service_cost : float, default 0
+        What handling a returned order, and serving a sold one, costs.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a customer: customer_id, list_value, discount, returns, goods, handling, service, contribution, all in
+        the log's currency.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or a discount is not in [0, 1).
+    OptionError
+        If neither or both of `cost` and `margin` are given.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clvml import customer_profit
+    >>> lines = pd.DataFrame({"customer_id": ["a", "b"], "amount": [80.0, 50.0], "discount": [0.2, 0.5]})
+    >>> profit = customer_profit(lines.assign(cost=[60.0, 55.0]), cost="cost", discount="discount")
+    >>> print(profit[["customer_id", "list_value", "discount", "goods", "contribution"]].to_string(index=False))
+    customer_id  list_value  discount  goods  contribution
+              a       100.0      20.0   60.0          20.0
+              b       100.0      50.0   55.0          -5.0
     """
     for name in filter(None, (customer, amount, cost, discount, is_return, order)):
         if name not in lines:
@@ -87,15 +126,32 @@ def customer_profit(
 
 @dataclass(frozen=True)
 class ProfitTiers:
-    """Customers by profit, with the reason why a bad one is bad."""
+    """Customers by profit, with the reason why a bad one is bad.
 
-    table: pd.DataFrame  # the parts, then tier, loses (bool), reason
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        The table of `customer_profit` with tier ("good", "middle", "bad"), loses (whether the contribution is below
+        zero) and reason (a sentence for each bad customer, '' for the others).
+    customers, losing : int
+        In all, and with a contribution below zero.
+    lost : float
+        Contribution of the losing customers together (negative).
+    total : float
+        Contribution of all.
+    peak : float
+        Contribution without the losing customers, as a share of the total; NaN where the total is not above zero.
+    reasons : tuple of (str, int)
+        Why customers lose money, and how many, the most frequent first.
+    """
+
+    table: pd.DataFrame
     customers: int
-    losing: int  # with contribution below zero
-    lost: float  # their contribution together (negative)
+    losing: int
+    lost: float
     total: float
-    peak: float  # contribution without the losing customers, as a share of the total
-    reasons: tuple[tuple[str, int], ...]  # why customers lose money: reason, how many
+    peak: float
+    reasons: tuple[tuple[str, int], ...]
 
     def to_frame(self) -> pd.DataFrame:
         """One row a customer."""
@@ -103,9 +159,7 @@ class ProfitTiers:
 
     def to_dict(self) -> dict[str, Any]:
         """The totals as plain values."""
-        told = asdict(self)
-        del told["table"]
-        return told
+        return {name: value for name, value in asdict(self).items() if name != "table"}
 
     def __str__(self) -> str:
         share = self.losing / self.customers
@@ -118,27 +172,51 @@ class ProfitTiers:
         lines += [
             f"  {tier:<7}{len(money):>8,} customers {float(money.sum()):>16,.2f}" for tier, money in tiers.items()
         ]
-        lines += [f"  {count:>7,} lose money mainly by {why}" for why, count in self.reasons]
+        lines += [f"  {count:>7,} lose money by {why}" for why, count in self.reasons]
         return "\n".join(lines)
 
 
 def profit_tiers(profit: pd.DataFrame, *, good: float = 0.20, bad: float = 0.20) -> ProfitTiers:
-    """good: the top share by contribution, if above zero; bad: the lowest share and all below zero; middle: the rest.
+    """Place customers by their contribution, and say why the bad ones are bad.
 
-    profit: the table of customer_profit. The reason of a bad customer is the part that takes more of the list value
-    than it does from all customers together, by the most.
+    good: the top share by contribution, if above zero; bad: the lowest share, and everyone who has brought nothing or
+    less; middle: the rest. The reason of a bad customer is the part that takes more of the list value than it does from
+    all customers together, by the most.
+
+    Parameters
+    ----------
+    profit : pandas.DataFrame
+        The table of `customer_profit`.
+    good, bad : float, default 0.20
+        Shares of the tiers.
+
+    Returns
+    -------
+    ProfitTiers
+
+    Raises
+    ------
+    OptionError
+        If the shares leave no room for each other.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clvml import customer_profit, profit_tiers
+    >>> lines = pd.DataFrame({"customer_id": range(10), "amount": [50.0] * 9 + [20.0], "discount": [0.0] * 9 + [0.6]})
+    >>> found = profit_tiers(customer_profit(lines.assign(cost=30.0), cost="cost", discount="discount"), bad=0.1)
+    >>> found.losing, found.lost, found.reasons
+    (1, -10.0, (('discounts', 1),))
+    >>> print(found.table["reason"].iloc[9])
+    Brings -10.00: discounts at 60% of the list value, 6% in all; at the usual share it would be 17.00.
     """
     if not (0 < good < 1 and 0 <= bad < 1 and good + bad <= 1):
         raise OptionError(f"good={good} and bad={bad} must be shares that leave room for each other.")
     table = profit.copy()
     value = table["contribution"].to_numpy(np.float64)
-    order = np.lexsort((table["customer_id"].astype(str), -value))
-    rank = np.empty(len(table), dtype=np.intp)
-    rank[order] = np.arange(len(table))
     n = len(table)
-    is_good = (rank < round(good * n)) & (value > 0)
-    is_bad = (rank >= n - round(bad * n)) | (value < 0)
-    table["tier"] = np.select([is_bad & ~is_good, is_good], ["bad", "good"], "middle")
+    edges = segments.cutoffs(value, value, good, bad)
+    table["tier"] = np.array(segments.TIERS)[segments.tiers(value, value, edges)]
     table["loses"] = value < 0
     table["reason"], part = _reasons(table)
     why = pd.Series(part)[value < 0].value_counts()
@@ -160,26 +238,35 @@ def whale_curve(contribution: Array) -> Array:
     return np.column_stack([share, np.r_[0.0, np.cumsum(ordered)] / ordered.sum()])
 
 
+NO_SALES, FEW_SALES = "returns of what was bought before the log begins", "too few sales"
+"""Reasons that are no part of the way from list value to contribution."""
+
+
 def _reasons(table: pd.DataFrame) -> tuple[list[str], list[str]]:
     """A sentence for each bad customer ('' for the others), and the part that explains it."""
     taken = table[list(PARTS)].to_numpy(np.float64)
-    base = taken.sum(axis=0) / table["list_value"].sum()
-    listed = table["list_value"].to_numpy(np.float64)
-    excess = taken - base * listed[:, None]
-    worst = excess.argmax(axis=1)
-    sentences, parts = [], []
-    for i, (tier, contribution) in enumerate(zip(table["tier"], table["contribution"], strict=True)):
-        word = list(PARTS.values())[worst[i]]
-        small = excess[i, worst[i]] <= 0 or listed[i] <= 0
-        parts.append("too few sales" if small else word)
-        if tier != "bad":
-            sentences.append("")
-        elif small:
-            sentences.append(f"Brings {contribution:,.2f}: hardly any sales, nothing else unusual.")
-        else:
-            own, usual = taken[i, worst[i]] / listed[i], base[worst[i]]
-            sentences.append(
-                f"Brings {contribution:,.2f}: {word} take {own:.0%} of the list value, {usual:.0%} in all; "
-                f"at the usual share it would be {contribution + excess[i, worst[i]]:,.2f}."
-            )
-    return sentences, parts
+    usual = taken.sum(axis=0) / max(float(table["list_value"].sum()), 1e-12)
+    rows = zip(table["tier"], table["contribution"], table["list_value"], taken, strict=True)
+    found = [
+        _reason(contribution, listed, parts, usual) if tier == "bad" else ("", "")
+        for tier, contribution, listed, parts in rows
+    ]
+    return [sentence for sentence, _ in found], [part for _, part in found]
+
+
+def _reason(contribution: float, listed: float, taken: Array, usual: Array) -> tuple[str, str]:
+    """Why one customer is bad: the sentence, and the part; usual: what the parts take of the list value in all."""
+    excess = taken - usual * listed
+    worst = int(excess.argmax())
+    if listed <= 0:
+        return (
+            f"Brings {contribution:,.2f}: refunds of what was bought before the log begins, and no sale in it.",
+            NO_SALES,
+        )
+    if excess[worst] <= 0:
+        return f"Brings {contribution:,.2f}: hardly any sales, nothing else unusual.", FEW_SALES
+    part = list(PARTS.values())[worst]
+    return (
+        f"Brings {contribution:,.2f}: {part} at {taken[worst] / listed:.0%} of the list value, {usual[worst]:.0%} "
+        f"in all; at the usual share it would be {contribution + excess[worst]:,.2f}."
+    ), part
