@@ -80,9 +80,9 @@ def test_benjamini_hochberg():
 
 def test_first_orders_tell_whom_to_acquire(scores, log):
     found = profile(scores, log, top=0.2, known_at="first_order")
-    told = [(d.attribute, d.value) for d in found.differences if d.told]
-    assert ("first order amount", "") in told
-    assert {("channel", "web"), ("channel", "shop")} & set(told)
+    significant = [(d.attribute, d.value) for d in found.differences if d.is_significant]
+    assert ("first order amount", "") in significant
+    assert {("channel", "web"), ("channel", "shop")} & set(significant)
     assert "purchases" not in {d.attribute for d in found.differences}
     assert "at their first order" in str(found)
     assert "first order amount: median" in str(found)
@@ -90,14 +90,34 @@ def test_first_orders_tell_whom_to_acquire(scores, log):
     assert max(map(len, str(found).splitlines())) <= 100
 
 
-def test_what_means_nothing_is_not_told(scores, log):
+def test_what_means_nothing_is_not_significant(scores, log):
     found = profile(scores, log, top=0.2)
     colour = next(d for d in found.differences if d.attribute == "colour")
-    assert not colour.told
+    assert not colour.is_significant
     assert colour.low < 0 < colour.high
-    assert next(d for d in found.differences if d.attribute == "purchases").told
+    assert next(d for d in found.differences if d.attribute == "channel").is_significant
     assert abs(found.differences[0].delta) == max(abs(d.delta) for d in found.differences)
     assert len(found.to_frame()) == len(found.to_dict()["differences"])
+
+
+def test_what_the_value_is_worked_out_from_is_left_out_and_named(scores, log):
+    found = profile(scores, log, top=0.2)
+    assert found.left_out == ("purchases", "mean gap (days)", "days since last purchase", "amount per purchase")
+    assert not set(found.left_out) & {d.attribute for d in found.differences}
+    assert "Not compared, for value_if_kept is worked out from them: purchases" in str(found)
+
+
+def test_an_attribute_of_many_words_takes_one_sentence():
+    """Twelve months, of which half are frequent among the best: two of either kind are named, in one sentence."""
+    rng = np.random.default_rng(0)
+    month = rng.integers(0, 12, 6000)
+    table = pd.DataFrame({"customer_id": np.arange(6000), "month": np.array(list("abcdefghijkl"))[month]})
+    s = pd.DataFrame({"customer_id": np.arange(6000), "value_if_kept": month + rng.normal(size=6000)})
+    found = profile(s, table, top=0.3)
+    assert sum(d.is_significant for d in found.differences) == 12
+    sentence = " ".join(line.strip() for line in str(found).splitlines()[1:])
+    assert sentence.startswith("month is more often 'l'")
+    assert sentence.count("of the best") == 4
 
 
 def test_nothing_at_all_is_said_in_words():

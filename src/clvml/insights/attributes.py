@@ -12,17 +12,19 @@ from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.horizon import as_date, day_number
 from clvml.orders.transactions import Transactions
 
-__all__ = ["KnownAt", "attributes_of", "attributes_of_lines", "bought_after"]
+__all__ = ["INGREDIENTS", "KnownAt", "attributes_of", "attributes_of_lines", "bought_after"]
 
 KnownAt = Literal["first_order", "as_of"]
+INGREDIENTS = ("purchases", "mean gap (days)", "days since last purchase", "amount per purchase")
+"""Attributes that a model works the value out from: that the best have more of them says nothing."""
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_COMMON = 20
-"""Words kept apart; the rarer ones count as 'other'."""
+MAX_WORDS = 20
+"""Words of an attribute that are kept apart; the rarer ones count as 'other'."""
 
 
 def attributes_of(log: Transactions, as_of: Any, *, known_at: KnownAt = "as_of") -> pd.DataFrame:
-    """One row a customer by the log's own columns, customer_id first; see `attributes_of_lines` for more columns.
+    """One row a customer by the log's own columns, customer_id first; `attributes_of_lines` takes further columns.
 
     first_order: amount, weekday and month of the first purchase day, and the channel. as_of: rhythm, spending, returns
     and covariates as well.
@@ -58,19 +60,58 @@ def attributes_of_lines(
     columns: Sequence[str] = (),
     known_at: KnownAt = "as_of",
 ) -> pd.DataFrame:
-    """One row a customer from the order lines themselves, with any of their columns.
+    """Work out attributes of each customer from the order lines, with any of their columns.
 
-    columns: further columns of the lines (category, discount, country …); numbers become a customer's mean, words the
-    one with most money. first_order keeps only the lines of a customer's first day, so that nothing enters that
-    was not known then. Raises DataError for a missing column or a log without sales by `as_of`.
+    Parameters
+    ----------
+    lines : pandas.DataFrame
+        Order lines. Lines without a customer, after `as_of`, or with an amount of zero or less are left out.
+    as_of : date-like
+        The last day that may be known.
+    customer, date, amount : str
+        Columns of the customer, the day and the amount.
+    columns : sequence of str
+        Further columns (category, discount, country, …): of numbers a customer's mean is taken, of words the one with
+        most money. Only the 20 most frequent words are kept apart; the others become 'other'.
+    known_at : {"as_of", "first_order"}
+        "first_order" reads only the lines of a customer's first day, so that nothing enters that was not known then.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a customer: customer_id, first order amount, weekday and month of the first order, lines of the first
+        order, (as_of: purchases, amount per purchase,) and the columns asked for.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or the log has no sales up to `as_of`.
+    OptionError
+        If `known_at` is neither.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clvml import attributes_of_lines
+    >>> lines = pd.DataFrame(
+    ...     {
+    ...         "customer_id": [1, 1, 2],
+    ...         "date": pd.to_datetime(["2011-01-03", "2011-02-01", "2011-03-05"]),
+    ...         "amount": [40.0, 100.0, 5.0],
+    ...         "kind": ["tea", "pots", "tea"],
+    ...     }
+    ... )
+    >>> found = attributes_of_lines(lines, "2011-12-31", columns=["kind"])
+    >>> found[["customer_id", "first order amount", "purchases", "kind"]].values.tolist()
+    [[1, 40.0, 2.0, 'pots'], [2, 5.0, 1.0, 'tea']]
     """
     _check_known_at(known_at)
     for name in (customer, date, amount, *columns):
         if name not in lines:
             raise DataError(f"The log has no column '{name}'.{did_you_mean(name, map(str, lines))}")
     day = pd.to_datetime(lines[date]).dt.normalize()
-    seen = lines[customer].notna() & (day <= pd.Timestamp(as_date(as_of))) & (lines[amount] > 0)
-    sold = lines[seen].assign(**{date: day[seen]})
+    counted = lines[customer].notna() & (day <= pd.Timestamp(as_date(as_of))) & (lines[amount] > 0)
+    sold = lines[counted].assign(**{date: day[counted]})
     if sold.empty:
         raise DataError(f"The log has no sales up to {as_date(as_of)}.")
     first = sold.groupby(customer)[date].transform("min")
@@ -113,6 +154,7 @@ def _check_known_at(known_at: str) -> None:
 
 
 def _first_day(ids: pd.Series, first: pd.Series, amount: pd.Series) -> pd.DataFrame:
+    """The attributes that a first purchase day gives."""
     dates = pd.DatetimeIndex(first.to_numpy())
     return pd.DataFrame(
         {
@@ -125,6 +167,7 @@ def _first_day(ids: pd.Series, first: pd.Series, amount: pd.Series) -> pd.DataFr
 
 
 def _column(used: pd.DataFrame, customer: str, amount: str, name: str) -> pd.Series:
+    """One attribute by customer: the mean of numbers, or the word with most money."""
     if pd.api.types.is_numeric_dtype(used[name]):
         return used.groupby(customer)[name].mean().astype(np.float64)
     money = (
@@ -137,5 +180,5 @@ def _column(used: pd.DataFrame, customer: str, amount: str, name: str) -> pd.Ser
 def _words(values: pd.Series) -> pd.Series:
     """Words as text, the rare ones as 'other'."""
     words = values.astype("string").fillna("(missing)")
-    common = words.value_counts().index[:_COMMON]
+    common = words.value_counts().index[:MAX_WORDS]
     return words.where(words.isin(common), "other").astype(object)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,66 +13,126 @@ import pandas as pd
 from scipy.stats import norm, rankdata
 
 from clvml.errors import DataError, OptionError, did_you_mean
-from clvml.insights.attributes import KnownAt, attributes_of
+from clvml.insights.attributes import INGREDIENTS, KnownAt, attributes_of
 from clvml.orders.transactions import Transactions
 from clvml.tables import canonical_ids
 
 __all__ = ["Difference", "Profile", "benjamini_hochberg", "cliffs_delta", "profile"]
 
 Array = npt.NDArray[np.float64]
-_RARE = 10
+MIN_WORD_CUSTOMERS = 10
 """A word that fewer customers have is not compared."""
+MAX_FALSE_DISCOVERIES = 0.05
+"""False discovery rate at which a difference is reported (Benjamini & Hochberg)."""
+SHOWN_ATTRIBUTES = 12
+SHOWN_WORDS = 2
+"""Words of one attribute in print, those that the best have more often and those that they have less often."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One attribute of the best against the rest."""
+    """One attribute of the best against the rest.
+
+    Attributes
+    ----------
+    attribute, value : str
+        The attribute, and the word that is compared; '' for a number.
+    best, rest : float
+        Median of the two groups, or the share of each that has the word.
+    delta : float
+        Cliff's delta, P(best > rest) − P(best < rest), from −1 to 1; for a word the difference of the shares.
+    low, high : float
+        Confidence interval of delta.
+    p_value, q_value : float
+        Of no difference: by itself, and as the false discovery rate among all comparisons.
+    """
 
     attribute: str
-    value: str  # the word, '' for a number
-    best: float  # median of the best, or share of them with this word
+    value: str
+    best: float
     rest: float
-    delta: float  # Cliff's delta: P(best > rest) − P(best < rest); for a word the difference of the shares
+    delta: float
     low: float
     high: float
     p_value: float
-    q_value: float  # false discovery rate at which this one is told (Benjamini & Hochberg)
-    words: str
+    q_value: float
 
     @property
-    def told(self) -> bool:
-        """Whether the difference stands out from all that were compared (false discovery rate 5 %)."""
-        return self.q_value <= 0.05
+    def is_significant(self) -> bool:
+        """Whether it stands out from all that were compared (false discovery rate 5%)."""
+        return self.q_value <= MAX_FALSE_DISCOVERIES
+
+    @property
+    def sentence(self) -> str:
+        """The difference in words."""
+        if self.value:
+            more = "more" if self.delta > 0 else "less"
+            text = f"{self.attribute} is '{self.value}' {more} often: {self.shares}"
+        else:
+            more, pairs = ("higher", (1 + self.delta) / 2) if self.delta > 0 else ("lower", (1 - self.delta) / 2)
+            text = (
+                f"{self.attribute}: median {self.best:,.4g} of the best, {self.rest:,.4g} of the rest; "
+                f"{more} for the best in {pairs:.0%} of pairs"
+            )
+        return f"{text} (difference {self.delta:+.2f}, {self.low:+.2f} to {self.high:+.2f})."
+
+    @property
+    def shares(self) -> str:
+        """How many of the two groups have the word."""
+        return f"{self.best:.0%} of the best, {self.rest:.0%} of the rest"
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The best against the rest, the largest difference first."""
+    """The best customers against the rest.
+
+    Attributes
+    ----------
+    customers, best : int
+        Compared in all, and those among them that are the best.
+    by : str
+        Column of the scores that says who is best.
+    known_at : str
+        "first_order" or "as_of": when the attributes were known.
+    differences : tuple of Difference
+        One for each number and each word of an attribute, the largest first.
+    left_out : tuple of str
+        Attributes that are not compared, because the value is worked out from them.
+    """
 
     customers: int
     best: int
     by: str
     known_at: str
     differences: tuple[Difference, ...]
+    left_out: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a difference."""
-        return pd.DataFrame([asdict(d) | {"told": d.told} for d in self.differences])
+        """One row a difference, with is_significant and its sentence."""
+        return pd.DataFrame(self._rows())
 
     def to_dict(self) -> dict[str, Any]:
         """All findings as plain values."""
-        return asdict(self)
+        return asdict(self) | {"differences": self._rows()}
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [asdict(d) | {"is_significant": d.is_significant, "sentence": d.sentence} for d in self.differences]
 
     def __str__(self) -> str:
-        told = [d for d in self.differences if d.told]
+        significant = [d for d in self.differences if d.is_significant]
         when = "at their first order" if self.known_at == "first_order" else "so far"
         lines = [f"The best {self.best:,} of {self.customers:,} customers by {self.by}, by what was known {when}:"]
-        for d in told[:12]:
-            lines += textwrap.wrap(d.words, 96, initial_indent="  ", subsequent_indent="    ")
-        if not told:
-            lines.append(f"  none of {len(self.differences)} attributes sets them apart beyond chance.")
-        elif len(told) < len(self.differences):
-            lines.append(f"  ({len(self.differences) - len(told)} more attributes do not differ beyond chance)")
+        for text in _by_attribute(significant)[:SHOWN_ATTRIBUTES]:
+            lines += textwrap.wrap(text, 96, initial_indent="  ", subsequent_indent="    ")
+        alike = {d.attribute for d in self.differences} - {d.attribute for d in significant}
+        if not significant:
+            lines.append(f"  none of {len(alike)} attributes sets them apart beyond chance.")
+        elif alike:
+            text = f"No difference beyond chance: {', '.join(sorted(alike))}."
+            lines += textwrap.wrap(text, 96, initial_indent="  ", subsequent_indent="    ")
+        if self.left_out:
+            text = f"Not compared, for {self.by} is worked out from them: {', '.join(self.left_out)}."
+            lines += textwrap.wrap(text, 96, initial_indent="  ", subsequent_indent="    ")
         return "\n".join(lines)
 
 
@@ -84,10 +145,56 @@ def profile(
     known_at: KnownAt = "as_of",
     level: float = 0.95,
 ) -> Profile:
-    """How the top share of the scores by `by` differs from the rest.
+    """Compare the best customers with the rest.
 
-    log: the order log, or a table of attributes with customer_id (see `attributes_of_lines`; then `known_at` only names
-    it). known_at="first_order" compares only what was known then: whom to acquire. Raises DataError if nobody matches.
+    Numbers by Cliff's delta, words by the difference of their shares, all with intervals and corrected for the number
+    of comparisons. What the value itself is worked out from (how often, how much, how recently they bought) is left
+    out: that it differs says nothing.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        Scores of one day: the output of `ClvModel.score` or of `clvml predict`.
+    log : Transactions or pandas.DataFrame
+        The log that was scored; or a table of attributes, one row a customer with customer_id, such as the output of
+        `attributes_of_lines` (then `known_at` only names it).
+    top : float, default 0.10
+        Share of the customers that counts as the best.
+    by : str, default "value_if_kept"
+        Column of the scores that says who is best.
+    known_at : {"as_of", "first_order"}
+        "first_order" compares only what was known then, and so tells whom to acquire.
+    level : float, default 0.95
+        Of the intervals.
+
+    Returns
+    -------
+    Profile
+
+    Raises
+    ------
+    OptionError
+        If `top` is no share.
+    DataError
+        If the scores have no such column, or the attributes are of none of the scored customers.
+
+    References
+    ----------
+    Cliff, N. (1993). Dominance statistics. Psychological Bulletin 114, 494-509.
+    DeLong, E. R., DeLong, D. M. and Clarke-Pearson, D. L. (1988). Biometrics 44, 837-845 (the variance).
+    Benjamini, Y. and Hochberg, Y. (1995). Journal of the Royal Statistical Society B 57, 289-300.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from clvml import profile
+    >>> rng = np.random.default_rng(0)
+    >>> web = rng.random(500) < 0.5
+    >>> scores = pd.DataFrame({"customer_id": range(500), "value_if_kept": rng.gamma(2, 20, 500) * (1 + web)})
+    >>> known = pd.DataFrame({"customer_id": range(500), "channel": np.where(web, "web", "shop")})
+    >>> print(profile(scores, known, top=0.2))
+    The best 100 of 500 customers by value_if_kept, by what was known so far:
+      channel is more often 'web' (82% of the best, 35% of the rest).
     """
     if not 0 < top < 1:
         raise OptionError(f"top={top} must be a share between 0 and 1, for example 0.10.")
@@ -103,12 +210,12 @@ def profile(
     count = max(1, round(top * len(own)))
     best = np.zeros(len(own), dtype=np.bool_)
     best[np.argsort(-own, kind="stable")[:count]] = True
-    found = [
-        d for name in table.columns if name != "customer_id" for d in _compare(str(name), table[name], best, level)
-    ]
+    left_out = tuple(str(name) for name in table.columns if name in INGREDIENTS)
+    names = [name for name in table.columns if name != "customer_id" and name not in left_out]
+    found = [d for name in names for d in _compare(str(name), table[name], best, level)]
     q = benjamini_hochberg(np.array([d.p_value for d in found]))
-    ranked = sorted(zip(found, q, strict=True), key=lambda pair: -abs(pair[0].delta))
-    return Profile(len(own), count, by, known_at, tuple(_told(d, float(rate)) for d, rate in ranked))
+    corrected = [replace(d, q_value=float(rate)) for d, rate in zip(found, q, strict=True)]
+    return Profile(len(own), count, by, known_at, tuple(sorted(corrected, key=lambda d: -abs(d.delta))), left_out)
 
 
 def cliffs_delta(best: Array, rest: Array) -> tuple[float, float]:
@@ -122,7 +229,7 @@ def cliffs_delta(best: Array, rest: Array) -> tuple[float, float]:
 
 
 def benjamini_hochberg(p: Array) -> Array:
-    """q-values (Benjamini & Hochberg 1995): the least false discovery rate at which each is told."""
+    """q-values (Benjamini & Hochberg 1995): the least false discovery rate at which each is significant."""
     if not len(p):
         return p
     order = np.argsort(p)
@@ -142,7 +249,7 @@ def _compare(name: str, values: pd.Series, best: npt.NDArray[np.bool_], level: f
         return [_difference(name, "", ours, theirs, (float(np.median(ours)), float(np.median(theirs))), level)]
     words = values.astype("string").fillna("(missing)")
     counts = words.value_counts()
-    common = [str(w) for w in sorted(counts.index[counts >= _RARE])]
+    common = [str(w) for w in sorted(counts.index[counts >= MIN_WORD_CUSTOMERS])]
     if len(common) == len(counts) == 2:
         common = common[1:]  # the other word says the same
     flags = [(word, np.asarray(words == word, dtype=np.float64)) for word in common if len(counts) > 1]
@@ -158,19 +265,25 @@ def _difference(
     delta, se = cliffs_delta(ours, theirs)
     z = float(norm.ppf(0.5 + level / 2))
     p = float(2 * norm.sf(abs(delta) / se)) if se > 0 else float(delta == 0)
-    return Difference(name, word, *centres, delta, delta - z * se, delta + z * se, p, 1.0, "")
+    return Difference(name, word, *centres, delta, delta - z * se, delta + z * se, p, 1.0)
 
 
-def _told(d: Difference, q: float) -> Difference:
-    """With its q-value and its sentence."""
-    if d.value:
-        more = "more" if d.delta > 0 else "less"
-        words = f"{d.attribute} is '{d.value}' {more} often: {d.best:.0%} of the best, {d.rest:.0%} of the rest"
-    else:
-        more, pairs = ("higher", (1 + d.delta) / 2) if d.delta > 0 else ("lower", (1 - d.delta) / 2)
-        words = (
-            f"{d.attribute}: median {d.best:,.4g} of the best, {d.rest:,.4g} of the rest; "
-            f"{more} for the best in {pairs:.0%} of pairs"
-        )
-    words += f" (difference {d.delta:+.2f}, {d.low:+.2f} to {d.high:+.2f})."
-    return Difference(**{**asdict(d), "q_value": q, "words": words})
+def _by_attribute(differences: list[Difference]) -> list[str]:
+    """A sentence for each attribute, in the order of its largest difference; its words in one sentence."""
+    order = {d.attribute: i for i, d in reversed(list(enumerate(differences)))}
+    together = sorted(differences, key=lambda d: order[d.attribute])
+    return [_attribute_text(list(group)) for _, group in itertools.groupby(together, key=lambda d: d.attribute)]
+
+
+def _attribute_text(group: list[Difference]) -> str:
+    """What one attribute says: of several words the strongest, those more frequent among the best first."""
+    if not group[0].value:
+        return group[0].sentence
+    directions = (("more", 1), ("less", -1))
+    found = ((how, [d for d in group if sign * d.delta > 0][:SHOWN_WORDS]) for how, sign in directions)
+    return f"{group[0].attribute} is {'; '.join(_words_text(how, words) for how, words in found if words)}."
+
+
+def _words_text(how: str, words: list[Difference]) -> str:
+    """The words that the best have more, or less, often, with the shares of the two groups."""
+    return f"{how} often " + ", ".join(f"'{d.value}' ({d.shares})" for d in words)
