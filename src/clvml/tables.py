@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -15,6 +16,11 @@ __all__ = ["SCORES", "SUMMARY", "Column", "canonical_ids", "check_summary"]
 
 
 Numbers = NDArray[np.float64] | NDArray[np.int64]
+
+_BYTE_ORDER_MARK = "\ufeff"
+"""Stands before the first id of a text file that a Windows program wrote."""
+_WHOLE_WITH_DECIMALS = re.compile(r"(?:0|-?[1-9][0-9]*)\.0+")
+"""A whole number as a spreadsheet or a column with gaps writes it."""
 
 
 class Column(NamedTuple):
@@ -187,7 +193,15 @@ def _refuse(frame: pd.DataFrame, broken: pd.Series | NDArray[np.bool_], says: st
 
 
 def canonical_ids(ids: Iterable[object]) -> list[str]:
-    """Ids as text that is the same for 17, 17.0, '17' and ' 17 '."""
-    return [
-        str(int(i)) if isinstance(i, (float, np.floating)) and float(i).is_integer() else str(i).strip() for i in ids
-    ]
+    """Ids as text that is the same for 17, 17.0, '17', '17.0', ' 17 ', and '17' behind a byte-order mark.
+
+    A leading zero is part of an id: '007' is another than '7'.
+    """
+    return [_canonical_id(i) for i in ids]
+
+
+def _canonical_id(i: object) -> str:
+    if isinstance(i, (float, np.floating)) and float(i).is_integer():
+        return str(int(i))
+    text = str(i).strip().lstrip(_BYTE_ORDER_MARK).strip()
+    return text.partition(".")[0] if _WHOLE_WITH_DECIMALS.fullmatch(text) else text

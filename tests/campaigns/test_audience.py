@@ -401,11 +401,11 @@ def test_power_chooses_the_control_share():
 
 
 def test_sentences_and_terminal():
-    a = plan_audience(scores(), plan(), budget=300, suppress=["x1"])
+    a = plan_audience(scores(), plan(), budget=300, suppress=[1, "x1"])
     assert isinstance(a, Audience)
     assert max(map(len, str(a).splitlines())) <= 110
     assert "assumed by the plan, not measured" in str(a)
-    assert "none of the 1 suppressed ids is among the scores" in str(a)
+    assert "1 of 2 customers of the suppression list are not among the scores, first 'x1'" in " ".join(str(a).split())
     treated = a.table[a.table["group"] == "treat"].iloc[0]
     assert treated["reason"].count(".") >= 1
     assert treated["reason"].endswith("net.")
@@ -530,7 +530,7 @@ def test_messages_of_a_plan(table, message):
         ({"customer_id": 1}, "399 customers stand twice in the scores, first '1'"),
         ({"churn_probability": 1.5}, "400 customers have no usable 'churn_probability', the first is '1'"),
         ({"clv": np.nan}, "400 customers have no usable 'clv'"),
-        ({"as_of": ["2011-08-31"] * 399 + ["2011-09-01"]}, "mix 2 dates of as_of"),
+        ({"as_of": ["2011-08-31"] * 399 + ["2011-09-01"]}, "mix 2 values of as_of"),
     ],
 )
 def test_messages_of_scores(change, message):

@@ -139,6 +139,45 @@ def test_suppressed_customers_and_those_contacted_too_often_are_left_out(here, c
     assert clvml("audience", "scores.csv", "--out", "a.csv", "--quiet")[2] == ""
 
 
+def test_a_suppression_list_is_never_passed_by(here, clvml):
+    clvml("audience", "scores.csv", "--out", "all.csv")
+    some = read_audience("all.csv")["customer_id"].tolist()[:3]
+    for name, text in {
+        "bom.txt": "\ufeff" + "\n".join(some),
+        "bom.csv": "\ufeffcustomer_id\n" + "\n".join(some),
+        "decimals.txt": "\n".join(f"{i}.0" for i in some),
+        "decimals.csv": "customer_id,why\n" + "\n".join(f"{i}.0,asked" for i in some),
+        "windows.txt": "\r\n".join(f" {i} " for i in some),
+    }.items():
+        (here / name).write_bytes(text.encode())
+        code, out, _ = clvml("audience", "scores.csv", "--suppress", name, "--out", "a.csv")
+        assert code == 0
+        assert "        3 on the suppression list" in out
+        assert not set(some) & set(read_audience("a.csv")["customer_id"])
+    (here / "some.txt").write_text("\n".join([*some, "A-17", "A-18"]), encoding="utf-8")
+    _, out, _ = clvml("audience", "scores.csv", "--suppress", "some.txt", "--out", "a.csv")
+    assert "2 of 5 customers of the suppression list are not among the scores, first 'A-17'" in " ".join(out.split())
+    (here / "none.txt").write_text("A-17\nA-18", encoding="utf-8")
+    code, out, err = clvml("audience", "scores.csv", "--suppress", "none.txt", "--out", "never.csv")
+    assert (code, out) == (2, "")
+    assert "None of the 2 customers of the suppression list is among the scores, the first is 'A-17'" in err
+    assert not (here / "never.csv").exists()
+
+
+def test_days_of_contacts_are_read_as_those_of_a_log(here, clvml):
+    (here / "clv.toml").write_text(PLAN.replace("control_share", "max_contacts = 1\ncontrol_share"), encoding="utf-8")
+    clvml("audience", "scores.csv", "--out", "all.csv", "--quiet")
+    some = read_audience("all.csv")["customer_id"].tolist()
+    (here / "c.csv").write_text(f"customer_id,date\n{some[0]},19970920\n", encoding="utf-8")
+    code, out, _ = clvml("audience", "scores.csv", "--contacts", "c.csv", "--out", "a.csv")
+    assert code == 0
+    assert "        1 contacted 1 times or more in 30 days" in out
+    (here / "c.csv").write_text(f"customer_id,date\n{some[0]},05/06/1997\n", encoding="utf-8")
+    code, _, err = clvml("audience", "scores.csv", "--contacts", "c.csv", "--out", "b.csv")
+    assert code == 2
+    assert "1 of 1 dates that cannot be read, first '05/06/1997' in row 0" in err
+
+
 def test_the_example_is_a_plan_that_runs(here, clvml):
     code, out, err = clvml("audience", "--example")
     assert (code, err) == (0, "")

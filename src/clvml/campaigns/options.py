@@ -27,6 +27,7 @@ __all__ = [
     "eligible",
     "kept_out",
     "options_of",
+    "rounded",
 ]
 
 NEEDED = (
@@ -34,6 +35,14 @@ NEEDED = (
     "expected_purchases", "tier", "state", "as_of", "horizon_days",
 )  # fmt: skip
 _MONEY = ("churn_probability", "value_if_kept", "clv", "expected_spend", "expected_purchases")
+_WHOLE = ("frequency", "days_since_last", "horizon_days")
+NUMBERS = (*_MONEY, *_WHOLE)
+_OPTIONAL = ("p_return", "p_alive", "clv_low", "clv_high")
+_RANGES = {
+    **dict.fromkeys(("churn_probability", "p_return", "p_alive"), (0.0, 1.0)),
+    **dict.fromkeys(("expected_purchases", "frequency", "days_since_last"), (0.0, np.inf)),
+    "horizon_days": (1.0, np.inf),
+}
 UNIT = 10_000.0
 """Costs are counted in whole ten-thousandths, so that no sum of them can slip over the budget."""
 
@@ -110,16 +119,39 @@ def checked(scores: pd.DataFrame, plan: Plan) -> tuple[pd.DataFrame, list[str]]:
         raise DataError(
             f"{len(twice)} customers stand twice in the scores, first '{ids[twice[0]]}'. Keep one row each."
         )
-    for name in _MONEY:
-        values = table[name].to_numpy(np.float64)
-        bad = ~np.isfinite(values)
-        if name == "churn_probability":
-            bad |= (values < 0) | (values > 1)
-        if bad.any():
-            raise DataError(f"{bad.sum()} customers have no usable '{name}', the first is '{ids[int(bad.argmax())]}'.")
-    if table["as_of"].astype("string").nunique() != 1:
-        raise DataError(f"The scores mix {table['as_of'].nunique()} dates of as_of. Plan from the scores of one day.")
+    for name in (*NUMBERS, *(c for c in _OPTIONAL if c in table)):
+        values = _number(table[name], name, ids)
+        table[name] = values.astype(np.int64) if name in _WHOLE else rounded(values)
+    for name, hint in (("as_of", "the scores of one day"), ("horizon_days", "scores of one horizon")):
+        found = table[name].astype("string").unique()
+        if len(found) != 1:
+            raise DataError(f"The scores mix {len(found)} values of {name} ({', '.join(found[:3])}). Plan from {hint}.")
     return table, [str(i) for i in ids]
+
+
+def _number(column: pd.Series, name: str, ids: npt.NDArray[Any]) -> Array:
+    """A column of the scores as finite numbers within their range. Raises DataError."""
+    values = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    low, high = _RANGES.get(name, (-np.inf, np.inf))
+    bad = ~(np.isfinite(values) & (values >= low) & (values <= high))
+    if name in _WHOLE:
+        bad |= values != np.trunc(values)
+    if bad.any():
+        row = int(bad.argmax())
+        kind = "a whole number" if name in _WHOLE else "a finite number"
+        span = f" of at least {low:g}" if high == np.inf and low > -np.inf else ""
+        raise DataError(
+            f"{bad.sum():,} customers have no usable '{name}', the first is '{ids[row]}' with {column.iloc[row]}: "
+            f"it must be {kind + span if high == np.inf else f'a share between {low:g} and {high:g}'}."
+        )
+    return values
+
+
+def rounded(values: Array) -> Array:
+    """To 10 significant digits: what machines and libraries add behind them must not change who is chosen."""
+    exponent = np.floor(np.log10(np.abs(values), out=np.zeros_like(values), where=values != 0))
+    unit = 10.0 ** (9 - exponent)
+    return np.asarray(np.round(values * unit) / unit)
 
 
 def kept_out(ids: list[str], plan: Plan, suppressed: set[str], often: set[str]) -> npt.NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from clvml.campaigns.allocate import Allocation, allocate, allocate_exact
 from clvml.campaigns.control import Power, draw_control, hash_uniform, power_of
 from clvml.campaigns.gain import Array
-from clvml.campaigns.lists import often_contacted, suppressed_ids
+from clvml.campaigns.lists import matched_ids, often_contacted, suppressed_ids
 from clvml.campaigns.options import (
     UNIT,
     MeasuredEffect,
@@ -57,14 +58,12 @@ def plan_audience(
     check_measured(plan, measured)
     table, ids = checked(scores, plan)
     as_of = as_date(table["as_of"].iloc[0])
-    listed = suppressed_ids(suppress)
-    often = often_contacted(contacts, as_of, plan.contact_days, plan.max_contacts)
+    listed, often, lists = _lists(plan, set(ids), as_of, suppress, contacts)
     options = options_of(table, plan, measured or {}, kept_out(ids, plan, listed, often))
     tie = hash_uniform(ids, plan.salt, f"{plan.name}|tie")
     limit = float("inf") if budget is None else float(np.floor(budget * UNIT + 1e-6))
     share, notes = _share(plan, table, options, tie, limit)
-    if listed and not listed & set(ids):
-        notes.append(f"none of the {len(listed)} suppressed ids is among the scores: check how ids are written")
+    notes += lists
     notes += [f"'{t.name}' is for nobody in these scores" for t in plan.treatments if not eligible(t, table).any()]
     control = _draw(table, ids, plan, options, share)
     found = _allocate(plan, options, limit, control, tie)
@@ -97,6 +96,26 @@ def treatment_gains(
     found = pd.concat(parts, ignore_index=True).sort_values("row", kind="stable", ignore_index=True)
     found.insert(0, "customer_id", table["customer_id"].to_numpy()[found.pop("row").to_numpy()])
     return found
+
+
+def _lists(
+    plan: Plan,
+    known: set[str],
+    as_of: dt.date,
+    suppress: Iterable[object] | pd.DataFrame | None,
+    contacts: pd.DataFrame | None,
+) -> tuple[set[str], set[str], list[str]]:
+    """Ids never to be treated, ids contacted often enough, and what to say of the lists. Raises DataError."""
+    listed, often = suppressed_ids(suppress), set()
+    notes = matched_ids(listed, known, "suppression list")
+    if suppress is not None and not listed:
+        notes.append("the suppression list is empty: nobody is kept out by it")
+    if contacts is not None and plan.max_contacts is None:
+        notes.append("past contacts were given, but the plan sets no max_contacts: they keep nobody out")
+    elif contacts is not None and plan.max_contacts is not None:
+        often = often_contacted(contacts, as_of, plan.contact_days, plan.max_contacts)
+        notes += matched_ids(suppressed_ids(contacts), known, "contact list")
+    return listed, often, notes
 
 
 def _share(plan: Plan, table: pd.DataFrame, options: Options, tie: Array, limit: float) -> tuple[float, list[str]]:

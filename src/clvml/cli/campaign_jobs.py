@@ -179,7 +179,7 @@ def _suppressed(path: Path) -> pd.DataFrame | list[str]:
     if path.suffix.lower() != ".txt":
         return read_table(path, "suppressed customers")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"The suppressed customers '{path}' cannot be read: {error}") from None
     return [line.strip() for line in lines if line.strip()]
