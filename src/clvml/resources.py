@@ -1,5 +1,5 @@
 """What a job may use of its machine: memory, threads, and a folder for what does not fit in memory; and work on the
-parts of a stream by several threads.
+parts of a stream by several threads, or by one alone.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from clvml.errors import OptionError
 from clvml.locks import runs
 
-__all__ = ["WHOLE_MACHINE", "Resources", "in_order", "resources_of"]
+__all__ = ["WHOLE_MACHINE", "Resources", "in_order", "one_thread", "resources_of"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -108,3 +109,16 @@ def in_order(work: Callable[[T], R], parts: Iterable[T], threads: int) -> Iterat
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """A block in which OpenMP works on one thread: around fits of scikit-learn to few rows, where its threads do little
+    but wait for each other, which on a busy machine takes ten times as long as the work.
+
+    Each thread that calls OpenMP has a number of its own, so blocks on several threads do not meddle with each other.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="openmp"):
+        yield

@@ -8,7 +8,6 @@ log tried.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NamedTuple, Self
 
@@ -19,6 +18,7 @@ from scipy.special import expit
 from clvml.errors import OptionError
 from clvml.maths.learners import glm
 from clvml.maths.learners.trees import MOST_LEAVES, Forest
+from clvml.resources import one_thread
 
 __all__ = ["Head", "Trees", "amounts", "fit_amount_head", "fit_return_head", "return_log_hazards"]
 
@@ -63,7 +63,7 @@ class Trees(NamedTuple):
         del settings["max_rows"]
         weight = weight[some] / weight[some].mean()
         few = np.column_stack([_binned(column, weight, self.max_bins) for column in X[some].T])
-        with _one_thread():
+        with one_thread():
             grown = learner(early_stopping=False, **settings).fit(few, y[some], sample_weight=weight)
         return Forest.of(grown)
 
@@ -114,14 +114,6 @@ def _binned(column: Floats, weight: Floats, bins: int) -> Floats:
     place = np.searchsorted(edges, column, side="right")
     mean: Floats = np.bincount(place, weights=column) / np.maximum(np.bincount(place), 1)
     return mean[place]
-
-
-def _one_thread() -> AbstractContextManager[Any]:
-    """scikit-learn's threads spin while others want the cores: on a busy machine two take ten times as long as one."""
-    from threadpoolctl import threadpool_limits
-
-    limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="openmp")
-    return limits
 
 
 def _line(family: glm.Family, X: Floats, y: Floats, offset: Floats, weight: Floats, penalty: float) -> Floats:

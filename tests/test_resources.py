@@ -1,0 +1,56 @@
+"""Threads that would only spin are kept to one, and come back as they were."""
+
+import threading
+
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from clvml.resources import one_thread
+
+
+def openmp_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp"}
+
+
+@pytest.fixture
+def two_threads():
+    import sklearn.ensemble  # noqa: F401  loads its OpenMP
+
+    with threadpool_limits(limits=2):
+        yield
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_openmp_works_on_one_thread_inside_and_on_as_many_as_before_after():
+    with one_thread():
+        assert openmp_threads() == {1}
+        with one_thread():
+            assert openmp_threads() == {1}
+        assert openmp_threads() == {1}
+    assert openmp_threads() == {2}
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_an_error_inside_takes_the_cap_off():
+    with pytest.raises(ZeroDivisionError), one_thread():
+        1 // 0  # noqa: B018
+    assert openmp_threads() == {2}
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_blocks_of_two_threads_that_overlap_leave_no_cap_behind():
+    begun, ended = threading.Event(), threading.Event()
+
+    def other():
+        with one_thread():
+            begun.set()
+            ended.wait(10)
+
+    thread = threading.Thread(target=other)
+    with one_thread():
+        thread.start()
+        begun.wait(10)
+    assert openmp_threads() == {2}  # though the other block is still open
+    ended.set()
+    thread.join()
+    assert openmp_threads() == {2}
