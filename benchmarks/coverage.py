@@ -64,8 +64,8 @@ def corrected(model: ClvModel, frame: pd.DataFrame, holdout: pd.DataFrame, days:
     value = model.model_.value_
     _, purchases, spend = model.model_.correct(frame, days)
     often = purchases / value.expected_purchases(frame, days)
-    rows, t = value.purchases_.histories(frame), value.purchases_.time(days)
-    ahead, y = value.purchases_.future(rows).take(rows.place), holdout["purchases"].to_numpy(float)
+    rows, t = value.purchases_._histories(frame), value.purchases_._units(days)
+    ahead, y = value.purchases_._future(rows).take(rows.place), holdout["purchases"].to_numpy(float)
     upto = 1.0 - ahead.at_least(y / often + 1.0, t)
     below = np.where(y > 0, 1.0 - ahead.at_least(np.maximum(y - 1.0, 0.0) / often + 1.0, t), 0.0)
     more = spend / value.expected_spend(frame, days)

@@ -14,7 +14,7 @@ from clvml.estimators.fit import fit
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel
 from clvml.maths.models import bgnbd, mbgnbd, paretonbd
-from clvml.maths.models.covariates import Traits
+from clvml.maths.models.covariates import WithCovariates
 from clvml.maths.sample import sample_of
 from tests.support import cdnow
 
@@ -53,7 +53,7 @@ def sample(summary):
 @pytest.mark.parametrize("away", [0.0, 1.0])
 def test_derivatives_equal_differences(base, away, sample):
     rng = np.random.default_rng(2)
-    model = Traits(base, rng.normal(size=(sample.x.size, 2)), rng.normal(size=(sample.x.size, 1)))
+    model = WithCovariates(base, rng.normal(size=(sample.x.size, 2)), rng.normal(size=(sample.x.size, 1)))
     theta = np.log([*BASES[base], 1.3, 0.8, 1.6]) + away * np.cos(np.arange(7))
     at = lambda v: model.value_gradient_hessian(model.Params(*np.exp(v)), sample)  # noqa: E731
     here, weights = at(theta), np.array([4 / 5, -1 / 5, 4 / 105, -1 / 280]) / 1e-2
@@ -70,7 +70,7 @@ def test_derivatives_equal_differences(base, away, sample):
 @bases
 def test_without_traits_it_is_the_model_itself(base, sample):
     none, params = np.zeros((sample.x.size, 1)), BASES[base]
-    with_ = Traits(base, none, none)
+    with_ = WithCovariates(base, none, none)
     for got, want in zip(
         with_.value_gradient_hessian(with_.Params(*params, 2.0, 3.0), sample),
         base.value_gradient_hessian(base.Params(*params), sample),
@@ -155,9 +155,9 @@ def test_every_prediction_is_that_of_the_customers_own_parameters(cls, summary, 
     for i in range(12):
         one = some.iloc[[i]].reset_index(drop=True)
         one.attrs = summary.attrs
-        own = model._formulas(model.histories(one)).own(model.params_)
+        own = model._module_for(model._histories(one)).own(model.params_)
         plain = cls()
-        plain._set(model.maths.Params(*(float(np.ravel(v)[0]) for v in own)), np.eye(4), 0.0, model.outcome_)
+        plain._set(model.module.Params(*(float(np.ravel(v)[0]) for v in own)), np.eye(4), 0.0, model.status_)
         for verb, args in (
             ("p_alive", ()), ("p_return", (90,)), ("expected_purchases", ("12m",)), ("next_purchase_due", ()),
             ("discounted_purchases", (None, 0.1)), ("pmf", (2, 90)),

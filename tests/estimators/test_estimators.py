@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from clvml.errors import DataError, ModelError, NotFittedError, OptionError
-from clvml.estimators.fit import Outcome
+from clvml.estimators.fit import FitStatus
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import (
     BetaGeoErlangModel,
@@ -49,7 +49,7 @@ def fitted(summary):
 
 def test_bgnbd_in_weeks_tells_the_published_numbers(summary):
     model = BetaGeoModel(time_unit="week").fit(summary)
-    assert model.outcome_ is Outcome.CONVERGED
+    assert model.status_ is FitStatus.CONVERGED
     np.testing.assert_allclose(model.params_, [0.242595, 4.413602, 0.792920, 2.425888], rtol=1e-4)
     np.testing.assert_allclose(model.standard_errors_, [0.012557, 0.378224, 0.185733, 0.705407], rtol=0.01)
     assert model.log_likelihood_ == pytest.approx(-9582.4292, abs=1e-3)
@@ -137,9 +137,11 @@ def test_saved_models_come_back_and_damaged_ones_do_not(cls, summary, fitted):
         for bad in (-1.0, None, "x", float("nan"), True):
             with pytest.raises(ModelError, match=name):
                 cls.from_dict(saved | {"params": saved["params"] | {name: bad}})
-        for damage in ({"params": {}}, {"covariance": [[1.0]]}, {"covariance": "x"}, {"outcome": "GREAT"}):
+        for damage in ({"params": {}}, {"covariance": [[1.0]]}, {"covariance": "x"}, {"status": "GREAT"}):
             with pytest.raises(ModelError):
                 cls.from_dict(saved | damage)
+        older = {"outcome" if key == "status" else key: value for key, value in saved.items()}
+        assert cls.from_dict(older).to_dict() == saved  # as registered models of before say it
 
 
 def test_unknown_saved_model_is_named():
@@ -217,7 +219,7 @@ def test_spend_survives_refunds_and_logs_without_repeats(summary):
     assert (model.expected_spend(refunded) > 0).all()
     silent = summary.assign(frequency=0, recency=0, monetary_value=0.0)
     model = GammaGammaModel().fit(silent)
-    assert model.outcome_ is Outcome.FIRST_PURCHASES
+    assert model.status_ is FitStatus.FIRST_PURCHASES
     assert model.mean_ == pytest.approx(summary["first_amount"][summary["first_amount"] > 0].mean(), rel=0.1)
     with pytest.raises(DataError, match="2357 customers"):
         GammaGammaModel().fit(silent.drop(columns="first_amount"))

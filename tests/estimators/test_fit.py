@@ -3,21 +3,21 @@
 import numpy as np
 import pytest
 
-from clvml.estimators.fit import Outcome, fit, fit_spend, maximise, natural_covariance
+from clvml.estimators.fit import FitStatus, fit, fit_spend, maximise, natural_covariance
 from clvml.maths.models import bgnbd, gammagamma, mbgnbd, nbd, paretonbd
 from clvml.maths.models.cnbdk import Erlang
 from clvml.maths.models.gammagamma import spend_of
 from clvml.maths.sample import Objective, sample_of
 
-HISTORIES = {  # name: (x, t_x, T, outcome)
-    "nobody came back": ([0] * 10, [0] * 10, range(30, 130, 10), Outcome.NO_REPEATS),
-    "nobody observed": ([0] * 5, [0] * 5, [0] * 5, Outcome.NO_TIME),
-    "one customer": ([3], [90], [100], Outcome.ONE_CUSTOMER),
-    "one silent customer": ([0], [0], [100], Outcome.NO_REPEATS),
-    "identical": ([3] * 20, [90] * 20, [100] * 20, Outcome.NO_DROPOUT),
-    "all bought today": ([1] * 30, [30] * 30, [30] * 30, Outcome.NO_DROPOUT),
-    "all gone after one": ([1] * 50, [5] * 50, [300] * 50, Outcome.UNIDENTIFIED),
-    "two customers": ([1, 0], [10, 0], [30, 30], Outcome.NO_DROPOUT),
+HISTORIES = {  # name: (x, t_x, T, status)
+    "nobody came back": ([0] * 10, [0] * 10, range(30, 130, 10), FitStatus.NO_REPEATS),
+    "nobody observed": ([0] * 5, [0] * 5, [0] * 5, FitStatus.NO_TIME),
+    "one customer": ([3], [90], [100], FitStatus.ONE_CUSTOMER),
+    "one silent customer": ([0], [0], [100], FitStatus.NO_REPEATS),
+    "identical": ([3] * 20, [90] * 20, [100] * 20, FitStatus.NO_DROPOUT),
+    "all bought today": ([1] * 30, [30] * 30, [30] * 30, FitStatus.NO_DROPOUT),
+    "all gone after one": ([1] * 50, [5] * 50, [300] * 50, FitStatus.UNIDENTIFIED),
+    "two customers": ([1, 0], [10, 0], [30, 30], FitStatus.NO_DROPOUT),
 }
 
 
@@ -32,11 +32,11 @@ def test_poor_data_gets_a_usable_model_and_a_named_outcome(name, prior, maths):
     x, t_x, T = columns(name)
     found = fit(maths, sample_of(x, t_x, T), prior=prior)
     if prior is None and maths is bgnbd:
-        assert found.outcome is HISTORIES[name][3]
+        assert found.status is HISTORIES[name][3]
     assert np.isfinite(found.log_likelihood)
     assert all(0 < v < np.inf for v in found.params)
     assert not np.isnan(found.covariance).any()
-    assert found.outcome is not Outcome.STOPPED
+    assert found.status is not FitStatus.STOPPED
     ahead = maths.future(found.params, [*x, 0, 30, 500], [*t_x, 0, 80, 1], [*T, 1e5, 90, 2_000])
     values = [ahead.p_alive, ahead.discounted(np.inf, 1e-2)]
     for t in (1.0, 365.0, 1e5):
@@ -60,8 +60,8 @@ def never_leave(size, seed=3, k=1):
 def test_no_dropout_is_the_limit_nbd():
     sample = sample_of(*never_leave(4_000))
     found, limit = fit(bgnbd, sample), fit(nbd, sample)
-    assert found.outcome is Outcome.NO_DROPOUT
-    assert "NBD" in found.outcome.value
+    assert found.status is FitStatus.NO_DROPOUT
+    assert "NBD" in found.status.value
     np.testing.assert_allclose(found.params[:2], limit.params, rtol=1e-6)
     assert found.log_likelihood == pytest.approx(limit.log_likelihood, rel=1e-12)
     np.testing.assert_allclose(found.covariance[:2, :2], limit.covariance, rtol=1e-5)
@@ -76,7 +76,7 @@ def test_no_dropout_is_the_limit_nbd():
 def test_every_model_names_its_limit_without_dropout(model):
     x, t_x, T = never_leave(1_500, k=getattr(model, "k", 1))
     found = fit(model, sample_of(x, t_x, T))
-    assert found.outcome is Outcome.NO_DROPOUT
+    assert found.status is FitStatus.NO_DROPOUT
     np.testing.assert_allclose(model.future(found.params, x, t_x, T).p_alive, 1.0, rtol=1e-12)
     if model in (mbgnbd, paretonbd):
         assert found.log_likelihood == pytest.approx(fit(nbd, sample_of(x, t_x, T)).log_likelihood, rel=1e-9)
@@ -118,7 +118,7 @@ def amounts(size, p, q, v, seed=2, x=None):
 
 def test_spend_is_recovered():
     found = fit_spend(spend_of(*amounts(20_000, 6.0, 3.7, 15.0)))
-    assert found.outcome is Outcome.CONVERGED
+    assert found.status is FitStatus.CONVERGED
     distance = (np.array(found.params) - [6.0, 3.7, 15.0]) / np.sqrt(np.diag(found.covariance))
     assert np.abs(distance).max() < 3.5
 
@@ -150,7 +150,7 @@ def test_objective_of_spend_is_the_sum_of_the_log_likelihood():
 def test_spend_without_a_mean_is_held_at_the_mean_of_the_data(q):
     x, m = amounts(3_000, 4.0, q, 15.0)
     found = fit_spend(spend_of(x, m))
-    assert found.outcome is Outcome.HEAVY_TAIL
+    assert found.status is FitStatus.HEAVY_TAIL
     assert found.params.q > 1
     assert gammagamma.mean(found.params) == pytest.approx((x * m).sum() / x.sum(), rel=1e-9)
     assert np.isfinite(found.covariance).all()
@@ -164,16 +164,16 @@ def test_cents_or_euros_are_the_same():
 
 
 @pytest.mark.parametrize(
-    ("x", "m", "outcome"),
+    ("x", "m", "status"),
     [
-        ([3.0], [20.0], Outcome.ONE_CUSTOMER),
-        ([1.0] * 40, [20.0] * 40, Outcome.SAME_SPEND),
-        ([2.0, 3.0, 1.0], [20.0, 20.0, 20.0], Outcome.SAME_SPEND),
+        ([3.0], [20.0], FitStatus.ONE_CUSTOMER),
+        ([1.0] * 40, [20.0] * 40, FitStatus.SAME_SPEND),
+        ([2.0, 3.0, 1.0], [20.0, 20.0, 20.0], FitStatus.SAME_SPEND),
     ],
 )
-def test_poor_spend_data_gets_a_finite_mean(x, m, outcome):
+def test_poor_spend_data_gets_a_finite_mean(x, m, status):
     found = fit_spend(spend_of(x, m))
-    assert found.outcome is outcome
+    assert found.status is status
     spend = gammagamma.expected_spend(found.params, [0.0, 1.0, 5.0], [0.0, 1.0, 500.0])
     assert np.isfinite(spend).all()
     assert (spend > 0).all()
@@ -181,6 +181,6 @@ def test_poor_spend_data_gets_a_finite_mean(x, m, outcome):
 
 
 def test_every_outcome_is_a_sentence():
-    for outcome in Outcome:
-        assert outcome.value.endswith(".")
-        assert isinstance(outcome.usable, bool)
+    for status in FitStatus:
+        assert status.value.endswith(".")
+        assert isinstance(status.usable, bool)

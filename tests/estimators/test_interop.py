@@ -11,7 +11,7 @@ import pytest
 
 from clvml import BetaGeoModel, GammaGammaModel
 from clvml.errors import ClvWarning, DataError, ModelError, NotFittedError
-from clvml.estimators.fit import Outcome
+from clvml.estimators.fit import FitStatus
 from clvml.estimators.interop import from_lifetimes, to_lifetimes
 from clvml.estimators.purchases.models import ModifiedBetaGeoModel, NBDModel, ParetoNBDModel
 from tests.support import cdnow
@@ -97,7 +97,7 @@ def test_our_fit_is_that_of_lifetimes(fitted, summary, lifetimes, cls):
         theirs.params_, fitted[cls, "week"].params_, rtol=2e-3 if cls is ParetoNBDModel else 1e-4
     )
     back = from_lifetimes(theirs, time_unit="week")
-    assert back.outcome_ is Outcome.CONVERGED
+    assert back.status_ is FitStatus.CONVERGED
     assert (back.n_customers_, back.n_rows_) == (2357, fitted[cls, "week"].n_rows_)
     assert back.log_likelihood_ == pytest.approx(fitted[cls, "week"].log_likelihood_, abs=1e-3)
     np.testing.assert_allclose(back.standard_errors_, fitted[cls, "week"].standard_errors_, rtol=1e-2)
@@ -136,7 +136,7 @@ def test_without_customers_the_errors_are_missing_and_that_is_said(fitted):
     with pytest.warns(ClvWarning, match="without standard errors or covariance: it keeps no customers"):
         back = from_lifetimes(to_lifetimes(fitted[BetaGeoModel, "day"]))
     assert back.params_ == fitted[BetaGeoModel, "day"].params_
-    assert back.outcome_ is Outcome.TAKEN_OVER
+    assert back.status_ is FitStatus.TAKEN_OVER
     assert np.isinf(back.standard_errors_).all()
     assert np.isnan(back.log_likelihood_)
 
@@ -145,7 +145,7 @@ def test_a_penalised_fit_is_no_maximum_and_that_is_said(summary, lifetimes):
     theirs = fit_of_theirs(lifetimes.BetaGeoFitter(penalizer_coef=0.1), summary)
     with pytest.warns(ClvWarning, match="not those of maximum likelihood"):
         back = from_lifetimes(theirs, "week")
-    assert back.outcome_ is Outcome.TAKEN_OVER
+    assert back.status_ is FitStatus.TAKEN_OVER
     assert np.isinf(back.standard_errors_).all()
     assert back.log_likelihood_ < -9582.43
 

@@ -56,7 +56,7 @@ def test_a_start_from_some_of_the_histories_ends_at_the_same_maximum(monkeypatch
     monkeypatch.setattr(fitting, "_SOME", 400)
     some = fit(bgnbd, sample)
     np.testing.assert_allclose(some.params, whole.params, rtol=1e-7)
-    assert some.outcome is whole.outcome
+    assert some.status is whole.status
     monkeypatch.setattr(fitting, "_SOME", 1)  # one history says nothing: the usual start is used
     np.testing.assert_allclose(fit(bgnbd, sample_of(x[:40], t_x[:40], T[:40])).params[:2], whole.params[:2], rtol=3)
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from clvml.errors import DataError, ModelError
-from clvml.estimators.fit import NO_SLOPE, Outcome, fit_slope
+from clvml.estimators.fit import NO_SLOPE, FitStatus, fit_slope
 from clvml.estimators.interop import to_lifetimes
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.spend import GammaGammaModel
@@ -145,7 +145,7 @@ def test_spend_without_a_mean_is_found_and_held_at_the_datas_own():
     assert told.q == pytest.approx(0.8, abs=4 * told.q_error)
     assert told.p_no_mean > 0.9
     assert "mean may not exist" in told.verdict
-    assert model.outcome_ is Outcome.HEAVY_TAIL
+    assert model.status_ is FitStatus.HEAVY_TAIL
     known = table[table["frequency"] > 0]
     own = (known["frequency"] * known["monetary_value"]).sum() / known["frequency"].sum()
     assert model.mean_ == pytest.approx(own, rel=1e-6)

@@ -6,7 +6,7 @@ import pytest
 
 from clvml import Transactions, load_cdnow
 from clvml.errors import DataError, OptionError
-from clvml.estimators.fit import Outcome
+from clvml.estimators.fit import FitStatus
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import BetaGeoModel, NBDModel, ParetoNBDModel
 from clvml.estimators.spend import GammaGammaModel
@@ -95,7 +95,7 @@ def test_other_rows_than_those_of_the_fit_get_the_normal_approximation(summary):
 def test_parameters_that_are_not_identified_stay_where_they_are():
     shop = few(300)
     model = BetaGeoModel().fit(shop)
-    assert model.outcome_ is Outcome.NO_DROPOUT
+    assert model.status_ is FitStatus.NO_DROPOUT
     drawn = laplace_draws(model, shop, 200)
     assert np.ptp(drawn.values[:, 2]) == np.ptp(drawn.values[:, 3]) == 0
     assert np.isfinite(drawn.values).all()
@@ -116,7 +116,7 @@ def test_bootstrap_refits_to_customers_drawn_anew(summary, value):
 
 def test_one_bootstrap_draw_is_a_fit_to_repeated_customers(summary):
     model, rng = BetaGeoModel().fit(summary), np.random.default_rng(np.random.SeedSequence(3).spawn(1)[0])
-    rows = model.histories(summary)
+    rows = model._histories(summary)
     counts = rng.multinomial(2357, rows.weight / rows.weight.sum())
     table = pd.DataFrame({"frequency": rows.x, "recency": rows.t_x, "T": rows.T})
     again = BetaGeoModel().fit(table, sample_weight=counts)
@@ -152,11 +152,11 @@ def test_the_shock_is_learned_from_earlier_totals(summary, value):
 def test_people_alone_have_the_variance_of_the_closed_form(summary, value):
     """No shock, parameters held: the variance of the total is the sum of the customers' own."""
     model = value.purchases_
-    ahead = model.future(model.histories(summary))
+    ahead = model._future(model._histories(summary))
     n = np.arange(1.0, 200.0)
     tail = np.stack([ahead.at_least(k, 273.0) for k in n], axis=1)
     mean, square = tail.sum(axis=1), tail @ (2 * n - 1)
-    variance = model.histories(summary).weight @ (square - mean**2)
+    variance = model._histories(summary).weight @ (square - mean**2)
     held = laplace_draws(model, summary, 3000)
     held = type(held)(np.tile(model.params_, (3000, 1)), held.names, held.method, held.effective)
     totals = total_draws(model, summary, "39w", shock=0.0, parameters=held).purchases

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import beta as beta_function
 
 from clvml.errors import DataError, OptionError
-from clvml.estimators.fit import Outcome, fit
+from clvml.estimators.fit import FitStatus, fit
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.discrete import BetaGeoBetaBinomialModel, summarize_chances
 from clvml.estimators.purchases.models import purchase_model_from
@@ -34,7 +34,7 @@ def sample(donors):
 
 def test_published_fit(donors):
     model = BetaGeoBetaBinomialModel().fit(donors, sample_weight=donors["weights"])
-    assert model.outcome_ is Outcome.CONVERGED
+    assert model.status_ is FitStatus.CONVERGED
     np.testing.assert_allclose(model.params_, PUBLISHED, rtol=2e-4)
     assert model.log_likelihood_ == pytest.approx(-33225.58, abs=5e-3)
     assert (model.n_customers_, model.n_rows_) == (11_104, 22)
@@ -135,12 +135,12 @@ def test_nobody_leaving_and_poor_data_are_named():
     taken = rng.random((3_000, 8)) < rng.beta(1.0, 2.0, 3_000)[:, None]
     last = np.where(taken.any(axis=1), 8 - taken[:, ::-1].argmax(axis=1), 0)
     found = fit(bgbb, sample_of(taken.sum(axis=1), last, np.full(3_000, 8)))
-    assert found.outcome is Outcome.NO_DROPOUT
+    assert found.status is FitStatus.NO_DROPOUT
     np.testing.assert_allclose(found.params[:2], [1.0, 2.0], rtol=0.15)
     assert float(bgbb.p_alive(found.params, 1, 1, 50)) == 1.0
     for x, t_x, n in (([0], [0], [0]), ([0, 0], [0, 0], [3, 4]), ([3], [3], [3]), ([2] * 9, [2] * 9, [7] * 9)):
         poor = fit(bgbb, sample_of(x, t_x, n))
-        assert poor.outcome is not Outcome.STOPPED
+        assert poor.status is not FitStatus.STOPPED
         assert not np.isnan(poor.covariance).any()
         ahead = bgbb.future(poor.params, x, t_x, n)
         for value in (ahead.expected(1e5), ahead.p_return(5.0), ahead.discounted(np.inf, 0.1), ahead.median_wait()):

@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from clvml.estimators.fit import Outcome, fit
+from clvml.estimators.fit import FitStatus, fit
 from clvml.maths.models import bgnbd, mbgnbd, nbd, paretonbd
 from clvml.maths.models.cnbdk import Erlang
 from clvml.maths.predictive import purchases_quantile
@@ -89,7 +89,7 @@ def fits(weekly):
 @models
 def test_published_fit(name, fits):
     case, found = CASES[name], fits[name]
-    assert found.outcome is Outcome.CONVERGED
+    assert found.status is FitStatus.CONVERGED
     np.testing.assert_allclose(found.params, case.params, rtol=case.rtol)
     if case.log_likelihood:
         assert found.log_likelihood == pytest.approx(case.log_likelihood, abs=1e-3)
@@ -275,7 +275,7 @@ def test_weak_prior_hardly_moves_a_large_sample_and_settles_a_small_one(name, we
     case = CASES[name]
     np.testing.assert_allclose(fit(case.maths, weekly, prior="weak").params, fits[name].params, rtol=0.2)
     few = fit(case.maths, sample_of(*(v[:12] for v in histories)), prior="weak")
-    assert few.outcome is Outcome.WEAK_PRIOR
+    assert few.status is FitStatus.WEAK_PRIOR
     assert np.isfinite(few.covariance).all()
 
 
@@ -326,7 +326,7 @@ def test_the_pareto_weight_of_leaving_equals_mpmath():
             k, a, b = mpmath.mpf(r) + x, mpmath.mpf(alpha) + tau, mpmath.mpf(beta) + tau
             f = lambda y: (1 + mpmath.e**y / a) ** -k * (1 + mpmath.e**y / b) ** (-s - 1) * mpmath.e**y  # noqa: B023, E731
             want = s / b * mpmath.quad(f, [-60, -40, -20, -10, -5, 0, 3, 6, 9, 12, 16, 20, 30, 60, 120, 400])
-        got = paretonbd.leaving(paretonbd.Params(r, alpha, s, beta), float(x), tau)
+        got = paretonbd.leaving_weight(paretonbd.Params(r, alpha, s, beta), float(x), tau)
         assert float(got) == pytest.approx(float(want), rel=1e-12)
 
 

@@ -12,7 +12,7 @@ from clvml.maths.models import bgnbd, paretonbd
 from clvml.maths.models.betageo import NEVER, BetaGeoFuture
 from clvml.maths.models.hyp import beta_geometric_mean
 from clvml.maths.predictive import purchases_quantile, spend_at_most, spend_quantile
-from clvml.maths.quantile_tables import LifeTables, exceeded
+from clvml.maths.quantile_tables import QuantileTables, exceeded
 
 FREQUENT = (0, 1, 2, 10, 133, 200, 1_000, 5_000, 100_000)
 SHAPES = (0.01, 0.8, 1.0, 2.5, 50.0)
@@ -209,8 +209,8 @@ def test_quantiles_read_off_tables_are_those_solved_for(maths, params, p):
     T = rng.integers(90, 700, n).astype(float)
     ahead = maths.future(params, x, np.where(x > 0, T * rng.random(n) ** 0.3, 0.0), T)
 
-    place, some = np.arange(n), maths.living(params, x, T).at_least(1.0, 180.0)
-    tables = LifeTables(lambda x, T: maths.living(params, x, T), 40.0, 180.0, p, q).of(x, T)
+    place, some = np.arange(n), maths.future_if_alive(params, x, T).at_least(1.0, 180.0)
+    tables = QuantileTables(lambda x, T: maths.future_if_alive(params, x, T), 40.0, 180.0, p, q).of(x, T)
     solved = [spend_quantile(ahead, 180.0, level, p, p * x + q) for level in (0.05, 0.95)]
     width = np.maximum(solved[1] - solved[0], 1e-12)
     for want, level in zip(solved, (0.05, 0.95), strict=True):

@@ -7,7 +7,7 @@ import pytest
 from clvml.maths.discount import daily_rate, discounted
 from clvml.maths.models import betageo
 from clvml.maths.models.cnbdk import Erlang
-from clvml.maths.models.perpetuity import discounted_for_ever
+from clvml.maths.models.perpetuity import discounted_perpetuity
 
 PARAMS = betageo.Params(0.2426, 30.9, 0.793, 2.426)
 YEARLY = daily_rate(0.10)
@@ -47,7 +47,7 @@ def summed(k, j, s, A, a, B, delta):
     ],
 )
 def test_it_is_the_sum_over_purchases(k, s, A, a, B, delta):
-    found = discounted_for_ever(k, np.array([s]), np.array([A]), a, np.array([B]), delta)[0]
+    found = discounted_perpetuity(k, np.array([s]), np.array([A]), a, np.array([B]), delta)[0]
     for j in (0, k - 1):
         assert found[j] == pytest.approx(float(summed(k, j, s, A, a, B, delta)), rel=1e-10)
 
@@ -72,7 +72,7 @@ def test_it_is_what_a_very_long_horizon_tends_to(a):
 
 
 def test_frequent_buyers_and_tiny_rates_stay_finite():
-    found = discounted_for_ever(
+    found = discounted_perpetuity(
         12, np.array([0.01, 1e5]), np.array([0.01, 1e3]), 0.5, np.array([0.1, 1e4]), daily_rate(0.001)
     )
     assert np.isfinite(found).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clvml.maths import unique_pairs as alike
-from clvml.maths.unique_pairs import Alike, distinct
+from clvml.maths.unique_pairs import UniquePairs, distinct
 from clvml.resources import in_order
 
 
@@ -17,7 +17,7 @@ def product(x, y):
 @pytest.mark.parametrize("cells", [2**26, 50])  # with a grid, and with numbers that no grid holds
 def test_each_pair_finds_its_own(monkeypatch, cells):
     monkeypatch.setattr(alike, "_CELLS", cells)
-    rng, seen = np.random.default_rng(0), Alike()
+    rng, seen = np.random.default_rng(0), UniquePairs()
     for longest in (9, 40, 700):
         x, y = rng.integers(0, longest, 500).astype(float), rng.integers(0, longest, 500).astype(float)
         place = seen.find(x, y)
@@ -28,7 +28,7 @@ def test_each_pair_finds_its_own(monkeypatch, cells):
 
 
 def test_a_quantity_is_worked_out_once_a_pair():
-    asked, seen = [], Alike()
+    asked, seen = [], UniquePairs()
 
     def tell(x, y):
         asked.append(x.size)
@@ -42,13 +42,13 @@ def test_a_quantity_is_worked_out_once_a_pair():
 
 
 def test_ages_that_are_no_whole_numbers_are_not_rounded():
-    seen, x, y = Alike(), np.zeros(4), np.array([1.25, 1.5, 1.25, 1.0])
+    seen, x, y = UniquePairs(), np.zeros(4), np.array([1.25, 1.5, 1.25, 1.0])
     place = seen.find(x, y)
     assert (seen.column("sum", lambda x, y: x + y)[place] == y).all()
 
 
 def test_rows_may_be_of_any_length():
-    seen = Alike()
+    seen = UniquePairs()
     for n in (2, 3, 1):
         place = seen.find(np.arange(2.0), np.full(2, float(n)))
         rows = seen.column("rows", lambda x, y: np.tile(y[:, None], int(y.max())))[place]
@@ -58,7 +58,7 @@ def test_rows_may_be_of_any_length():
 
 
 def test_threads_may_share_one():
-    seen, errors = Alike(), []
+    seen, errors = UniquePairs(), []
 
     def look(k):
         rng = np.random.default_rng(k)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvml.estimators.forecast import Shared, shared_for
+from clvml.estimators.forecast import ForecastCache, forecast_cache
 from clvml.maths import rhythm
 from clvml.scores import segments
 from clvml.scores.score import staged
@@ -147,21 +147,21 @@ def test_a_missing_contribution_is_amount_times_margin(trained, trained_frame):
     assert without[1:] == (CUT, 182, "m")
 
 
-@pytest.mark.parametrize("tabled", [False, True])
-def test_a_base_staged_in_parts_is_the_same_to_the_last_digits(trained, trained_frame, tabled):
+@pytest.mark.parametrize("use_tables", [False, True])
+def test_a_base_staged_in_parts_is_the_same_to_the_last_digits(trained, trained_frame, use_tables):
     """Whether parts know of each other or not, and in whatever order they come."""
-    whole = told(staged(trained_frame, trained.model_, **SETTINGS, shared=Shared(tabled=tabled)))
+    whole = told(staged(trained_frame, trained.model_, **SETTINGS, cache=ForecastCache(use_tables=use_tables)))
     few = [trained_frame.iloc[k::3].reset_index(drop=True) for k in range(3)]
-    one = Shared(tabled=tabled)
-    for shared in ([Shared(tabled=tabled) for _ in range(3)], [one, one, one]):
-        parts = {k: told(staged(few[k], trained.model_, **SETTINGS, shared=shared[k])) for k in (2, 0, 1)}
+    one = ForecastCache(use_tables=use_tables)
+    for cache in ([ForecastCache(use_tables=use_tables) for _ in range(3)], [one, one, one]):
+        parts = {k: told(staged(few[k], trained.model_, **SETTINGS, cache=cache[k])) for k in (2, 0, 1)}
         mixed = pd.concat(parts.values()).sort_values("customer_id", ignore_index=True)
         pd.testing.assert_frame_equal(mixed, whole, check_exact=True)
 
 
 def test_intervals_read_off_tables_are_those_solved_for(trained, trained_frame):
     solved = told(staged(trained_frame, trained.model_, **SETTINGS))
-    read = told(staged(trained_frame, trained.model_, **SETTINGS, shared=Shared(tabled=True)))
+    read = told(staged(trained_frame, trained.model_, **SETTINGS, cache=ForecastCache(use_tables=True)))
     width = (solved["clv_high"] - solved["clv_low"]).to_numpy()
     for name in ("clv_low", "clv_high"):
         assert (np.abs(read[name] - solved[name]).to_numpy() <= 1e-3 * width).all(), name
@@ -172,10 +172,10 @@ def test_intervals_read_off_tables_are_those_solved_for(trained, trained_frame):
 
 
 def test_what_is_shared_goes_to_other_processes_empty():
-    shared = shared_for(400_000)
-    shared.living.find(np.arange(3), np.arange(3))
-    assert shared.living.column("age", lambda x, T: T).tolist() == [0.0, 1.0, 2.0]
-    sent = pickle.loads(pickle.dumps(shared))
-    assert sent.tabled
-    assert sent.living.column("age", lambda x, T: T).size == 0
-    assert not shared_for(200_000).tabled
+    cache = forecast_cache(400_000)
+    cache.if_alive.find(np.arange(3), np.arange(3))
+    assert cache.if_alive.column("age", lambda x, T: T).tolist() == [0.0, 1.0, 2.0]
+    sent = pickle.loads(pickle.dumps(cache))
+    assert sent.use_tables
+    assert sent.if_alive.column("age", lambda x, T: T).size == 0
+    assert not forecast_cache(200_000).use_tables

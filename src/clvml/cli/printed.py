@@ -97,7 +97,7 @@ def parameters_table(model: ClvModel) -> str:
         wrapped(_in_words(model)),
     ]
     lines += [
-        wrapped(f"{kind}: log-likelihood {part.log_likelihood_:,.2f}. {part.outcome_.value}") for kind, part in fitted
+        wrapped(f"{kind}: log-likelihood {part.log_likelihood_:,.2f}. {part.status_.value}") for kind, part in fitted
     ]
     if model.churn_ is not None:
         lines.append(_audit_text(model.churn_.audit_, model.threshold_))

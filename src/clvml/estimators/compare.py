@@ -41,7 +41,7 @@ class Comparison:
 
     table: pd.DataFrame
     """One row a model, lowest AIC first: model, log_likelihood (all of days), parameters, aic, bic, k (stages of a gap;
-    1: random gaps), outcome; with a holdout purchases_deviance, purchases_bias, return_auc, return_brier."""
+    1: random gaps), status; with a holdout purchases_deviance, purchases_bias, return_auc, return_brier."""
     recommended: str
     """Name of the model to use."""
     reason: str
@@ -55,7 +55,7 @@ class Comparison:
 
     def __str__(self) -> str:
         """The table and the recommendation."""
-        shown = self.table.drop(columns="outcome").round(dict.fromkeys(("log_likelihood", "aic", "bic"), 1)).round(3)
+        shown = self.table.drop(columns="status").round(dict.fromkeys(("log_likelihood", "aic", "bic"), 1)).round(3)
         told = f"{self.reason[0].upper()}{self.reason[1:]}"
         return f"{shown.to_string(index=False)}\n\nRecommended: {self.recommended}. {told}"
 
@@ -133,7 +133,7 @@ def _row(name: str, model: PurchaseModel, customers: float) -> dict[str, Any]:
         "aic": 2.0 * (parameters - model.log_likelihood_),
         "bic": float(np.log(customers)) * parameters - 2.0 * model.log_likelihood_,
         "k": _stages(model),
-        "outcome": model.outcome_.name,
+        "status": model.status_.name,
     }
 
 
@@ -203,7 +203,7 @@ def _clearly_worse(losses: dict[str, Floats], weight: Floats) -> set[str]:
 
 def _choose(table: pd.DataFrame, fitted: dict[str, PurchaseModel], behind: set[str]) -> str:
     """Among models with parameters of their own that are not behind out of time; among all, if that leaves none."""
-    sound = {name for name, model in fitted.items() if model.outcome_.usable and name not in behind}
+    sound = {name for name, model in fitted.items() if model.status_.usable and name not in behind}
     rows = table[table["model"].isin(sound or set(fitted) - behind)]
     near = rows[rows["aic"] <= rows["aic"].min() + _CLEAR]
     return str(near.sort_values(["parameters", "aic"], kind="stable")["model"].iloc[0])
@@ -222,8 +222,8 @@ def _reason(table: pd.DataFrame, chosen: str, k: float, fitted: dict[str, Purcha
     if behind:
         worse = ", ".join(sorted(behind))
         parts.append(f"out of time {worse} {'is' if len(behind) == 1 else 'are'} clearly worse by purchases")
-    if not fitted[chosen].outcome_.usable:
-        parts.append(fitted[chosen].outcome_.value[:-1])
+    if not fitted[chosen].status_.usable:
+        parts.append(fitted[chosen].status_.value[:-1])
     return "; ".join(parts) + "."
 
 
@@ -241,7 +241,7 @@ def _gain(table: pd.DataFrame, chosen: str, fitted: dict[str, PurchaseModel]) ->
         fewer = table.loc[chosen, "parameters"] < table.loc[rival, "parameters"]
         return f"{chosen} describes them as well as {rival}" + (" with fewer parameters" if fewer else "")
     if gap < 0.0:
-        return f"{rival} has a lower AIC by {-gap:,.0f}, but its outcome or the holdout speaks against it"
+        return f"{rival} has a lower AIC by {-gap:,.0f}, but its status or the holdout speaks against it"
     if gain < 1.0:
         return f"{chosen} has fewer parameters than {rival} for about the same log-likelihood"
     return f"{chosen} gains {gain:,.0f} log-likelihood units over {rival}"

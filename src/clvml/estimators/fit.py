@@ -1,7 +1,7 @@
 """Maximum likelihood by a safeguarded Newton method on the logarithms of the parameters, and what came of it.
  `maximise` knows nothing of customers: it takes a function of theta = log(parameters) that returns value, gradient
 and Hessian. The models need 6 to 12 evaluations from their own start. `fit` adds what the data may do to a model: no
-repeat purchase, no drop-out, one customer. It always returns usable parameters, and an Outcome that says in words
+repeat purchase, no drop-out, one customer. It always returns usable parameters, and an FitStatus that says in words
 what they are worth.
 """
 
@@ -21,16 +21,16 @@ from clvml.maths.sample import Floats, Objective, Penalty, Sample, sample_of
 __all__ = [
     "Fit",
     "Maximum",
-    "Outcome",
+    "FitStatus",
     "NO_SLOPE",
     "Slope",
-    "Target",
+    "PenalizedLikelihood",
     "fit",
     "fit_slope",
     "fit_spend",
     "maximise",
     "natural_covariance",
-    "target",
+    "penalized_likelihood",
 ]
 
 _BOUND = 12.0
@@ -55,7 +55,7 @@ _SOME = 8_192
 _ITERATIONS = 200
 
 
-class Outcome(enum.Enum):
+class FitStatus(enum.Enum):
     """How a fit ended; the value says it in words."""
 
     CONVERGED = "Converged."
@@ -103,23 +103,23 @@ class Outcome(enum.Enum):
     def usable(self) -> bool:
         """Whether the parameters come from the data rather than from a prior or an unfinished search."""
         return self in {
-            Outcome.CONVERGED,
-            Outcome.WEAK_PRIOR,
-            Outcome.NO_DROPOUT,
-            Outcome.UNIDENTIFIED,
-            Outcome.HEAVY_TAIL,
+            FitStatus.CONVERGED,
+            FitStatus.WEAK_PRIOR,
+            FitStatus.NO_DROPOUT,
+            FitStatus.UNIDENTIFIED,
+            FitStatus.HEAVY_TAIL,
         }
 
     @property
     def from_prior(self) -> bool:
         """Whether a weak prior was used."""
         return self in {
-            Outcome.WEAK_PRIOR,
-            Outcome.NO_REPEATS,
-            Outcome.ONE_CUSTOMER,
-            Outcome.NO_TIME,
-            Outcome.SAME_SPEND,
-            Outcome.FIRST_PURCHASES,
+            FitStatus.WEAK_PRIOR,
+            FitStatus.NO_REPEATS,
+            FitStatus.ONE_CUSTOMER,
+            FitStatus.NO_TIME,
+            FitStatus.SAME_SPEND,
+            FitStatus.FIRST_PURCHASES,
         }
 
 
@@ -141,12 +141,12 @@ class Fit(NamedTuple):
     params: Any  # the model's own NamedTuple
     covariance: Floats  # (k, k)
     log_likelihood: float
-    outcome: Outcome
+    status: FitStatus
     evaluations: int
 
 
 @dataclass(frozen=True)
-class Target:
+class PenalizedLikelihood:
     """What a fit maximises: the log-likelihood of a sample, less any penalty, as a function of the log-parameters."""
 
     model: Any
@@ -165,9 +165,11 @@ class Target:
         return value if self.penalty is None else value - self.penalty.at(theta)
 
 
-def target(model: Any, sample: Sample, *, prior: str | None = None) -> Target:
+def penalized_likelihood(model: Any, sample: Sample, *, prior: str | None = None) -> PenalizedLikelihood:
     """The log-likelihood, with the model's weak prior or, of a model with covariates, its light penalty on them."""
-    return Target(model, sample, model.weak_prior(sample) if prior == "weak" else getattr(model, "ridge", None))
+    return PenalizedLikelihood(
+        model, sample, model.weak_prior(sample) if prior == "weak" else getattr(model, "ridge", None)
+    )
 
 
 def maximise(function: Callable[[Floats], Objective], theta: Floats, around: Floats | None = None) -> Maximum:
@@ -243,19 +245,19 @@ def fit(model: Any, sample: Sample, *, prior: str | None = None) -> Fit:
     prior: None for maximum likelihood, 'weak' for the mode under the model's weak prior.
     """
     poor = _too_little(sample)
-    function = target(model, sample, prior="weak" if poor else prior)
+    function = penalized_likelihood(model, sample, prior="weak" if poor else prior)
     penalty = function.penalty
     guess = np.log(np.array(model.start(sample), dtype=np.float64))
     found = maximise(function, _start(model, sample, penalty, guess), guess)
     params = model.Params(*(float(v) for v in np.exp(found.theta)))
     covariance = natural_covariance(found.theta, found.objective.hessian)
     value = model.value_gradient_hessian(params, sample).value if penalty else found.objective.value
-    outcome = poor or _verdict(found, params, covariance, penalised=prior == "weak")
-    if outcome in {Outcome.UNIDENTIFIED, Outcome.STOPPED} and hasattr(model, "without_dropout"):
+    status = poor or _verdict(found, params, covariance, penalised=prior == "weak")
+    if status in {FitStatus.UNIDENTIFIED, FitStatus.STOPPED} and hasattr(model, "without_dropout"):
         limit = _without_dropout(model, sample)
         if value < limit.log_likelihood + len(params) - 2:  # Akaike: not worth its parameters
             return limit._replace(evaluations=found.evaluations + limit.evaluations)
-    return Fit(params, covariance, value, outcome, found.evaluations)
+    return Fit(params, covariance, value, status, found.evaluations)
 
 
 def _start(model: Any, sample: Sample, penalty: Penalty | None, guess: Floats) -> Floats:
@@ -264,29 +266,29 @@ def _start(model: Any, sample: Sample, penalty: Penalty | None, guess: Floats) -
     if every < 4:
         return guess
     some = sample_of(*(v[::every] for v in (sample.x, sample.t_x, sample.T, sample.weight)))
-    found = maximise(Target(model, some, penalty), guess)
+    found = maximise(PenalizedLikelihood(model, some, penalty), guess)
     within = np.abs(found.theta - guess).max() < _BOUND - 1.0  # else it is the limit of these few
     return found.theta if found.converged and within else guess
 
 
-def _too_little(sample: Sample) -> Outcome | None:
+def _too_little(sample: Sample) -> FitStatus | None:
     """What is missing from data that cannot identify any model, if so."""
     if sample.exposure == 0.0:
-        return Outcome.NO_TIME
+        return FitStatus.NO_TIME
     if sample.purchases == 0.0:
-        return Outcome.NO_REPEATS
-    return Outcome.ONE_CUSTOMER if sample.customers <= 1.0 else None
+        return FitStatus.NO_REPEATS
+    return FitStatus.ONE_CUSTOMER if sample.customers <= 1.0 else None
 
 
-def _verdict(found: Maximum, params: Any, covariance: Floats, *, penalised: bool) -> Outcome:
+def _verdict(found: Maximum, params: Any, covariance: Floats, *, penalised: bool) -> FitStatus:
     """What the errors of a fit say of it. Gamma-Gamma has no r."""
     if not found.converged:
-        return Outcome.STOPPED
+        return FitStatus.STOPPED
     relative_error = np.sqrt(np.diag(covariance)) / np.array(params)
     if not np.all(relative_error < 5.0):
         alike = getattr(params, "r", 0.0) > 1e3 and np.all(relative_error[2:] < 5.0)
-        return Outcome.ALIKE if alike else Outcome.UNIDENTIFIED
-    return Outcome.WEAK_PRIOR if penalised else Outcome.CONVERGED
+        return FitStatus.ALIKE if alike else FitStatus.UNIDENTIFIED
+    return FitStatus.WEAK_PRIOR if penalised else FitStatus.CONVERGED
 
 
 def _without_dropout(model: Any, sample: Sample) -> Fit:
@@ -300,10 +302,10 @@ def _without_dropout(model: Any, sample: Sample) -> Fit:
     params = model.without_dropout(*(float(v) for v in np.exp(found.theta)))
     covariance = np.diag(np.where(np.arange(len(params)) < 2, 0.0, np.inf))
     covariance[:2, :2] = natural_covariance(found.theta, found.objective.hessian)
-    return Fit(params, covariance, found.objective.value, Outcome.NO_DROPOUT, found.evaluations)
+    return Fit(params, covariance, found.objective.value, FitStatus.NO_DROPOUT, found.evaluations)
 
 
-def fit_spend(sample: MeanSpend, *, prior: str | None = None, poor: Outcome | None = None) -> Fit:
+def fit_spend(sample: MeanSpend, *, prior: str | None = None, poor: FitStatus | None = None) -> Fit:
     """Fit Gamma-Gamma. `poor`: why the data cannot identify it, if so; then, or with prior='weak', the weak prior is
     added.
 
@@ -319,11 +321,11 @@ def fit_spend(sample: MeanSpend, *, prior: str | None = None, poor: Outcome | No
     found = maximise(function, np.log(np.array(gammagamma.start(sample))))
     params = gammagamma.Params(*(float(v) for v in np.exp(found.theta)))
     covariance = natural_covariance(found.theta, found.objective.hessian)
-    outcome = poor or _verdict(found, params, covariance, penalised=penalty is not None)
+    status = poor or _verdict(found, params, covariance, penalised=penalty is not None)
     if not gammagamma.mean(params) < 2.0:
         return _spend_given_mean(sample)
     return _in_money(
-        params, natural_covariance(found.theta, found.objective.hessian), sample, outcome, found.evaluations
+        params, natural_covariance(found.theta, found.objective.hessian), sample, status, found.evaluations
     )
 
 
@@ -368,11 +370,11 @@ def fit_slope(sample: MeanSpend) -> Slope:
     return Slope(value, estimate, curvature**-0.5, gain, centre)
 
 
-def _too_little_spend(sample: MeanSpend) -> Outcome | None:
+def _too_little_spend(sample: MeanSpend) -> FitStatus | None:
     """What is missing from amounts that cannot identify Gamma-Gamma, if so."""
     if sample.customers <= 1.0:
-        return Outcome.ONE_CUSTOMER
-    return Outcome.SAME_SPEND if np.ptp(sample.m) < 1e-6 else None
+        return FitStatus.ONE_CUSTOMER
+    return FitStatus.SAME_SPEND if np.ptp(sample.m) < 1e-6 else None
 
 
 def _spend_given_mean(sample: MeanSpend) -> Fit:
@@ -382,14 +384,14 @@ def _spend_given_mean(sample: MeanSpend) -> Fit:
     jacobian = np.array([[1.0, 0.0], [0.0, 1.0], [-s / p**2, 1.0 / p]])
     inner = natural_covariance(found.theta, found.objective.hessian)
     covariance = jacobian @ inner @ jacobian.T if np.isfinite(inner).all() else np.diag([np.inf] * 3)
-    return _in_money(gammagamma.Params(p, 1.0 + s, s / p), covariance, sample, Outcome.HEAVY_TAIL, found.evaluations)
+    return _in_money(gammagamma.Params(p, 1.0 + s, s / p), covariance, sample, FitStatus.HEAVY_TAIL, found.evaluations)
 
 
 def _in_money(
-    params: gammagamma.Params, covariance: Floats, sample: MeanSpend, outcome: Outcome, evaluations: int
+    params: gammagamma.Params, covariance: Floats, sample: MeanSpend, status: FitStatus, evaluations: int
 ) -> Fit:
     """From units of the mean amount to the log's currency: v, its covariances and the density of m scale."""
     scale = np.array([1.0, 1.0, sample.unit])
     told = gammagamma.Params(*(float(v) for v in np.array(params) * scale))
     value = gammagamma.value_gradient_hessian(params, sample).value - sample.customers * float(np.log(sample.unit))
-    return Fit(told, covariance * np.outer(scale, scale), value, outcome, evaluations)
+    return Fit(told, covariance * np.outer(scale, scale), value, status, evaluations)

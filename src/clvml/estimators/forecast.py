@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from clvml.estimators.histories import Histories, counts_of
 from clvml.estimators.spend import GammaGammaModel
 from clvml.maths.predictive import Future, purchases_quantile, spend_quantile
-from clvml.maths.quantile_tables import LifeTables, exceeded
+from clvml.maths.quantile_tables import QuantileTables, exceeded
 from clvml.maths.sample import Floats
-from clvml.maths.unique_pairs import Alike
+from clvml.maths.unique_pairs import UniquePairs
 from clvml.tables import check_summary
 
-__all__ = ["TABLED_FROM", "Outlook", "Shared", "outlook", "shared_for"]
+__all__ = ["MIN_TABLE_LINES", "CustomerForecast", "ForecastCache", "customer_forecast", "forecast_cache"]
 
-TABLED_FROM = 300_000
+MIN_TABLE_LINES = 300_000
 """Lines of a log from which on intervals are read off tables, which moves them by less than 0.5 % of their width."""
-_SMOOTH = 10.0
+_MAX_TABLE_P = 10.0
 """Gamma-Gamma's p up to which the tables bear it: above, the prices of a customer hardly differ, and the distribution
 of his total is a stair of one step a purchase, which cannot be read off between a few points."""
 
@@ -34,70 +34,70 @@ class FittedPurchases(Protocol):
     """What a forecast asks of a fitted model of purchases; `clvml.estimators.purchases.model.PurchaseModel` has it."""
 
     @property
-    def forgets(self) -> bool:
-        """Whether of a customer who is alive only frequency and age tell the future."""
+    def _memoryless(self) -> bool:
+        """Whether the future of a customer who is alive depends on frequency and age alone, not on recency."""
 
     @property
     def unit_days(self) -> float:
         """Days in the model's unit of time."""
 
     @property
-    def ageing(self) -> float:
+    def _smallest_scale(self) -> float:
         """The smallest time that the model adds to an age, in its unit."""
 
-    def histories(self, summary: pd.DataFrame) -> Histories:
+    def _histories(self, summary: pd.DataFrame) -> Histories:
         """The distinct histories of a summary."""
 
-    def future(self, rows: Histories) -> Future:
+    def _future(self, rows: Histories) -> Future:
         """What is to come after distinct histories."""
 
-    def living(self, x: Floats, T: Floats) -> Future:
+    def _future_if_alive(self, x: Floats, T: Floats) -> Future:
         """The future of customers who are alive; x purchases, age T in days."""
 
-    def alive(self, x: Floats, t_x: Floats, T: Floats, seen: Alike) -> Floats:
+    def _p_alive_of(self, x: Floats, t_x: Floats, T: Floats, cached: UniquePairs) -> Floats:
         """p_alive by frequency, recency and age in days."""
 
-    def time(self, horizon: int | str, as_of: Any = None) -> float:
+    def _units(self, horizon: int | str, as_of: Any = None) -> float:
         """A horizon in the model's unit of time."""
 
 
-class Shared:
+class ForecastCache:
     """What the batches of a base have in common, all predicted by one model: it grows as they are seen.
 
-    tabled: whether intervals are read off tables; otherwise each is solved for.
+    use_tables: whether intervals are read off tables; otherwise each is solved for.
     """
 
-    def __init__(self, *, tabled: bool = False) -> None:
-        self.tabled = tabled
-        self.living = Alike()
+    def __init__(self, *, use_tables: bool = False) -> None:
+        self.use_tables = use_tables
+        self.if_alive = UniquePairs()
         """What is to come of those alive, by frequency and age in days."""
-        self.seen = Alike()
+        self.cached = UniquePairs()
         """What else depends on a frequency and an age in days."""
-        self.tables: dict[float, LifeTables] = {}
+        self.tables: dict[float, QuantileTables] = {}
         """What intervals are read off, by the horizon in the model's unit."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return functools.partial(Shared, tabled=self.tabled), ()
+        return functools.partial(ForecastCache, use_tables=self.use_tables), ()
 
 
-def shared_for(lines: int) -> Shared:
+def forecast_cache(lines: int) -> ForecastCache:
     """What the base of a log of so many lines is worked out with."""
-    return Shared(tabled=lines >= TABLED_FROM)
+    return ForecastCache(use_tables=lines >= MIN_TABLE_LINES)
 
 
-def outlook(
+def customer_forecast(
     purchases: FittedPurchases,
     summary: pd.DataFrame,
     spend: GammaGammaModel | None = None,
-    shared: Shared | None = None,
-) -> Outlook:
+    cache: ForecastCache | None = None,
+) -> CustomerForecast:
     """The future of the customers of a summary by fitted models. Raises DataError for a summary that is none."""
-    if purchases.forgets:
-        return _Forgetful(purchases, summary, spend, shared or Shared())
-    return _ByHistory(purchases, summary, spend)
+    if purchases._memoryless:
+        return _MemorylessForecast(purchases, summary, spend, cache or ForecastCache())
+    return _HistoryForecast(purchases, summary, spend)
 
 
-class Outlook(ABC):
+class CustomerForecast(ABC):
     """The future of the customers of a summary by fitted models; one entry a row."""
 
     def __init__(self, purchases: FittedPurchases, summary: pd.DataFrame, spend: GammaGammaModel | None) -> None:
@@ -106,11 +106,11 @@ class Outlook(ABC):
 
     @functools.cached_property
     def _rows(self) -> Histories:
-        return self._purchases.histories(self.summary)
+        return self._purchases._histories(self.summary)
 
     @functools.cached_property
     def _future(self) -> Future:
-        return self._purchases.future(self._rows)
+        return self._purchases._future(self._rows)
 
     @property
     def spend(self) -> GammaGammaModel:
@@ -119,13 +119,13 @@ class Outlook(ABC):
         return self._spend
 
     @functools.cached_property
-    def ticket(self) -> Floats:
+    def spend_per_purchase(self) -> Floats:
         """Expected mean net amount per purchase."""
         return self.spend.expected_spend(self.summary)
 
-    def time(self, horizon: int | str | None) -> float:
+    def _units(self, horizon: int | str | None) -> float:
         """A horizon in the unit of the model of purchases; None: for ever."""
-        return np.inf if horizon is None else self._purchases.time(horizon, self._as_of)
+        return np.inf if horizon is None else self._purchases._units(horizon, self._as_of)
 
     @property
     @abstractmethod
@@ -150,17 +150,17 @@ class Outlook(ABC):
 
     def intervals(self, horizon: int | str, level: float) -> Intervals:
         """Central predictive intervals: purchases low and high, spend low and high, not discounted."""
-        below, t, found = 0.5 * (1.0 - level), self.time(horizon), list[tuple[Floats, Floats]]()
+        below, t, found = 0.5 * (1.0 - level), self._units(horizon), list[tuple[Floats, Floats]]()
         p, q, _ = self.spend.params_
         place, c = self._rows.place, p * self._rows.x + q
         for at in (below, 1.0 - below):  # given the history, spend over (v + x m) has one distribution
             found.append((purchases_quantile(self._future, t, at), spend_quantile(self._future, t, at, p, c)))
         (few, little), (many, much) = found
-        scale = self.spend.scale(self.summary)
+        scale = self.spend._spend_scale(self.summary)
         return few[place], many[place], little[place] * scale, much[place] * scale
 
 
-class _ByHistory(Outlook):
+class _HistoryForecast(CustomerForecast):
     """Each distinct history looked at once."""
 
     @functools.cached_property
@@ -168,77 +168,79 @@ class _ByHistory(Outlook):
         return self._future.p_alive[self._rows.place]
 
     def p_return(self, horizon: int | str) -> Floats:
-        return self._future.p_return(self.time(horizon))[self._rows.place]
+        return self._future.p_return(self._units(horizon))[self._rows.place]
 
     def expected_purchases(self, horizon: int | str) -> Floats:
-        return self._future.expected(self.time(horizon))[self._rows.place]
+        return self._future.expected(self._units(horizon))[self._rows.place]
 
     def discounted_purchases(self, horizon: int | str | None, daily_rate: float) -> Floats:
         delta = daily_rate * self._purchases.unit_days
-        return self._future.discounted(self.time(horizon), delta)[self._rows.place]
+        return self._future.discounted(self._units(horizon), delta)[self._rows.place]
 
     def median_wait(self) -> Floats:
         return self._purchases.unit_days * self._future.median_wait()[self._rows.place]
 
 
-class _Forgetful(Outlook):
+class _MemorylessForecast(CustomerForecast):
     """By a model whose future depends on the last purchase through p_alive alone: all else is that of those alive, by
     frequency and age.
     """
 
     def __init__(
-        self, purchases: FittedPurchases, summary: pd.DataFrame, spend: GammaGammaModel | None, shared: Shared
+        self, purchases: FittedPurchases, summary: pd.DataFrame, spend: GammaGammaModel | None, cache: ForecastCache
     ) -> None:
         super().__init__(purchases, check_summary(summary, ("frequency", "recency", "T")), spend)
         counts_of(len(summary), None)  # refuses a summary of nobody
-        self._shared = shared
+        self._cache = cache
         self._x, self._t_x, self._T = (summary[c].to_numpy(np.float64) for c in ("frequency", "recency", "T"))
 
     @functools.cached_property
     def _place(self) -> NDArray[np.intp]:
-        return self._shared.living.find(self._x, self._T)
+        return self._cache.if_alive.find(self._x, self._T)
 
-    def _each(self, key: Any, tell: Callable[[Future], Floats]) -> Floats:
+    def _each(self, key: Any, quantity: Callable[[Future], Floats]) -> Floats:
         """A quantity of those alive, for each customer's frequency and age."""
         at = self._place  # before the column, which then knows all of them
-        return self._shared.living.column(key, lambda x, T: tell(self._purchases.living(x, T)))[at]
+        return self._cache.if_alive.column(key, lambda x, T: quantity(self._purchases._future_if_alive(x, T)))[at]
 
     @functools.cached_property
     def p_alive(self) -> Floats:
-        return self._purchases.alive(self._x, self._t_x, self._T, self._shared.seen)
+        return self._purchases._p_alive_of(self._x, self._t_x, self._T, self._cache.cached)
 
     def p_return(self, horizon: int | str) -> Floats:
-        t = self.time(horizon)
-        return self.p_alive * self._each(("p_return", t), lambda living: living.p_return(t))
+        t = self._units(horizon)
+        return self.p_alive * self._each(("p_return", t), lambda future: future.p_return(t))
 
     def expected_purchases(self, horizon: int | str) -> Floats:
-        t = self.time(horizon)
-        return self.p_alive * self._each(("expected", t), lambda living: living.expected(t))
+        t = self._units(horizon)
+        return self.p_alive * self._each(("expected", t), lambda future: future.expected(t))
 
     def discounted_purchases(self, horizon: int | str | None, daily_rate: float) -> Floats:
-        t, delta = self.time(horizon), daily_rate * self._purchases.unit_days
-        return self.p_alive * self._each(("discounted", t, delta), lambda living: living.discounted(t, delta))
+        t, delta = self._units(horizon), daily_rate * self._purchases.unit_days
+        return self.p_alive * self._each(("discounted", t, delta), lambda future: future.discounted(t, delta))
 
     def median_wait(self) -> Floats:
-        return self._purchases.unit_days * self._each("wait", lambda living: living.median_wait())
+        return self._purchases.unit_days * self._each("wait", lambda future: future.median_wait())
 
     def intervals(self, horizon: int | str, level: float) -> Intervals:
         p, q, _ = self.spend.params_
-        if not self._shared.tabled or p > _SMOOTH:
+        if not self._cache.use_tables or p > _MAX_TABLE_P:
             return super().intervals(horizon, level)
-        place, t = self._place, self.time(horizon)
-        tables = self._shared.tables.setdefault(t, LifeTables(self._purchases.living, self._ageing, t, p, q))
-        some = self._each(("p_return", t), lambda living: living.p_return(t))
-        table = self._shared.living.column(("tables", t), tables.of)
+        place, t = self._place, self._units(horizon)
+        tables = self._cache.tables.setdefault(
+            t, QuantileTables(self._purchases._future_if_alive, self._scale, t, p, q)
+        )
+        some = self._each(("p_return", t), lambda future: future.p_return(t))
+        table = self._cache.if_alive.column(("tables", t), tables.of)
         below, found = 0.5 * (1.0 - level), list[tuple[Floats, Floats]]()
         for above in (1.0 - below, below):
             with np.errstate(divide="ignore"):
                 found.append(exceeded(table, place, some, above / self.p_alive))
         (few, little), (many, much) = found
-        scale = self.spend.scale(self.summary)
+        scale = self.spend._spend_scale(self.summary)
         return few, many, little * scale, much * scale
 
     @property
-    def _ageing(self) -> float:
+    def _scale(self) -> float:
         """The smallest number of days that the model adds to an age."""
-        return self._purchases.ageing * self._purchases.unit_days
+        return self._purchases._smallest_scale * self._purchases.unit_days

@@ -25,7 +25,9 @@ class Histories(NamedTuple):
     T: Floats  # age at as_of, days
     weight: Floats  # customers with this history
     place: NDArray[np.intp]  # for each row of the summary, which history it has
-    traits: Floats | None = None  # one row a history: what else is known of the customers, where a model asks for it
+    covariates: Floats | None = (
+        None  # one row a history: what else is known of the customers, where a model asks for it
+    )
 
 
 NEW = Histories(np.zeros(1), np.zeros(1), np.zeros(1), np.ones(1), np.zeros(1, dtype=np.intp))
@@ -33,9 +35,9 @@ NEW = Histories(np.zeros(1), np.zeros(1), np.zeros(1), np.ones(1), np.zeros(1, d
 
 
 def histories_of(
-    summary: pd.DataFrame, sample_weight: ArrayLike | None = None, traits: Floats | None = None
+    summary: pd.DataFrame, sample_weight: ArrayLike | None = None, covariates: Floats | None = None
 ) -> Histories:
-    """The distinct histories of a summary, or histories and traits (one row a customer).
+    """The distinct histories of a summary, or histories and covariates (one row a customer).
 
     Raises DataError where the summary breaks its contract or has no rows.
     """
@@ -43,21 +45,21 @@ def histories_of(
     if sample_weight is not None or summary.empty:
         sample_weight = counts_of(len(summary), sample_weight)
     columns = [summary[name].to_numpy() for name in ("frequency", "recency", "T")]
-    if traits is not None:
-        columns.append(_kinds(traits))
+    if covariates is not None:
+        columns.append(_kinds(covariates))
     (x, t_x, T, *_), place = _distinct(columns)
     told = None
-    if traits is not None:
+    if covariates is not None:
         first = np.empty(x.size, dtype=np.intp)
         first[place[::-1]] = np.arange(len(summary) - 1, -1, -1)
-        told = traits[first]
+        told = covariates[first]
     weight = np.bincount(place, weights=sample_weight, minlength=x.size).astype(np.float64)
     return Histories(x, t_x, T, weight, place, told)
 
 
-def _kinds(traits: Floats) -> NDArray[np.intp]:
-    """Which of the distinct rows of traits, in ascending order, each customer has."""
-    columns = pd.DataFrame(traits)
+def _kinds(covariates: Floats) -> NDArray[np.intp]:
+    """Which of the distinct rows of covariates, in ascending order, each customer has."""
+    columns = pd.DataFrame(covariates)
     return np.asarray(columns.groupby(list(columns.columns), sort=True).ngroup(), dtype=np.intp)
 
 

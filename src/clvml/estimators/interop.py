@@ -17,7 +17,7 @@ import pandas as pd
 
 from clvml.errors import ClvWarning, DataError, ModelError, did_you_mean
 from clvml.estimators.baselines import Forecast
-from clvml.estimators.fit import Outcome, natural_covariance
+from clvml.estimators.fit import FitStatus, natural_covariance
 from clvml.estimators.purchases.covariates import CovariateModel
 from clvml.estimators.purchases.models import BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel, PurchaseModel
 from clvml.estimators.saved import FORMAT, jsonable
@@ -98,7 +98,7 @@ def _quality(fitter: Any, cls: Any, params: dict[str, float]) -> dict[str, Any]:
     """What the customers that the fitter keeps say of its parameters, as `to_dict` tells it."""
     data = getattr(fitter, "data", None)
     unknown = jsonable(np.diag([math.inf] * len(params)))
-    told = {"covariance": unknown, "log_likelihood": math.nan, "outcome": Outcome.TAKEN_OVER.name}
+    told = {"covariance": unknown, "log_likelihood": math.nan, "status": FitStatus.TAKEN_OVER.name}
     if not isinstance(data, pd.DataFrame):
         _warn(fitter, "it keeps no customers")
         return told | {"n_customers": 0.0, "n_rows": 0}
@@ -109,8 +109,8 @@ def _quality(fitter: Any, cls: Any, params: dict[str, float]) -> dict[str, Any]:
     if covariance is None:
         _warn(fitter, "its parameters are not those of maximum likelihood (a penalizer, or a fit that stopped early)")
         return told | counts | {"log_likelihood": found.value}
-    outcome = Outcome.CONVERGED.name
-    return counts | {"covariance": jsonable(covariance), "log_likelihood": found.value, "outcome": outcome}
+    status = FitStatus.CONVERGED.name
+    return counts | {"covariance": jsonable(covariance), "log_likelihood": found.value, "status": status}
 
 
 class _NoCustomers:
@@ -178,7 +178,7 @@ def _params(fitter: Any, cls: Any) -> dict[str, float]:
     told = getattr(fitter, "params_", None)
     if told is None:
         raise ModelError(f"This {type(fitter).__name__} has no params_: fit it first.")
-    names = gammagamma.Params._fields if cls is GammaGammaModel else cls.maths.Params._fields
+    names = gammagamma.Params._fields if cls is GammaGammaModel else cls.module.Params._fields
     params = {name: float(told[name]) for name in names if name in told}
     bad = [name for name in names if not 0.0 < params.get(name, math.nan) < math.inf]
     if bad:
@@ -195,7 +195,7 @@ def _weights(data: pd.DataFrame) -> Floats:
 def _of_purchases(cls: Any, params: dict[str, float], data: pd.DataFrame) -> Objective:
     """Log-likelihood of the customers kept, with its derivatives in the logarithms of the parameters."""
     sample = sample_of(data["frequency"], data["recency"], data["T"], _weights(data))
-    found: Objective = cls.maths.value_gradient_hessian(cls.maths.Params(**params), sample)
+    found: Objective = cls.module.value_gradient_hessian(cls.module.Params(**params), sample)
     return found
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from clvml.errors import OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.compare import compare
-from clvml.estimators.forecast import Outlook, Shared, outlook
+from clvml.estimators.forecast import CustomerForecast, ForecastCache, customer_forecast
 from clvml.estimators.purchases.models import BetaGeoModel, PurchaseModel, purchase_model_from
 from clvml.estimators.saved import FORMAT, check_choice, check_level, check_rate, settings_from
 from clvml.estimators.spend import GammaGammaModel
@@ -21,7 +21,7 @@ from clvml.maths import discount
 from clvml.maths.predictive import spend_quantile
 from clvml.maths.sample import Floats
 
-__all__ = ["LifetimeValueModel", "told_of"]
+__all__ = ["LifetimeValueModel", "prediction_frame"]
 
 _LEVEL = 0.9
 """Of the intervals that `predict` tells."""
@@ -122,36 +122,36 @@ class LifetimeValueModel(Estimator):
         return self._spend_quantile(summary, horizon, below), self._spend_quantile(summary, horizon, 1.0 - below)
 
     def predict(
-        self, summary: pd.DataFrame, horizon: int | str | None = None, *, shared: Shared | None = None
+        self, summary: pd.DataFrame, horizon: int | str | None = None, *, cache: ForecastCache | None = None
     ) -> pd.DataFrame:
         """Everything about every customer, one row each in the summary's order.
 
         clv_low, clv_high: 90 % predictive interval, that of the amount scaled by what discounting takes off its
         expectation. purchases_low, purchases_high: 90 % predictive interval. next_purchase_due: median date, given
         that the customer is alive; missing where it lies more than a hundred years ahead or the summary does not say
-        its as_of. shared: what the batches of a base have in common, see `clvml.estimators.forecast`.
+        its as_of. cache: what the batches of a base have in common, see `clvml.estimators.forecast`.
         """
-        ahead = self.outlook(summary, shared)
-        return told_of(ahead, self.told(ahead, horizon))
+        ahead = self._customer_forecast(summary, cache)
+        return prediction_frame(ahead, self._prediction_columns(ahead, horizon))
 
-    def outlook(self, summary: pd.DataFrame, shared: Shared | None = None) -> Outlook:
+    def _customer_forecast(self, summary: pd.DataFrame, cache: ForecastCache | None = None) -> CustomerForecast:
         """What is to come of these customers, to be told of once or several times."""
         self._check_fitted("purchases_")
-        return outlook(self.purchases_, summary, self.spend_, shared)
+        return customer_forecast(self.purchases_, summary, self.spend_, cache)
 
-    def worth(self, ahead: Outlook, horizon: int | str | None = None) -> dict[str, Floats]:
+    def _value_columns(self, ahead: CustomerForecast, horizon: int | str | None = None) -> dict[str, Floats]:
         """Of the columns of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""
         span, rate = self._horizon(horizon), discount.daily_rate(check_rate(self.discount_rate))
         return {
-            "clv": _check_margin(self.margin) * ahead.ticket * ahead.discounted_purchases(span, rate),
+            "clv": _check_margin(self.margin) * ahead.spend_per_purchase * ahead.discounted_purchases(span, rate),
             "p_return": ahead.p_return(span),
             "expected_purchases": ahead.expected_purchases(span),
         }
 
-    def told(self, ahead: Outlook, horizon: int | str | None = None) -> dict[str, Floats]:
+    def _prediction_columns(self, ahead: CustomerForecast, horizon: int | str | None = None) -> dict[str, Floats]:
         """The columns of `predict` that are numbers."""
-        table = self.worth(ahead, horizon)
-        spend = table["expected_purchases"] * ahead.ticket
+        table = self._value_columns(ahead, horizon)
+        spend = table["expected_purchases"] * ahead.spend_per_purchase
         worth = np.divide(table["clv"], spend, out=np.zeros_like(spend), where=spend > 0)
         few, many, low, high = ahead.intervals(self._horizon(horizon), _LEVEL)
         return {
@@ -169,10 +169,10 @@ class LifetimeValueModel(Estimator):
     def _spend_quantile(self, summary: pd.DataFrame, horizon: int | str | None, level: float) -> Floats:
         """Solved once per distinct history: given it, spend over (v + x m) has one distribution for all."""
         purchases, (p, q, _) = self._purchases(), self.spend_.params_
-        t = purchases.time(self._horizon(horizon), summary.attrs.get("as_of"))
-        rows = purchases.histories(summary)
-        normalised = spend_quantile(purchases.future(rows), t, level, p, p * rows.x + q)
-        spend: Floats = normalised[rows.place] * self.spend_.scale(summary)
+        t = purchases._units(self._horizon(horizon), summary.attrs.get("as_of"))
+        rows = purchases._histories(summary)
+        normalised = spend_quantile(purchases._future(rows), t, level, p, p * rows.x + q)
+        spend: Floats = normalised[rows.place] * self.spend_._spend_scale(summary)
         return spend
 
     def _purchases(self) -> PurchaseModel:
@@ -203,7 +203,7 @@ class LifetimeValueModel(Estimator):
         return model
 
 
-def told_of(ahead: Outlook, columns: dict[str, Floats]) -> pd.DataFrame:
+def prediction_frame(ahead: CustomerForecast, columns: dict[str, Floats]) -> pd.DataFrame:
     """Predictions as a frame: beside the numbers, the customers and the day on which each is due."""
     summary = ahead.summary
     due = _due(ahead.median_wait(), summary.attrs.get("as_of"))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from clvml.errors import ModelError, OptionError, did_you_mean
-from clvml.estimators.fit import Outcome
+from clvml.estimators.fit import FitStatus
 from clvml.maths.sample import Floats
 
 __all__ = [
@@ -67,8 +67,8 @@ def params_from(cls: type, saved: dict[str, Any]) -> Any:
     return cls(*(float(told[n]) for n in fields))
 
 
-def quality_from(saved: dict[str, Any], k: int) -> tuple[Floats, float, Outcome]:
-    """Covariance, log-likelihood and outcome."""
+def quality_from(saved: dict[str, Any], k: int) -> tuple[Floats, float, FitStatus]:
+    """Covariance, log-likelihood and status."""
     try:
         covariance = np.array(
             [[math.inf if v is None else float(v) for v in row] for row in saved["covariance"]], dtype=np.float64
@@ -82,10 +82,10 @@ def quality_from(saved: dict[str, Any], k: int) -> tuple[Floats, float, Outcome]
         raise ModelError(
             f"The saved model's covariance has shape {covariance.shape}, not {(k, k)}. The file is damaged."
         )
-    known = Outcome.__members__
-    if saved["outcome"] not in known:
-        raise ModelError(f"The saved model's outcome {saved['outcome']!r} is unknown. It is one of {', '.join(known)}.")
-    return covariance, log_likelihood, known[saved["outcome"]]
+    status, known = saved.get("status", saved.get("outcome")), FitStatus.__members__  # outcome: its name before 0.2
+    if not isinstance(status, str) or status not in known:
+        raise ModelError(f"The saved model's status {status!r} is unknown. It is one of {', '.join(known)}.")
+    return covariance, log_likelihood, known[status]
 
 
 def _is_number(value: object) -> bool:

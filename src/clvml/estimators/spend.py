@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from clvml.errors import DataError, ModelError
 from clvml.estimators.base import Estimator
-from clvml.estimators.fit import NO_SLOPE, Fit, Outcome, Slope, fit_slope, fit_spend
+from clvml.estimators.fit import NO_SLOPE, Fit, FitStatus, Slope, fit_slope, fit_spend
 from clvml.estimators.histories import counts_of
 from clvml.estimators.saved import FORMAT, check_choice, jsonable, params_from, quality_from, settings_from
 from clvml.maths.models import gammagamma
@@ -26,14 +26,14 @@ class GammaGammaModel(Estimator):
     """Gamma-Gamma (Fader & Hardie 2013): params_ p, q, v (v in the log's currency).
 
     Learned from customers with repeat purchases of positive mean value; how many were left out is n_excluded_. The
-    mean of the fitted distribution is always finite: where the likelihood wants none, outcome_ says what was done
+    mean of the fitted distribution is always finite: where the likelihood wants none, status_ says what was done
     instead.
 
     frequency_effect: whether spend may depend on frequency, which Gamma-Gamma rules out. Then v is multiplied by a
     power of the frequency: slope_.value, that of maximum likelihood shrunk by its error. `spend_tests` tells
     whether it matters; params_ are those of a customer of mean log-frequency.
 
-    Also learned: slope_ (a Slope), standard_errors_, covariance_ (3 x 3), log_likelihood_, outcome_, n_customers_.
+    Also learned: slope_ (a Slope), standard_errors_, covariance_ (3 x 3), log_likelihood_, status_, n_customers_.
     """
 
     def __init__(self, *, prior: Literal["weak"] | None = None, frequency_effect: bool = False) -> None:
@@ -49,27 +49,29 @@ class GammaGammaModel(Estimator):
         check_summary(summary, ("frequency", "monetary_value"))
         prior = check_choice("prior", self.prior, (None, "weak"))
         self.slope_ = NO_SLOPE
-        sample, poor = self.sample(summary, sample_weight)
+        sample, poor = self._mean_spend(summary, sample_weight)
         if check_choice("frequency_effect", self.frequency_effect, (False, True)) and poor is None:
             self.slope_ = fit_slope(sample)
-            sample, _ = self.sample(summary, sample_weight)
+            sample, _ = self._mean_spend(summary, sample_weight)
         customers = float(counts_of(len(summary), sample_weight).sum())
         self.n_customers_, self.n_excluded_ = sample.customers, customers - (0.0 if poor else sample.customers)
         found = fit_spend(sample, prior=prior, poor=poor)
         evened = float(sample.weight @ np.log(self.slope_.factor(sample.x)))
         return self._set(found._replace(log_likelihood=found.log_likelihood - evened))
 
-    def sample(self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> tuple[MeanSpend, Outcome | None]:
+    def _mean_spend(
+        self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None
+    ) -> tuple[MeanSpend, FitStatus | None]:
         """What `fit` learns from: repeat purchases of value, evened by the factor of their frequency; else first
-        purchases, and the outcome that says so.
+        purchases, and the status that says so.
         """
         weight = counts_of(len(summary), sample_weight)
         repeats = _repeat_spend(summary, weight, self.slope_)
-        return (_first_spend(summary, weight), Outcome.FIRST_PURCHASES) if repeats is None else (repeats, None)
+        return (_first_spend(summary, weight), FitStatus.FIRST_PURCHASES) if repeats is None else (repeats, None)
 
     def _set(self, found: Fit) -> Self:
         self.params_: Params = found.params
-        self.covariance_, self.log_likelihood_, self.outcome_ = found.covariance, found.log_likelihood, found.outcome
+        self.covariance_, self.log_likelihood_, self.status_ = found.covariance, found.log_likelihood, found.status
         self.standard_errors_ = Params(*(float(v) for v in np.sqrt(np.diag(found.covariance))))
         return self
 
@@ -78,18 +80,18 @@ class GammaGammaModel(Estimator):
         self._check_fitted("params_")
         check_summary(summary, ("frequency", "monetary_value"))
         x, m = (summary[c].to_numpy(float) for c in ("frequency", "monetary_value"))
-        factor = self.factor(x)
+        factor = self._frequency_factor(x)
         return factor * gammagamma.expected_spend(self.params_, x, m / factor)
 
-    def factor(self, frequency: Floats) -> Floats:
+    def _frequency_factor(self, frequency: Floats) -> Floats:
         """What v is multiplied by for customers of these frequencies: 1 without a frequency effect."""
         self._check_fitted("params_")
         return self.slope_.factor(frequency)
 
-    def scale(self, summary: pd.DataFrame) -> Floats:
+    def _spend_scale(self, summary: pd.DataFrame) -> Floats:
         """The sum v + x m of each customer: what the beta-prime of a total to come is multiplied by."""
         x, m = (summary[c].to_numpy(float) for c in ("frequency", "monetary_value"))
-        return np.asarray(self.factor(x) * self.params_.v + x * np.maximum(m, 0.0))
+        return np.asarray(self._frequency_factor(x) * self.params_.v + x * np.maximum(m, 0.0))
 
     @property
     def mean_(self) -> float:
@@ -107,7 +109,7 @@ class GammaGammaModel(Estimator):
             "params": self.params_._asdict(),
             "covariance": jsonable(self.covariance_),
             "log_likelihood": self.log_likelihood_,
-            "outcome": self.outcome_.name,
+            "status": self.status_.name,
             "n_customers": self.n_customers_,
             "n_excluded": self.n_excluded_,
             "slope": self.slope_._asdict(),
@@ -117,9 +119,7 @@ class GammaGammaModel(Estimator):
     def from_dict(cls, saved: dict[str, Any]) -> Self:
         """The model that `to_dict` told. Raises ModelError where it is not one."""
         model = cls(
-            **settings_from(
-                cls, saved, ("params", "covariance", "log_likelihood", "outcome", "n_customers", "n_excluded")
-            )
+            **settings_from(cls, saved, ("params", "covariance", "log_likelihood", "n_customers", "n_excluded"))
         )
         model.slope_ = _slope_from(saved.get("slope", NO_SLOPE._asdict()))
         model.n_customers_, model.n_excluded_ = float(saved["n_customers"]), float(saved["n_excluded"])

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from clvml.maths.predictive import Future, counts_alive, spend_alive
 from clvml.maths.sample import Floats
-from clvml.maths.unique_pairs import Alike
+from clvml.maths.unique_pairs import UniquePairs
 
-__all__ = ["LifeTables", "exceeded"]
+__all__ = ["QuantileTables", "exceeded"]
 
 _AGES = 0.2
 """Between ages, in log(scale + T)."""
@@ -30,7 +30,7 @@ _GRID = np.arange(-9.0, 4.6, _STEP)
 _STENCIL = np.arange(-2, 4)
 
 
-class LifeTables:
+class QuantileTables:
     """Tables for one horizon; they grow with the (x, T) asked for.
 
     future_at: the future of living customers with given x and T; scale: the smallest number that is added to T in it, T
@@ -39,7 +39,7 @@ class LifeTables:
 
     def __init__(self, future_at: Callable[[Floats, Floats], Future], scale: float, t: float, p: float, q: float):
         self._future_at, self._scale, self._t, self._p, self._q = future_at, scale, t, p, q
-        self._spots, self._lines = Alike(), Alike()
+        self._spots, self._lines = UniquePairs(), UniquePairs()
 
     def of(self, x: Floats, T: Floats) -> Floats:
         """(n, 4 k), of those who buy: what `counts_alive` and `spend_alive` tell of each of the k chances that are
@@ -64,7 +64,7 @@ class LifeTables:
 
     def _between(
         self,
-        known: Alike,
+        known: UniquePairs,
         tell: Callable[[Floats, Floats], Floats],
         spots: list[tuple[Floats, Floats]],
         weights: list[Floats],

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["LAPSED", "LATE", "RISKY", "median_gap", "overdue_share"]
+__all__ = ["LAPSED_SHARE", "LATE_SHARE", "AT_RISK_SHARE", "median_gap", "overdue_share"]
 
 Floats = NDArray[np.float64]
 
-LATE, RISKY, LAPSED = 0.75, 0.90, 0.98
+LATE_SHARE, AT_RISK_SHARE, LAPSED_SHARE = 0.75, 0.90, 0.98
 """Shares of a customer's own gaps that have ended: from which he is late, at risk, lapsed."""
 
 

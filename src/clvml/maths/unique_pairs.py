@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clvml.maths.sample import Floats
 
-__all__ = ["Alike", "distinct"]
+__all__ = ["UniquePairs", "distinct"]
 
 _CELLS = 2**26
 """Of the grid in which pairs of whole numbers are looked up: a daily buyer of twenty years fits."""
@@ -29,7 +29,7 @@ class Pairs(NamedTuple):
     y: Floats
 
 
-class Alike:
+class UniquePairs:
     """The pairs (x, y) that were seen so far, and quantities of them, each worked out when it is first read.
 
     Threads may share one. A quantity must not depend on which other pairs it is worked out with: then it is the same

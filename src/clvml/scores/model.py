@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from clvml.errors import ClvError, ClvWarning, DataError, ModelError, OptionError
 from clvml.estimators.base import Estimator
-from clvml.estimators.forecast import Shared, shared_for
+from clvml.estimators.forecast import ForecastCache, forecast_cache
 from clvml.estimators.learned.churn import ChurnClassifier
 from clvml.estimators.learned.hybrid import HybridValueModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
@@ -135,11 +135,11 @@ class ClvModel(Estimator):
 
     def score(self, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> pd.DataFrame:
         """Scores of every customer of a log, sorted by customer_id; tiers are shares of this base on this day."""
-        part = self.staged(self.frame(log, as_of), horizon, shared=shared_for(log.lines))
+        part = self.staged(self.frame(log, as_of), horizon, cache=forecast_cache(log.lines))
         return scoring.frame_of(scoring.placed(part, self.edges(part.columns["worth"], part.columns["contribution"])))
 
     def staged(
-        self, frame: pd.DataFrame, horizon: int | str | None = None, *, shared: Shared | None = None
+        self, frame: pd.DataFrame, horizon: int | str | None = None, *, cache: ForecastCache | None = None
     ) -> scoring.Staged:
         """The scores of a part of a base before its tiers are known; see `clvml.scores.score.staged`."""
         self._check_fitted("model_")
@@ -153,7 +153,7 @@ class ClvModel(Estimator):
             threshold=self.threshold_,
             name=self.name,
             margin=self.margin_,
-            shared=shared,
+            cache=cache,
         )
 
     def edges(self, worth: Floats, contribution: Floats) -> segments.Cutoffs:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clvml.estimators.forecast import Shared
+from clvml.estimators.forecast import ForecastCache
 from clvml.estimators.learned.hybrid import HybridValueModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.maths import rhythm
@@ -50,7 +50,7 @@ def staged(
     threshold: float,
     name: str,
     margin: float,
-    shared: Shared | None = None,
+    cache: ForecastCache | None = None,
 ) -> Staged:
     """Scores of a frame of summaries and features but for what needs the whole base.
 
@@ -58,11 +58,11 @@ def staged(
 
     threshold: churn probability above which a late customer is at risk, chosen out of time; own_horizon: days ahead
     that it, and the tiers, are about; margin: what of the amount is earned, used where the frame has no contribution of
-    its own; shared: what the batches of a base have in common, see `clvml.estimators.forecast`.
+    its own; cache: what the batches of a base have in common, see `clvml.estimators.forecast`.
     """
-    ahead = model.outlook(frame, shared)
-    told = model.told(ahead, horizon)
-    own = told if horizon == own_horizon else model.worth(ahead, own_horizon)
+    ahead = model._customer_forecast(frame, cache)
+    told = model._prediction_columns(ahead, horizon)
+    own = told if horizon == own_horizon else model._value_columns(ahead, own_horizon)
     kept = _value_if_kept(told)
     overdue, gap = _rhythm(model.value_ if isinstance(model, HybridValueModel) else model, frame)
     state = segments.states(overdue, told["p_alive"])
@@ -117,7 +117,7 @@ def edges_of(
     frame: pd.DataFrame, model: HybridValueModel | LifetimeValueModel, horizon: int, margin: float, *shares: float
 ) -> segments.Cutoffs:
     """Where the tiers of this base begin; shares: of good and of bad customers."""
-    worth = _value_if_kept(model.worth(model.outlook(frame), horizon))
+    worth = _value_if_kept(model._value_columns(model._customer_forecast(frame), horizon))
     return segments.cutoffs(worth, _contribution(frame, margin), *shares)
 
 

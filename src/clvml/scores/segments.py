@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clvml.maths.rhythm import LAPSED, LATE, RISKY
+from clvml.maths.rhythm import AT_RISK_SHARE, LAPSED_SHARE, LATE_SHARE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +38,7 @@ Ranks = NDArray[np.int8]
 
 STATES = ("on rhythm", "late", "at risk", "lapsed")
 """By the share of a customer's own gaps that would have ended by now: below .75, below .90, below .98, above."""
-_STATE_EDGES = (LATE, RISKY, LAPSED)
+_STATE_EDGES = (LATE_SHARE, AT_RISK_SHARE, LAPSED_SHARE)
 _GONE = 0.10
 """Below this p_alive a customer counts as lapsed whatever his rhythm says."""
 TIERS = ("good", "middle", "bad")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clvml.errors import DataError, OptionError
-from clvml.estimators.forecast import shared_for
+from clvml.estimators.forecast import forecast_cache
 from clvml.horizon import as_date
 from clvml.maths.customers import Known
 from clvml.orders.engines.spark import SparkEngine
@@ -58,10 +58,10 @@ def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: 
     if not isinstance(engine, SparkEngine):
         raise OptionError("The log is not on Spark. Pass Transactions a Spark frame, or score it with model.score.")
     # What batches have in common is filled on each executor and kept there from batch to batch.
-    shared = engine.broadcast((model, shared_for(log.lines)))
+    broadcast = engine.broadcast((model, forecast_cache(log.lines)))
     known = log.known(day, model.window_)
     booked = engine.by_customer(log.booked_sql(day))
-    batches = _Batches(shared, known, day.isoformat(), horizon)
+    batches = _Batches(broadcast, known, day.isoformat(), horizon)
     scored = booked.mapInArrow(batches, f"{_schema(booked)}, {', '.join(f'{key} BIGINT' for key in _KEYS)}")
     name = f"scored_{uuid.uuid4().hex}"
     engine.keep_frame(name, scored)
@@ -76,16 +76,16 @@ class _Batches:
     by.
     """
 
-    def __init__(self, shared: Any, known: Known, as_of: str, horizon: int | str | None) -> None:
-        self._shared, self._known, self._as_of, self._horizon = shared, known, as_of, horizon
+    def __init__(self, broadcast: Any, known: Known, as_of: str, horizon: int | str | None) -> None:
+        self._broadcast, self._known, self._as_of, self._horizon = broadcast, known, as_of, horizon
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        model, shared = self._shared.value
+        model, cache = self._broadcast.value
         for part in parts(batches, _ROWS):
             frame = summary_of(part, self._known)
             if len(frame):
                 frame.attrs = {"as_of": self._as_of}
-                staged = model.staged(frame, self._horizon, shared=shared)
+                staged = model.staged(frame, self._horizon, cache=cache)
                 # Tier and flag by the edges of the training, until those of this base are known.
                 scores = placed(staged, model.edges_)
                 for key, column in _KEYS.items():

@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.errors import DataError, OptionError
-from clvml.estimators.forecast import shared_for
+from clvml.estimators.forecast import forecast_cache
 from clvml.files import write_aside, write_folder_aside
 from clvml.horizon import as_date
 from clvml.orders.summaries import Part, summary_of
@@ -142,7 +142,7 @@ def staged_base(
     model: ClvModel, log: Transactions, *, as_of: Any, horizon: int | str | None = None, step: Step = _nobody
 ) -> Iterator[StagedBase]:
     """A base scored but for its tiers, on disk for the time of the with statement. step: told of customers done."""
-    resources, shared, day = log.resources, shared_for(log.lines), as_date(as_of)
+    resources, cache, day = log.resources, forecast_cache(log.lines), as_date(as_of)
     threads = resources.hands
     rows = max(_LEAST_ROWS, min(_MOST_ROWS, resources.arrays // (_ROW_BYTES * (threads + 1))))
     known = log.known(day, model.window_)
@@ -150,7 +150,7 @@ def staged_base(
     def score(part: Part) -> Staged | None:
         frame = summary_of(part, known)
         frame.attrs = {"as_of": day.isoformat()}
-        return model.staged(frame, horizon, shared=shared) if len(frame) else None
+        return model.staged(frame, horizon, cache=cache) if len(frame) else None
 
     aside = resources.temporary()
     try:

@@ -17,7 +17,7 @@ from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.model import PurchaseModel
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.maths import metrics
-from clvml.maths.rhythm import LAPSED, LATE, overdue_share
+from clvml.maths.rhythm import LAPSED_SHARE, LATE_SHARE, overdue_share
 from clvml.orders.origins import Snapshots, one_vote
 
 __all__ = ["RHYTHM_HORIZONS", "ChurnClassifier"]
@@ -102,7 +102,7 @@ class ChurnClassifier(Estimator):
         features.
         """
         self._check_fitted("head_")
-        days, ahead = horizon or self.horizon_, self.value_.outlook(frame)
+        days, ahead = horizon or self.horizon_, self.value_._customer_forecast(frame)
         near = foresee(ahead, self.window_)
         far = near if days == self.window_ else foresee(ahead, days)
         return self.p_return_given(self.design_.matrix(frame, near), near, far)
@@ -292,7 +292,7 @@ def _asked(purchases: PurchaseModel, frame: pd.DataFrame, bought: Floats) -> NDA
     are.
     """
     overdue = _ended(purchases, frame, frame["days_since_last"].to_numpy(float))
-    late = (overdue >= LATE) & (overdue < LAPSED)
+    late = (overdue >= LATE_SHARE) & (overdue < LAPSED_SHARE)
     enough = min(bought[late].sum(), (1 - bought[late]).sum()) >= _LEAST_LATE
     return late if enough else np.ones_like(late)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clvml.estimators.forecast import Outlook
+from clvml.estimators.forecast import CustomerForecast
 from clvml.estimators.lifetime_value import LifetimeValueModel
 
 __all__ = ["CLUES", "Design", "Expectation", "expect", "expect_origins", "foresee", "log_hazard"]
@@ -78,12 +78,12 @@ class Expectation(NamedTuple):
 
 def expect(value: LifetimeValueModel, frame: pd.DataFrame, days: int) -> Expectation:
     """The expectation of a fitted model over the next days."""
-    return foresee(value.outlook(frame), days)
+    return foresee(value._customer_forecast(frame), days)
 
 
-def foresee(ahead: Outlook, days: int) -> Expectation:
-    """The same from an outlook that others share."""
-    return Expectation(ahead.p_return(days), ahead.expected_purchases(days), ahead.ticket)
+def foresee(ahead: CustomerForecast, days: int) -> Expectation:
+    """The same from an customer_forecast that others share."""
+    return Expectation(ahead.p_return(days), ahead.expected_purchases(days), ahead.spend_per_purchase)
 
 
 def expect_origins(value: LifetimeValueModel, labelled: pd.DataFrame, days: int) -> Expectation:

@@ -9,11 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.estimators.base import Estimator
-from clvml.estimators.forecast import Outlook, Shared
+from clvml.estimators.forecast import CustomerForecast, ForecastCache
 from clvml.estimators.learned.churn import ChurnClassifier
 from clvml.estimators.learned.corrections import Head, amounts, fit_amount_head
 from clvml.estimators.learned.features import foresee
-from clvml.estimators.lifetime_value import LifetimeValueModel, told_of
+from clvml.estimators.lifetime_value import LifetimeValueModel, prediction_frame
 from clvml.maths.learners import glm
 from clvml.orders.origins import Snapshots, one_vote
 
@@ -70,14 +70,14 @@ class HybridValueModel(Estimator):
 
     def correct(self, frame: pd.DataFrame, horizon: int) -> tuple[Floats, Floats, Floats]:
         """(p_return, purchases, spend) over the horizon in days; frame: summary and features."""
-        return self._corrected(self.outlook(frame), horizon)
+        return self._corrected(self._customer_forecast(frame), horizon)
 
-    def outlook(self, frame: pd.DataFrame, shared: Shared | None = None) -> Outlook:
+    def _customer_forecast(self, frame: pd.DataFrame, cache: ForecastCache | None = None) -> CustomerForecast:
         """What BTYD expects of these customers, to be told of once or several times."""
         self._check_fitted("spend_head_")
-        return self.value_.outlook(frame, shared)
+        return self.value_._customer_forecast(frame, cache)
 
-    def _corrected(self, ahead: Outlook, horizon: int) -> tuple[Floats, Floats, Floats]:
+    def _corrected(self, ahead: CustomerForecast, horizon: int) -> tuple[Floats, Floats, Floats]:
         near = foresee(ahead, self.churn_.window_)
         far = near if horizon == self.churn_.window_ else foresee(ahead, horizon)
         X = self.design_.matrix(ahead.summary, near)
@@ -85,31 +85,33 @@ class HybridValueModel(Estimator):
         spend = self.unit_[1] * np.mean(amounts(self.spend_head_, X, far.spend / self.unit_[1]), axis=0)
         return self.churn_.p_return_given(X, near, far), purchases, spend
 
-    def predict(self, frame: pd.DataFrame, horizon: int | None = None, *, shared: Shared | None = None) -> pd.DataFrame:
+    def predict(
+        self, frame: pd.DataFrame, horizon: int | None = None, *, cache: ForecastCache | None = None
+    ) -> pd.DataFrame:
         """The table of LifetimeValueModel.predict, with purchases, spend and return corrected.
 
         A return is at most as likely as purchases are expected. The intervals and the discount are BTYD's: scaled by
-        what the correction makes of the expectation. shared: what the batches of a base have in common, see
+        what the correction makes of the expectation. cache: what the batches of a base have in common, see
         `clvml.estimators.forecast`.
         """
-        ahead = self.outlook(frame, shared)
-        return told_of(ahead, self.told(ahead, horizon))
+        ahead = self._customer_forecast(frame, cache)
+        return prediction_frame(ahead, self._prediction_columns(ahead, horizon))
 
-    def worth(self, ahead: Outlook, horizon: int) -> dict[str, Floats]:
+    def _value_columns(self, ahead: CustomerForecast, horizon: int) -> dict[str, Floats]:
         """Of the columns of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""
-        table = self.value_.worth(ahead, horizon)
+        table = self.value_._value_columns(ahead, horizon)
         p_return, purchases, spend = self._corrected(ahead, horizon)
-        more = spend / np.maximum(table["expected_purchases"] * ahead.ticket, 1e-12 * self.unit_[1])
+        more = spend / np.maximum(table["expected_purchases"] * ahead.spend_per_purchase, 1e-12 * self.unit_[1])
         return {
             "clv": table["clv"] * more,
             "p_return": np.minimum(p_return, purchases),
             "expected_purchases": purchases,
         }
 
-    def told(self, ahead: Outlook, horizon: int | None = None) -> dict[str, Floats]:
+    def _prediction_columns(self, ahead: CustomerForecast, horizon: int | None = None) -> dict[str, Floats]:
         """The columns of `predict` that are numbers."""
         days = horizon or self.churn_.horizon_
-        table = self.value_.told(ahead, days)
+        table = self.value_._prediction_columns(ahead, days)
         p_return, purchases, spend = self._corrected(ahead, days)
         more = spend / np.maximum(table["expected_spend"], 1e-12 * self.unit_[1])
         often = purchases / np.maximum(table["expected_purchases"], 1e-12)

@@ -17,7 +17,7 @@ from clvml.estimators.fit import fit
 from clvml.estimators.histories import Histories, counts_of, histories_of
 from clvml.estimators.purchases.model import PurchaseModel
 from clvml.estimators.saved import check_choice
-from clvml.maths.models.covariates import Traits, params_type
+from clvml.maths.models.covariates import WithCovariates, params_type
 from clvml.maths.sample import Floats
 from clvml.tables import check_summary
 
@@ -30,7 +30,7 @@ _WITHIN = 1.959964
 
 
 class Covariate(NamedTuple):
-    """How a column becomes traits: a number standardised, or one trait for each level but the most common one."""
+    """How a column becomes covariates: a number standardised, or one trait for each level but the most common one."""
 
     name: str
     levels: tuple[str, ...]  # the most common first; none for a number
@@ -38,14 +38,14 @@ class Covariate(NamedTuple):
     spread: float
 
     @property
-    def traits(self) -> tuple[str, ...]:
+    def covariates(self) -> tuple[str, ...]:
         """What each trait stands for."""
         if not self.levels:
             return (f"{self.spread:.3g} more",)
         return tuple(f"{level}, not {self.levels[0]}" for level in self.levels[1:])
 
     def matrix(self, summary: pd.DataFrame) -> Floats:
-        """One column a trait. Warns of levels that it has not seen: they count as the most common one."""
+        """One column a trait. Warns of levels that it has not cached: they count as the most common one."""
         if not self.levels:
             values = _numbers(summary, self.name)
             standard: Floats = ((values - self.mean) / self.spread)[:, None]
@@ -54,7 +54,7 @@ class Covariate(NamedTuple):
         new = ~words.isin(self.levels)
         if new.any():
             warnings.warn(
-                f"{int(new.sum()):,} customers have a {self.name} that the model has not seen, such as "
+                f"{int(new.sum()):,} customers have a {self.name} that the model has not cached, such as "
                 f"{words[new].iloc[0]!r}: they count as {self.levels[0]!r}. Train again once there are enough of them.",
                 ClvWarning,
                 stacklevel=2,
@@ -131,31 +131,31 @@ class CovariateModel(PurchaseModel):
         self.coded_ = tuple(_learn(summary, name, weight) for name in self._names())
         return super().fit(summary, y, sample_weight)
 
-    def histories(self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> Histories:
-        """The distinct histories; of customers with other traits they are others."""
+    def _histories(self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> Histories:
+        """The distinct histories; of customers with other covariates they are others."""
         if not self.coded_:
             return histories_of(summary, sample_weight)
         check_summary(summary, self._names())
-        traits = np.concatenate([c.matrix(summary) for c in self.coded_], axis=1)
-        return histories_of(summary, sample_weight, traits)
+        covariates = np.concatenate([c.matrix(summary) for c in self.coded_], axis=1)
+        return histories_of(summary, sample_weight, covariates)
 
     @property
-    def forgets(self) -> bool:
-        """As in PurchaseModel; not where customers of other traits have other rates."""
+    def _memoryless(self) -> bool:
+        """As in PurchaseModel; not where customers of other covariates have other rates."""
         return not self.coded_
 
-    def _formulas(self, rows: Histories) -> Any:
+    def _module_for(self, rows: Histories) -> Any:
         if not self.coded_:
-            return self.maths
-        z = np.zeros((rows.x.size, self._size())) if rows.traits is None else rows.traits
-        return Traits(self.maths, z, z, float(self.penalty))
+            return self.module
+        z = np.zeros((rows.x.size, self._size())) if rows.covariates is None else rows.covariates
+        return WithCovariates(self.module, z, z, float(self.penalty))
 
     def effects(self) -> pd.DataFrame:
         """One row a trait: covariate, trait, and the multipliers rate and leave with their 95 % intervals."""
         self._check_fitted("params_")
         m = self._size()
         error = np.sqrt(np.diag(self.covariance_))[4:] / np.array(self.params_[4:])
-        logs, rows = np.log(np.array(self.params_[4:])), [(c.name, t) for c in self.coded_ for t in c.traits]
+        logs, rows = np.log(np.array(self.params_[4:])), [(c.name, t) for c in self.coded_ for t in c.covariates]
         table = pd.DataFrame(rows, columns=["covariate", "trait"])
         for name, part in (("rate", slice(0, m)), ("leave", slice(m, 2 * m))):
             table[name] = np.exp(logs[part])
@@ -170,17 +170,17 @@ class CovariateModel(PurchaseModel):
         covariate, part, statistic (twice the log-likelihood lost without it, no penalty), df, p_value.
         """
         self._check_fitted("params_")
-        rows = self.histories(summary, sample_weight)
-        sample, z = self._sample(rows), rows.traits
+        rows = self._histories(summary, sample_weight)
+        sample, z = self._sample(rows), rows.covariates
         if z is None:
             raise OptionError("There are no covariates to test: name them, as in covariates=('channel',).")
-        whole = fit(Traits(self.maths, z, z), sample).log_likelihood
-        edges, tests = np.cumsum([0, *(len(c.traits) for c in self.coded_)]), []
+        whole = fit(WithCovariates(self.module, z, z), sample).log_likelihood
+        edges, tests = np.cumsum([0, *(len(c.covariates) for c in self.coded_)]), []
         for i, covariate in enumerate(self.coded_):
             without = np.delete(z, np.arange(edges[i], edges[i + 1]), axis=1)
             for part, rate, leave in (("rate", without, z), ("leave", z, without), ("both", without, without)):
-                lost = 2.0 * (whole - fit(Traits(self.maths, rate, leave), sample).log_likelihood)
-                df = len(covariate.traits) * (2 if part == "both" else 1)
+                lost = 2.0 * (whole - fit(WithCovariates(self.module, rate, leave), sample).log_likelihood)
+                df = len(covariate.covariates) * (2 if part == "both" else 1)
                 p_value = float(gammaincc(0.5 * df, 0.5 * max(lost, 0.0)))
                 tests.append((covariate.name, part, max(lost, 0.0), df, p_value))
         return pd.DataFrame(tests, columns=["covariate", "part", "statistic", "df", "p_value"])
@@ -198,7 +198,7 @@ class CovariateModel(PurchaseModel):
         return names
 
     def _size(self) -> int:
-        return sum(len(c.traits) for c in self.coded_)
+        return sum(len(c.covariates) for c in self.coded_)
 
     def _check_penalty(self) -> None:
         told = self.penalty
@@ -213,8 +213,8 @@ class CovariateModel(PurchaseModel):
 
     @classmethod
     def _saved_params(cls, saved: dict[str, Any]) -> Any:
-        m = sum(len(c.traits) for c in _coded_from(saved))
-        return params_type(cls.maths.Params._fields, m, m) if m else cls.maths.Params
+        m = sum(len(c.covariates) for c in _coded_from(saved))
+        return params_type(cls.module.Params._fields, m, m) if m else cls.module.Params
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:

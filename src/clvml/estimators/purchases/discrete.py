@@ -35,13 +35,13 @@ class BetaGeoBetaBinomialModel(PurchaseModel):
     """
 
     kind: ClassVar[str] = "BG/BB"
-    maths: ClassVar[ModuleType] = bgbb
+    module: ClassVar[ModuleType] = bgbb
 
     def __init__(self, *, chances_per_year: float = 1.0, prior: Literal["weak"] | None = None) -> None:
         self.chances_per_year = chances_per_year
         self.prior = prior
 
-    def histories(self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> Histories:
+    def _histories(self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> Histories:
         """The distinct histories. Raises DataError where they cannot be counts of chances."""
         rows = histories_of(summary, sample_weight)
         whole = (rows.t_x % 1 == 0) & (rows.T % 1 == 0)
@@ -55,7 +55,7 @@ class BetaGeoBetaBinomialModel(PurchaseModel):
             )
         return rows
 
-    def _told(self, rows: Histories) -> tuple[Floats, Floats, Floats]:
+    def _in_units(self, rows: Histories) -> tuple[Floats, Floats, Floats]:
         return rows.x, rows.t_x, rows.T
 
     @property
@@ -66,7 +66,7 @@ class BetaGeoBetaBinomialModel(PurchaseModel):
             raise OptionError(f"chances_per_year={yearly!r} is not how many chances a year has. Give a number above 0.")
         return 365.0 / yearly
 
-    def time(self, horizon: int | str, as_of: Any = None) -> float:
+    def _units(self, horizon: int | str, as_of: Any = None) -> float:
         """The horizon, a whole number of chances."""
         del as_of
         if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:

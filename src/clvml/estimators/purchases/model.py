@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 from clvml.errors import OptionError
 from clvml.estimators.base import Estimator
-from clvml.estimators.fit import Fit, Outcome, Target, fit, target
-from clvml.estimators.forecast import Outlook, outlook
+from clvml.estimators.fit import Fit, FitStatus, PenalizedLikelihood, fit, penalized_likelihood
+from clvml.estimators.forecast import CustomerForecast, customer_forecast
 from clvml.estimators.histories import NEW, Histories, histories_of
 from clvml.estimators.saved import (
     FORMAT,
@@ -28,7 +28,7 @@ from clvml.horizon import horizon_days
 from clvml.maths import discount
 from clvml.maths.predictive import Future, purchases_quantile
 from clvml.maths.sample import Floats, Sample, sample_of
-from clvml.maths.unique_pairs import Alike
+from clvml.maths.unique_pairs import UniquePairs
 
 __all__ = ["PurchaseModel"]
 
@@ -42,12 +42,12 @@ class PurchaseModel(Estimator):
     it. prior: None for maximum likelihood; 'weak' for the most probable parameters under a prior that is worth about
     one customer and has no unit, for samples of a few dozen.
 
-    Learned: params_ and standard_errors_ (NamedTuples), covariance_ (k x k), log_likelihood_, outcome_ (an Outcome:
+    Learned: params_ and standard_errors_ (NamedTuples), covariance_ (k x k), log_likelihood_, status_ (an FitStatus:
     its value says in words how the fit ended), n_customers_, n_rows_ (distinct histories).
     """
 
     kind: ClassVar[str]
-    maths: ClassVar[ModuleType]
+    module: ClassVar[ModuleType]
 
     def __init__(self, *, time_unit: Literal["day", "week"] = "day", prior: Literal["weak"] | None = None) -> None:
         self.time_unit = time_unit
@@ -59,42 +59,42 @@ class PurchaseModel(Estimator):
         """
         del y  # scikit-learn's pipelines pass it
         prior = check_choice("prior", self.prior, (None, "weak"))
-        rows = self.histories(summary, sample_weight)
-        return self._learn(fit(self._formulas(rows), self._sample(rows), prior=prior), rows)
+        rows = self._histories(summary, sample_weight)
+        return self._learn(fit(self._module_for(rows), self._sample(rows), prior=prior), rows)
 
-    def histories(self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> Histories:
+    def _histories(self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> Histories:
         """The distinct histories of a summary, as far as they matter to this model."""
         return histories_of(summary, sample_weight)
 
     def _sample(self, rows: Histories) -> Sample:
-        return sample_of(*self._told(rows), rows.weight)
+        return sample_of(*self._in_units(rows), rows.weight)
 
-    def _told(self, rows: Histories) -> tuple[Floats, Floats, Floats]:
+    def _in_units(self, rows: Histories) -> tuple[Floats, Floats, Floats]:
         """x, t_x, T of the histories in this model's unit of time."""
         unit = self.unit_days
         return rows.x, rows.t_x / unit, rows.T / unit
 
     def _learn(self, found: Fit, rows: Histories) -> Self:
         self.n_customers_, self.n_rows_ = float(rows.weight.sum()), rows.x.size
-        return self._set(found.params, found.covariance, found.log_likelihood, found.outcome)
+        return self._set(found.params, found.covariance, found.log_likelihood, found.status)
 
-    def _set(self, params: Any, covariance: Floats, log_likelihood: float, outcome: Outcome) -> Self:
+    def _set(self, params: Any, covariance: Floats, log_likelihood: float, status: FitStatus) -> Self:
         self.params_, self.covariance_ = params, covariance
         self.standard_errors_ = type(params)(*(float(v) for v in np.sqrt(np.diag(covariance))))
-        self.log_likelihood_, self.outcome_ = log_likelihood, outcome
+        self.log_likelihood_, self.status_ = log_likelihood, status
         return self
 
     def p_alive(self, summary: pd.DataFrame) -> Floats:
         """Probability of not having left by as_of. A property of the model: act on p_return instead."""
-        return self._outlook(summary).p_alive
+        return self._forecast(summary).p_alive
 
     def p_return(self, summary: pd.DataFrame, horizon: int | str) -> Floats:
         """Probability of at least one purchase within the horizon."""
-        return self._outlook(summary).p_return(horizon)
+        return self._forecast(summary).p_return(horizon)
 
     def expected_purchases(self, summary: pd.DataFrame, horizon: int | str) -> Floats:
         """Expected number of purchases within the horizon."""
-        return self._outlook(summary).expected_purchases(horizon)
+        return self._forecast(summary).expected_purchases(horizon)
 
     def discounted_purchases(self, summary: pd.DataFrame, horizon: int | str | None, discount_rate: float) -> Floats:
         """Expected purchases, each worth 1 / (1 + discount_rate)^(years from as_of). horizon=None: for ever (the
@@ -105,7 +105,7 @@ class PurchaseModel(Estimator):
             raise OptionError(
                 "Purchases for ever have no finite sum at discount_rate=0. Give a horizon, or a rate above 0."
             )
-        return self._outlook(summary).discounted_purchases(horizon, rate)
+        return self._forecast(summary).discounted_purchases(horizon, rate)
 
     def pmf(self, summary: pd.DataFrame, n: int, horizon: int | str) -> Floats:
         """Probability of exactly n purchases within the horizon."""
@@ -125,59 +125,59 @@ class PurchaseModel(Estimator):
     def expected_purchases_new(self, horizon: int | str) -> float:
         """Expected repeat purchases, within the horizon, of a customer who has just made his first purchase."""
         self._check_fitted("params_")
-        return float(self.future(NEW).expected(self.time(horizon))[0])
+        return float(self._future(NEW).expected(self._units(horizon))[0])
 
     def next_purchase_due(self, summary: pd.DataFrame) -> Floats:
         """Median days from as_of to the next purchase, given that the customer is alive; inf where none is to be
         expected.
         """
-        return self._outlook(summary).median_wait()
+        return self._forecast(summary).median_wait()
 
-    def future(self, rows: Histories, params: Any = None) -> Future:
+    def _future(self, rows: Histories, params: Any = None) -> Future:
         """What is to come after distinct histories, in this model's unit of time (see `unit_days`).
 
         params: others than the fitted ones, such as draws of what they may be.
         """
         self._check_fitted("params_")
         params = self.params_ if params is None else params
-        ahead: Future = self._formulas(rows).future(params, *self._told(rows))
+        ahead: Future = self._module_for(rows).future(params, *self._in_units(rows))
         return ahead
 
     @property
-    def forgets(self) -> bool:
+    def _memoryless(self) -> bool:
         """Whether of a customer who is alive only frequency and age tell the future, not when he last bought."""
         return False
 
-    def living(self, x: Floats, T: Floats) -> Future:
+    def _future_if_alive(self, x: Floats, T: Floats) -> Future:
         """The future, in this model's unit of time, of customers who are alive; x purchases, age T in days (n,)."""
         self._check_fitted("params_")
-        alive: Future = self.maths.living(self.params_, x, T / self.unit_days)
+        alive: Future = self.module.future_if_alive(self.params_, x, T / self.unit_days)
         return alive
 
-    def alive(self, x: Floats, t_x: Floats, T: Floats, seen: Alike) -> Floats:
+    def _p_alive_of(self, x: Floats, t_x: Floats, T: Floats, cached: UniquePairs) -> Floats:
         """p_alive of each customer by frequency, recency and age (days), where that is all that a model `forgets` by.
 
-        seen: keeps what depends on two of them.
+        cached: keeps what depends on two of them.
         """
         self._check_fitted("params_")
-        del seen
-        chance: Floats = self.maths.p_alive(self.params_, x, t_x / self.unit_days, T / self.unit_days)
+        del cached
+        chance: Floats = self.module.p_alive(self.params_, x, t_x / self.unit_days, T / self.unit_days)
         return chance
 
     @property
-    def ageing(self) -> float:
+    def _smallest_scale(self) -> float:
         """The smallest time that the model adds to an age, in its unit."""
         return float(min(getattr(self.params_, name, np.inf) for name in ("alpha", "beta")))
 
-    def target(self, rows: Histories) -> Target:
+    def _objective(self, rows: Histories) -> PenalizedLikelihood:
         """What `fit` maximises over these histories. Of an Erlang model without the constant that the gaps add."""
-        self._check_fitted("outcome_")
-        prior = self.prior or ("weak" if self.outcome_.from_prior else None)
-        return target(self._formulas(rows), self._sample(rows), prior=prior)
+        self._check_fitted("status_")
+        prior = self.prior or ("weak" if self.status_.from_prior else None)
+        return penalized_likelihood(self._module_for(rows), self._sample(rows), prior=prior)
 
-    def _formulas(self, rows: Histories) -> Any:
+    def _module_for(self, rows: Histories) -> Any:
         """The maths with whatever else was learned about it, as it applies to these histories."""
-        return self.maths
+        return self.module
 
     @property
     def name(self) -> str:
@@ -189,19 +189,19 @@ class PurchaseModel(Estimator):
         """Days in this model's unit of time."""
         return _DAYS[check_choice("time_unit", self.time_unit, tuple(_DAYS))]
 
-    def time(self, horizon: int | str, as_of: Any = None) -> float:
+    def _units(self, horizon: int | str, as_of: Any = None) -> float:
         """A horizon in this model's unit of time."""
         return horizon_days(horizon, as_of) / self.unit_days
 
-    def _outlook(self, summary: pd.DataFrame) -> Outlook:
+    def _forecast(self, summary: pd.DataFrame) -> CustomerForecast:
         self._check_fitted("params_")
-        return outlook(self, summary)
+        return customer_forecast(self, summary)
 
     def _ahead(self, summary: pd.DataFrame, horizon: int | str) -> tuple[Future, Histories, float]:
         """The future of the distinct histories, where each row finds its own, and the horizon in the model's unit."""
         self._check_fitted("params_")
-        rows = self.histories(summary)
-        return self.future(rows), rows, self.time(horizon, summary.attrs.get("as_of"))
+        rows = self._histories(summary)
+        return self._future(rows), rows, self._units(horizon, summary.attrs.get("as_of"))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything needed to predict, as JSON knows it: no code, no customers. Variances that are inf become None."""
@@ -213,7 +213,7 @@ class PurchaseModel(Estimator):
             "params": self.params_._asdict(),
             "covariance": jsonable(self.covariance_),
             "log_likelihood": self.log_likelihood_,
-            "outcome": self.outcome_.name,
+            "status": self.status_.name,
             "n_customers": self.n_customers_,
             "n_rows": self.n_rows_,
         }
@@ -221,9 +221,7 @@ class PurchaseModel(Estimator):
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
         """The model that `to_dict` told. Raises ModelError where it is not one."""
-        model = cls(
-            **settings_from(cls, saved, ("params", "covariance", "log_likelihood", "outcome", "n_customers", "n_rows"))
-        )
+        model = cls(**settings_from(cls, saved, ("params", "covariance", "log_likelihood", "n_customers", "n_rows")))
         params = params_from(cls._saved_params(saved), saved)
         model.n_customers_, model.n_rows_ = float(saved["n_customers"]), int(saved["n_rows"])
         return model._set(params, *quality_from(saved, len(params)))
@@ -231,4 +229,4 @@ class PurchaseModel(Estimator):
     @classmethod
     def _saved_params(cls, saved: dict[str, Any]) -> Any:
         """The type of the saved parameters."""
-        return cls.maths.Params
+        return cls.module.Params

@@ -19,7 +19,7 @@ from clvml.estimators.saved import check_choice
 from clvml.maths.models import bgnbd, mbgnbd, nbd, paretonbd
 from clvml.maths.models.cnbdk import Erlang
 from clvml.maths.sample import Floats
-from clvml.maths.unique_pairs import Alike
+from clvml.maths.unique_pairs import UniquePairs
 from clvml.tables import check_summary
 
 __all__ = [
@@ -39,40 +39,40 @@ class BetaGeoModel(CovariateModel):
     """BG/NBD (Fader, Hardie & Lee 2005): params_ r, alpha (a time), a, b."""
 
     kind: ClassVar[str] = "BG/NBD"
-    maths: ClassVar[ModuleType] = bgnbd
+    module: ClassVar[ModuleType] = bgnbd
 
 
 class ModifiedBetaGeoModel(CovariateModel):
     """MBG/NBD (Batislam et al. 2007): as BG/NBD, but one-time buyers may have left. params_ r, alpha (time), a, b."""
 
     kind: ClassVar[str] = "MBG/NBD"
-    maths: ClassVar[ModuleType] = mbgnbd
+    module: ClassVar[ModuleType] = mbgnbd
 
 
 class ParetoNBDModel(CovariateModel):
     """Pareto/NBD (Schmittlein et al. 1987): customers leave at any time. params_ r, alpha (time), s, beta (time)."""
 
     kind: ClassVar[str] = "Pareto/NBD"
-    maths: ClassVar[ModuleType] = paretonbd
+    module: ClassVar[ModuleType] = paretonbd
 
-    def alive(self, x: Floats, t_x: Floats, T: Floats, seen: Alike) -> Floats:
+    def _p_alive_of(self, x: Floats, t_x: Floats, T: Floats, cached: UniquePairs) -> Floats:
         """As in PurchaseModel; an integral for each frequency and age, here those at the last purchase and now."""
         self._check_fitted("params_")
         unit = self.unit_days
-        places = [seen.find(x, when) for when in (t_x, T)]
-        leaving = seen.column("leaving", lambda x, age: paretonbd.leaving(self.params_, x, age / unit))
+        places = [cached.find(x, when) for when in (t_x, T)]
+        leaving = cached.column("leaving_weight", lambda x, age: paretonbd.leaving_weight(self.params_, x, age / unit))
         early, late = (leaving[place] for place in places)
-        return paretonbd.alive_given(self.params_, x, t_x / unit, T / unit, early, late)
+        return paretonbd.p_alive_given(self.params_, x, t_x / unit, T / unit, early, late)
 
 
 class NBDModel(PurchaseModel):
     """NBD (Ehrenberg 1959): nobody ever leaves; the limit of the others, and a baseline. params_ r, alpha (a time)."""
 
     kind: ClassVar[str] = "NBD"
-    maths: ClassVar[ModuleType] = nbd
+    module: ClassVar[ModuleType] = nbd
 
     @property
-    def forgets(self) -> bool:
+    def _memoryless(self) -> bool:
         """As in PurchaseModel."""
         return True
 
@@ -85,7 +85,7 @@ class BetaGeoErlangModel(PurchaseModel):
     """
 
     kind: ClassVar[str] = "BG/CNBD-k"
-    maths: ClassVar[ModuleType] = bgnbd
+    module: ClassVar[ModuleType] = bgnbd
     _extra_flips: ClassVar[float] = 0.0
 
     def __init__(
@@ -102,7 +102,7 @@ class BetaGeoErlangModel(PurchaseModel):
         """Fit to frequency, recency, T (days) and log_gaps, for the k given or the likeliest."""
         del y  # scikit-learn's pipelines pass it
         prior = check_choice("prior", self.prior, (None, "weak"))
-        rows = self.histories(check_summary(summary, ("log_gaps",)), sample_weight)
+        rows = self._histories(check_summary(summary, ("log_gaps",)), sample_weight)
         log_gaps = float(counts_of(len(summary), sample_weight) @ summary["log_gaps"].to_numpy(float))
         sample = self._sample(rows)
         sample = sample._replace(log_gaps=log_gaps - sample.purchases * float(np.log(self.unit_days)))
@@ -121,7 +121,7 @@ class BetaGeoErlangModel(PurchaseModel):
         k = getattr(self, "k_", self.k)
         return self.kind if k is None else self.kind.replace("-k", f"-{k}")
 
-    def _formulas(self, rows: Histories) -> Erlang:
+    def _module_for(self, rows: Histories) -> Erlang:
         return Erlang(self.k_, self._extra_flips)
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class ModifiedBetaGeoErlangModel(BetaGeoErlangModel):
     """MBG/CNBD-k: as BG/CNBD-k, but one-time buyers may have left."""
 
     kind: ClassVar[str] = "MBG/CNBD-k"
-    maths: ClassVar[ModuleType] = mbgnbd
+    module: ClassVar[ModuleType] = mbgnbd
     _extra_flips: ClassVar[float] = 1.0
 
 

@@ -164,8 +164,8 @@ def _problem(model: PurchaseModel | GammaGammaModel, summary: pd.DataFrame) -> _
 
 
 def _purchases_problem(model: PurchaseModel, summary: pd.DataFrame) -> _Problem:
-    rows, params = model.histories(summary), np.array(model.params_)
-    target, theta = model.target(rows), np.log(params)
+    rows, params = model._histories(summary), np.array(model.params_)
+    target, theta = model._objective(rows), np.log(params)
     x, t_x, T, *_ = target.sample
 
     def refit(counts: Floats) -> Floats:
@@ -179,10 +179,10 @@ def _purchases_problem(model: PurchaseModel, summary: pd.DataFrame) -> _Problem:
 
 def _spend_problem(model: GammaGammaModel, summary: pd.DataFrame) -> _Problem:
     """In log p, log(q - 1), log v, where every point has a mean, and a mean that is held is a straight line."""
-    sample, poor = model.sample(summary)
+    sample, poor = model._mean_spend(summary)
     params = np.array(model.params_)
     shift = np.array([0.0, 1.0, 0.0])
-    from_prior = model.prior is not None or model.outcome_.from_prior
+    from_prior = model.prior is not None or model.status_.from_prior
     penalty = gammagamma.weak_prior(sample) if from_prior else None
 
     def natural(theta: Floats) -> Floats:

@@ -82,8 +82,8 @@ class Recalibration:
         self, model: PurchaseModel, summary: pd.DataFrame, horizon: int | str, level: float = 0.9
     ) -> tuple[Floats, Floats]:
         """As the model's own, with these levels."""
-        rows = model.histories(summary)
-        ahead, t = model.future(rows), model.time(horizon, summary.attrs.get("as_of"))
+        rows = model._histories(summary)
+        ahead, t = model._future(rows), model._units(horizon, summary.attrs.get("as_of"))
         out = []
         for ends in self.levels(rows.x, level):
             end = np.zeros(rows.x.size)
@@ -98,9 +98,9 @@ class Recalibration:
     ) -> tuple[Floats, Floats]:
         """As the model's own, with these levels."""
         purchases, (p, q, _) = model.purchases_, model.spend_.params_
-        rows = purchases.histories(summary)
-        ahead, t = purchases.future(rows), purchases.time(horizon, summary.attrs.get("as_of"))
-        scale, out = model.spend_.scale(summary), []
+        rows = purchases._histories(summary)
+        ahead, t = purchases._future(rows), purchases._units(horizon, summary.attrs.get("as_of"))
+        scale, out = model.spend_._spend_scale(summary), []
         for ends in self.levels(rows.x, level):
             end = np.zeros(rows.x.size)
             for one in np.unique(ends):
@@ -137,18 +137,18 @@ class Recalibrations(NamedTuple):
 
 def places(model: PurchaseModel, summary: pd.DataFrame, purchases: ArrayLike, horizon: int | str) -> Places:
     """Where the purchases that came lie in what the model predicted of each row of the summary."""
-    rows = model.histories(summary)
-    ahead, t = model.future(rows).take(rows.place), model.time(horizon, summary.attrs.get("as_of"))
+    rows = model._histories(summary)
+    ahead, t = model._future(rows).take(rows.place), model._units(horizon, summary.attrs.get("as_of"))
     y = np.asarray(purchases, dtype=np.float64)
     return Places(1.0 - ahead.at_least(y, t), 1.0 - ahead.at_least(y + 1.0, t))
 
 
 def spend_places(model: LifetimeValueModel, summary: pd.DataFrame, spend: ArrayLike, horizon: int | str) -> Places:
     """The same of the amount that came; nothing, or less, lies anywhere in the chance of silence."""
-    rows, (p, q, _) = model.purchases_.histories(summary), model.spend_.params_
-    ahead = model.purchases_.future(rows).take(rows.place)
-    t = model.purchases_.time(horizon, summary.attrs.get("as_of"))
-    u = np.maximum(np.asarray(spend, dtype=np.float64), 0.0) / model.spend_.scale(summary)
+    rows, (p, q, _) = model.purchases_._histories(summary), model.spend_.params_
+    ahead = model.purchases_._future(rows).take(rows.place)
+    t = model.purchases_._units(horizon, summary.attrs.get("as_of"))
+    u = np.maximum(np.asarray(spend, dtype=np.float64), 0.0) / model.spend_._spend_scale(summary)
     upto = spend_at_most(ahead, t, u, p, p * rows.x[rows.place] + q)
     return Places(np.where(u > 0.0, upto, 0.0), upto)
 

@@ -107,7 +107,7 @@ def check_spend(
     Raises DataError with fewer than four repeat buyers of value.
     """
     plain = GammaGammaModel().fit(summary)
-    sample, poor = plain.sample(summary)
+    sample, poor = plain._mean_spend(summary)
     if poor is not None or sample.x.size < 4:
         raise DataError(
             f"{0 if poor else sample.x.size} of {len(summary)} customers have repeat purchases of positive value: "

@@ -68,7 +68,7 @@ def totals(job: Job, theta: Floats, phi: Floats | None) -> tuple[Floats, Floats]
 
 def _people(job: Job, who: NDArray[np.intp], theta: Floats, phi: Floats | None) -> tuple[Floats, Floats]:
     """One draw of each customer's purchases and spend."""
-    ahead = job.model.future(job.rows, type(job.model.params_)(*theta)).take(job.rows.place[who])
+    ahead = job.model._future(job.rows, type(job.model.params_)(*theta)).take(job.rows.place[who])
     counts = ahead.simulate(job.t, job.rng)
     if phi is None:
         return counts, np.zeros(counts.shape)
@@ -105,7 +105,7 @@ def _by_limit(job: Job, theta: Floats, phi: Floats | None) -> tuple[Floats, Floa
 
 def _expected(job: Job, theta: Floats, phi: Floats | None) -> tuple[Floats, Floats]:
     """Expected purchases and spend of each customer."""
-    counts = job.model.future(job.rows, type(job.model.params_)(*theta)).expected(job.t)[job.rows.place]
+    counts = job.model._future(job.rows, type(job.model.params_)(*theta)).expected(job.t)[job.rows.place]
     if phi is None:
         return counts, np.zeros(counts.shape)
     return counts, counts * job.factor * gammagamma.expected_spend(gammagamma.Params(*phi), job.x, job.m)

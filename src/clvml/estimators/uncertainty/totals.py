@@ -111,12 +111,12 @@ def total_draws(
     """
     labels, place = _places(summary, groups)
     purchases, spend = (model, None) if isinstance(model, PurchaseModel) else (model.purchases_, model.spend_)
-    rows = purchases.histories(summary)
+    rows = purchases._histories(summary)
     x = summary["frequency"].to_numpy(float)
-    factor = np.ones(len(x)) if spend is None else spend.factor(x)
+    factor = np.ones(len(x)) if spend is None else spend._frequency_factor(x)
     m = np.zeros(len(x)) if spend is None else summary["monetary_value"].to_numpy(float) / factor
     rng = np.random.default_rng(seed)
-    t = purchases.time(horizon, summary.attrs.get("as_of"))
+    t = purchases._units(horizon, summary.attrs.get("as_of"))
     job = Job(purchases, spend, rows, x, m, factor, t, place, len(labels), rng)
     theta = parameters or parameter_draws(purchases, summary, draws, seed=seed)
     phi = None if spend is None else parameter_draws(spend, summary, len(theta.values), seed=seed + 1)

@@ -30,7 +30,7 @@ __all__ = [
     "each",
     "future",
     "leave",
-    "living",
+    "future_if_alive",
     "log_likelihood",
     "objective",
     "start",
@@ -220,17 +220,17 @@ class BetaGeoFuture(NamedTuple):
     def expected(self, t: Numbers) -> Floats:
         """Expected number of purchases within t; Fader, Hardie & Lee (2005), eq. (10)."""
         few, place = self._alike(t)
-        mean: Floats = self.p_alive * few.if_alive(t)[place]
+        mean: Floats = self.p_alive * few.expected_if_alive(t)[place]
         return mean
 
-    def if_alive(self, t: Numbers) -> Floats:
+    def expected_if_alive(self, t: Numbers) -> Floats:
         """The same of a customer who is alive."""
         return beta_geometric_mean(self.R, self.a, self.B, t / self.A)
 
     def discounted(self, t: Numbers, delta: float) -> Floats:
         """Expected purchases within t (which may be inf), each weighted by exp(-delta s) at its time s."""
         few, place = self._alike(t)
-        worth: Floats = self.p_alive * discounted(lambda rows: few.take(rows).if_alive, few.A, t, delta)[place]
+        worth: Floats = self.p_alive * discounted(lambda rows: few.take(rows).expected_if_alive, few.A, t, delta)[place]
         return worth
 
     def _alike(self, t: Numbers) -> tuple[BetaGeoFuture, Any]:
@@ -296,9 +296,9 @@ def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers, extra_flips: fl
     x, t_x, T = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, t_x, T)))
     flips = x + extra_flips
     p_alive = expit(-_log_odds_gone(params, x, t_x, T, flips))
-    return living(params, x, T, extra_flips)._replace(p_alive=p_alive)
+    return future_if_alive(params, x, T, extra_flips)._replace(p_alive=p_alive)
 
 
-def living(params: Params, x: Floats, T: Floats, extra_flips: float) -> BetaGeoFuture:
+def future_if_alive(params: Params, x: Floats, T: Floats, extra_flips: float) -> BetaGeoFuture:
     """The posterior of those who are alive."""
     return BetaGeoFuture(np.ones(x.shape), params.r + x, params.alpha + T, params.a, params.b + (x + extra_flips))

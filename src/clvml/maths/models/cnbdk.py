@@ -27,7 +27,7 @@ from scipy.special import betainc, betaln, gammaln
 from clvml.maths.discount import discounted
 from clvml.maths.models import betageo
 from clvml.maths.models.betageo import NEVER
-from clvml.maths.models.perpetuity import discounted_for_ever
+from clvml.maths.models.perpetuity import discounted_perpetuity
 from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample
 
 __all__ = ["Erlang", "ErlangFuture"]
@@ -199,15 +199,15 @@ class ErlangFuture(NamedTuple):
     def discounted(self, t: Numbers, delta: float) -> Floats:
         """Expected purchases within t (which may be inf), each weighted by exp(-delta s) at its time s."""
         if delta > 0.0 and np.isinf(t).all():
-            return self._for_ever(delta)
+            return self._perpetuity(delta)
         return discounted(lambda rows: self.take(rows).expected, self.A, t, delta)
 
-    def _for_ever(self, delta: float) -> Floats:
+    def _perpetuity(self, delta: float) -> Floats:
         """Customers of one number of purchases and age differ in how likely each stage is alone."""
         k = self.stage.shape[-1]
         table = np.column_stack([self.s.ravel(), self.A.ravel(), self.B.ravel()])
         few, place = np.unique(table, axis=0, return_inverse=True)
-        worth = discounted_for_ever(k, few[:, 0], few[:, 1], self.a, few[:, 2], delta)[place.ravel()]
+        worth = discounted_perpetuity(k, few[:, 0], few[:, 1], self.a, few[:, 2], delta)[place.ravel()]
         total: Floats = (self.stage.reshape(-1, k) * worth).sum(axis=1).reshape(self.s.shape)
         return total
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample
 
-__all__ = ["Traits", "params_type"]
+__all__ = ["WithCovariates", "params_type"]
 
 _ROWS = 4096
 """Rows worked on at once."""
@@ -48,8 +48,8 @@ def _params(base: tuple[str, ...], rates: int, leaves: int, values: tuple[float,
 
 
 @dataclass(frozen=True, eq=False)
-class Traits:
-    """A model as it applies to histories whose traits are known, with the names that every module of `clvml.maths` has.
+class WithCovariates:
+    """A model as it applies to histories whose covariates are known: a `clvml.maths.PurchaseModule`.
 
     base: bgnbd, mbgnbd or paretonbd; rate, leave: one row a history, one column a trait; penalty: of the multipliers,
     as 0.5 penalty log(multiplier)^2.
@@ -81,7 +81,7 @@ class Traits:
         """That of the model, and the penalty of the multipliers, of at least 1."""
         own, ridge = (
             self.base.weak_prior(sample),
-            Traits(self.base, self.rate, self.leave, max(1.0, self.penalty)).ridge,
+            WithCovariates(self.base, self.rate, self.leave, max(1.0, self.penalty)).ridge,
         )
         assert ridge is not None
         rows = np.concatenate([np.pad(own.rows, ((0, 0), (0, ridge.rows.shape[1] - 4))), ridge.rows])

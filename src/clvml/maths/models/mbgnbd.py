@@ -17,7 +17,7 @@ __all__ = [
     "Params",
     "each",
     "future",
-    "living",
+    "future_if_alive",
     "log_likelihood",
     "p_alive",
     "start",
@@ -51,9 +51,9 @@ def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> BetaGeoFutur
     return betageo.future(params, x, t_x, T, extra_flips=1.0)
 
 
-def living(params: Params, x: Floats, T: Floats) -> BetaGeoFuture:
+def future_if_alive(params: Params, x: Floats, T: Floats) -> BetaGeoFuture:
     """The same of those who are alive."""
-    return betageo.living(params, x, T, extra_flips=1.0)
+    return betageo.future_if_alive(params, x, T, extra_flips=1.0)
 
 
 def p_alive(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:

@@ -18,7 +18,7 @@ __all__ = [
     "TIME",
     "Params",
     "future",
-    "living",
+    "future_if_alive",
     "log_likelihood",
     "p_alive",
     "start",
@@ -75,10 +75,10 @@ def value_gradient_hessian(params: Params, sample: Sample) -> Objective:
 def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> BetaGeoFuture:
     """What is to come after each history: alive for certain, at rate Gamma(r + x, alpha + T)."""
     x, _, T = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, t_x, T)))
-    return living(params, x, T)
+    return future_if_alive(params, x, T)
 
 
-def living(params: Params, x: Floats, T: Floats) -> BetaGeoFuture:
+def future_if_alive(params: Params, x: Floats, T: Floats) -> BetaGeoFuture:
     """The same: everybody is alive."""
     return BetaGeoFuture(np.ones(x.shape), params.r + x, params.alpha + T, NEVER, np.ones(x.shape))
 

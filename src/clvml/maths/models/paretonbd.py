@@ -31,11 +31,11 @@ __all__ = [
     "TIME",
     "Params",
     "ParetoFuture",
-    "alive_given",
+    "p_alive_given",
     "each",
     "future",
-    "leaving",
-    "living",
+    "leaving_weight",
+    "future_if_alive",
     "log_likelihood",
     "p_alive",
     "start",
@@ -314,7 +314,7 @@ def _span(n: Floats, R: Floats, end: Floats) -> tuple[Floats, Floats]:
     return low, np.minimum(high, end)
 
 
-def leaving(params: Params, x: Numbers, tau: Numbers) -> Floats:
+def leaving_weight(params: Params, x: Numbers, tau: Numbers) -> Floats:
     """The weight of leaving after age tau, without another purchase, over that of being there at tau; in 0..1.
 
     int_tau^inf s (alpha + u)^-(r+x) (beta + u)^-(s+1) du, times (alpha + tau)^(r+x) (beta + tau)^s. Gauss-Legendre in
@@ -322,11 +322,11 @@ def leaving(params: Params, x: Numbers, tau: Numbers) -> Floats:
     """
     x, tau = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, tau)))
     flat = x.ravel(), tau.ravel()
-    parts = [_leaving(_of(params, i), *(v[i] for v in flat)) for i in _parts(x.size)]
+    parts = [_leaving_weight_of(_of(params, i), *(v[i] for v in flat)) for i in _parts(x.size)]
     return np.concatenate(parts).reshape(x.shape)
 
 
-def _leaving(params: Params, x: Floats, tau: Floats) -> Floats:
+def _leaving_weight_of(params: Params, x: Floats, tau: Floats) -> Floats:
     r, alpha, s, beta = params
     if not np.any(s > NEVER):
         return np.zeros(x.shape)
@@ -342,7 +342,7 @@ def _leaving(params: Params, x: Floats, tau: Floats) -> Floats:
     return total
 
 
-def alive_given(params: Params, x: Floats, t_x: Floats, T: Floats, early: Floats, late: Floats) -> Floats:
+def p_alive_given(params: Params, x: Floats, t_x: Floats, T: Floats, early: Floats, late: Floats) -> Floats:
     """p_alive from `leaving` at t_x (early) and at T (late): 1 / (1 + the weight of having left between them)."""
     r, alpha, s, beta = params
     since = T - t_x
@@ -359,14 +359,14 @@ def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> ParetoFuture
     twice = np.concatenate([x.ravel(), x.ravel()]), np.concatenate([t_x.ravel(), T.ravel()])
     if np.ndim(params.alpha) or np.ndim(params.beta):
         own: Any = [np.tile(v, 2) if np.ndim(v) else v for v in params]
-        early, late = leaving(Params(*own), *twice).reshape(2, *x.shape)
+        early, late = leaving_weight(Params(*own), *twice).reshape(2, *x.shape)
     else:
         first, place = distinct(*twice)
-        early, late = leaving(params, *(v[first] for v in twice))[place].reshape(2, *x.shape)
-    return living(params, x, T)._replace(p_alive=alive_given(params, x, t_x, T, early, late))
+        early, late = leaving_weight(params, *(v[first] for v in twice))[place].reshape(2, *x.shape)
+    return future_if_alive(params, x, T)._replace(p_alive=p_alive_given(params, x, t_x, T, early, late))
 
 
-def living(params: Params, x: Floats, T: Floats) -> ParetoFuture:
+def future_if_alive(params: Params, x: Floats, T: Floats) -> ParetoFuture:
     """The posterior of those who are alive."""
     return ParetoFuture(np.ones(x.shape), params.r + x, params.alpha + T, params.s, params.beta + T)
 

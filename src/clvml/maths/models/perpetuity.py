@@ -14,7 +14,7 @@ from scipy.special import gammaln
 
 from clvml.maths.sample import Floats
 
-__all__ = ["discounted_for_ever"]
+__all__ = ["discounted_perpetuity"]
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(128)
 _DROP = 40.0
@@ -25,7 +25,7 @@ _FAR = 700.0
 """So many 1 / shape below its peak an integrand is nothing in any case."""
 
 
-def discounted_for_ever(k: int, s: Floats, A: Floats, a: float, B: Floats, delta: float) -> Floats:
+def discounted_perpetuity(k: int, s: Floats, A: Floats, a: float, B: Floats, delta: float) -> Floats:
     """D_j, (n, k), for arrays of n customers and a rate delta > 0 per unit of time."""
     out = np.empty((s.size, k))
     for i in range(0, s.size, _ROWS):
