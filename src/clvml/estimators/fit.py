@@ -10,13 +10,15 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from clvml.maths import DropoutModule, PurchaseModule
 from clvml.maths.models import gammagamma
+from clvml.maths.models.covariates import WithCovariates
 from clvml.maths.models.gammagamma import MeanSpend
-from clvml.maths.sample import Floats, Objective, Penalty, Sample, sample_of
+from clvml.maths.sample import Floats, Objective, Parameters, Penalty, Sample, sample_of
 
 __all__ = [
     "Fit",
@@ -32,6 +34,9 @@ __all__ = [
     "natural_covariance",
     "penalized_likelihood",
 ]
+
+P = TypeVar("P", bound=Parameters)
+"""A model's own NamedTuple of parameters."""
 
 _BOUND = 12.0
 """No parameter goes further than a factor of 160,000 from its start: there a model equals its limit."""
@@ -132,13 +137,13 @@ class Maximum(NamedTuple):
     evaluations: int
 
 
-class Fit(NamedTuple):
+class Fit(NamedTuple, Generic[P]):
     """A fitted model: parameters, their covariance on the natural scale, and what they are worth.
 
     Variances are inf where the data do not identify a parameter; its covariances are then 0.
     """
 
-    params: Any  # the model's own NamedTuple
+    params: P
     covariance: Floats  # (k, k)
     log_likelihood: float
     status: FitStatus
@@ -146,16 +151,16 @@ class Fit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PenalizedLikelihood:
+class PenalizedLikelihood(Generic[P]):
     """What a fit maximises: the log-likelihood of a sample, less any penalty, as a function of the log-parameters."""
 
-    model: Any
+    model: PurchaseModule[P]
     sample: Sample
     penalty: Penalty | None
 
     def __call__(self, theta: Floats) -> Objective:
         """Its value, gradient and Hessian."""
-        objective: Objective = self.model.value_gradient_hessian(self.model.Params(*np.exp(theta)), self.sample)
+        objective = self.model.value_gradient_hessian(self.model.Params(*np.exp(theta)), self.sample)
         return objective if self.penalty is None else self.penalty.subtract_from(objective, theta)
 
     def value(self, theta: Floats) -> float:
@@ -165,11 +170,12 @@ class PenalizedLikelihood:
         return value if self.penalty is None else value - self.penalty.at(theta)
 
 
-def penalized_likelihood(model: Any, sample: Sample, *, prior: str | None = None) -> PenalizedLikelihood:
+def penalized_likelihood(
+    model: PurchaseModule[P], sample: Sample, *, prior: str | None = None
+) -> PenalizedLikelihood[P]:
     """The log-likelihood, with the model's weak prior or, of a model with covariates, its light penalty on them."""
-    return PenalizedLikelihood(
-        model, sample, model.weak_prior(sample) if prior == "weak" else getattr(model, "ridge", None)
-    )
+    ridge = model.ridge if isinstance(model, WithCovariates) else None
+    return PenalizedLikelihood(model, sample, model.weak_prior(sample) if prior == "weak" else ridge)
 
 
 def maximise(function: Callable[[Floats], Objective], theta: Floats, around: Floats | None = None) -> Maximum:
@@ -237,11 +243,9 @@ def natural_covariance(theta: Floats, hessian: Floats) -> Floats:
     return covariance
 
 
-def fit(model: Any, sample: Sample, *, prior: str | None = None) -> Fit:
-    """Fit one of the models of repeat purchases in `clvml.maths` to distinct histories and their counts.
+def fit(model: PurchaseModule[P], sample: Sample, *, prior: str | None = None) -> Fit[P]:
+    """Fit a model of repeat purchases to distinct histories and their counts.
 
-    model: a module with Params, start, value_gradient_hessian, weak_prior and, where it has drop-out,
-    without_dropout(its first two parameters); or an object that has the same names.
     prior: None for maximum likelihood, 'weak' for the mode under the model's weak prior.
     """
     poor = _too_little(sample)
@@ -253,14 +257,14 @@ def fit(model: Any, sample: Sample, *, prior: str | None = None) -> Fit:
     covariance = natural_covariance(found.theta, found.objective.hessian)
     value = model.value_gradient_hessian(params, sample).value if penalty else found.objective.value
     status = poor or _verdict(found, params, covariance, penalised=prior == "weak")
-    if status in {FitStatus.UNIDENTIFIED, FitStatus.STOPPED} and hasattr(model, "without_dropout"):
+    if status in {FitStatus.UNIDENTIFIED, FitStatus.STOPPED} and isinstance(model, DropoutModule):
         limit = _without_dropout(model, sample)
         if value < limit.log_likelihood + len(params) - 2:  # Akaike: not worth its parameters
             return limit._replace(evaluations=found.evaluations + limit.evaluations)
     return Fit(params, covariance, value, status, found.evaluations)
 
 
-def _start(model: Any, sample: Sample, penalty: Penalty | None, guess: Floats) -> Floats:
+def _start(model: PurchaseModule[P], sample: Sample, penalty: Penalty | None, guess: Floats) -> Floats:
     """Log-parameters to start from: where histories are many, those of every so-manyth, which are nearly there."""
     every = sample.x.size // _SOME
     if every < 4:
@@ -280,7 +284,7 @@ def _too_little(sample: Sample) -> FitStatus | None:
     return FitStatus.ONE_CUSTOMER if sample.customers <= 1.0 else None
 
 
-def _verdict(found: Maximum, params: Any, covariance: Floats, *, penalised: bool) -> FitStatus:
+def _verdict(found: Maximum, params: Parameters, covariance: Floats, *, penalised: bool) -> FitStatus:
     """What the errors of a fit say of it. Gamma-Gamma has no r."""
     if not found.converged:
         return FitStatus.STOPPED
@@ -291,21 +295,21 @@ def _verdict(found: Maximum, params: Any, covariance: Floats, *, penalised: bool
     return FitStatus.WEAK_PRIOR if penalised else FitStatus.CONVERGED
 
 
-def _without_dropout(model: Any, sample: Sample) -> Fit:
+def _without_dropout(model: DropoutModule[P], sample: Sample) -> Fit[P]:
     """The limit in which nobody leaves: the first two parameters fitted, the others at values that mean never."""
 
     def function(theta: Floats) -> Objective:
         whole = model.value_gradient_hessian(model.without_dropout(*np.exp(theta)), sample)
         return Objective(whole.value, whole.gradient[:2], whole.hessian[:2, :2])
 
-    found = maximise(function, np.log(np.array(model.start(sample)[:2], dtype=np.float64)))
+    found = maximise(function, np.log(np.array([*model.start(sample)][:2], dtype=np.float64)))
     params = model.without_dropout(*(float(v) for v in np.exp(found.theta)))
     covariance = np.diag(np.where(np.arange(len(params)) < 2, 0.0, np.inf))
     covariance[:2, :2] = natural_covariance(found.theta, found.objective.hessian)
     return Fit(params, covariance, found.objective.value, FitStatus.NO_DROPOUT, found.evaluations)
 
 
-def fit_spend(sample: MeanSpend, *, prior: str | None = None, poor: FitStatus | None = None) -> Fit:
+def fit_spend(sample: MeanSpend, *, prior: str | None = None, poor: FitStatus | None = None) -> Fit[gammagamma.Params]:
     """Fit Gamma-Gamma. `poor`: why the data cannot identify it, if so; then, or with prior='weak', the weak prior is
     added.
 
@@ -377,7 +381,7 @@ def _too_little_spend(sample: MeanSpend) -> FitStatus | None:
     return FitStatus.SAME_SPEND if np.ptp(sample.m) < 1e-6 else None
 
 
-def _spend_given_mean(sample: MeanSpend) -> Fit:
+def _spend_given_mean(sample: MeanSpend) -> Fit[gammagamma.Params]:
     """The most likely p and q > 1 whose mean amount is that of the data; v = mean (q - 1) / p."""
     found = maximise(lambda theta: gammagamma.objective_given_mean(sample, *np.exp(theta)), np.log([2.0, 1.0]))
     p, s = np.exp(found.theta)
@@ -389,7 +393,7 @@ def _spend_given_mean(sample: MeanSpend) -> Fit:
 
 def _in_money(
     params: gammagamma.Params, covariance: Floats, sample: MeanSpend, status: FitStatus, evaluations: int
-) -> Fit:
+) -> Fit[gammagamma.Params]:
     """From units of the mean amount to the log's currency: v, its covariances and the density of m scale."""
     scale = np.array([1.0, 1.0, sample.unit])
     told = gammagamma.Params(*(float(v) for v in np.array(params) * scale))

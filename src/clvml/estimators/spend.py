@@ -69,7 +69,7 @@ class GammaGammaModel(Estimator):
         repeats = _repeat_spend(summary, weight, self.slope_)
         return (_first_spend(summary, weight), FitStatus.FIRST_PURCHASES) if repeats is None else (repeats, None)
 
-    def _set(self, found: Fit) -> Self:
+    def _set(self, found: Fit[Params]) -> Self:
         self.params_: Params = found.params
         self.covariance_, self.log_likelihood_, self.status_ = found.covariance, found.log_likelihood, found.status
         self.standard_errors_ = Params(*(float(v) for v in np.sqrt(np.diag(found.covariance))))

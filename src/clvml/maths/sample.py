@@ -5,16 +5,43 @@ purchases.
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Floats", "Numbers", "Objective", "Penalty", "Sample", "Terms", "row_sums", "sample_of", "tally"]
+__all__ = [
+    "Floats",
+    "Numbers",
+    "Objective",
+    "Parameters",
+    "Penalty",
+    "Sample",
+    "Terms",
+    "row_sums",
+    "sample_of",
+    "tally",
+]
 
 Floats = NDArray[np.float64]
 Numbers = float | Floats
 """One number for all customers, or one a customer."""
+
+
+class Parameters(Protocol):
+    """A model's parameters: a NamedTuple of numbers above 0."""
+
+    @property
+    def _fields(self) -> tuple[str, ...]: ...
+
+    def __init__(self, *values: float) -> None: ...
+
+    def __iter__(self) -> Iterator[float]: ...
+
+    def __len__(self) -> int: ...
+
+    def _asdict(self) -> dict[str, Any]: ...
 
 
 class Sample(NamedTuple):

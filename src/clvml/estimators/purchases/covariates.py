@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from clvml.estimators.fit import fit
 from clvml.estimators.histories import Histories, counts_of, histories_of
 from clvml.estimators.purchases.model import PurchaseModel
 from clvml.estimators.saved import check_choice
+from clvml.maths import HistoryModule, PurchaseModule
 from clvml.maths.models.covariates import WithCovariates, params_type
 from clvml.maths.sample import Floats
 from clvml.tables import check_summary
@@ -30,7 +31,7 @@ _WITHIN = 1.959964
 
 
 class Covariate(NamedTuple):
-    """How a column becomes covariates: a number standardised, or one trait for each level but the most common one."""
+    """How a column enters the model: a number standardised, or a contrast of each level with the most common one."""
 
     name: str
     levels: tuple[str, ...]  # the most common first; none for a number
@@ -38,14 +39,14 @@ class Covariate(NamedTuple):
     spread: float
 
     @property
-    def covariates(self) -> tuple[str, ...]:
-        """What each trait stands for."""
+    def contrasts(self) -> tuple[str, ...]:
+        """What each column of `matrix` compares, in words."""
         if not self.levels:
             return (f"{self.spread:.3g} more",)
         return tuple(f"{level}, not {self.levels[0]}" for level in self.levels[1:])
 
     def matrix(self, summary: pd.DataFrame) -> Floats:
-        """One column a trait. Warns of levels that it has not cached: they count as the most common one."""
+        """(rows, contrasts). Warns of levels that it has not seen: they count as the most common one."""
         if not self.levels:
             values = _numbers(summary, self.name)
             standard: Floats = ((values - self.mean) / self.spread)[:, None]
@@ -54,7 +55,7 @@ class Covariate(NamedTuple):
         new = ~words.isin(self.levels)
         if new.any():
             warnings.warn(
-                f"{int(new.sum()):,} customers have a {self.name} that the model has not cached, such as "
+                f"{int(new.sum()):,} customers have a {self.name} that the model has not seen, such as "
                 f"{words[new].iloc[0]!r}: they count as {self.levels[0]!r}. Train again once there are enough of them.",
                 ClvWarning,
                 stacklevel=2,
@@ -109,6 +110,7 @@ class CovariateModel(PurchaseModel):
     penalty: 0.5 penalty log(multiplier)^2 is taken from the log-likelihood; 1 is worth about one customer.
     """
 
+    module: ClassVar[HistoryModule[Any]]
     coded_: tuple[Covariate, ...] = ()
 
     def __init__(
@@ -144,19 +146,19 @@ class CovariateModel(PurchaseModel):
         """As in PurchaseModel; not where customers of other covariates have other rates."""
         return not self.coded_
 
-    def _module_for(self, rows: Histories) -> Any:
+    def _module_for(self, rows: Histories) -> PurchaseModule[Any]:
         if not self.coded_:
             return self.module
         z = np.zeros((rows.x.size, self._size())) if rows.covariates is None else rows.covariates
         return WithCovariates(self.module, z, z, float(self.penalty))
 
     def effects(self) -> pd.DataFrame:
-        """One row a trait: covariate, trait, and the multipliers rate and leave with their 95 % intervals."""
+        """One row a contrast: covariate, contrast, and the multipliers rate and leave with their 95 % intervals."""
         self._check_fitted("params_")
         m = self._size()
         error = np.sqrt(np.diag(self.covariance_))[4:] / np.array(self.params_[4:])
-        logs, rows = np.log(np.array(self.params_[4:])), [(c.name, t) for c in self.coded_ for t in c.covariates]
-        table = pd.DataFrame(rows, columns=["covariate", "trait"])
+        logs, rows = np.log(np.array(self.params_[4:])), [(c.name, t) for c in self.coded_ for t in c.contrasts]
+        table = pd.DataFrame(rows, columns=["covariate", "contrast"])
         for name, part in (("rate", slice(0, m)), ("leave", slice(m, 2 * m))):
             table[name] = np.exp(logs[part])
             for end, sign in (("low", -1.0), ("high", 1.0)):
@@ -175,12 +177,12 @@ class CovariateModel(PurchaseModel):
         if z is None:
             raise OptionError("There are no covariates to test: name them, as in covariates=('channel',).")
         whole = fit(WithCovariates(self.module, z, z), sample).log_likelihood
-        edges, tests = np.cumsum([0, *(len(c.covariates) for c in self.coded_)]), []
+        edges, tests = np.cumsum([0, *(len(c.contrasts) for c in self.coded_)]), []
         for i, covariate in enumerate(self.coded_):
             without = np.delete(z, np.arange(edges[i], edges[i + 1]), axis=1)
             for part, rate, leave in (("rate", without, z), ("leave", z, without), ("both", without, without)):
                 lost = 2.0 * (whole - fit(WithCovariates(self.module, rate, leave), sample).log_likelihood)
-                df = len(covariate.covariates) * (2 if part == "both" else 1)
+                df = len(covariate.contrasts) * (2 if part == "both" else 1)
                 p_value = float(gammaincc(0.5 * df, 0.5 * max(lost, 0.0)))
                 tests.append((covariate.name, part, max(lost, 0.0), df, p_value))
         return pd.DataFrame(tests, columns=["covariate", "part", "statistic", "df", "p_value"])
@@ -198,7 +200,7 @@ class CovariateModel(PurchaseModel):
         return names
 
     def _size(self) -> int:
-        return sum(len(c.covariates) for c in self.coded_)
+        return sum(len(c.contrasts) for c in self.coded_)
 
     def _check_penalty(self) -> None:
         told = self.penalty
@@ -213,7 +215,7 @@ class CovariateModel(PurchaseModel):
 
     @classmethod
     def _saved_params(cls, saved: dict[str, Any]) -> Any:
-        m = sum(len(c.covariates) for c in _coded_from(saved))
+        m = sum(len(c.contrasts) for c in _coded_from(saved))
         return params_type(cls.module.Params._fields, m, m) if m else cls.module.Params
 
     @classmethod

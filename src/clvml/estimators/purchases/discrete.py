@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from types import ModuleType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -15,6 +14,7 @@ from clvml.errors import DataError, OptionError
 from clvml.estimators.histories import Histories, histories_of
 from clvml.estimators.purchases.model import PurchaseModel
 from clvml.horizon import as_date
+from clvml.maths import PurchaseModule
 from clvml.maths.models import bgbb
 from clvml.maths.sample import Floats
 
@@ -35,7 +35,7 @@ class BetaGeoBetaBinomialModel(PurchaseModel):
     """
 
     kind: ClassVar[str] = "BG/BB"
-    module: ClassVar[ModuleType] = bgbb
+    module: ClassVar[PurchaseModule[Any]] = bgbb
 
     def __init__(self, *, chances_per_year: float = 1.0, prior: Literal["weak"] | None = None) -> None:
         self.chances_per_year = chances_per_year

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -25,7 +24,7 @@ from clvml.estimators.saved import (
     settings_from,
 )
 from clvml.horizon import horizon_days
-from clvml.maths import discount
+from clvml.maths import MemorylessModule, PurchaseModule, discount
 from clvml.maths.predictive import Future, purchases_quantile
 from clvml.maths.sample import Floats, Sample, sample_of
 from clvml.maths.unique_pairs import UniquePairs
@@ -47,7 +46,7 @@ class PurchaseModel(Estimator):
     """
 
     kind: ClassVar[str]
-    module: ClassVar[ModuleType]
+    module: ClassVar[PurchaseModule[Any]]
 
     def __init__(self, *, time_unit: Literal["day", "week"] = "day", prior: Literal["weak"] | None = None) -> None:
         self.time_unit = time_unit
@@ -74,7 +73,7 @@ class PurchaseModel(Estimator):
         unit = self.unit_days
         return rows.x, rows.t_x / unit, rows.T / unit
 
-    def _learn(self, found: Fit, rows: Histories) -> Self:
+    def _learn(self, found: Fit[Any], rows: Histories) -> Self:
         self.n_customers_, self.n_rows_ = float(rows.weight.sum()), rows.x.size
         return self._set(found.params, found.covariance, found.log_likelihood, found.status)
 
@@ -140,42 +139,40 @@ class PurchaseModel(Estimator):
         """
         self._check_fitted("params_")
         params = self.params_ if params is None else params
-        ahead: Future = self._module_for(rows).future(params, *self._in_units(rows))
-        return ahead
+        return self._module_for(rows).future(params, *self._in_units(rows))
 
     @property
     def _memoryless(self) -> bool:
-        """Whether of a customer who is alive only frequency and age tell the future, not when he last bought."""
+        """Whether the future of customers who are alive depends on frequency and age alone, not on recency."""
         return False
 
     def _future_if_alive(self, x: Floats, T: Floats) -> Future:
         """The future, in this model's unit of time, of customers who are alive; x purchases, age T in days (n,)."""
         self._check_fitted("params_")
-        alive: Future = self.module.future_if_alive(self.params_, x, T / self.unit_days)
-        return alive
+        assert isinstance(self.module, MemorylessModule)
+        return self.module.future_if_alive(self.params_, x, T / self.unit_days)
 
     def _p_alive_of(self, x: Floats, t_x: Floats, T: Floats, cached: UniquePairs) -> Floats:
-        """p_alive of each customer by frequency, recency and age (days), where that is all that a model `forgets` by.
+        """p_alive of each customer by frequency, recency and age (days), for a model that is memoryless.
 
         cached: keeps what depends on two of them.
         """
         self._check_fitted("params_")
         del cached
-        chance: Floats = self.module.p_alive(self.params_, x, t_x / self.unit_days, T / self.unit_days)
-        return chance
+        return self.module.p_alive(self.params_, x, t_x / self.unit_days, T / self.unit_days)
 
     @property
     def _smallest_scale(self) -> float:
         """The smallest time that the model adds to an age, in its unit."""
         return float(min(getattr(self.params_, name, np.inf) for name in ("alpha", "beta")))
 
-    def _objective(self, rows: Histories) -> PenalizedLikelihood:
+    def _objective(self, rows: Histories) -> PenalizedLikelihood[Any]:
         """What `fit` maximises over these histories. Of an Erlang model without the constant that the gaps add."""
         self._check_fitted("status_")
         prior = self.prior or ("weak" if self.status_.from_prior else None)
         return penalized_likelihood(self._module_for(rows), self._sample(rows), prior=prior)
 
-    def _module_for(self, rows: Histories) -> Any:
+    def _module_for(self, rows: Histories) -> PurchaseModule[Any]:
         """The maths with whatever else was learned about it, as it applies to these histories."""
         return self.module
 

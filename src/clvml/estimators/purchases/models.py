@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -16,6 +15,7 @@ from clvml.estimators.purchases.covariates import CovariateModel
 from clvml.estimators.purchases.discrete import BetaGeoBetaBinomialModel
 from clvml.estimators.purchases.model import PurchaseModel
 from clvml.estimators.saved import check_choice
+from clvml.maths import HistoryModule, PurchaseModule
 from clvml.maths.models import bgnbd, mbgnbd, nbd, paretonbd
 from clvml.maths.models.cnbdk import Erlang
 from clvml.maths.sample import Floats
@@ -39,21 +39,21 @@ class BetaGeoModel(CovariateModel):
     """BG/NBD (Fader, Hardie & Lee 2005): params_ r, alpha (a time), a, b."""
 
     kind: ClassVar[str] = "BG/NBD"
-    module: ClassVar[ModuleType] = bgnbd
+    module: ClassVar[HistoryModule[Any]] = bgnbd
 
 
 class ModifiedBetaGeoModel(CovariateModel):
     """MBG/NBD (Batislam et al. 2007): as BG/NBD, but one-time buyers may have left. params_ r, alpha (time), a, b."""
 
     kind: ClassVar[str] = "MBG/NBD"
-    module: ClassVar[ModuleType] = mbgnbd
+    module: ClassVar[HistoryModule[Any]] = mbgnbd
 
 
 class ParetoNBDModel(CovariateModel):
     """Pareto/NBD (Schmittlein et al. 1987): customers leave at any time. params_ r, alpha (time), s, beta (time)."""
 
     kind: ClassVar[str] = "Pareto/NBD"
-    module: ClassVar[ModuleType] = paretonbd
+    module: ClassVar[HistoryModule[Any]] = paretonbd
 
     def _p_alive_of(self, x: Floats, t_x: Floats, T: Floats, cached: UniquePairs) -> Floats:
         """As in PurchaseModel; an integral for each frequency and age, here those at the last purchase and now."""
@@ -69,7 +69,7 @@ class NBDModel(PurchaseModel):
     """NBD (Ehrenberg 1959): nobody ever leaves; the limit of the others, and a baseline. params_ r, alpha (a time)."""
 
     kind: ClassVar[str] = "NBD"
-    module: ClassVar[ModuleType] = nbd
+    module: ClassVar[PurchaseModule[Any]] = nbd
 
     @property
     def _memoryless(self) -> bool:
@@ -85,7 +85,7 @@ class BetaGeoErlangModel(PurchaseModel):
     """
 
     kind: ClassVar[str] = "BG/CNBD-k"
-    module: ClassVar[ModuleType] = bgnbd
+    module: ClassVar[PurchaseModule[Any]] = bgnbd
     _extra_flips: ClassVar[float] = 0.0
 
     def __init__(
@@ -143,7 +143,7 @@ class ModifiedBetaGeoErlangModel(BetaGeoErlangModel):
     """MBG/CNBD-k: as BG/CNBD-k, but one-time buyers may have left."""
 
     kind: ClassVar[str] = "MBG/CNBD-k"
-    module: ClassVar[ModuleType] = mbgnbd
+    module: ClassVar[PurchaseModule[Any]] = mbgnbd
     _extra_flips: ClassVar[float] = 1.0
 
 

@@ -1,1 +1,3 @@
-"""The models of purchases and spend: likelihoods, slopes and expectations, one module a paper."""
+"""The models of purchases and spend: likelihoods, slopes and expectations, one module a paper; their contract is stated
+in `clvml.maths`.
+"""

@@ -1,8 +1,8 @@
 """Customers who differ by what is known of them: covariates on the rate of purchases and on drop-out.
 
 Fader & Hardie (2007), Incorporating time-invariant covariates into the Pareto/NBD and BG/NBD models, brucehardie.com.
-A trait z multiplies the mean rate of purchases r / alpha by rate^z and the rate (Pareto/NBD) or odds (BG/NBD, MBG/NBD)
-of leaving by leave^z, through the second parameter of each pair:
+A covariate z multiplies the mean rate of purchases r / alpha by rate^z and the rate (Pareto/NBD) or odds (BG/NBD,
+MBG/NBD) of leaving by leave^z, through the second parameter of each pair:
 
     alpha_i = alpha prod rate^-z_i,    beta_i or b_i = beta or b prod leave^-z_i
 
@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections import namedtuple
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from clvml.maths import HistoryModule
+from clvml.maths.predictive import Future
 from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample
 
 __all__ = ["WithCovariates", "params_type"]
@@ -51,14 +52,19 @@ def _params(base: tuple[str, ...], rates: int, leaves: int, values: tuple[float,
 class WithCovariates:
     """A model as it applies to histories whose covariates are known: a `clvml.maths.PurchaseModule`.
 
-    base: bgnbd, mbgnbd or paretonbd; rate, leave: one row a history, one column a trait; penalty: of the multipliers,
-    as 0.5 penalty log(multiplier)^2.
+    base: bgnbd, mbgnbd or paretonbd; rate, leave: one row a history, one column a covariate; penalty: of the
+    multipliers, as 0.5 penalty log(multiplier)^2.
     """
 
-    base: ModuleType
+    base: HistoryModule[Any]
     rate: Floats
     leave: Floats
     penalty: float = 0.0
+
+    @property
+    def TIME(self) -> tuple[str, ...]:
+        """Those of the model; multipliers have no unit."""
+        return self.base.TIME
 
     @property
     def Params(self) -> Any:
@@ -89,12 +95,15 @@ class WithCovariates:
 
     def log_likelihood(self, params: Any, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:
         """Log-likelihood of each history."""
-        ln: Floats = self.base.log_likelihood(self.own(params), x, t_x, T)
-        return ln
+        return self.base.log_likelihood(self.own(params), x, t_x, T)
 
-    def future(self, params: Any, x: Numbers, t_x: Numbers, T: Numbers) -> Any:
+    def future(self, params: Any, x: Numbers, t_x: Numbers, T: Numbers) -> Future:
         """What is to come after each history."""
         return self.base.future(self.own(params), x, t_x, T)
+
+    def p_alive(self, params: Any, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:
+        """Probability of not having left by T."""
+        return self.future(params, x, t_x, T).p_alive
 
     def own(self, params: Any) -> Any:
         """The model's parameters, of each history where they differ."""
