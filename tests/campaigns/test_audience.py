@@ -22,7 +22,6 @@ from clvml.campaigns import (
     share_for_power,
     treatment_gains,
 )
-from clvml.campaigns.allocate import allocate, allocate_exact
 from clvml.campaigns.control import draw_control, hash_uniform
 from clvml.campaigns.gain import Belief, Customers, break_even, economics
 from clvml.campaigns.uplift import Experiment, study_uplift
@@ -144,71 +143,6 @@ def test_nobody_is_saved_who_was_not_lost():
         None,
     )
     assert found.extra_return[0] == 0.05
-
-
-# --- allocation ---
-
-
-def problem(seed: int, n: int = 6, k: int = 3):
-    rng = np.random.default_rng(seed)
-    gain = np.where(rng.random((n, k)) < 0.8, rng.integers(-20, 100, (n, k)), -np.inf).astype(float)
-    gain[gain <= 0] = -np.inf
-    return (
-        gain,
-        rng.integers(0, 30, (n, k)).astype(float),
-        float(rng.integers(0, 80)),
-        np.where(rng.random(k) < 0.5, rng.integers(0, 4, k), np.inf),
-    )
-
-
-def brute(gain, cost, budget, capacity):
-    best = 0.0
-    for choice in itertools.product(range(-1, gain.shape[1]), repeat=len(gain)):
-        rows = [(i, a) for i, a in enumerate(choice) if a >= 0]
-        counts = np.bincount([a for _, a in rows], minlength=gain.shape[1])
-        if sum(cost[r] for r in rows) <= budget and (counts <= capacity).all():
-            best = max(best, sum(gain[r] for r in rows))
-    return best
-
-
-@pytest.mark.parametrize("seed", range(25))
-def test_exact_equals_brute_force_and_the_bound_holds(seed):
-    gain, cost, budget, capacity = problem(seed, n=5)
-    one, tie = np.ones(5), np.arange(5.0)
-    best = brute(gain, cost, budget, capacity)
-    near, exact = (f(gain, cost, budget, capacity, one, tie) for f in (allocate, allocate_exact))
-    assert exact.gain == pytest.approx(best)
-    assert near.gain <= best + 1e-9
-    assert near.bound >= best - 1e-9
-    assert exact.bound >= best - 1e-9
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_near_optimal_at_size(seed):
-    rng = np.random.default_rng(seed)
-    cost = rng.gamma(2, 5, (5000, 3))
-    gain = cost * rng.gamma(2, 1, (5000, 3))
-    for capacity in (np.full(3, np.inf), np.array([300.0, np.inf, 100.0])):
-        found = allocate(gain, cost, 3000.0, capacity, np.ones(5000), rng.random(5000))
-        assert found.cost <= 3000
-        assert found.gain >= 0.99 * found.bound
-
-
-def test_one_dear_customer_does_not_block_a_small_budget():
-    gain, cost = np.array([[1000.0], [5.0], [4.0]]), np.array([[100.0], [1.0], [1.0]])
-    found = allocate(gain, cost, 2.0, np.array([np.inf]), np.ones(3), np.arange(3.0))
-    assert found.gain == 9
-
-
-@settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 10_000), n=st.integers(1, 40), budgets=st.tuples(st.integers(0, 300), st.integers(0, 300)))
-def test_more_budget_never_less_gain(seed, n, budgets):
-    gain, cost, _, capacity = problem(seed, n=n)
-    low, high = (allocate(gain, cost, float(b), capacity, np.ones(n), np.arange(float(n))) for b in sorted(budgets))
-    assert low.gain <= high.gain
-    assert high.cost <= max(budgets)
-    for a in np.flatnonzero(np.isfinite(capacity)):
-        assert (high.choice == a).sum() <= capacity[a]
 
 
 # --- control and power ---

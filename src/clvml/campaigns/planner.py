@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clvml.campaigns.allocate import Allocation, allocate, allocate_exact
+from clvml.campaigns.allocation import Allocation, allocate, allocate_exact
 from clvml.campaigns.control import Power, draw_control, hash_uniform, power_of
 from clvml.campaigns.gain import Array
 from clvml.campaigns.lists import matched_ids, often_contacted, suppressed_ids

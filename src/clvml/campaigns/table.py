@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clvml.campaigns.allocate import Allocation
+from clvml.campaigns.allocation import Allocation
 from clvml.campaigns.control import Power
 from clvml.campaigns.gain import Array
 from clvml.campaigns.options import NEEDED, UNIT, Options

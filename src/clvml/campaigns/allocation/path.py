@@ -1,0 +1,147 @@
+"""One path of rising cost: every customer's options form a concave chain of (cost, gain), and the steps of all chains
+are taken by gain per money until the budget is spent (Sinha & Zoltners 1979, Oper. Res. 27; Kellerer, Pferschy &
+Pisinger 2004, ch. 11). The path does not depend on the budget, only its end does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from clvml.campaigns.gain import Array
+
+__all__ = ["Index", "Limits", "Walk", "fill", "totals", "walk"]
+
+Index = npt.NDArray[np.intp]
+Point = tuple[float, float, int]
+
+
+class Limits(NamedTuple):
+    """What may be used up, by whom."""
+
+    budget: float
+    capacity: Array  # (treatments,), inf where there is none
+    weight: Array  # (n,): 0 for those who follow the rule but use nothing
+    tie: Array  # (n,): any order among equals
+
+
+class Walk(NamedTuple):
+    """Where a path ended."""
+
+    choice: Index  # (n,): the treatment's position or −1
+    points: tuple[Point, ...]  # cost, gain, customers treated on the way
+    stopped: bool  # by the budget
+
+
+class _Steps(NamedTuple):
+    """Moves of customers to a dearer and better option, best first."""
+
+    row: Index
+    start: Index
+    to: Index
+    cost: Array
+    gain: Array
+
+
+def totals(gain: Array, cost: Array, choice: Index, weight: Array) -> tuple[float, float]:
+    """(gain, cost) of a choice, over those who can be treated."""
+    rows = np.flatnonzero((choice >= 0) & (weight > 0))
+    return float(gain[rows, choice[rows]].sum()), float(cost[rows, choice[rows]].sum())
+
+
+def walk(gain: Array, cost: Array, limits: Limits, choice: Index | None = None) -> Walk:
+    """The path from a choice (default: nobody is treated) until budget, capacities or gains end."""
+    now = np.full(len(gain), -1, np.intp) if choice is None else choice
+    shut = limits.capacity < 1
+    points: list[Point] = [(0.0, 0.0, 0)]
+    while True:
+        steps = _steps(gain, cost, now, limits.tie, shut)
+        before_gain, before_cost = totals(gain, cost, now, limits.weight)
+        weight = limits.weight[steps.row]
+        spent = before_cost + np.cumsum(weight * steps.cost)
+        end = int(np.searchsorted(spent, limits.budget, side="right"))
+        full, end_full = _first_full(steps, now, limits, shut)
+        take = min(end, end_full)
+        treated = float(limits.weight[now >= 0].sum())
+        points += _points(steps, weight, take, spent, before_gain, treated)
+        now = now.copy()
+        now[steps.row[:take]] = steps.to[:take]  # a row's later step stands behind its earlier one and wins
+        if end <= end_full or full < 0:
+            return Walk(now, tuple(_thin(points)), end < len(steps.row))
+        shut = shut.copy()
+        shut[full] = True
+
+
+def fill(gain: Array, cost: Array, limits: Limits, found: Walk) -> Walk:
+    """On from where the budget stopped a path, past the steps that are too dear for what is left."""
+    while found.stopped:
+        _, spent = totals(gain, cost, found.choice, limits.weight)
+        held = np.where(found.choice >= 0, cost[np.arange(len(cost)), found.choice], 0.0)
+        fits = cost - held[:, None] <= limits.budget - spent
+        more = walk(np.where(fits | _chosen(found.choice, gain.shape[1]), gain, -np.inf), cost, limits, found.choice)
+        if np.array_equal(more.choice, found.choice):
+            break
+        found = more._replace(points=found.points)
+    return found
+
+
+def _chosen(choice: Index, k: int) -> npt.NDArray[np.bool_]:
+    return np.asarray(choice[:, None] == np.arange(k))
+
+
+def _steps(gain: Array, cost: Array, choice: Index, tie: Array, shut: npt.NDArray[np.bool_]) -> _Steps:
+    """The concave chain of each row from where it stands, merged over rows by gain per money, then level, then tie."""
+    rows: Index = np.argsort(tie, kind="stable")
+    at = choice[rows]
+    at_cost, at_gain = (np.where(at >= 0, m[rows, at], 0.0) for m in (cost, gain))
+    parts: list[tuple[npt.NDArray[np.generic], ...]] = []
+    for _ in range(gain.shape[1]):
+        more, extra = gain[rows] - at_gain[:, None], cost[rows] - at_cost[:, None]
+        slope = np.full_like(more, -1.0)
+        useful = (more > 0) & ~shut
+        np.divide(more, extra, out=slope, where=useful & (extra > 0))
+        slope[useful & (extra == 0)] = np.inf
+        best = slope.max(axis=1, initial=-1.0)
+        keep = best > 0
+        rows, at, best, slope, more = rows[keep], at[keep], best[keep], slope[keep], more[keep]
+        if not len(rows):
+            break
+        top = np.where(slope == best[:, None], more, -np.inf).argmax(axis=1)
+        here = np.arange(len(rows))
+        at_cost, at_gain = cost[rows, top], gain[rows, top]
+        parts.append((rows, at, top, extra[keep][here, top], more[here, top], best))
+        at = top
+    if not parts:
+        none, nobody = np.empty(0), np.empty(0, dtype=np.intp)
+        return _Steps(nobody, nobody, nobody, none, none)
+    row, start, to, dearer, better, efficiency = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(-efficiency, kind="stable")
+    return _Steps(row[order], start[order], to[order], dearer[order], better[order])
+
+
+def _first_full(steps: _Steps, now: Index, limits: Limits, shut: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    """The capped treatment that overflows first, and before which step; (−1, number of steps) if none."""
+    first, which = len(steps.row), -1
+    weight = limits.weight[steps.row]
+    for a in np.flatnonzero(np.isfinite(limits.capacity) & ~shut):
+        arrivals = weight * ((steps.to == a) * 1.0 - (steps.start == a))
+        over = limits.weight[now == a].sum() + np.cumsum(arrivals) > limits.capacity[a]
+        if over.any() and over.argmax() < first:
+            first, which = int(over.argmax()), int(a)
+    return which, first
+
+
+def _points(steps: _Steps, weight: Array, take: int, spent: Array, gain: float, treated: float) -> list[Point]:
+    if take == 0:
+        return []
+    gained = gain + np.cumsum(weight[:take] * steps.gain[:take])
+    reached = treated + np.cumsum(weight[:take] * (steps.start[:take] < 0))
+    at = np.unique(np.linspace(0, take - 1, 20).astype(int))
+    return [(float(spent[i]), float(gained[i]), int(reached[i])) for i in at]
+
+
+def _thin(points: list[Point]) -> list[Point]:
+    at = np.unique(np.linspace(0, len(points) - 1, 21).astype(int))
+    return [points[i] for i in at]

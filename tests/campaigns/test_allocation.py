@@ -1,0 +1,140 @@
+"""Allocation: the optimum of small problems by enumeration and HiGHS, the gap of large ones, what always holds."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from clvml.campaigns.allocation import allocate, allocate_exact
+
+
+def problem(seed: int, n: int = 6, k: int = 3):
+    rng = np.random.default_rng(seed)
+    gain = np.where(rng.random((n, k)) < 0.8, rng.integers(-20, 100, (n, k)), -np.inf).astype(float)
+    gain[gain <= 0] = -np.inf
+    return (
+        gain,
+        rng.integers(0, 30, (n, k)).astype(float),
+        float(rng.integers(0, 80)),
+        np.where(rng.random(k) < 0.5, rng.integers(0, 4, k), np.inf),
+    )
+
+
+def brute(gain, cost, budget, capacity):
+    best = 0.0
+    for choice in itertools.product(range(-1, gain.shape[1]), repeat=len(gain)):
+        rows = [(i, a) for i, a in enumerate(choice) if a >= 0]
+        counts = np.bincount([a for _, a in rows], minlength=gain.shape[1])
+        if sum(cost[r] for r in rows) <= budget and (counts <= capacity).all():
+            best = max(best, sum(gain[r] for r in rows))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_exact_equals_brute_force_and_the_bound_holds(seed):
+    gain, cost, budget, capacity = problem(seed, n=5)
+    one, tie = np.ones(5), np.arange(5.0)
+    best = brute(gain, cost, budget, capacity)
+    near, exact = (f(gain, cost, budget, capacity, one, tie) for f in (allocate, allocate_exact))
+    assert exact.gain == pytest.approx(best)
+    assert near.gain <= best + 1e-9
+    assert near.bound >= best - 1e-9
+    assert exact.bound >= best - 1e-9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_near_optimal_at_size(seed):
+    rng = np.random.default_rng(seed)
+    cost = rng.gamma(2, 5, (5000, 3))
+    gain = cost * rng.gamma(2, 1, (5000, 3))
+    for capacity in (np.full(3, np.inf), np.array([300.0, np.inf, 100.0])):
+        found = allocate(gain, cost, 3000.0, capacity, np.ones(5000), rng.random(5000))
+        assert found.cost <= 3000
+        assert found.gain >= 0.99 * found.bound
+
+
+def test_one_dear_customer_does_not_block_a_small_budget():
+    gain, cost = np.array([[1000.0], [5.0], [4.0]]), np.array([[100.0], [1.0], [1.0]])
+    found = allocate(gain, cost, 2.0, np.array([np.inf]), np.ones(3), np.arange(3.0))
+    assert found.gain == 9
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 40), budgets=st.tuples(st.integers(0, 300), st.integers(0, 300)))
+def test_more_budget_never_less_gain(seed, n, budgets):
+    gain, cost, _, capacity = problem(seed, n=n)
+    low, high = (allocate(gain, cost, float(b), capacity, np.ones(n), np.arange(float(n))) for b in sorted(budgets))
+    assert low.gain <= high.gain
+    assert high.cost <= max(budgets)
+    for a in np.flatnonzero(np.isfinite(capacity)):
+        assert (high.choice == a).sum() <= capacity[a]
+
+
+# --- capacities ---
+
+
+def test_a_place_goes_to_whom_it_is_worth_most_beside_their_next_best():
+    """Not to the most gain per money: the first customer would gain 10 there, but 9 elsewhere."""
+    gain, cost = np.array([[9.0, 10.0], [0.01, 9.9]]), np.ones((2, 2))
+    found = allocate(gain, cost, np.inf, np.array([np.inf, 1]), np.ones(2), np.array([0.1, 0.2]))
+    assert found.choice.tolist() == [0, 1]
+    assert found.gain == pytest.approx(18.9)
+    assert found.bound == pytest.approx(18.9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 100_000), n=st.integers(1, 40), budget=st.integers(0, 600))
+def test_against_highs(seed, n, budget):
+    gain, cost, _, capacity = problem(seed, n=n)
+    near, best = (
+        f(gain, cost, float(budget), capacity, np.ones(n), np.arange(float(n))) for f in (allocate, allocate_exact)
+    )
+    assert best.gain - 0.25 * best.gain <= near.gain <= best.gain + 1e-9 <= near.bound + 2e-9
+    assert (near.gain > 0) == (best.gain > 0)  # no plan is empty where somebody can be treated
+    assert near.cost <= budget
+    for a in np.flatnonzero(np.isfinite(capacity)):
+        assert (near.choice == a).sum() <= capacity[a]
+    gained = gain[np.flatnonzero(near.choice >= 0), near.choice[near.choice >= 0]].sum()
+    assert near.gain == pytest.approx(gained)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("capacity", [(np.inf, np.inf, np.inf), (180.0, np.inf, 60.0), (900.0, 300.0, 60.0)])
+@pytest.mark.parametrize("share", [0.02, 0.2, np.inf])
+def test_within_a_thousandth_of_the_optimum_from_3000_customers_on(seed, capacity, share):
+    n = 3000
+    rng = np.random.default_rng(seed)
+    cost = rng.gamma(2, 5, (n, 3))
+    gain = cost * rng.gamma(2, 1, (n, 3))
+    budget = share * n * cost.mean()
+    found = allocate(gain, cost, budget, np.array(capacity), np.ones(n), rng.random(n))
+    assert found.gain >= 0.999 * found.bound
+    assert found.cost <= budget
+    assert (np.bincount(found.choice[found.choice >= 0], minlength=3) <= np.array(capacity)).all()
+
+
+def test_control_takes_neither_money_nor_places():
+    rng = np.random.default_rng(0)
+    gain, cost, capacity = rng.gamma(2, 5, (400, 2)), np.ones((400, 2)), np.array([30.0, 50.0])
+    weight = (np.arange(400) % 4 > 0) * 1.0
+    found = allocate(gain, cost, 60.0, capacity, weight, rng.random(400))
+    treated = (found.choice >= 0) & (weight > 0)
+    assert treated.sum() == found.cost == 60
+    assert (np.bincount(found.choice[treated], minlength=2) <= capacity).all()
+    assert ((found.choice >= 0) & (weight == 0)).sum() > 5  # what the rule would have done with them is known
+
+
+@pytest.mark.parametrize("slots", [0, 1, 2, 3, 4])
+def test_a_capacity_is_a_number_of_customers_to_the_last(slots):
+    found = allocate(np.full((3, 1), 5.0), np.ones((3, 1)), np.inf, np.array([slots * 1.0]), np.ones(3), np.arange(3.0))
+    assert (found.choice >= 0).sum() == min(slots, 3)
+
+
+def test_the_budget_may_be_spent_to_the_last_unit_and_not_one_more():
+    gain, cost = np.full((4, 1), 5.0), np.full((4, 1), 3.0)
+    for budget, reached in ((8.0, 2), (9.0, 3), (11.0, 3), (12.0, 4)):
+        found = allocate(gain, cost, budget, np.array([np.inf]), np.ones(4), np.arange(4.0))
+        assert (found.choice >= 0).sum() == reached
