@@ -1,18 +1,39 @@
-"""Files that are whole or not there: everything is written aside and renamed."""
+"""Files that are whole or not there: written aside and renamed. What another program wrote is not replaced."""
 
 from __future__ import annotations
 
+import glob
+import hashlib
+import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from clvml.errors import OptionError
-from clvml.locks import Lock, clear_parts, part_of
+from clvml.locks import Lock, runs
 
-__all__ = ["check_export", "check_folder", "check_target", "working_on", "write_aside", "write_folder_aside"]
+__all__ = [
+    "MARKER",
+    "check_export",
+    "check_folder",
+    "check_target",
+    "claim_folder",
+    "part_of",
+    "sha256",
+    "sha256_of_file",
+    "sync",
+    "working_on",
+    "write_aside",
+    "write_folder_aside",
+]
 
+MARKER = "_clvml.json"
+"""Names the files of a folder that this package wrote, which it may therefore replace. Readers of Parquet folders skip
+what begins with an underscore."""
+_KIND = "clvml output"
 _TABLES = (".parquet", ".csv")
 
 
@@ -28,6 +49,8 @@ def check_target(path: str | Path, suffixes: tuple[str, ...] = _TABLES, option: 
         raise OptionError(
             f"{option} {target} is a folder. Name a file in it, such as {target / ('scores' + (suffixes or ('',))[0])}."
         )
+    if target.exists() and not target.is_file():
+        raise OptionError(f"{option} {target} is a pipe or a device, which cannot be replaced by a file. Name another.")
     folder = target.parent
     if not folder.is_dir():
         raise OptionError(f"{option} {target}: there is no folder {folder}. Create it, or choose another.")
@@ -54,60 +77,163 @@ def working_on(target: Path, option: str = "--out") -> Iterator[None]:
     Raises OptionError where another job works on it.
     """
     with Lock(target.with_name(f".{target.name}.lock"), f"{option} {target}"):
-        clear_parts(target)
+        _clear_parts(target)
         yield
 
 
 def check_folder(path: str | Path, option: str = "--out") -> Path:
-    """A folder of Parquet files to come, or one that holds nothing else and is replaced. Raises OptionError."""
+    """A folder to come, an empty one, or one that this package filled and nobody added to. Raises OptionError."""
     target = check_export(path, option)
     if not target.parent.is_dir():
         raise OptionError(f"{option} {target}: there is no folder {target.parent}. Create it, or choose another.")
-    other = _stranger(target)
-    if other is not None:
-        raise OptionError(f"{option} {target} holds {other.name}, which is no file of scores. Name a new folder.")
+    if target.is_symlink():
+        target = target.resolve()  # the folder behind a link is replaced, not the link
+    _check_own(target, option)
     return target
 
 
-def _stranger(folder: Path) -> Path | None:
-    """What is in a folder beside Parquet files that this package names, if anything."""
-    if not folder.is_dir():
-        return None
-    return next((p for p in sorted(folder.iterdir()) if not (p.is_file() and p.match("part-*.parquet"))), None)
+def _check_own(target: Path, option: str) -> None:
+    """Raise OptionError where the folder holds anything that this package did not write."""
+    if not target.is_dir():
+        return
+    own = _marked(target)
+    other = next((p.name for p in sorted(target.iterdir()) if p.name not in own or p.is_dir()), None)
+    if other is not None:
+        raise OptionError(
+            f"{option} {target} holds {other}, which clvml did not write there, and would be replaced as a whole. "
+            "Name a new folder."
+        )
 
 
-def write_folder_aside(target: Path, write: Callable[[Path], object]) -> None:
+def _marked(folder: Path) -> set[str]:
+    """The names of the files that this package wrote into a folder, the marker with them; none where it wrote none."""
+    try:
+        payload = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        return {MARKER, *map(str, payload["files"])} if payload["type"] == _KIND else set()
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return set()
+
+
+def claim_folder(folder: Path, names: Iterable[str], option: str = "--out") -> None:
+    """Make a folder for files of these names, and mark it as ours. Raises OptionError where one of them is there and
+    this package did not write it, and where the folder cannot be made.
+    """
+    own = _marked(folder)
+    other = next((name for name in names if (folder / name).exists() and name not in own), None)
+    if other is not None:
+        raise OptionError(
+            f"{option} {folder} holds {other}, which clvml did not write there, and would be changed. "
+            "Name a new folder."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _mark(folder, own | set(names))
+    except OSError as error:
+        raise OptionError(
+            f"{option} {folder} is no folder that can be written to: {error.strerror}. Choose another."
+        ) from error
+
+
+def _mark(folder: Path, names: Iterable[str]) -> None:
+    payload = {"type": _KIND, "files": sorted({*names} - {MARKER})}
+    (folder / MARKER).write_text(json.dumps(payload, indent=1) + "\n", encoding="utf-8")
+
+
+def write_folder_aside(
+    target: Path, write: Callable[[Path], object], check: Callable[[Path], object] | None = None
+) -> None:
     """Let `write` fill a folder beside the target, then put it in the target's place, which is empty for the moment
     between two renamings; on any failure nothing is left.
+
+    check: raises OptionError where what stands there now must not be replaced. Without one, the folder is marked as
+    ours, and only a marked one is replaced.
     """
-    aside, before = (target.with_name(f".{target.name}.{os.getpid()}.{what}") for what in ("part", "old"))
+    aside, before = part_of(target), part_of(target, "old")
     try:
         aside.mkdir()
         write(aside)
+        if check is None:
+            _mark(aside, [path.name for path in aside.iterdir()])
+            _check_own(target, "The folder")
+        else:
+            check(target)
         if target.exists():
             os.replace(target, before)
         os.replace(aside, target)
     except OSError as error:
         if before.exists() and not target.exists():
             os.replace(before, target)
-        raise OptionError(
-            f"{target} could not be written: {error.strerror or error}. What stood there before is unchanged."
-        ) from error
+        raise _unwritten(target, error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         if target.exists():
             shutil.rmtree(before, ignore_errors=True)
 
 
-def write_aside(target: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside the target, then put it in the target's place; on any failure nothing is left."""
+def write_aside(target: Path, write: Callable[[Path], object], *, durable: bool = False) -> None:
+    """Let `write` fill a file beside the target, then put it in the target's place; on any failure nothing is left.
+
+    durable: it is on the disk before this returns, should the power fail.
+    """
     aside = part_of(target)
     try:
         write(aside)
+        if durable:
+            sync(aside)
         os.replace(aside, target)
+        if durable:
+            sync(target.parent)
     except OSError as error:
-        raise OptionError(
-            f"{target} could not be written: {error.strerror or error}. What stood there before is unchanged."
-        ) from error
+        raise _unwritten(target, error) from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _unwritten(target: Path, error: OSError) -> OptionError:
+    return OptionError(
+        f"{target} could not be written: {error.strerror or error}. What stood there before is unchanged."
+    )
+
+
+def part_of(target: Path, state: str = "part") -> Path:
+    """Where this process keeps what is to become the target ('part') or what it takes the place of ('old')."""
+    return target.with_name(f".{target.name}.{os.getpid()}.{state}")
+
+
+def _clear_parts(target: Path) -> None:
+    """Delete the parts of a target that processes left which no longer run.
+
+    A folder that one of them had moved away and not yet replaced is put back.
+    """
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
+        pid, _, state = path.name.removeprefix(f".{target.name}.").partition(".")
+        if not pid.isdigit() or state not in ("part", "old") or runs(int(pid)):
+            continue
+        if state == "old" and not target.exists():
+            os.replace(path, target)
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have the system write what it holds of a file, or of the names in a folder."""
+    if os.name == "nt" and path.is_dir():
+        return  # which cannot be opened there
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sha256(data: bytes | memoryview[Any]) -> str:
+    """Hexadecimal digits of the SHA-256 of some bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: str | os.PathLike[str]) -> str:
+    """The same of a file of any size."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

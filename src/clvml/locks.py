@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import glob
 import os
-import shutil
 import socket
 import sys
 import warnings
@@ -14,7 +12,7 @@ from typing import IO
 
 from clvml.errors import ClvWarning, OptionError
 
-__all__ = ["Lock", "clear_parts", "part_of", "runs"]
+__all__ = ["Lock", "runs"]
 
 _HELD_BY_OTHERS = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 _LOCKLESS = "{what} stands on a file system without locks ({why}): see to it that no other job works there."
@@ -106,28 +104,6 @@ def _busy(file: IO[str], what: str) -> str:
     by = f"process {pid}{place}" if pid else "another process"
     here = " (this one)" if pid == str(os.getpid()) and not place else ""
     return f"{what} is being worked on by {by}{here}. Wait for its end, or choose another."
-
-
-def part_of(target: Path) -> Path:
-    """Where this process writes what is to become the target."""
-    return target.with_name(f".{target.name}.{os.getpid()}.part")
-
-
-def clear_parts(target: Path) -> None:
-    """Delete the parts of a target that processes left which no longer run.
-
-    A folder that one of them had moved away and not yet replaced is put back.
-    """
-    for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
-        pid, _, end = path.name.removeprefix(f".{target.name}.").partition(".")
-        if not pid.isdigit() or end not in ("part", "old") or runs(int(pid)):
-            continue
-        if end == "old" and not target.exists():
-            os.replace(path, target)
-        elif path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def runs(pid: int) -> bool:

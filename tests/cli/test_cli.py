@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from clvml import Transactions, load_cdnow, tracking
-from clvml.cli import main
 from clvml.tables import SCORES
 
 AS_OF = "1997-09-30"
@@ -38,20 +37,6 @@ def here(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tmp_path
-
-
-@pytest.fixture
-def clvml(capfd, monkeypatch):
-    """Run a command in this process: (exit code, standard output, standard error)."""
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-
-    def run(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main([str(a) for a in arguments])
-        return left.value.code, *capfd.readouterr()
-
-    return run
 
 
 def process(*arguments, code="from clvml.cli import main; main()", **options):
@@ -320,7 +305,6 @@ KILLED = """
 import os, signal
 import clvml.files
 clvml.files.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-from clvml.cli import main
 main()
 """
 

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from clvml import Plan, Transactions, load_cdnow, plan_audience, read_audience, read_history, read_plan
-from clvml.cli import main
 from clvml.cli.campaign_jobs import read_table
 from clvml.errors import DataError
 
@@ -58,20 +57,6 @@ def here(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tmp_path
-
-
-@pytest.fixture
-def clvml(capfd, monkeypatch):
-    """Run a command in this process: (exit code, standard output, standard error)."""
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-
-    def run(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main([str(a) for a in arguments])
-        return left.value.code, *capfd.readouterr()
-
-    return run
 
 
 def left_behind(here) -> set[str]:

@@ -14,7 +14,8 @@ import pytest
 
 from clvml import ClvModel, Transactions, load_cdnow
 from clvml.errors import ClvWarning, ModelError, NotFittedError, OptionError
-from clvml.scores.saved import _digest, model_digest
+from clvml.files import sha256
+from clvml.scores.saved import model_digest
 
 SAME = {"check_exact": True}
 
@@ -34,7 +35,7 @@ def change(folder, name, content):
     """Change a file as an attacker would: with a new manifest."""
     (folder / name).write_bytes(content)
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"][name] = {"bytes": len(content), "sha256": _digest(content)}
+    manifest["files"][name] = {"bytes": len(content), "sha256": sha256(content)}
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -100,6 +101,12 @@ class TestFolder:
                 trained.save(place)
         assert (tmp_path / "precious" / "thesis.txt").read_text() == "years of work"
 
+    def test_refuses_to_replace_a_model_beside_which_something_lies(self, copy, trained):
+        (copy / "notes.md").write_text("why we chose it")
+        with pytest.raises(OptionError, match=r"holds notes\.md beside a saved model, so it is not replaced"):
+            trained.save(copy)
+        assert (copy / "notes.md").read_text() == "why we chose it"
+
     def test_refuses_an_unfitted_model(self, tmp_path):
         with pytest.raises(NotFittedError, match="not fitted"):
             ClvModel().save(tmp_path / "none")
@@ -136,7 +143,7 @@ model.save({str(target)!r})
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(os, "fsync", full)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(OptionError, match=r"model could not be written: No space left on device"):
             trained.save(tmp_path / "model")
         assert not list(tmp_path.iterdir())
 

@@ -7,7 +7,7 @@ import pytest
 
 from clvml import Transactions, load_cdnow
 from clvml.errors import DataError, OptionError
-from clvml.files import check_folder, write_folder_aside
+from clvml.files import MARKER, check_folder, write_folder_aside
 from clvml.resources import resources_of
 from clvml.scores import stream
 from clvml.scores.stream import Tally, staged_base, stream_scores
@@ -50,7 +50,7 @@ def test_several_targets_are_written_at_once(trained, cdnow_log, whole, tmp_path
         assert base.customers == len(whole)
         base.write(tmp_path / "s.csv", tmp_path / "scores")
     parts = sorted((tmp_path / "scores").iterdir())
-    assert [p.name for p in parts] == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
+    assert [p.name for p in parts] == [MARKER, "part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
     told = trained.score(cdnow_log, horizon="52w")
     folder = pd.read_parquet(tmp_path / "scores")
     pd.testing.assert_frame_equal(folder, told, rtol=1e-12, check_dtype=False)
@@ -79,7 +79,10 @@ def test_a_folder_is_replaced_as_a_whole_and_only_if_it_is_ours(tmp_path):
     assert (target / "part-0.parquet").read_text() == "two"
     assert [p.name for p in tmp_path.iterdir()] == ["scores"]
     (target / "notes.txt").write_text("mine")
-    with pytest.raises(OptionError, match=r"holds notes.txt, which is no file of scores"):
+    with pytest.raises(OptionError, match=r"holds notes\.txt, which clvml did not write there"):
+        write_folder_aside(target, lambda aside: (aside / "part-0.parquet").write_text("three"))
+    assert (target / "part-0.parquet").read_text() == "two"
+    with pytest.raises(OptionError, match=r"holds notes\.txt, which clvml did not write there"):
         check_folder(target)
 
 

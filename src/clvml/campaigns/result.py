@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ import pandas as pd
 
 from clvml.campaigns.control import Power
 from clvml.errors import DataError, did_you_mean
+from clvml.files import write_aside
+from clvml.spreadsheets import read_csv, write_csv
 from clvml.tables import canonical_ids
 
 __all__ = ["AUDIENCE_COLUMNS", "Audience", "read_audience"]
@@ -47,9 +48,10 @@ class Audience:
 
     def write(self, csv: str | os.PathLike[str], plan: str | os.PathLike[str] | None = None) -> None:
         """The table as CSV and the plan as JSON, written aside and renamed. The same inputs give the same bytes."""
-        _write_aside(Path(csv), self.table.to_csv(index=False, lineterminator="\n"))
+        write_aside(Path(csv), lambda aside: write_csv(self.table, aside))
         if plan is not None:
-            _write_aside(Path(plan), json.dumps(self.plan, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+            text = json.dumps(self.plan, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+            write_aside(Path(plan), lambda aside: aside.write_text(text, encoding="utf-8"))
 
     def __str__(self) -> str:
         told, budget = self.plan["totals"], self.plan["budget"]
@@ -91,7 +93,7 @@ def read_audience(source: str | os.PathLike[str] | pd.DataFrame | Audience) -> p
     else:
         if not Path(source).exists():
             raise DataError(f"There is no audience file '{source}'.")
-        table = pd.read_csv(source, dtype={"customer_id": "string"}, keep_default_na=False, na_values=[""])
+        table = read_csv(source)
     for name in ("customer_id", "group", "planned_treatment", "as_of"):
         if name not in table:
             raise DataError(
@@ -106,14 +108,3 @@ def read_audience(source: str | os.PathLike[str] | pd.DataFrame | Audience) -> p
             f"the first is '{table['customer_id'][twice].iloc[0]}'."
         )
     return table
-
-
-def _write_aside(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

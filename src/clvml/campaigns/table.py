@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from clvml.campaigns.gain import Array
 from clvml.campaigns.options import NEEDED, UNIT, Options
 from clvml.campaigns.result import AUDIENCE_COLUMNS
 from clvml.campaigns.treatments import Plan
+from clvml.files import sha256
 
 __all__ = ["Draft", "account_of", "left_out_of", "strata_of", "table_of"]
 
@@ -189,4 +189,4 @@ def _of_treatment(name: str, frame: pd.DataFrame) -> dict[str, Any]:
 
 def _digest(table: pd.DataFrame) -> str:
     """sha256 of the score columns that the plan rests on."""
-    return hashlib.sha256(pd.util.hash_pandas_object(table[list(NEEDED)], index=False).to_numpy().tobytes()).hexdigest()
+    return sha256(pd.util.hash_pandas_object(table[list(NEEDED)], index=False).to_numpy().tobytes())

@@ -13,6 +13,7 @@ import pandas as pd
 from clvml.cli.terminal import Terminal, heading, wrapped
 from clvml.errors import DataError, OptionError
 from clvml.files import check_target, write_aside
+from clvml.spreadsheets import read_csv
 
 if TYPE_CHECKING:
     from clvml.campaigns.outcome import Outcome
@@ -43,6 +44,21 @@ class AudienceJob:
     json: Path | None = None
     verbose: bool = False
     quiet: bool = False
+
+    @property
+    def account(self) -> Path:
+        """Where the whole plan goes."""
+        return self.json or self.out.with_suffix(".json")
+
+    @property
+    def inputs(self) -> dict[str, Path | None]:
+        """What is read, by the option that names it."""
+        return {
+            "SCORES": self.scores,
+            "--plan": self.plan,
+            "--suppress": self.suppress,
+            "--contacts": self.contacts,
+        }
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,7 @@ def audience_job(job: AudienceJob) -> str:
     from clvml.campaigns.plan_file import read_plan
 
     target = check_target(job.out, (".csv",))
-    account = check_target(job.json or target.with_suffix(".json"), (".json",), "--json")
+    account = check_target(job.account, (".json",), "--json")
     show = Terminal(2, verbose=job.verbose, quiet=job.quiet)
     with show.stage("read"):
         plan = read_plan(job.plan)
@@ -150,7 +166,7 @@ def read_table(path: Path, what: str) -> pd.DataFrame:
     try:
         if kind == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_csv(path, dtype={"customer_id": "string"}, keep_default_na=False, na_values=[""])
+        return read_csv(path)
     except (ValueError, OSError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"The {what} '{path}' cannot be read as {kind[1:]}: {first}") from None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clvml import __version__
+from clvml.cli.overlap import check_overlap
 from clvml.errors import ClvError
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
         "quiet",
     )
     job = TrainJob(as_of=as_of, **{name: settings.pop(name) for name in own})
+    check_overlap({"--export": job.export}, {"SOURCE": source})
     told = train_job(_open(source, settings), job)
     click.echo(told.text)
     context.exit(0 if told.promoted is not False else 3)
@@ -221,6 +223,9 @@ def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
 
     own = ("model", "out", "horizon", "history", "tracking_uri", "verbose", "quiet")
     job = PredictJob(as_of=as_of, **{name: settings.pop(name) for name in own})
+    read = {"SOURCE": source, "--model": job.model, "--state": settings["state"]}
+    check_overlap({"--out": job.out}, read | {"--history": job.history})
+    check_overlap({"--history": job.history}, read)
     if settings["engine"] == "spark":
         from clvml.cli.spark_job import predict_on_spark as predict_job
     click.echo(predict_job(lambda: _open(source, settings, on_spark=True), job))
@@ -253,6 +258,7 @@ def backtest(source: tuple[str, ...], cuts: tuple[str, ...], **settings: Any) ->
 
     own = ("horizon", "out", "bootstrap", "seed", "lifetimes", "verbose", "quiet")
     job = BacktestJob(cuts=cuts, **{name: settings.pop(name) for name in own})
+    check_overlap({"--out": job.out}, {"SOURCE": source})
     click.echo(backtest_job(_open(source, settings), job))
 
 
@@ -292,7 +298,9 @@ def audience(**settings: Any) -> None:
     """
     from clvml.cli.campaign_jobs import AudienceJob, audience_job
 
-    click.echo(audience_job(AudienceJob(**settings)))
+    job = AudienceJob(**settings)
+    check_overlap({"--out": job.out, "--json": job.account}, job.inputs)
+    click.echo(audience_job(job))
 
 
 @cli.command(short_help="Did a campaign pay? Treated against control.")
@@ -311,6 +319,7 @@ def outcome(source: tuple[str, ...], **settings: Any) -> None:
 
     own = ("audience", "start", "end", "by", "incentive_in_log", "level", "out", "verbose", "quiet")
     job = OutcomeJob(**{name: settings.pop(name) for name in own})
+    check_overlap({"--out": job.out}, {"SOURCE": source, "AUDIENCE": job.audience})
     click.echo(outcome_job(lambda: _open(source, settings), job))
 
 
@@ -328,6 +337,7 @@ def monitor(context: click.Context, /, source: tuple[str, ...], **settings: Any)
 
     own = ("scores", "experiment", "tracking_uri", "out", "verbose", "quiet")
     job = MonitorJob(**{name: settings.pop(name) for name in own})
+    check_overlap({"--out": job.out}, {"SOURCE": source, "--scores": job.scores})
     text, due = monitor_job(lambda: _open(source, settings), job)
     click.echo(text)
     context.exit(3 if due else 0)

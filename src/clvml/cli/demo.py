@@ -8,11 +8,13 @@ from pathlib import Path
 import click
 
 from clvml.cli.terminal import heading
-from clvml.errors import OptionError
+from clvml.files import check_export, claim_folder
 
 __all__ = ["run_demo"]
 
 _AS_OF, _HORIZON, _NAME = "1998-06-30", "39w", "clv"
+_FILES = ("cdnow.csv", "mlartifacts", "mlflow.db", "model", "scores.parquet")
+"""What it leaves in its folder."""
 
 
 def run_demo(out: Path, *, verbose: bool, quiet: bool) -> None:
@@ -23,12 +25,7 @@ def run_demo(out: Path, *, verbose: bool, quiet: bool) -> None:
     from clvml.orders.transactions import Transactions
 
     begun = time.perf_counter()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OptionError(
-            f"--out {out} is no folder that can be written to: {error.strerror}. Choose another."
-        ) from error
+    claim_folder(check_export(out, "--out"), _FILES)
     source, scores = out / "cdnow.csv", out / "scores.parquet"
     with Terminal(1, verbose=verbose, quiet=quiet).stage("write the CDNOW order log"):
         load_cdnow().to_csv(source, index=False)

@@ -92,11 +92,12 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
     from clvml import tracking
     from clvml.evaluation.backtest import backtest
     from clvml.scores.model import ClvModel
+    from clvml.scores.saved import check_replaceable
 
     model = ClvModel(horizon=job.horizon, discount_rate=job.discount_rate, seed=job.seed, sample=job.sample)
     show = Terminal(4, verbose=job.verbose, quiet=job.quiet)
     if job.export:
-        check_export(job.export)
+        check_replaceable(check_export(job.export))
     with show.stage("check"):
         plan = backtest_plan(log, as_date(job.as_of), horizon_days(job.horizon, job.as_of))
         report = log.check(job.as_of)
@@ -227,6 +228,8 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path
         with show.stage("score", about, "customers") as step:
             base = held.enter_context(staged_base(model, log, as_of=job.as_of, horizon=job.horizon, step=step))
         with show.stage("write", base.customers, "customers") as wrote:
+            for path in kept:
+                held.enter_context(working_on(path, "--history"))
             tally = base.write(target, *kept, step=wrote)
     told = [scores_text(tally), "", f"All {tally.customers:,} scores: {target}"]
     told += [f"Kept in the history: {path}" for path in kept]

@@ -10,9 +10,8 @@ from typing import Any
 import pandas as pd
 
 from clvml.errors import DataError
-from clvml.files import write_aside
+from clvml.files import working_on, write_aside
 from clvml.horizon import as_date
-from clvml.locks import clear_parts
 
 __all__ = ["keep_scores", "read_history", "scores_path"]
 
@@ -51,8 +50,8 @@ def keep_scores(scores: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
     if len(days) != 1:
         raise DataError(f"The scores hold {len(days)} days of as_of; keep one at a time.")
     path = scores_path(folder, str(days[0]))
-    clear_parts(path)
-    write_aside(path, lambda aside: scores.to_parquet(aside, index=False))
+    with working_on(path, "The history"):
+        write_aside(path, lambda aside: scores.to_parquet(aside, index=False))
     return path
 
 

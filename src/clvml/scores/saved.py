@@ -9,13 +9,10 @@ elsewhere, as `clvml.tracking` does in the registry, hands it to `read_model`.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import math
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +20,12 @@ import numpy as np
 
 import clvml
 from clvml.errors import ModelError, OptionError
+from clvml.files import sha256, sync, write_folder_aside
 from clvml.scores import schema
 
-__all__ = ["FORMAT", "is_model_folder", "model_digest", "read_model", "write_model"]
+__all__ = ["MODEL_FORMAT", "check_replaceable", "is_model_folder", "model_digest", "read_model", "write_model"]
 
-FORMAT = 1
+MODEL_FORMAT = 1
 """Version of the layout of the folder."""
 MANIFEST, MODEL = "manifest.json", "model.json"
 _KIND = "clvml model"
@@ -44,31 +42,33 @@ def write_model(payload: dict[str, Any], folder: str | os.PathLike[str]) -> Path
     Raises OptionError where something else stands there.
     """
     target = Path(folder).absolute()
-    _check_free(target)
+    check_replaceable(target)
     files = _files(payload)
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        whole = aside / "new"
-        whole.mkdir()
+
+    def write(aside: Path) -> None:
         for name, data in files.items():
-            _write(whole / name, data)
-        _put(whole, target, aside / "old")
-    finally:
-        shutil.rmtree(aside)
+            (aside / name).write_bytes(data)
+            sync(aside / name)  # onto the disk before the folder gets its name
+
+    write_folder_aside(target, write, check_replaceable)
     return target
 
 
-def _put(whole: Path, target: Path, old: Path) -> None:
-    """Rename into place. Nothing portable exchanges two folders at once, so an older model first steps aside."""
-    if target.exists():
-        os.replace(target, old)
-    try:
-        os.replace(whole, target)
-    except OSError:
-        if old.exists():
-            os.replace(old, target)
-        raise
+def check_replaceable(folder: str | os.PathLike[str]) -> None:
+    """Raise OptionError where a folder holds anything but a saved model."""
+    target = Path(folder)
+    if not target.is_symlink() and not target.exists():
+        return
+    there = {path.name for path in target.iterdir()} if target.is_dir() and not target.is_symlink() else None
+    if there is None or (there and not is_model_folder(target)):
+        raise OptionError(f"{target} is there and is no saved model, so it is not replaced. Choose another name.")
+    other = sorted(there - {MANIFEST, MODEL})
+    if other:
+        raise OptionError(
+            f"{target} holds {other[0]} beside a saved model, so it is not replaced. Move it away, or choose another "
+            "name."
+        )
 
 
 def read_model(folder: str | os.PathLike[str], expected_digest: str | None = None) -> dict[str, Any]:
@@ -79,9 +79,9 @@ def read_model(folder: str | os.PathLike[str], expected_digest: str | None = Non
     place = Path(folder)
     _check_folder(place)
     manifest = _bytes(place / MANIFEST)
-    if expected_digest is not None and _digest(manifest) != expected_digest:
+    if expected_digest is not None and sha256(manifest) != expected_digest:
         raise ModelError(
-            f"The model in {place} is not the one that was registered: its digest is {_digest(manifest)}, registered "
+            f"The model in {place} is not the one that was registered: its digest is {sha256(manifest)}, registered "
             f"was {expected_digest}. It was changed afterwards: do not use it. Train and register again."
         )
     named = _check_manifest(_load_json(manifest, place / MANIFEST), place)
@@ -92,7 +92,7 @@ def read_model(folder: str | os.PathLike[str], expected_digest: str | None = Non
 
 def model_digest(folder: str | os.PathLike[str]) -> str:
     """SHA-256 of the manifest, and so of every file that it names."""
-    return _digest(_bytes(Path(folder) / MANIFEST))
+    return sha256(_bytes(Path(folder) / MANIFEST))
 
 
 def is_model_folder(folder: str | os.PathLike[str]) -> bool:
@@ -118,10 +118,10 @@ def _files(payload: dict[str, Any]) -> dict[str, bytes]:
     files = {MODEL: _json(told)}
     manifest = {
         "type": _KIND,
-        "format": FORMAT,
+        "format": MODEL_FORMAT,
         "clvml": clvml.__version__,
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
-        "files": {name: {"bytes": len(data), "sha256": _digest(data)} for name, data in files.items()},
+        "files": {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in files.items()},
     }
     return files | {MANIFEST: _json(manifest)}
 
@@ -137,10 +137,10 @@ def _check_folder(place: Path) -> None:
 def _check_manifest(told: Any, place: Path) -> dict[str, Any]:
     """The files that the manifest names, once it is one of ours and they are exactly those that are there."""
     version = told.get("format") if isinstance(told, dict) else None
-    if isinstance(version, int) and version > FORMAT:
+    if isinstance(version, int) and version > MODEL_FORMAT:
         raise ModelError(
             f"The model in {place} has format {version}, written by clvml {told.get('clvml')}; this is clvml "
-            f"{clvml.__version__}, which reads up to {FORMAT}. Install a newer clvml."
+            f"{clvml.__version__}, which reads up to {MODEL_FORMAT}. Install a newer clvml."
         )
     files: dict[str, Any] = _MANIFEST(told, "manifest")["files"]
     if files.keys() != {MODEL}:
@@ -156,7 +156,7 @@ def _check_manifest(told: Any, place: Path) -> dict[str, Any]:
 def _read_file(path: Path, told: dict[str, Any]) -> bytes:
     """One file, once it has the size and digest of the manifest."""
     data = _bytes(path)
-    if len(data) != told["bytes"] or _digest(data) != told["sha256"]:
+    if len(data) != told["bytes"] or sha256(data) != told["sha256"]:
         raise ModelError(f"{path} is not what was saved: its SHA-256 is not that in {MANIFEST}. {_AGAIN}")
     return data
 
@@ -170,20 +170,6 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Onto the disk before the folder gets its name."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _check_free(target: Path) -> None:
-    empty = target.is_dir() and not any(target.iterdir())
-    if target.is_symlink() or (target.exists() and not empty and not is_model_folder(target)):
-        raise OptionError(f"{target} is there and is no saved model, so it is not replaced. Choose another name.")
 
 
 def _load_json(data: bytes, path: Path) -> Any:
@@ -206,7 +192,3 @@ def _plain(told: Any) -> Any:
     if isinstance(told, np.generic):
         told = told.item()
     return None if isinstance(told, float) and not math.isfinite(told) else told
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

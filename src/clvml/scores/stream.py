@@ -30,6 +30,7 @@ from clvml.resources import in_order
 from clvml.scores import segments
 from clvml.scores.model import ClvModel
 from clvml.scores.score import Staged, frame_of, placed
+from clvml.spreadsheets import neutralized, warn_of_neutralized
 from clvml.tables import SCORES
 
 if TYPE_CHECKING:
@@ -298,13 +299,17 @@ class _CsvSink:
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="utf-8", newline="")
         self._begun = False
+        self._formulas: collections.Counter[str] = collections.Counter()
 
     def write(self, scores: pa.Table) -> None:
-        frame_of(scores).to_csv(self._file, index=False, header=not self._begun)
+        frame, formulas = neutralized(frame_of(scores))
+        frame.to_csv(self._file, index=False, header=not self._begun)
+        self._formulas += formulas
         self._begun = True
 
     def close(self) -> None:
         self._file.close()
+        warn_of_neutralized(self._formulas)
 
 
 class _FolderSink:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import platform
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pandas as pd
 
+from clvml.files import sha256
 from clvml.scores.model import ClvModel
 from clvml.scores.saved import model_digest
 from clvml.tracking.registry import DIGEST, register_version
@@ -158,7 +158,7 @@ def data_digest(model: ClvModel) -> str:
     value = model.value_
     told = [f"{part.log_likelihood_:.9g} {part.n_customers_:.17g}" for part in (value.purchases_, value.spend_)]
     seen = json.dumps([model.as_of_, model.data_report_, *told], sort_keys=True)
-    return hashlib.sha256(seen.encode()).hexdigest()[:32]
+    return sha256(seen.encode())[:32]
 
 
 def _settings(model: ClvModel) -> dict[str, str]:
