@@ -7,7 +7,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from clvml import load_cdnow, read_audience
+from clvml import Transactions, load_cdnow, read_audience
 from clvml.cli.overlap import check_overlap
 from clvml.errors import OptionError
 
@@ -24,7 +24,7 @@ def here(tmp_path, monkeypatch, trained):
     for name in ("log.csv", "orders/a.csv"):
         log.to_csv(name, index=False)
     trained.save("model")
-    trained.score(log, AS_OF).to_csv("scores.csv", index=False)
+    trained.score(Transactions(log), AS_OF).to_csv("scores.csv", index=False)
     return tmp_path
 
 

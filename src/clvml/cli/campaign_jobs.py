@@ -95,7 +95,7 @@ def audience_job(job: AudienceJob) -> str:
 
     target = check_target(job.out, (".csv",))
     account = check_target(job.account, (".json",), "--json")
-    show = Terminal(2, verbose=job.verbose, quiet=job.quiet)
+    show = Terminal(3, verbose=job.verbose, quiet=job.quiet)
     with show.stage("read"):
         plan = read_plan(job.plan)
         scores = read_table(job.scores, "scores")
@@ -107,8 +107,8 @@ def audience_job(job: AudienceJob) -> str:
         )
     with show.stage("choose"):
         found = plan_audience(scores, plan, budget=job.budget, suppress=suppress, contacts=contacts)
-    # Both files are ready before either takes its place.
-    write_aside(target, lambda csv: write_aside(account, lambda told: found.write(csv, told)))
+    with show.stage("write"):  # both files are ready before either takes its place
+        write_aside(target, lambda csv: write_aside(account, lambda plan_file: found.write(csv, plan_file)))
     return f"{found}\n\nFor the CRM:    {target}\nThe whole plan: {account}"
 
 
