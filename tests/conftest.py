@@ -3,10 +3,13 @@
 import shutil
 
 import pytest
+from hypothesis import settings
 
 from clvml import ClvModel, Transactions, load_cdnow
 
 pytest.register_assert_rewrite("tests.support.spark")
+settings.register_profile("clvml", deadline=None)  # a busy machine is no failure
+settings.load_profile("clvml")
 
 CUT = "1997-09-30"
 

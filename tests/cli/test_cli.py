@@ -233,7 +233,7 @@ MISTAKES = {
         ("backtest", "log.csv", "--cut", "1998-06-01", "--horizon", "39w"),
         "Choose a cut up to 1997-09-30",
     ),
-    "export over a file": (("train", "log.csv", "--as-of", AS_OF, "--export", "log.csv"), "log.csv is a file"),
+    "export over a file": (("train", "log.csv", "--as-of", AS_OF, "--export", "junk.xlsx"), "junk.xlsx is a file"),
     "margin of nothing": (("check", "log.csv", "--margin", "profit"), "no column 'profit'"),
     "unknown option": (("train", "log.csv", "--as-off", AS_OF), "No such option '--as-off'.*--as-of"),
     "unknown command": (("trian", "log.csv"), "No such command 'trian'"),
@@ -305,6 +305,7 @@ KILLED = """
 import os, signal
 import clvml.files
 clvml.files.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from clvml.cli import main
 main()
 """
 
@@ -319,7 +320,7 @@ def test_a_killed_predict_leaves_the_old_scores_whole(here):
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_a_reader_that_leaves_early_is_no_error(here):
-    command = f"set -o pipefail; {sys.executable} -m clvml.cli.commands check log.csv --json | head -1"
+    command = f"set -o pipefail; {sys.executable} -m clvml.cli check log.csv --json | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
 
