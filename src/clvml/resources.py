@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from clvml.checks import check_whole
 from clvml.errors import OptionError
 from clvml.locks import runs
 
@@ -24,11 +25,11 @@ __all__ = ["WHOLE_MACHINE", "Resources", "in_order", "one_thread", "resources_of
 T = TypeVar("T")
 R = TypeVar("R")
 
-_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40, "K": 10**3, "M": 10**6, "G": 10**9}
-_LEAST = 10**9
+MEMORY_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+MEMORY_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40, "K": 10**3, "M": 10**6, "G": 10**9}
+MIN_MEMORY = 10**9
 """Python with pandas, DuckDB, scikit-learn and a fitted model takes 0.45 GB before the first row is read."""
-_INTERPRETER = 450 * 10**6
+INTERPRETER_MEMORY = 450 * 10**6
 
 
 class Resources(NamedTuple):
@@ -43,15 +44,15 @@ class Resources(NamedTuple):
     @property
     def engine_memory(self) -> int | None:
         """What of it the engine may hold: three quarters of what the interpreter and its libraries leave."""
-        return None if self.memory is None else (self.memory - _INTERPRETER) * 3 // 4
+        return None if self.memory is None else (self.memory - INTERPRETER_MEMORY) * 3 // 4
 
     @property
     def arrays(self) -> int:
         """Bytes that arrays may take: a quarter of the rest, or a gigabyte where nothing was said."""
-        return 10**9 if self.memory is None else (self.memory - _INTERPRETER) // 4
+        return 10**9 if self.memory is None else (self.memory - INTERPRETER_MEMORY) // 4
 
     @property
-    def hands(self) -> int:
+    def n_workers(self) -> int:
         """Threads that may be busy at once."""
         return self.threads or os.cpu_count() or 1
 
@@ -70,19 +71,19 @@ WHOLE_MACHINE = Resources()
 
 def resources_of(memory: int | str | None, threads: int | None, spill: str | os.PathLike[str] | None) -> Resources:
     """The settings, checked. memory: bytes, or text such as '2GB'. Raises OptionError."""
-    if threads is not None and (isinstance(threads, bool) or threads != int(threads) or threads < 1):
-        raise OptionError(f"threads={threads!r} is not a number of threads. Give 1 or more, or leave it out.")
+    if threads is not None:
+        threads = check_whole("threads", threads)
     folder = None if spill is None else str(_writable(Path(spill)))
     return Resources(None if memory is None else _bytes(memory), threads, folder)
 
 
-def _bytes(told: int | str) -> int:
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(told))
-    if match is None or match[2].upper() not in _UNITS:
-        raise OptionError(f"memory={told!r} is not an amount of memory. Write it as '2GB' or '1500MB'.")
-    size = int(float(match[1]) * _UNITS[match[2].upper()])
-    if size < _LEAST:
-        raise OptionError(f"memory={told!r} is too little: Python and its libraries alone need half of 1GB. Give more.")
+def _bytes(amount: int | str) -> int:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(amount))
+    if match is None or match[2].upper() not in MEMORY_UNITS:
+        raise OptionError(f"memory={amount!r} is not an amount of memory. Write it as '2GB' or '1500MB'.")
+    size = int(float(match[1]) * MEMORY_UNITS[match[2].upper()])
+    if size < MIN_MEMORY:
+        raise OptionError(f"memory={amount!r} is too little: Python and its libraries alone take half of 1GB.")
     return size
 
 

@@ -430,27 +430,36 @@ def test_ids_compare_whatever_their_type():
         ),
         ({"name": "x", "treatments": [{"lift": 0.1}]}, r"Treatment 1 of the plan has no name"),
         ({"name": "x", "treatments": [{"name": "a", "lift": 0.1}] * 2}, r"two treatments named 'a'"),
-        ({"name": "x", "treatments": [{"name": "a", "save_rate": 3}]}, r"save_rate=3 must be a share"),
+        ({"name": "x", "treatments": [{"name": "a", "save_rate": 3}]}, r"save_rate=3 is not a share from 0 to 1"),
         (
             {"name": "x", "treatments": [{"name": "a", "lift": 0.1, "contact_cost": -1}]},
             r"contact_cost=-1 must be a number",
         ),
         (
             {"name": "x", "treatments": [{"name": "a", "lift": 0.1, "purpose": "safe"}]},
-            r"purpose 'safe' is unknown\. Did you mean 'save'",
+            r"purpose='safe' is unknown\. Did you mean 'save'",
         ),
         ({"name": "x", "treatments": [{"name": "none", "lift": 0.1}]}, r"'none' means that nothing is done"),
         (
             {"name": "x", "control_share": "some", "treatments": [{"name": "a", "lift": 0.1}]},
-            r"neither a share nor 'power'",
+            r"control_share='some' is not a share .* nor 'power'",
         ),
-        ({"name": "x", "control_share": 1.0, "treatments": [{"name": "a", "lift": 0.1}]}, r"must lie in \[0, 1\)"),
+        (
+            {"name": "x", "control_share": 1.0, "treatments": [{"name": "a", "lift": 0.1}]},
+            r"control_share=1.0 is not a share from 0 to below 1",
+        ),
         (
             {"name": "x", "treatments": [{"name": "a", "lift": 0.1, "tiers": ["god"]}]},
             r"no 'god'\. Did you mean 'good'",
         ),
-        ({"name": "x", "budget_counts": "all", "treatments": [{"name": "a", "lift": 0.1}]}, r"neither 'expected'"),
-        ({"name": "x", "method": "fast", "treatments": [{"name": "a", "lift": 0.1}]}, r"neither 'greedy' nor 'exact'"),
+        (
+            {"name": "x", "budget_counts": "all", "treatments": [{"name": "a", "lift": 0.1}]},
+            r"It is one of 'expected', 'worst'",
+        ),
+        (
+            {"name": "x", "method": "fast", "treatments": [{"name": "a", "lift": 0.1}]},
+            r"It is one of 'greedy', 'exact'",
+        ),
     ],
 )
 def test_messages_of_a_plan(table, message):

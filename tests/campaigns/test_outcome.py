@@ -241,7 +241,7 @@ def test_fits_a_terminal():
         ({"start": "2011-06-01"}, "lies before the audience's as_of=2011-06-30"),
         ({"end": "2011-06-30"}, "must lie after start"),
         ({"by": "region"}, "by='region' is no column"),
-        ({"level": 95}, "level=95 must lie between 0 and 1"),
+        ({"level": 95}, "level=95 is not a share between 0 and 1"),
     ],
 )
 def test_messages(settings, message):

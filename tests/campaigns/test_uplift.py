@@ -336,8 +336,8 @@ def test_messages(change, settings, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"learners": ("dx",)}, "learner 'dx' is unknown"),
-        ({"base": "forest"}, "base 'forest' is unknown"),
+        ({"learners": ("dx",)}, "learner='dx' is unknown"),
+        ({"base": "forest"}, "base='forest' is unknown"),
         ({"risk": "z"}, "'z' is no numeric feature"),
         ({"shares": (1.5,)}, "shares between 0 and 1"),
     ],

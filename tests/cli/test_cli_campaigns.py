@@ -294,7 +294,7 @@ def test_without_a_control_group_nothing_is_compared(here, clvml):
         (("audience.csv", "log.csv", "--end", "1999-01-01"), "The log ends on 1998-06-30, before the window does"),
         (("audience.csv", "log.csv", "--start", "1997-01-01"), "lies before the audience's as_of"),
         (("audience.csv", "log.csv", "--by", "colour"), "by='colour' is no column of the audience"),
-        (("audience.csv", "log.csv", "--level", "95"), "level=95.0 must lie between 0 and 1"),
+        (("audience.csv", "log.csv", "--level", "95"), "level=95.0 is not a share between 0 and 1"),
         (("audience.csv", "log.csv", "--customer", "buyer"), "buyer"),
         (("audience.csv",), "Missing argument 'SOURCE...'"),
     ],

@@ -207,7 +207,7 @@ def test_look_alikes_say_when_there_is_nothing(log):
 
 
 def test_messages(scores, log):
-    with pytest.raises(OptionError, match="top=10 must be a share"):
+    with pytest.raises(OptionError, match="top=10 is not a share"):
         profile(scores, log, top=10)
     with pytest.raises(DataError, match="no column 'clw'"):
         profile(scores, log, by="clw")

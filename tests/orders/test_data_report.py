@@ -149,7 +149,7 @@ def test_errors_say_what_where_and_what_next():
     for as_of in ("soon", "30.09.1997", None, 12):
         with pytest.raises(OptionError, match=r"as_of=.* is not a day\. Write it as YYYY-MM-DD"):
             summarize(fine, as_of)
-    with pytest.raises(OptionError, match=r"grain='month' is not a choice\. Take one of: 'day', 'week'"):
+    with pytest.raises(OptionError, match=r"grain='month' is unknown\. It is one of 'day', 'week'"):
         summarize(fine, grain="month")
 
 

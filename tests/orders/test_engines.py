@@ -42,7 +42,7 @@ def test_statements_keep_to_what_means_the_same_everywhere(name):
 
 def test_statement_fills_its_settings():
     assert "CAST(10 - MIN(day) AS BIGINT) AS age" in statement("counts", as_of=10, days="SELECT * FROM days")
-    assert f"DECIMAL(18, {SCALE})" in statement("voids")
+    assert f"DECIMAL(18, {SCALE})" in statement("cancellations")
     with pytest.raises(KeyError):
         statement("counts", days="SELECT 1")
 

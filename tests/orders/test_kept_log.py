@@ -16,7 +16,7 @@ import pytest
 from clvml import ClvModel, Transactions, load_cdnow
 from clvml.cli import main
 from clvml.errors import ClvWarning, DataError, OptionError
-from clvml.orders.snapshots import snapshot
+from clvml.horizon import as_date
 from clvml.orders.state import manifest
 from tests.support.logs import START, shop
 
@@ -78,15 +78,15 @@ def nights(rows, rng):
 def same(kept, full, as_of=AS_OF):
     """All that scores are made of, and the report."""
     try:
-        other = snapshot(full, as_of, 30)
+        other = full.summarize(as_of, 30)
     except DataError as error:  # of a first night with refunds alone
         with pytest.raises(DataError, match=re.escape(str(error))):
-            snapshot(kept, as_of, 30)
+            kept.summarize(as_of, 30)
         return
-    one = snapshot(kept, as_of, 30)
+    one = kept.summarize(as_of, 30)
     pd.testing.assert_frame_equal(one, other, check_exact=True)
     assert one.attrs == other.attrs
-    days = [log.frame(f"SELECT * FROM ({log.purchase_days(as_of)}) ORDER BY ALL") for log in (kept, full)]
+    days = [log._log.engine.frame(f"SELECT * FROM ({log._days(as_date(as_of))}) ORDER BY ALL") for log in (kept, full)]
     pd.testing.assert_frame_equal(*days, check_exact=True)
     assert (kept.first_date, kept.last_date) == (full.first_date, full.last_date)
 

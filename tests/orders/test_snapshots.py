@@ -15,7 +15,7 @@ from hypothesis import given, strategies as st
 from clvml import Transactions, take_snapshots
 from clvml.errors import ClvError, DataError, OptionError
 from clvml.horizon import day_number
-from clvml.orders.snapshots import FEATURES, one_vote, plan_origins, snapshot
+from clvml.orders.snapshots import FEATURES, one_vote, plan_origins
 from tests.support.logs import START, day, frame, log, shop
 
 FIRST = day_number(day(0))
@@ -74,7 +74,7 @@ def oracle(rows, as_of, window):
 )
 def test_features_are_what_a_slow_oracle_says(seed, as_of, window):
     rows = random_rows(seed)
-    told = snapshot(log(rows), day(as_of), window)
+    told = log(rows).summarize(day(as_of), window)
     wanted = pd.DataFrame.from_dict(oracle(rows, as_of, window), orient="index")[list(FEATURES)]
     assert told["customer_id"].tolist() == wanted.index.tolist()
     np.testing.assert_allclose(told[list(FEATURES)].to_numpy(float), wanted.to_numpy(float), rtol=1e-12, atol=1e-9)
@@ -117,14 +117,14 @@ def test_labels_are_the_holdout_of_a_split_there(grain):
 
 def test_a_snapshot_is_the_summary_and_the_features_beside_it():
     t = log(shop(30, 300, seed=2))
-    told, summary = snapshot(t, day(200), 60), t.summarize(day(200))
+    told, summary = t.summarize(day(200), 60), t.summarize(day(200))
     pd.testing.assert_frame_equal(told[summary.columns], summary)
     assert list(told.columns) == [*summary.columns, *FEATURES]
     assert told.attrs["as_of"] == day(200)
 
 
 def test_a_single_purchase_has_no_gap_and_all_else():
-    told = snapshot(log([(1, 0, 12.5), (2, 3, 4.0), (2, 9, 6.0)]), day(20), 60).set_index("customer_id")
+    told = log([(1, 0, 12.5), (2, 3, 4.0), (2, 9, 6.0)]).summarize(day(20), 60).set_index("customer_id")
     gaps = ["gap_mean", "gap_sd", "gap_max", "gap_last"]
     assert told.loc[1, gaps].isna().all()
     assert np.isnan(told.loc[2, "gap_sd"])
@@ -195,10 +195,10 @@ def test_a_refund_booked_after_the_origin_does_not_exist_at_it():
     others = [(2, d, 10.0) for d in (0, 50, 90, 120)]
     with_order = frame([sale, refund, *others]).assign(order=["a", "a", "b", "c", "d", "e"])
     t = Transactions(with_order, order="order")
-    before, after = (snapshot(t, day(n), 30).set_index("customer_id") for n in (69, 70))
+    before, after = (t.summarize(day(n), 30).set_index("customer_id") for n in (69, 70))
     assert before.loc[1, "mean_amount"] == 50.0
     assert 1 not in after.index  # cancelled in full from that day on
-    partly = snapshot(log([sale, (1, 70, -20.0), *others]), day(69), 30).set_index("customer_id")
+    partly = log([sale, (1, 70, -20.0), *others]).summarize(day(69), 30).set_index("customer_id")
     assert partly.loc[1, "returns_value"] == 0.0
 
 
@@ -211,7 +211,7 @@ def test_the_order_of_rows_changes_nothing():
 
 def test_the_type_of_ids_changes_nothing():
     rows, told = base()
-    texts = snapshot(log(rows.assign(customer_id=[f"c{i:04d}" for i in rows["customer_id"]])), day(400), 91)
+    texts = log(rows.assign(customer_id=[f"c{i:04d}" for i in rows["customer_id"]])).summarize(day(400), 91)
     assert texts["customer_id"].tolist() == [f"c{i:04d}" for i in told.now["customer_id"]]
     ids = "customer_id"
     pd.testing.assert_frame_equal(told.now.drop(columns=ids), texts.drop(columns=ids), check_exact=True)

@@ -393,7 +393,7 @@ def test_of_a_dataset_only_the_columns_wanted_are_read(log, tmp_path):
     path.write_bytes(whole[:start] + b"\xff" * size + whole[start + size :])
     dataset = pyarrow.dataset.dataset(str(path), filesystem=pyarrow.fs.LocalFileSystem())
     transactions = Transactions(dataset)
-    typed = transactions.frame("SELECT COUNT(*) AS n, SUM(src_amount) AS total FROM source")
+    typed = transactions._log.engine.frame("SELECT COUNT(*) AS n, SUM(src_amount) AS total FROM source")
     assert (typed["n"][0], round(typed["total"][0], 2)) == (len(log), round(log["amount"].sum(), 2))
     with pytest.raises(DataError):
-        transactions.frame("SELECT MAX(line_hash) FROM source")
+        transactions._log.engine.frame("SELECT MAX(line_hash) FROM source")

@@ -13,7 +13,7 @@ from clvml import BetaGeoModel, ClvModel, Transactions, score_spark
 from clvml.cli import main
 from clvml.errors import DataError, NotFittedError, OptionError
 from clvml.orders.engines.spark import gathered, read_source
-from clvml.orders.summaries import parts, summary_of
+from clvml.orders.summaries import customer_days
 from clvml.scores.spark import _double, _nth, sortable
 from tests.support.logs import DIRTY, shop
 from tests.support.spark import assert_same_scores, session
@@ -35,8 +35,8 @@ def on_spark(spark, frame, folder):
 
 def customers(log, as_of, window=30):
     """What is known of every customer, as a frame, made as scoring makes it of the statement that it runs."""
-    booked = log.engine.by_customer(log.booked_sql(as_of)).toArrow().to_batches(50)
-    frames = [summary_of(part, log.known(as_of, window)) for part in parts(booked, 7)]
+    _, booked, settings = log.spark_bookings(as_of, window)
+    frames = [part.summary() for part in customer_days(booked.toArrow().to_batches(50), 7, settings)]
     return pd.concat(frames).sort_values("customer_id", ignore_index=True)
 
 
@@ -223,7 +223,7 @@ def test_edges_are_the_exact_quantiles(spark):
     from clvml.scores.segments import cutoffs, rank_of_edges
 
     rng = np.random.default_rng(2)
-    engine = Transactions(spark.sql("SELECT 1 AS customer_id, DATE '2021-01-01' AS date, 1 AS amount")).engine
+    engine = Transactions(spark.sql("SELECT 1 AS customer_id, DATE '2021-01-01' AS date, 1 AS amount"))._log.engine
     for values in (rng.normal(0, 100, 1001), np.repeat([-1.5, 0.0, 3.0], 40), np.array([5.0])):
         keys = ", ".join(f"({key}L)" for key in sortable(values))
         engine.view("some_values", f"SELECT * FROM VALUES {keys} AS v(key)")
@@ -240,7 +240,7 @@ def test_customers_are_not_collected(spark, trained, tmp_path):
     for ask in (
         lambda: log.summarize("2021-03-31"),
         lambda: log.split("2021-03-10", "2021-03-31"),
-        lambda: log.frame(log.purchase_days("2021-03-31")),
+        lambda: log.activity("2021-01-31", "2021-03-31"),
         lambda: trained.score(log, "2021-03-31"),
         lambda: ClvModel().fit(log, "2021-03-31"),
     ):

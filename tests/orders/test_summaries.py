@@ -6,8 +6,8 @@ import pytest
 
 from clvml import Transactions, load_cdnow
 from clvml.errors import DataError
-from clvml.maths.customers import Days, Known, customers, merged
-from clvml.orders.summaries import base_of, parts, summary_of
+from clvml.maths.customers import Days, SummarySettings, customers, merged
+from clvml.orders.summaries import customer_days, fit_tables
 
 CUT = "1997-09-30"
 
@@ -25,17 +25,17 @@ def cdnow(name):
 def test_batches_and_parts_change_nothing(name, lines, rows, columns):
     log = Transactions(cdnow(name), **columns)
     whole = log.summarize(CUT, 100)
-    batches = [b for batch in log.engine.batches(_ordered(log), 10_000) for b in _cut(batch, lines)]
-    found = list(parts(batches, rows))
+    batches = [b for batch in log._log.engine.batches(_ordered(log), 10_000) for b in _cut(batch, lines)]
+    found = list(customer_days(batches, rows, log._settings(CUT, 100)))
     assert [len(part.ids) for part in found[:-1]] == [rows] * (len(found) - 1)
     assert sum(len(part.ids) for part in found) >= len(whole)  # some have no purchase
-    together = pd.concat([summary_of(part, log.known(CUT, 100)) for part in found], ignore_index=True)
+    together = pd.concat([part.summary() for part in found], ignore_index=True)
     pd.testing.assert_frame_equal(together, whole, check_exact=True)
-    assert max(map(len, log.batches(CUT, 100, rows))) <= rows
+    assert max(len(part.ids) for part in log.customer_days(CUT, 100, rows)) <= rows
 
 
 def _ordered(log):
-    return f"SELECT * FROM ({log.booked_sql(CUT)}) AS b ORDER BY customer_id, day"
+    return f"SELECT * FROM ({log._bookings(CUT)}) AS b ORDER BY customer_id, day"
 
 
 def _cut(batch, lines):
@@ -46,11 +46,10 @@ def test_a_customer_may_fill_many_batches():
     days = pd.date_range("2020-01-01", periods=500)
     rows = [(1, d, 1.0) for d in days[:3]] + [(2, d, 2.0) for d in days] + [(3, days[9], 3.0)]
     log = Transactions(pd.DataFrame(rows, columns=["customer_id", "date", "amount"]))
-    table = log.engine.arrow(f"SELECT * FROM ({log.booked_sql('2022-01-01')}) AS b ORDER BY customer_id, day")
+    table = log._log.engine.arrow(f"SELECT * FROM ({log._bookings('2022-01-01')}) AS b ORDER BY customer_id, day")
     for rows in (1, 2, 3):
-        found = [
-            summary_of(part, log.known("2022-01-01", 30)) for part in parts(table.to_batches(max_chunksize=2), rows)
-        ]
+        settings = log._settings("2022-01-01", 30)
+        found = [part.summary() for part in customer_days(table.to_batches(max_chunksize=2), rows, settings)]
         assert pd.concat(found)["frequency"].tolist() == [2, 499, 0]
 
 
@@ -68,11 +67,11 @@ def test_a_plain_log_has_the_days_of_any_other():
     )
     names = {"cost": "cost", "service_cost": "service"}
     plain = Transactions(rows, **names)
-    assert "day <= " in plain.booked_sql("2021-03-01")
-    assert "GROUP BY" not in plain.booked_sql("2021-03-01")
+    assert "day <= " in plain._bookings("2021-03-01")
+    assert "GROUP BY" not in plain._bookings("2021-03-01")
     stranger = pd.DataFrame({"customer_id": [99, 99], "date": rows["date"].min(), "amount": [9.0, -3.0]})
     other = Transactions(pd.concat([rows, stranger]), **names)
-    assert "GROUP BY" in other.booked_sql("2021-03-01")
+    assert "GROUP BY" in other._bookings("2021-03-01")
     expected = other.summarize("2021-03-01", 20)
     expected = expected[expected["customer_id"] != 99].reset_index(drop=True)
     pd.testing.assert_frame_equal(plain.summarize("2021-03-01", 20), expected, check_exact=True)
@@ -80,14 +79,14 @@ def test_a_plain_log_has_the_days_of_any_other():
 
 def test_an_error_in_a_later_batch_is_told(monkeypatch):
     log = Transactions(load_cdnow(sample=True))
-    table = log.engine.arrow(_ordered(log))
+    table = log._log.engine.arrow(_ordered(log))
 
     def broken(*_):
         yield table.to_batches()[0][:500]
-        log.engine.rows("SELECT nothing")
+        log._log.engine.rows("SELECT nothing")
 
-    monkeypatch.setattr(log.engine, "batches", broken)
-    found = log.batches(CUT, 100, 50)
+    monkeypatch.setattr(log._log.engine, "batches", broken)
+    found = log.customer_days(CUT, 100, 50)
     next(found)
     with pytest.raises(DataError, match="could not be read"):
         list(found)
@@ -95,26 +94,26 @@ def test_an_error_in_a_later_batch_is_told(monkeypatch):
 
 def test_days_of_nobody():
     none, whole = np.array([], dtype=bool), np.array([], dtype=np.int64)
-    who, columns = customers(Days(none, whole, none, whole, whole, None), Known(10, 10, 7, 1.0))
+    who, columns = customers(Days(none, whole, none, whole, whole, None), SummarySettings(10, 10, 7, 1.0))
     assert who.size == 0
     assert {column.size for column in columns.values()} == {0}
-    assert not list(parts([], 10))
+    assert not list(customer_days([], 10, SummarySettings(10, 10, 7, 1.0)))
     with pytest.raises(DataError, match="No purchase up to 1997-01-01: all lines are refunds"):
         Transactions(cdnow("{}").assign(amount=-1.0)).summarize("1997-01-01")
     with pytest.raises(DataError, match="No purchase up to 2021-01-01"):
-        base_of([], pd.Timestamp("2021-01-01").date())
+        fit_tables([], pd.Timestamp("2021-01-01").date())
 
 
 def test_refunds_alone_are_no_customer():
     day, net = np.array([3, 1, 2, 5]), np.array([50, -20, 70, -10])
     first = np.array([True, True, False, False])
     days = Days(first, day, net > 0, net, net, (np.maximum(net, 0), np.maximum(-net, 0)))
-    who, told = customers(days, Known(10, 10, 8, 10.0))
+    who, told = customers(days, SummarySettings(10, 10, 8, 10.0))
     assert who.tolist() == [0, 1]
     assert told["amount"].tolist() == [5.0, 4.0]
     assert told["n_returns"].tolist() == [0, 2]
     assert told["frequency"].tolist() == [0, 0]
-    who, _ = customers(days._replace(purchase=np.array([False, False, True, False])), Known(10, 10, 8, 10.0))
+    who, _ = customers(days._replace(purchase=np.array([False, False, True, False])), SummarySettings(10, 10, 8, 10.0))
     assert who.tolist() == [1]
 
 
@@ -155,10 +154,10 @@ def test_repeated_lines_are_counted_on_the_way(as_of):
     rare = pd.DataFrame({"customer_id": range(100, 160), "date": rows["date"].min(), "amount": 1.0, "shop": "c"})
     rows = pd.concat([rows, rare, rare.iloc[::7]])
     quick, slow = Transactions(rows), Transactions(rows)
-    assert quick._log.tallies
+    assert quick._log.counts_duplicates("day")
     told = quick.summarize(as_of).attrs["data_report"]
-    assert told == slow.report(as_of).to_dict()
+    assert told == slow.check(as_of, examples=False).to_dict()
     assert told["rules"]["exact duplicate"]["rows"] == int(rows.duplicated().sum())
-    assert not quick._log.tallies  # counted once
+    assert not quick._log.counts_duplicates("day")  # counted once
     orders = Transactions(rows.assign(order="x"), order="order")
-    assert not orders._log.tallies
+    assert not orders._log.counts_duplicates("day")

@@ -19,7 +19,6 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from clvml.errors import DataError, OptionError
-from clvml.horizon import day_number
 from clvml.orders.datasets import load_cdnow
 from clvml.orders.transactions import Transactions
 from clvml.tables import SUMMARY, check_summary
@@ -363,7 +362,7 @@ def test_refund_policies():
         DataError, match=r"1 lines are refunds, the first: row 3: customer_id=1, date=2021-01-03, amount=-4"
     ):
         Transactions(frame, returns="error").summarize("2021-12-31")
-    with pytest.raises(OptionError, match="returns='drop' is not a choice"):
+    with pytest.raises(OptionError, match="returns='drop' is unknown"):
         Transactions(frame, returns="drop")
 
 
@@ -441,16 +440,18 @@ def test_split_sums_the_holdout():
     assert list(summary["customer_id"]) == [1, 2]
     late = {key: holdout.attrs[key] for key in ("late_joiners", "late_joiner_purchases", "late_joiner_spend")}
     assert late == {"late_joiners": 1, "late_joiner_purchases": 1, "late_joiner_spend": 8.0}
-    with pytest.raises(OptionError, match="must lie after"):
+    with pytest.raises(OptionError, match="end=2021-02-28 must lie after cut"):
         Transactions(frame).split("2021-02-28", "2021-02-28")
 
 
-def test_counts_are_the_distinct_rows(random_log):
-    transactions = Transactions(random_log)
-    expected = (
-        transactions.summarize("2021-12-31").groupby(["frequency", "recency", "T"]).size().reset_index(name="customers")
-    )
-    pd.testing.assert_frame_equal(transactions.counts("2021-12-31"), expected)
+@pytest.mark.parametrize("columns", [{}, {"grain": "week"}, {"order": "order"}, {"free_orders": True}])
+def test_counts_are_the_distinct_rows(random_log, columns):
+    """sql/counts.sql and `clvml.maths.customers`, each the oracle of the other."""
+    transactions = Transactions(random_log.assign(order=np.arange(len(random_log)) // 3), **columns)
+    for as_of in ("2021-12-31", "2021-04-15"):
+        summary = transactions.summarize(as_of)
+        expected = summary.groupby(["frequency", "recency", "T"]).size().reset_index(name="customers")
+        pd.testing.assert_frame_equal(transactions.counts(as_of), expected)
 
 
 def test_summary_keeps_its_contract(random_log):
@@ -466,16 +467,62 @@ def test_summary_keeps_its_contract(random_log):
     np.testing.assert_allclose(summary["amount"], summary["gross"] - summary["returns_value"], atol=1e-9)
 
 
-def test_purchase_days_can_be_built_upon(random_log):
-    transactions = Transactions(random_log)
-    days = transactions.frame(transactions.purchase_days("2021-12-31"))
-    assert {"customer_id", "day", "gross", "net", "refunds", "contribution", "orders", "purchase"} <= set(days.columns)
-    assert days["day"].max() <= day_number("2021-12-31")
-    assert ((days["gross"] > 0) == (days["purchase"] == 1)).all()
-    assert (
-        days["purchase"].sum() - days.loc[days["purchase"] == 1, "customer_id"].nunique()
-        == transactions.summarize("2021-12-31")["frequency"].sum()
+def test_activity_is_what_two_summaries_differ_by(random_log):
+    transactions = Transactions(random_log, margin=0.4)
+    first, last = "2021-03-01", "2021-04-15"
+    activity = transactions.activity(first, last).set_index("customer_id")
+    assert activity.index.is_monotonic_increasing
+    assert set(activity.index) == set(random_log["customer_id"][random_log["date"] <= last])
+    before, after = (transactions.summarize(day).set_index("customer_id") for day in (first, last))
+    both = before.index.intersection(after.index)
+    for column in ("amount", "contribution"):
+        grown = (after[column] - before[column]).loc[both]
+        np.testing.assert_allclose(activity.loc[both, column], grown, atol=1e-9)
+    new = after.index.difference(before.index)
+    np.testing.assert_allclose(activity.loc[new, "purchases"], after.loc[new, "frequency"] + 1)
+
+
+def test_activity_is_by_booking_day_and_known_at_its_end():
+    """An order of the window that is taken back within it is no purchase; its refund after the window is not known."""
+    rows = log(
+        (1, "2021-01-05", 10), (1, "2021-02-03", 7), (1, "2021-02-03", -7), (2, "2021-02-10", 5), (2, "2021-03-02", -5)
     )
+    found = Transactions(rows).activity("2021-01-31", "2021-02-28")
+    assert found.to_dict("list") == {
+        "customer_id": [1, 2],
+        "purchases": [0, 1],
+        "spend": [0.0, 5.0],
+        "amount": [0.0, 5.0],
+        "contribution": [0.0, 5.0],
+    }
+    with pytest.raises(OptionError, match="until=2021-01-31 must lie after after=2021-01-31"):
+        Transactions(rows).activity("2021-01-31", "2021-01-31")
+    with pytest.raises(DataError, match="Nothing was booked up to 2020-12-31"):
+        Transactions(rows).activity("2020-01-31", "2020-12-31")
+
+
+def test_contribution_by_age_counts_from_the_first_purchase():
+    rows = log(
+        (1, "2020-12-20", -3),  # a refund before the first purchase is of no age
+        (1, "2021-01-01", 10),
+        (1, "2021-01-11", 7),  # ten days after it: the last day of period 1
+        (1, "2021-01-12", 5),
+        (1, "2021-01-12", -1),
+        (2, "2021-02-01", 4),
+        (3, "2021-02-01", -4),
+    )
+    found = Transactions(rows, margin=0.5).contribution_by_age("2021-02-28", 10)
+    assert found.to_dict("list") == {
+        "customer_id": [1, 1, 1, 2],
+        "first_date": [pd.Timestamp("2021-01-01")] * 3 + [pd.Timestamp("2021-02-01")],
+        "period": [0, 1, 2, 0],
+        "contribution": [5.0, 3.5, 2.0, 2.0],
+    }
+    known = Transactions(rows).contribution_by_age("2021-01-11", 10)
+    assert known["contribution"].tolist() == [10.0, 7.0]
+    for width in (0, -1, float("nan"), "week"):
+        with pytest.raises(OptionError, match="width="):
+            Transactions(rows).contribution_by_age("2021-02-28", width)
 
 
 def test_one_customer_and_the_day_of_the_only_purchase():

@@ -16,8 +16,9 @@ from scipy.stats import binomtest, norm
 
 from clvml.campaigns.result import Audience, read_audience
 from clvml.campaigns.uplift.experiment import Experiment
+from clvml.checks import check_level
 from clvml.errors import DataError, OptionError, did_you_mean
-from clvml.horizon import as_date, day_number, horizon_days
+from clvml.horizon import as_date, horizon_days
 from clvml.orders.transactions import Transactions
 from clvml.tables import canonical_ids
 
@@ -159,13 +160,12 @@ def measure_outcome(
     that they are not paid twice. Everybody counts in the group drawn, whether or not reached (intention to treat).
     Raises DataError where the log ends before the window does, or knows none of the customers.
     """
-    if not 0 < level < 1:
-        raise OptionError(f"level={level} must lie between 0 and 1, for example 0.95.")
+    check_level(level)
     table = read_audience(audience).reset_index(drop=True)
     first, last = _window(table, log, start, end)
     if by is not None and by not in table:
         raise OptionError(f"by='{by}' is no column of the audience. It has: {', '.join(map(str, table))}.")
-    group = _grouped(table, _purchases(log, first, last))
+    group = _grouped(table, _activity(log, first, last))
     treated, control = int(group.treated.sum()), int((~group.treated).sum())
     cost = _cost(table, group, incentive_in_log)
     facts: dict[str, Any] = {
@@ -209,7 +209,7 @@ def campaign_experiment(
             f"No customer was planned for '{treatment}'.{did_you_mean(treatment, names)} Planned: {', '.join(names)}."
         )
     first, last = _window(own, log, None, end)
-    group = _grouped(own, _purchases(log, first, last))
+    group = _grouped(own, _activity(log, first, last))
     arm = np.where(group.treated, treatment, "control")
     data = own[list(features)].assign(customer_id=own["customer_id"], arm=arm, **group.measures)
     outcomes = list(group.measures)
@@ -277,17 +277,10 @@ def _window(table: pd.DataFrame, log: Transactions, start: Any, end: Any) -> tup
     return first, last
 
 
-def _purchases(log: Transactions, first: dt.date, last: dt.date) -> pd.DataFrame:
+def _activity(log: Transactions, first: dt.date, last: dt.date) -> pd.DataFrame:
     """customer_id (text), purchases, revenue, contribution within (first, last] of all customers of the log."""
-    after = day_number(first)
-    inside = f"CASE WHEN day > {after} THEN"
-    frame = log.frame(
-        f"SELECT customer_id, CAST(SUM({inside} purchase ELSE 0 END) AS DOUBLE) AS purchases, "
-        f"CAST(SUM({inside} sold - refunds ELSE 0 END) AS DOUBLE) AS revenue, "
-        f"CAST(SUM({inside} contribution ELSE 0 END) AS DOUBLE) AS contribution "
-        f"FROM ({log.purchase_days(last)}) AS days GROUP BY customer_id ORDER BY customer_id"
-    )
-    return frame.assign(customer_id=canonical_ids(frame["customer_id"])).set_index("customer_id")
+    found = log.activity(first, last).rename(columns={"amount": "revenue"})
+    return found.assign(customer_id=canonical_ids(found["customer_id"])).set_index("customer_id")
 
 
 def _grouped(table: pd.DataFrame, after: pd.DataFrame) -> _Group:

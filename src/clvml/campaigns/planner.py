@@ -26,7 +26,7 @@ from clvml.campaigns.options import (
 from clvml.campaigns.result import Audience
 from clvml.campaigns.table import Draft, account_of, left_out_of, strata_of, table_of
 from clvml.campaigns.treatments import Plan
-from clvml.errors import OptionError
+from clvml.checks import check_amount
 from clvml.horizon import as_date
 
 __all__ = ["plan_audience", "treatment_gains"]
@@ -53,8 +53,8 @@ def plan_audience(
     all whom treating would pay, before the budget is looked at, and follows the same rule as the others after that.
     Raises DataError where the scores or lists break their contract, OptionError for the settings.
     """
-    if budget is not None and not 0 <= budget < float("inf"):
-        raise OptionError(f"budget={budget!r} must be an amount of at least 0, or None for whatever pays.")
+    if budget is not None:
+        check_amount("budget", budget, "; None stands for whatever pays")
     check_measured(plan, measured)
     table, ids = checked(scores, plan)
     as_of = as_date(table["as_of"].iloc[0])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from clvml.checks import check_amount, check_choice, check_share
 from clvml.errors import OptionError, did_you_mean
 from clvml.scores.segments import STATES, TIERS
 
@@ -152,16 +153,10 @@ def _check_treatment(t: Treatment) -> None:
             f"{who} states {len(stated)} effects{': ' + ', '.join(stated) if stated else ''}. "
             f"Give exactly one of {', '.join(EFFECTS)}; without an experiment, save_rate = 0.3 is the usual assumption."
         )
-    if t.purpose not in PURPOSES:
-        raise OptionError(
-            f"{who}: purpose '{t.purpose}' is unknown.{did_you_mean(t.purpose, PURPOSES)} Known: {', '.join(PURPOSES)}."
-        )
+    check_choice(f"{who}: purpose", t.purpose, PURPOSES)
     for name, known in (("tiers", TIERS), ("states", STATES)):
         for word in getattr(t, name) or ():
-            if word not in known:
-                raise OptionError(
-                    f"{who}: {name} has no '{word}'.{did_you_mean(word, known)} Known: {', '.join(known)}."
-                )
+            check_choice(f"{who}: {name}", word, known)
     _at_least_zero(who, t, ("contact_cost", "incentive", "effect_sd", "capacity"))
     _shares(who, t, ("incentive_share", "redemption", "save_rate", "extra_return"))
     if t.name.strip() in ("", "none"):
@@ -173,17 +168,12 @@ def _check_plan(plan: Plan) -> None:
     if not plan.treatments:
         raise OptionError(f"{who} has no treatments. Add at least one [[treatments]] table with a name and an effect.")
     _distinct(who, [t.name for t in plan.treatments])
-    if isinstance(plan.control_share, str):
-        if plan.control_share != "power":
-            raise OptionError(f"{who}: control_share='{plan.control_share}' is neither a share nor 'power'.")
-    elif not 0 <= plan.control_share < 1:
-        raise OptionError(f"{who}: control_share={plan.control_share} must lie in [0, 1).")
+    if plan.control_share != "power":
+        check_share(f"{who}: control_share", plan.control_share, zero=True, example="0.1, nor 'power'")
     _shares(who, plan, ("holdout_share", "sure_buyer", "confidence", "max_control_share"))
     _at_least_zero(who, plan, ("max_contacts", "contact_days", "window_days"))
-    if plan.budget_counts not in ("expected", "worst"):
-        raise OptionError(f"{who}: budget_counts='{plan.budget_counts}' is neither 'expected' nor 'worst'.")
-    if plan.method not in ("greedy", "exact"):
-        raise OptionError(f"{who}: method '{plan.method}' is neither 'greedy' nor 'exact'.")
+    check_choice(f"{who}: budget_counts", plan.budget_counts, ("expected", "worst"))
+    check_choice(f"{who}: method", plan.method, ("greedy", "exact"))
 
 
 def _distinct(who: str, names: Iterable[str]) -> None:
@@ -197,12 +187,12 @@ def _distinct(who: str, names: Iterable[str]) -> None:
 def _at_least_zero(who: str, thing: object, names: Iterable[str]) -> None:
     for name in names:
         value = getattr(thing, name)
-        if value is not None and not (isinstance(value, (int, float)) and 0 <= value < float("inf")):
-            raise OptionError(f"{who}: {name}={value!r} must be a number of at least 0.")
+        if value is not None:
+            check_amount(f"{who}: {name}", value)
 
 
 def _shares(who: str, thing: object, names: Iterable[str]) -> None:
     for name in names:
         value = getattr(thing, name)
-        if value is not None and not (isinstance(value, (int, float)) and 0 <= value <= 1):
-            raise OptionError(f"{who}: {name}={value!r} must be a share between 0 and 1.")
+        if value is not None:
+            check_share(f"{who}: {name}", value, zero=True, one=True)

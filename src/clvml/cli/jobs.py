@@ -217,7 +217,7 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path
     with show.stage("open log"):  # before what takes seconds to import
         log = open_log()
         lines, dropped = log.lines, log.dropped
-        about = log.about_customers() if show.watched else None
+        about = log.approximate_customers() if show.watched else None
     with show.stage("load model"):
         from clvml import tracking
         from clvml.scores.stream import staged_base

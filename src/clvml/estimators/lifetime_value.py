@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from clvml.checks import check_choice, check_level, check_rate
 from clvml.errors import OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.compare import compare
 from clvml.estimators.forecast import CustomerForecast, ForecastCache, customer_forecast
 from clvml.estimators.purchases.models import BetaGeoModel, PurchaseModel, purchase_model_from
-from clvml.estimators.saved import FORMAT, check_choice, check_level, check_rate, settings_from
+from clvml.estimators.saved import FORMAT, settings_from
 from clvml.estimators.spend import GammaGammaModel
 from clvml.horizon import as_date
 from clvml.maths import discount

@@ -9,15 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from clvml.errors import ModelError, OptionError, did_you_mean
+from clvml.errors import ModelError
 from clvml.estimators.fit import FitStatus
 from clvml.maths.sample import Floats
 
 __all__ = [
     "FORMAT",
-    "check_choice",
-    "check_level",
-    "check_rate",
     "jsonable",
     "params_from",
     "quality_from",
@@ -90,29 +87,3 @@ def quality_from(saved: dict[str, Any], k: int) -> tuple[Floats, float, FitStatu
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def check_choice(name: str, value: Any, known: tuple[Any, ...]) -> Any:
-    """The value, if it is one of those known."""
-    if value not in known:
-        raise OptionError(
-            f"{name}={value!r} is unknown.{did_you_mean(str(value), map(str, known))} "
-            f"It is one of {', '.join(map(repr, known))}."
-        )
-    return value
-
-
-def check_rate(rate: float) -> float:
-    """A yearly discount rate: at least 0."""
-    if not _is_number(rate) or not 0.0 <= rate < math.inf:
-        raise OptionError(
-            f"discount_rate={rate!r} is not a yearly rate. Give a share such as 0.10 for 10 % a year, at least 0."
-        )
-    return float(rate)
-
-
-def check_level(level: float) -> float:
-    """The probability that an interval is to hold: above 0, below 1."""
-    if not _is_number(level) or not 0.0 < level < 1.0:
-        raise OptionError(f"level={level!r} is not the probability of an interval. Give a share such as 0.9.")
-    return float(level)

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from clvml.checks import check_choice
 from clvml.errors import DataError, ModelError
 from clvml.estimators.base import Estimator
 from clvml.estimators.fit import NO_SLOPE, Fit, FitStatus, Slope, fit_slope, fit_spend
 from clvml.estimators.histories import counts_of
-from clvml.estimators.saved import FORMAT, check_choice, jsonable, params_from, quality_from, settings_from
+from clvml.estimators.saved import FORMAT, jsonable, params_from, quality_from, settings_from
 from clvml.maths.models import gammagamma
 from clvml.maths.models.gammagamma import MeanSpend, Params, spend_of
 from clvml.maths.sample import Floats

@@ -23,7 +23,6 @@ from clvml.estimators.baselines import Forecast, last_period, own_rate, recency_
 from clvml.estimators.learned.hybrid import HybridValueModel
 from clvml.horizon import as_date, horizon_days
 from clvml.maths import metrics
-from clvml.orders.engines.duckdb import statement
 from clvml.orders.transactions import Transactions
 from clvml.scores.model import ClvModel
 
@@ -171,7 +170,7 @@ def _forecasts(
     scores = model.predict(frame)
     champion = {} if rival is None else {"champion": _told(_as_of_cut(rival, log, cut, days), log, cut, days)}
     actual = log.split(cut, cut + dt.timedelta(days=days)).holdout
-    before = _last_period(log, cut, days)
+    before = log.activity(cut - dt.timedelta(days=days), cut).set_index("customer_id").loc[actual["customer_id"]]
     told = {
         OURS: _forecast(scores),
         **champion,
@@ -213,12 +212,6 @@ def _as_of_cut(rival: ClvModel, log: Transactions, cut: dt.date, days: int) -> C
 
 def _told(model: ClvModel, log: Transactions, cut: dt.date, days: int) -> Forecast:
     return _forecast(model.predict(model.frame(log, cut), days))
-
-
-def _last_period(log: Transactions, cut: dt.date, days: int) -> pd.DataFrame:
-    known = log.purchase_days(cut)
-    later = log.purchase_days(cut, after=cut - dt.timedelta(days=days))
-    return log.frame(statement("holdout", known=known, later=later))
 
 
 def _facts(scores: pd.DataFrame, actual: pd.DataFrame) -> dict[str, Any]:

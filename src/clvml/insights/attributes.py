@@ -8,8 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from clvml.errors import DataError, OptionError, did_you_mean
-from clvml.horizon import as_date, day_number
+from clvml.checks import check_choice
+from clvml.errors import DataError, did_you_mean
+from clvml.horizon import as_date
 from clvml.orders.transactions import Transactions
 
 __all__ = ["INGREDIENTS", "KnownAt", "attributes_of", "attributes_of_lines", "bought_after"]
@@ -133,24 +134,15 @@ def attributes_of_lines(
 
 def bought_after(log: Transactions, as_of: Any, days: int) -> pd.DataFrame:
     """customer_id, first_date, contribution in the `days` after the first purchase day, once these are over."""
-    end, known = as_date(as_of), log.purchase_days(as_of)
-    inside = f"d.day > f.first_day AND d.day <= f.first_day + {int(days)}"
-    frame = log.frame(
-        "SELECT d.customer_id AS customer_id, f.first_day AS first_day, "
-        f"CAST(SUM(CASE WHEN {inside} THEN d.contribution ELSE 0 END) AS DOUBLE) AS contribution FROM ({known}) AS d "
-        f"JOIN (SELECT customer_id, MIN(day) AS first_day FROM ({known}) AS e WHERE purchase = 1 GROUP BY customer_id) "
-        f"AS f ON d.customer_id = f.customer_id WHERE f.first_day + {int(days)} <= {day_number(end)} "
-        "GROUP BY d.customer_id, f.first_day ORDER BY d.customer_id"
-    )
-    origin = np.datetime64("1970-01-05", "s")
-    first = frame.pop("first_day").to_numpy().astype("timedelta64[D]")
-    frame.insert(1, "first_date", origin + first)
-    return frame
+    periods = log.contribution_by_age(as_of, days)
+    over = periods["first_date"] + pd.Timedelta(days=days) <= pd.Timestamp(as_date(as_of))
+    customers = periods.loc[over & (periods["period"] == 0), ["customer_id", "first_date"]]
+    after = periods.loc[periods["period"] == 1, ["customer_id", "contribution"]]
+    return customers.merge(after, on="customer_id", how="left").fillna({"contribution": 0.0})
 
 
 def _check_known_at(known_at: str) -> None:
-    if known_at not in ("first_order", "as_of"):
-        raise OptionError(f"known_at='{known_at}' is neither 'first_order' nor 'as_of'.")
+    check_choice("known_at", known_at, ("first_order", "as_of"))
 
 
 def _first_day(ids: pd.Series, first: pd.Series, amount: pd.Series) -> pd.DataFrame:

@@ -143,14 +143,8 @@ def life_curve(log: Transactions, as_of: str, table: pd.DataFrame) -> dict[str, 
     Month k averages only customers who have lived through it (maturity-matched), so that young cohorts cannot pull a
     curve down.
     """
-    days = log.purchase_days(as_of)
-    frame = log.frame(
-        f"SELECT d.customer_id AS customer_id, CAST(FLOOR((d.day - f.first_day) / {_MONTH}) AS BIGINT) AS month, "
-        f"CAST(SUM(d.contribution) AS DOUBLE) AS contribution FROM ({days}) AS d "
-        f"JOIN (SELECT customer_id, MIN(day) AS first_day FROM ({days}) AS e WHERE purchase = 1 GROUP BY customer_id) "
-        "AS f ON d.customer_id = f.customer_id "
-        "WHERE d.day >= f.first_day GROUP BY d.customer_id, 2 ORDER BY 1, 2"
-    )
+    periods = log.contribution_by_age(as_of, _MONTH)
+    frame = periods.assign(month=(periods["period"] - 1).clip(lower=0))  # the first day belongs to the first month
     lived = np.floor(table["T"].to_numpy(np.float64) / _MONTH).astype(np.intp)
     of = table.assign(_lived=lived).set_index("customer_id")[["channel", "_lived"]]
     frame = frame.assign(customer_id=canonical_ids(frame["customer_id"])).join(of, on="customer_id", how="inner")

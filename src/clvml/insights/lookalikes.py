@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clvml.errors import DataError, OptionError
+from clvml.checks import check_share, check_whole
+from clvml.errors import DataError
 from clvml.estimators.encoding import Encoding
 from clvml.horizon import as_date
 from clvml.insights.attributes import attributes_of, bought_after
@@ -82,8 +83,9 @@ def look_alikes(
     table of first-order attributes of your own (customer_id and columns); left out, those of `attributes_of`.
     Raises DataError where the log is too short.
     """
-    if not (0 < top < 1 and 0 < test_share < 1 and days > 0):
-        raise OptionError(f"top={top} and test_share={test_share} must be shares, days={days} at least 1.")
+    check_share("top", top)
+    check_share("test_share", test_share)
+    check_whole("days", days)
     label = bought_after(log, as_of, days)
     table = attributes_of(log, as_of, known_at="first_order") if attributes is None else attributes
     known = table.assign(_id=canonical_ids(table["customer_id"])).set_index("_id")

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import beta, multivariate_normal, norm, rankdata
 
+from clvml.checks import check_share
 from clvml.errors import DataError, OptionError
 from clvml.insights.score_tables import by_customer, require_columns
 from clvml.scores import segments
@@ -116,7 +117,7 @@ def migration(
     """
     for frame in (before, after):
         require_columns(frame, ("customer_id", value, "as_of"), "scores")
-    if not (0 < good < 1 and 0 < bad < 1 and good + bad < 1):
+    if check_share("good", good) + check_share("bad", bad) >= 1:
         raise OptionError(f"good={good} and bad={bad} must be shares that leave room for a middle.")
     first, second = by_customer(before, ("customer_id", value)), by_customer(after, ("customer_id", value))
     both = first.merge(second, left_index=True, right_index=True, suffixes=("_before", "_after"))

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import norm, rankdata
 
-from clvml.errors import DataError, OptionError, did_you_mean
+from clvml.checks import check_level, check_share
+from clvml.errors import DataError, did_you_mean
 from clvml.insights.attributes import INGREDIENTS, KnownAt, attributes_of
 from clvml.orders.transactions import Transactions
 from clvml.tables import canonical_ids
@@ -196,8 +197,8 @@ def profile(
     The best 100 of 500 customers by value_if_kept, by what was known so far:
       channel is more often 'web' (82% of the best, 35% of the rest).
     """
-    if not 0 < top < 1:
-        raise OptionError(f"top={top} must be a share between 0 and 1, for example 0.10.")
+    check_share("top", top)
+    check_level(level)
     if by not in scores:
         raise DataError(f"The scores have no column '{by}'.{did_you_mean(by, map(str, scores))}")
     table = log if isinstance(log, pd.DataFrame) else attributes_of(log, scores["as_of"].iloc[0], known_at=known_at)

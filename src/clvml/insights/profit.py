@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clvml.checks import check_share
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.scores import segments
 
@@ -210,7 +211,7 @@ def profit_tiers(profit: pd.DataFrame, *, good: float = 0.20, bad: float = 0.20)
     >>> print(found.table["reason"].iloc[9])
     Brings -10.00: discounts at 60% of the list value, 6% in all; at the usual share it would be 17.00.
     """
-    if not (0 < good < 1 and 0 <= bad < 1 and good + bad <= 1):
+    if check_share("good", good) + check_share("bad", bad, zero=True) > 1:
         raise OptionError(f"good={good} and bad={bad} must be shares that leave room for each other.")
     table = profit.copy()
     value = table["contribution"].to_numpy(np.float64)

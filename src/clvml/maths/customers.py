@@ -4,6 +4,9 @@ trend and spend beyond it.
 Days stand in the order of customer and day, so that everything about a customer is a stretch of each array: a sum is
 the difference of two running sums. Money is whole units of its last digit and logarithms are whole units of 1e-12, so
 that sums are exact: the same in any order of lines, on any number of threads, on any engine.
+
+frequency, recency and T are worked out in `clvml/orders/engines/sql/counts.sql` too, where the customers do not leave
+the engine. Each is the oracle of the other: tests/orders/test_transactions.py holds them together.
 """
 
 from __future__ import annotations
@@ -14,14 +17,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Days", "Known", "customers", "merged"]
+__all__ = ["Days", "SummarySettings", "customers", "merged"]
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
-_LOG_UNITS = 1e12
-_MOST = 2.0**62
-"""Sums stay below."""
+LOG_UNITS = 1e12
+MAX_SUM = 2.0**62
 
 
 class Days(NamedTuple):
@@ -35,13 +37,13 @@ class Days(NamedTuple):
     """Whether the day is a purchase."""
     net: Whole
     """Sales less refunds, without orders cancelled in full."""
-    earned: Whole
-    """Contribution; may be `net` itself."""
+    contribution: Whole
+    """May be `net` itself."""
     booked: tuple[Whole, Whole] | None
     """All sales that were booked, and all refunds, at least 0; None where there are no refunds, so that `net` tells."""
 
 
-class Known(NamedTuple):
+class SummarySettings(NamedTuple):
     """What may be known, and how far features look back."""
 
     as_of: int
@@ -85,7 +87,7 @@ class Stretches(NamedTuple):
     """The place after the last of them."""
 
 
-def customers(days: Days, known: Known) -> tuple[NDArray[np.intp], dict[str, NDArray[np.generic]]]:
+def customers(days: Days, settings: SummarySettings) -> tuple[NDArray[np.intp], dict[str, NDArray[np.generic]]]:
     """Which of the customers have a purchase (their rank among all), and what is known of each of those, by column.
 
     first_day, last_day and the columns of `clvml.tables.SUMMARY` from frequency on, then, with a window, those of
@@ -95,7 +97,7 @@ def customers(days: Days, known: Known) -> tuple[NDArray[np.intp], dict[str, NDA
 
     Raises OverflowError where a sum of money has more digits than fit.
     """
-    _check(days.first, (days.net, days.earned, *(days.booked or ())))
+    _check(days.first, (days.net, days.contribution, *(days.booked or ())))
     start = np.flatnonzero(days.first)
     end = np.append(start[1:], days.day.size)
     bought = np.flatnonzero(days.purchase)
@@ -110,9 +112,9 @@ def customers(days: Days, known: Known) -> tuple[NDArray[np.intp], dict[str, NDA
     early = 0 if every else net[bought[begin]] - net[start]  # refunds before the first purchase
     total_net = _total(net, start, end)
     later_net = total_net - first_net - early
-    earned = total_net if days.earned is days.net else _total(_running(days.earned), start, end)
+    contribution = total_net if days.contribution is days.net else _total(_running(days.contribution), start, end)
     if days.booked is None:
-        sold, refunds, n_returns = total_net, np.zeros_like(earned), np.zeros_like(earned)
+        sold, refunds, n_returns = total_net, np.zeros_like(total_net), np.zeros_like(total_net)
     else:
         sold, refunds = (_total(_running(money), start, end) for money in days.booked)
         n_returns = _total(_running(days.booked[1] > 0), start, end)
@@ -128,25 +130,25 @@ def customers(days: Days, known: Known) -> tuple[NDArray[np.intp], dict[str, NDA
             "last_day": last_day,
             "frequency": again,
             "recency": last_day - first_day,
-            "T": known.as_of - first_day,
-            "days_since_last": known.as_of - last_day,
-            "monetary_value": np.where(again > 0, later_net / known.units / again, 0.0),
-            "first_amount": first_net / known.units,
-            "amount": (sold - refunds) / known.units,
-            "gross": sold / known.units,
-            "returns_value": refunds / known.units,
+            "T": settings.as_of - first_day,
+            "days_since_last": settings.as_of - last_day,
+            "monetary_value": np.where(again > 0, later_net / settings.units / again, 0.0),
+            "first_amount": first_net / settings.units,
+            "amount": (sold - refunds) / settings.units,
+            "gross": sold / settings.units,
+            "returns_value": refunds / settings.units,
             "n_returns": n_returns,
-            "contribution": earned / known.units,
-            "log_gaps": _total(_running(_logs(int(gap.max(initial=0)))[gap]), begin, finish) / _LOG_UNITS,
+            "contribution": contribution / settings.units,
+            "log_gaps": _total(_running(_logs(int(gap.max(initial=0)))[gap]), begin, finish) / LOG_UNITS,
         }
-    if known.window is not None:
+    if settings.window is not None:
         spent = net if every else _running(paid)
-        columns |= _features(Stretches(day, paid, begin, finish), gap, spent, known, known.window)
+        columns |= _features(Stretches(day, paid, begin, finish), gap, spent, settings, settings.window)
     return who, columns
 
 
 def _features(
-    purchases: Stretches, gap: Whole, spent: Whole, known: Known, window: int
+    purchases: Stretches, gap: Whole, spent: Whole, settings: SummarySettings, window: int
 ) -> dict[str, NDArray[np.generic]]:
     """What a snapshot tells of rhythm, trend and spend beyond the summary. gap: days since the purchase before, 0 at a
     customer's first; spent: the running sum of what was paid.
@@ -154,7 +156,7 @@ def _features(
     day, paid, begin, finish = purchases
     n, span = finish - begin, day[finish - 1].astype(np.int64) - day[begin]
     again, squares = n - 1, _total(_running(np.multiply(gap, gap, dtype=np.int64)), begin, finish)
-    silent = known.today - day
+    silent = settings.today - day
     quarter, half, one, two = (_total(_running(silent < window * share), begin, finish) for share in (0.25, 0.5, 1, 2))
     once = np.where(again > 0, 0.0, np.nan)  # added to what a single purchase has not got
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -167,11 +169,11 @@ def _features(
             "purchases_half": half.astype(np.float64),
             "purchases_one": one.astype(np.float64),
             "purchases_two": two.astype(np.float64),
-            "spend_half": (spent[finish] - spent[finish - half]) / known.units,  # of the latest so many purchases
-            "spend_one": (spent[finish] - spent[finish - one]) / known.units,
-            "last_amount": paid[finish - 1] / known.units,
-            "max_amount": _greatest(paid, begin) / known.units,
-            "mean_amount": _total(spent, begin, finish) / known.units / n,
+            "spend_half": (spent[finish] - spent[finish - half]) / settings.units,  # of the latest so many purchases
+            "spend_one": (spent[finish] - spent[finish - one]) / settings.units,
+            "last_amount": paid[finish - 1] / settings.units,
+            "max_amount": _greatest(paid, begin) / settings.units,
+            "mean_amount": _total(spent, begin, finish) / settings.units / n,
         }
 
 
@@ -199,7 +201,7 @@ def _logs(longest: int) -> Whole:
     """Natural logarithms of 1 to `longest` days, and 0 in the first place, in whole units."""
     days = np.arange(longest + 1.0)
     days[0] = 1.0
-    units: Whole = np.rint(np.log(days) * _LOG_UNITS).astype(np.int64)
+    units: Whole = np.rint(np.log(days) * LOG_UNITS).astype(np.int64)
     return units
 
 
@@ -208,5 +210,5 @@ def _check(first: NDArray[np.bool_], booked: Sequence[Whole]) -> None:
     longest = int(np.diff(np.flatnonzero(first), append=first.size).max(initial=0))
     for money in {id(v): v for v in booked}.values():
         most = max(float(money.max(initial=0)), -float(money.min(initial=0)))
-        if most * longest >= _MOST:
+        if most * longest >= MAX_SUM:
             raise OverflowError(f"a customer with {longest:,} entries, and up to {most:.3g} units of money in one")

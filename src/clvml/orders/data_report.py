@@ -6,7 +6,7 @@ import dataclasses
 import datetime as dt
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, did_you_mean
 from clvml.horizon import day_of_number
@@ -17,7 +17,7 @@ from clvml.orders.reading.rules import Condition
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DataReport", "Rule", "count_rules", "with_examples"]
+__all__ = ["Counts", "DataReport", "Rule", "count_rules", "with_examples"]
 
 _WIDTH = 100
 
@@ -102,23 +102,32 @@ def _told(rule: Rule) -> list[str]:
     return [*lines, f"      first: {rule.first}"[:_WIDTH]] if rule.first else lines
 
 
+class Counts(NamedTuple):
+    """Counts of a log that a reader of all its lines has made."""
+
+    customers: int | None
+    """None: not known."""
+    duplicates: int
+    """Lines that repeat another in every column."""
+
+
 def count_rules(
     engine: Engine,
     together: Sequence[Condition],
     apart: Sequence[Condition],
-    customers: int | None = None,
-    twins: int | None = None,
+    known: Counts | None = None,
 ) -> DataReport:
     """Count the rows of each rule: those of one row in one pass, those of the whole log one by one.
 
-    customers, twins: how many there are, and the rows of the first rule of the whole log, where they are known.
+    known: counts that need not be made again; duplicates are the rows of the first rule of the whole log.
     """
-    known = "COUNT(DISTINCT CASE WHEN clean THEN customer_id END)" if customers is None else str(customers)
+    customers, duplicates = known or (None, None)
+    distinct = "COUNT(DISTINCT CASE WHEN clean THEN customer_id END)" if customers is None else str(customers)
     days = (f"{pick}(CASE WHEN clean THEN day END)" for pick in ("MIN", "MAX"))
-    numbers = ", ".join([_number_of("clean"), known, *days, *(_number_of(rule.sql) for rule in together)])
+    numbers = ", ".join([_number_of("clean"), distinct, *days, *(_number_of(rule.sql) for rule in together)])
     rows, usable, found, first, last, *counts = engine.rows(f"SELECT COUNT(*), {numbers} FROM lines")[0]
-    counts += [] if twins is None else [twins]
-    for rule in apart if twins is None else apart[1:]:
+    counts += [] if duplicates is None else [duplicates]
+    for rule in apart if duplicates is None else apart[1:]:
         counts.append(engine.rows(rule.counted or f"SELECT COUNT(*) FROM lines WHERE {rule.sql}")[0][0])
     rules = tuple(
         Rule(c.name, int(n), "", c.action, c.message) for c, n in zip((*together, *apart), counts, strict=True)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from clvml.horizon import day_of_number
 
-__all__ = ["FEATURES", "Plan", "Snapshots", "one_vote", "plan_origins"]
+__all__ = ["FEATURES", "OriginPlan", "Snapshots", "one_vote", "plan_origins"]
 
 FEATURES = {
     "gap_mean": "mean gap between purchases, days",
@@ -30,12 +30,12 @@ FEATURES = {
 }
 """What a snapshot knows beyond the summary; a window is the number of days that its label looks ahead."""
 
-_SHORT_HISTORY = 2.2
+LONG_HISTORY_HORIZONS = 2.2
 """Below so many horizons of history, labels look ahead a share of the history instead; BTYD carries them further."""
-_WINDOW_SHARE = 0.4
+SHORT_HISTORY_WINDOW = 0.4
 
 
-class Plan(NamedTuple):
+class OriginPlan(NamedTuple):
     """Where the snapshots stand: origins as day numbers, latest first, and the days that each label looks ahead."""
 
     origins: tuple[int, ...]
@@ -44,16 +44,26 @@ class Plan(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshots:
-    """Labelled rows of earlier origins, and today's rows without a label."""
+    """A log's own past, labelled, to train on: the result of `take_snapshots`.
+
+    Attributes
+    ----------
+    labelled : DataFrame
+        One row a customer and origin: summary, the columns of FEATURES, `origin` (day number), and `purchases` and
+        `spend` (money) in the window after it.
+    now : DataFrame
+        One row a customer as of `as_of`: summary and features.
+    window : int
+        Days that each label looks ahead.
+    horizon : int
+        Days ahead that are asked for; more than `window` where the history is short.
+    as_of : date
+    """
 
     labelled: pd.DataFrame
-    """One row a customer and origin: summary, features, `origin` (day number), `purchases`, `spend` in the window."""
     now: pd.DataFrame
-    """One row a customer as of `as_of`: summary and features."""
     window: int
-    """Days that each label looks ahead."""
     horizon: int
-    """Days ahead that are asked for; more than `window` where the history is short."""
     as_of: dt.date
 
     @property
@@ -62,20 +72,20 @@ class Snapshots:
         return [day_of_number(o) for o in sorted(self.labelled["origin"].unique(), reverse=True)]
 
 
-def plan_origins(first: int, as_of: int, horizon: int, n_origins: int = 6) -> Plan:
+def plan_origins(first: int, as_of: int, horizon: int, n_origins: int = 6) -> OriginPlan:
     """The origins for a log that begins on day `first`: each with some history before it and a whole window after it.
 
     The window is the horizon where the history is long enough (2.2 horizons), else 40 % of the history. A log of a few
     days has no origin.
     """
     history = as_of - first
-    window = horizon if history >= _SHORT_HISTORY * horizon else max(7, int(_WINDOW_SHARE * history))
+    window = horizon if history >= LONG_HISTORY_HORIZONS * horizon else max(7, int(SHORT_HISTORY_WINDOW * history))
     step = max(7, window // 6)
     least = max(14, min(window, 90) // 2)
     origins = (as_of - window - step * j for j in range(n_origins))
-    return Plan(tuple(o for o in origins if o - first >= least), window)
+    return OriginPlan(tuple(o for o in origins if o - first >= least), window)
 
 
 def one_vote(customers: pd.Series) -> np.ndarray:
-    """Weights that give each customer one vote, shared among the origins that know him."""
+    """Weights that give each customer one vote, shared among the origins that know them."""
     return 1.0 / customers.groupby(customers).transform("size").to_numpy(dtype=float)

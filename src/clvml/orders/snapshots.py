@@ -10,33 +10,52 @@ from typing import Any
 
 import pandas as pd
 
+from clvml.checks import check_whole
 from clvml.errors import DataError
 from clvml.horizon import as_date, day_number, day_of_number, horizon_days
-from clvml.orders.engines.duckdb import statement
-from clvml.orders.origins import FEATURES, Plan, Snapshots, one_vote, plan_origins
+from clvml.orders.origins import FEATURES, OriginPlan, Snapshots, one_vote, plan_origins
 from clvml.orders.transactions import Transactions
 
-__all__ = ["FEATURES", "Plan", "Snapshots", "one_vote", "plan_origins", "snapshot", "take_snapshots"]
-
-
-def snapshot(log: Transactions, as_of: Any, window: int) -> pd.DataFrame:
-    """The summary as of a day with the columns of FEATURES beside it, one row a customer."""
-    return log.summarize(as_of, window)
-
-
-def _labels(log: Transactions, origin: int, window: int) -> pd.DataFrame:
-    """Purchases and spend of every customer known at the origin, within the window after it."""
-    start, end = day_of_number(origin), day_of_number(origin + window)
-    return log.frame(statement("holdout", known=log.purchase_days(start), later=log.purchase_days(end, after=start)))
+__all__ = ["FEATURES", "OriginPlan", "Snapshots", "one_vote", "plan_origins", "take_snapshots"]
 
 
 def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, n_origins: int = 6) -> Snapshots:
-    """Snapshots of a log at up to `n_origins` days before `as_of`, and as of that day.
+    """Snapshots of a log at earlier days, each labelled with what came in the window after it, and as of today.
 
-    Raises DataError where the log is too short for a single origin before `as_of`.
+    Parameters
+    ----------
+    log : Transactions
+        The whole log.
+    as_of : date or str
+        Today: the last day that may be known, and the end of the last label window.
+    horizon : int or str
+        Days that a forecast looks ahead; also "39w", "12m". Where the history is short, labels look ahead less.
+    n_origins : int
+        The most earlier days, at least one.
+
+    Returns
+    -------
+    Snapshots
+
+    Raises
+    ------
+    DataError
+        Where the log is too short for a single origin before `as_of`.
+    OptionError
+        For a horizon or day that is none.
+
+    Examples
+    --------
+    >>> from clvml import Transactions, load_cdnow, take_snapshots
+    >>> snapshots = take_snapshots(Transactions(load_cdnow(sample=True)), "1998-06-30", "13w", n_origins=2)
+    >>> [str(day) for day in snapshots.origins], snapshots.window
+    (['1998-03-31', '1998-03-16'], 91)
+    >>> int(snapshots.labelled["purchases"].sum())
+    1142
     """
     day = as_date(as_of)
     days = horizon_days(horizon, day)
+    check_whole("n_origins", n_origins)
     plan = plan_origins(day_number(log.first_date), day_number(day), days, n_origins)
     if not plan.origins:
         raise DataError(
@@ -44,17 +63,17 @@ def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, n_origins:
             "too short for a single earlier snapshot. "
             f"At least {_least_history()} days are needed to learn who comes back."
         )
-    parts = []
-    for origin in plan.origins:
-        rows = snapshot(log, day_of_number(origin), plan.window)
-        labels = _labels(log, origin, plan.window)
-        parts.append(
-            rows.assign(
-                origin=origin, purchases=labels["purchases"].to_numpy(float), spend=labels["spend"].to_numpy(float)
-            )
-        )
-    labelled = pd.concat(parts, ignore_index=True)
-    return Snapshots(labelled, snapshot(log, day, plan.window), plan.window, days, day)
+    labelled = pd.concat([_labelled(log, origin, plan.window) for origin in plan.origins], ignore_index=True)
+    return Snapshots(labelled, log.summarize(day, plan.window), plan.window, days, day)
+
+
+def _labelled(log: Transactions, origin: int, window: int) -> pd.DataFrame:
+    """The summary as of an origin, with purchases and spend within the window after it."""
+    start = day_of_number(origin)
+    rows = log.summarize(start, window)
+    labels = log.activity(start, day_of_number(origin + window)).set_index("customer_id")
+    labels = labels.loc[rows["customer_id"], ["purchases", "spend"]].astype(float)
+    return rows.assign(origin=origin, purchases=labels["purchases"].to_numpy(), spend=labels["spend"].to_numpy())
 
 
 def _least_history() -> int:

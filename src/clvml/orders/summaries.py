@@ -12,51 +12,100 @@ from numpy.typing import NDArray
 
 from clvml.errors import DataError
 from clvml.horizon import EPOCH
-from clvml.maths.customers import Days, Known, customers, merged
+from clvml.maths.customers import Days, SummarySettings, customers, merged
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Base", "Part", "base_of", "columns_of", "parts", "summary_of", "summary_of_all", "twins_of"]
+__all__ = ["CustomerDays", "FitTables", "concat_columns", "customer_days", "fit_tables"]
 
-_DAYS = 16
-"""Days, or lines, a customer that a part has at most, so that its size in memory is known."""
+MAX_DAYS = 16
+"""Days, or lines, a customer that a part of a log has at most, so that its size in memory is known."""
+
+PartRows = list[tuple["pa.RecordBatch", NDArray[np.bool_]]]
+"""Rows of some customers, and whether each is the first of its customer."""
 
 
-class Part(NamedTuple):
+class CustomerDays(NamedTuple):
     """Some customers: their ids, one each, and what was booked of them."""
 
     ids: pa.Array
     first: NDArray[np.bool_]
     """Whether a row is the first of its customer."""
     columns: dict[str, NDArray[np.int64]]
-    """The rows of sql/booked.sql or sql/plain_lines.sql: whole numbers, money in units of its last digit."""
+    """The rows of sql/bookings.sql or sql/plain_lines.sql: whole numbers, money in units of its last digit."""
+    settings: SummarySettings
+
+    def summary(self) -> pd.DataFrame:
+        """Summary and features of those who have a purchase, one row each; see `clvml.maths.customers`.
+
+        Raises DataError where money has too many digits.
+        """
+        return concat_columns([self.summary_columns()])
+
+    def summary_columns(self) -> dict[str, Any]:
+        """The columns of that table, with the numbers of first_day and last_day instead of dates."""
+        try:
+            who, columns = customers(self._days(), self.settings)
+        except OverflowError as error:
+            raise DataError(
+                f"The amounts are too large to be summed exactly: {error}. Give them in thousands."
+            ) from None
+        return {"customer_id": self.ids if who.size == len(self.ids) else self.ids.take(who)} | columns
+
+    def duplicates(self) -> int:
+        """How many lines repeat another, where the rows are lines with a hash of each: only lines of the same customer
+        and day can.
+        """
+        day, line_hash = self.columns["day"], self.columns["line_hash"]
+        again = np.zeros(day.size + 1, dtype=np.bool_)
+        np.equal(day[1:], day[:-1], out=again[1:-1])
+        again[:-1] &= ~self.first
+        repeats = np.flatnonzero(again)
+        pair = ~(again[repeats - 1] | again[repeats + 1])  # the day has two lines
+        duplicates = np.count_nonzero(line_hash[repeats[pair]] == line_hash[repeats[pair] - 1])
+        more = repeats[~pair]
+        lines = np.unique(np.concatenate([more, more - 1]))
+        run, line_hash = np.cumsum(~again[lines]), line_hash[lines]
+        order = np.lexsort((line_hash, run))
+        run, line_hash = run[order], line_hash[order]
+        return int(duplicates + np.count_nonzero((run[1:] == run[:-1]) & (line_hash[1:] == line_hash[:-1])))
+
+    def _days(self) -> Days:
+        columns = self.columns
+        if "purchase" in columns:
+            booked = columns["sold"], columns["refunds"]
+            bought = columns["purchase"] > 0
+            return Days(self.first, columns["day"], bought, columns["net"], columns["contribution"], booked)
+        money = [columns[name] for name in ("net", "contribution") if name in columns]
+        first, day, (net, *contribution) = merged(self.first, columns["day"], *money)
+        return Days(first, day, net > 0, net, contribution[0] if contribution else net, None)
 
 
-def parts(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[Part]:
-    """Parts of `rows` customers, fewer where these have many days, from the rows of sql/booked.sql or
+def customer_days(batches: Iterable[pa.RecordBatch], rows: int, settings: SummarySettings) -> Iterator[CustomerDays]:
+    """Parts of `rows` customers, fewer where these have many days, from the rows of sql/bookings.sql or
     sql/plain_lines.sql in the order of customer and day.
     """
-    held: list[tuple[pa.RecordBatch, NDArray[np.bool_]]] = []
+    held: PartRows = []
     people, last = 0, None
     for batch in batches:
         if not batch.num_rows:
             continue
         rest, first = batch, _first(batch.column(0), last)
         last, people = batch.column(0)[-1:], people + int(np.count_nonzero(first))
-        while people > rows or (people > 1 and first.any() and _days(held) + len(first) > _DAYS * rows):
+        while people > rows or (people > 1 and first.any() and _row_count(held) + len(first) > MAX_DAYS * rows):
             # At the customer who is one too many; or where days are, at the last one.
             starts = np.flatnonzero(first)
             ahead = people - rows if people > rows else 1
             cut = int(starts[-ahead])
-            yield _part([*held, (rest[:cut], first[:cut])])
+            yield _part([*held, (rest[:cut], first[:cut])], settings)
             held, rest, first, people = [], rest[cut:], first[cut:], ahead
         held.append((rest, first))
     if held:
-        yield _part(held)
+        yield _part(held, settings)
 
 
-def _days(held: list[tuple[pa.RecordBatch, NDArray[np.bool_]]]) -> int:
+def _row_count(held: PartRows) -> int:
     return sum(len(first) for _, first in held)
 
 
@@ -70,7 +119,7 @@ def _first(ids: pa.Array, before: pa.Array | None) -> NDArray[np.bool_]:
     return first
 
 
-def _part(held: list[tuple[pa.RecordBatch, NDArray[np.bool_]]]) -> Part:
+def _part(held: PartRows, settings: SummarySettings) -> CustomerDays:
     import pyarrow as pa
 
     held = [(batch, first) for batch, first in held if batch.num_rows]
@@ -78,26 +127,7 @@ def _part(held: list[tuple[pa.RecordBatch, NDArray[np.bool_]]]) -> Part:
     columns = {
         name: np.concatenate([_whole(batch.column(name)) for batch, _ in held]) for name in held[0][0].schema.names[1:]
     }
-    return Part(ids, np.concatenate([first for _, first in held]), columns)
-
-
-def twins_of(part: Part) -> int:
-    """How many lines repeat another, where the rows are lines with a hash of each: only lines of the same customer and
-    day can.
-    """
-    day, line_hash = part.columns["day"], part.columns["line_hash"]
-    again = np.zeros(day.size + 1, dtype=np.bool_)
-    np.equal(day[1:], day[:-1], out=again[1:-1])
-    again[:-1] &= ~part.first
-    repeats = np.flatnonzero(again)
-    pair = ~(again[repeats - 1] | again[repeats + 1])  # the day has two lines
-    twins = np.count_nonzero(line_hash[repeats[pair]] == line_hash[repeats[pair] - 1])
-    more = repeats[~pair]
-    lines = np.unique(np.concatenate([more, more - 1]))
-    run, line_hash = np.cumsum(~again[lines]), line_hash[lines]
-    order = np.lexsort((line_hash, run))
-    run, line_hash = run[order], line_hash[order]
-    return int(twins + np.count_nonzero((run[1:] == run[:-1]) & (line_hash[1:] == line_hash[:-1])))
+    return CustomerDays(ids, np.concatenate([first for _, first in held]), columns, settings)
 
 
 def _whole(column: pa.Array) -> NDArray[np.int64]:
@@ -111,27 +141,7 @@ def _whole(column: pa.Array) -> NDArray[np.int64]:
     return halves[2 * column.offset : 2 * (column.offset + len(column)) : 2]
 
 
-def summary_of(part: Part, known: Known) -> pd.DataFrame:
-    """Summary and features of those of a part who have a purchase, one row each; see `clvml.maths.customers`.
-
-    Raises DataError where money has too many digits.
-    """
-    return summary_of_all([columns_of(part, known)])
-
-
-def columns_of(part: Part, known: Known) -> dict[str, Any]:
-    """The columns of that table, with the numbers of first_day and last_day instead of dates.
-
-    Raises DataError where money has too many digits.
-    """
-    try:
-        who, columns = customers(_days_of(part), known)
-    except OverflowError as error:
-        raise DataError(f"The amounts are too large to be summed exactly: {error}. Tell them in thousands.") from None
-    return {"customer_id": part.ids if who.size == len(part.ids) else part.ids.take(who)} | columns
-
-
-def summary_of_all(parts: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def concat_columns(parts: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """The table of several parts, one after the other."""
     import pyarrow as pa
 
@@ -146,18 +156,8 @@ def summary_of_all(parts: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(columns, copy=False)
 
 
-def _days_of(part: Part) -> Days:
-    columns = part.columns
-    if "purchase" in columns:
-        booked = columns["sold"], columns["refunds"]
-        return Days(part.first, columns["day"], columns["purchase"] > 0, columns["net"], columns["earned"], booked)
-    money = [columns[name] for name in ("net", "earned") if name in columns]
-    first, day, (net, *earned) = merged(part.first, columns["day"], *money)
-    return Days(first, day, net > 0, net, earned[0] if earned else net, None)
-
-
-class Base(NamedTuple):
-    """A base without its customers: what the BTYD models of a base of any size learn from."""
+class FitTables(NamedTuple):
+    """All customers without their ids: what the BTYD models of a customer base of any size are fitted to."""
 
     counts: pd.DataFrame
     """frequency, recency, T, and how many customers share them."""
@@ -168,16 +168,17 @@ class Base(NamedTuple):
     contribution: float
 
 
-def base_of(summaries: Iterable[pd.DataFrame], as_of: dt.date) -> Base:
-    """The base of these customers. Raises DataError where there are none."""
+def fit_tables(summaries: Iterable[pd.DataFrame], as_of: dt.date) -> FitTables:
+    """Those of the customers in some summaries. Raises DataError where there are none."""
     histories = ["frequency", "recency", "T"]
-    counts, spend, amount, earned = list[pd.DataFrame](), list[pd.DataFrame](), 0.0, 0.0
+    counts, spend, amount, contribution = list[pd.DataFrame](), list[pd.DataFrame](), 0.0, 0.0
     for summary in summaries:
         counts.append(summary.groupby(histories, as_index=False).size())
         spend.append(summary.loc[summary["frequency"] > 0, ["frequency", "monetary_value"]])
-        amount, earned = amount + float(summary["amount"].sum()), earned + float(summary["contribution"].sum())
+        amount += float(summary["amount"].sum())
+        contribution += float(summary["contribution"].sum())
     if not counts:
         raise DataError(f"No purchase up to {as_of}: all lines are refunds, zero, or orders cancelled in full.")
     known = pd.concat(counts).rename(columns={"size": "customers"}).groupby(histories, as_index=False).sum()
     known.attrs = {"as_of": as_of.isoformat()}
-    return Base(known, pd.concat(spend, ignore_index=True), amount, earned)
+    return FitTables(known, pd.concat(spend, ignore_index=True), amount, contribution)

@@ -5,67 +5,139 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 
+from clvml.checks import check_amount, check_choice
 from clvml.errors import DataError, OptionError
-from clvml.horizon import as_date, day_number
-from clvml.maths.customers import Known
-from clvml.orders.data_report import DataReport
-from clvml.orders.engines.duckdb import UNITS, Engine, quoted, statement
-from clvml.orders.log import KEPT, Log, Policy
+from clvml.horizon import EPOCH, as_date, day_number
+from clvml.maths.customers import SummarySettings
+from clvml.orders.data_report import Counts, DataReport
+from clvml.orders.engines.duckdb import UNITS, quoted, statement
+from clvml.orders.lines import RETURNS_FILTERS, LoadedLines, Policy
+from clvml.orders.log import Log
 from clvml.orders.reading.columns import Columns
 from clvml.orders.reading.sources import open_source
-from clvml.orders.state.kept_log import KeptLog
-from clvml.orders.summaries import Base, Part, base_of, columns_of, parts, summary_of, summary_of_all, twins_of
+from clvml.orders.state.kept_lines import KeptLines
+from clvml.orders.summaries import CustomerDays, FitTables, concat_columns, customer_days, fit_tables
 from clvml.resources import Resources, in_order, resources_of
 
-__all__ = ["Split", "Transactions"]
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
-_LINES = _CUSTOMERS = 122_880
+    from clvml.orders.engines.spark import SparkEngine
+
+__all__ = ["SparkBookings", "Split", "Transactions"]
+
+BATCH_LINES = PART_CUSTOMERS = 122_880
 """Lines drawn from the engine at once, and customers of a part: those of a row group of DuckDB."""
-_PERIODS = {"day": "day", "week": "CAST(FLOOR(day / 7.0) AS INTEGER) * 7"}
+PERIODS = {"day": "day", "week": "CAST(FLOOR(day / 7.0) AS INTEGER) * 7"}
+"""The SQL of the day that stands for a purchase's period, by the setting `grain`."""
 
 
 class Split(NamedTuple):
-    """What was known at the cut, and what came after it."""
+    """What was known at the cut, and what came after it: the result of `Transactions.split`.
+
+    Attributes
+    ----------
+    summary : DataFrame
+        One row a customer known at the cut, as `Transactions.summarize` gives it.
+    holdout : DataFrame
+        The same customers in the same order: customer_id, purchases (purchase days in the window), spend (their net
+        amount, money), returned (bool). Its `attrs`: cut, end, last_date (the log's last day), and late_joiners,
+        late_joiner_purchases, late_joiner_spend of those whose first purchase came after the cut.
+
+    Examples
+    --------
+    >>> from clvml import Transactions, load_cdnow
+    >>> summary, holdout = Transactions(load_cdnow(sample=True)).split("1997-09-30", "1998-06-30")
+    >>> len(summary), int(holdout["purchases"].sum()), bool((holdout["customer_id"] == summary["customer_id"]).all())
+    (2349, 1877, True)
+    """
 
     summary: pd.DataFrame
-    """One row a customer known at the cut."""
     holdout: pd.DataFrame
-    """The same customers in the same order: purchases, spend, returned; `attrs` tell of those who joined later."""
+
+
+class SparkBookings(NamedTuple):
+    """What was booked in a log on Spark, each customer's rows together in the order of days."""
+
+    engine: SparkEngine
+    frame: DataFrame
+    settings: SummarySettings
+    """With which `clvml.orders.summaries.customer_days` reads the frame."""
 
 
 class Transactions:
     """A log of orders, read where it lies and left unchanged.
 
-    source: pandas, polars or Spark frame, pyarrow Table, Dataset, RecordBatchReader, DuckDB relation; Parquet or CSV
-        by path, folder, glob or list of paths; a DuckDB file, or postgresql://user@host/database (clvml[postgres]).
-    table, query: which table of a data base is the log ("orders", "shop.orders"), or the SELECT that gives it.
-    customer, date, amount: its columns. Several lines of one customer on one day are one purchase.
-    order: order id, so that an order refunded in full under its own id is no purchase from then on.
-    is_return: flags lines that book a refund though their amount is positive; their sign is turned. Where the flag
-        marks the original sale of an order that came back, use returns="ignore": it is taken out, nothing subtracted.
-    margin: share of the amount that is contribution, a number or a column; or cost: a column of cost per line.
-    service_cost: cost of serving an order (without order ids: a customer-day), a number or a column that tells it on
+    Several lines of one customer on one day are one purchase. Everything is by booking time: what is booked after
+    `as_of`, cancellations too, is unknown at `as_of`.
+
+    Parameters
+    ----------
+    source
+        A pandas, polars or Spark frame; a pyarrow Table, Dataset or RecordBatchReader; a DuckDB relation; the path of
+        a Parquet or CSV file, a folder, a glob or a list of paths; a DuckDB file; or postgresql://user@host/database
+        (clvml[postgres]).
+    customer, date, amount : str
+        Its columns of customer ids, days (or times) and money. Amounts are in the log's currency, negative for refunds.
+    order : str, optional
+        The column of order ids, so that an order refunded in full under its own id is no purchase from then on.
+    is_return : str, optional
+        A flag of lines that book a refund though their amount is positive; their sign is turned. Where the flag marks
+        the original sale of an order that came back, use returns="ignore": it is taken out, nothing subtracted.
+    margin : str or float, optional
+        Share of the amount that is contribution: a number of at most 1, or a column.
+    cost : str, optional
+        Instead of `margin`: the column of cost per line, money.
+    service_cost : str or float, optional
+        Cost of serving an order (without order ids: a customer-day), money: a number, or a column that holds it on
         every line of the order.
-    channel: where the customer came from: the first value known. covariates: columns carried along: the last known.
-    returns: "net" takes refunds out of the money, "ignore" leaves refund lines out, "error" refuses a log with any.
-    grain: "day", or "week" (Monday to Sunday), within which several orders are one purchase.
-    timezone: the business's own, for times that name a zone (default UTC). Times without one are taken as they are.
-    free_orders: whether a day of nothing but zero amounts is a purchase, as lifetimes and the published CDNOW figures
-        have it.
-    state: a folder that keeps what the files of the log held, so that the next time only new files are read; the result
+    channel : str, optional
+        The column that says where the customer came from; the first value known counts.
+    covariates : sequence of str
+        Columns carried along; the last value known counts.
+    returns : {"net", "ignore", "error"}
+        "net" takes refunds out of the money, "ignore" leaves refund lines out, "error" refuses a log with any.
+    grain : {"day", "week"}
+        Within which several orders are one purchase; weeks are Monday to Sunday.
+    timezone : str, optional
+        The business's own (IANA name), for times that name a zone; UTC by default. Times without one are taken as they
+        are.
+    free_orders : bool
+        Whether a day of nothing but zero amounts is a purchase, as lifetimes and the published CDNOW figures have it.
+    table, query : str, optional
+        Which table of a data base is the log ("orders", "shop.orders"), or the SELECT that gives it.
+    state : path, optional
+        A folder that keeps what the files of the log held, so that the next time only new files are read; the result
         is the same. All are read again, with a ClvWarning that says why, where one has changed or is gone, or the
         settings are others.
-    memory: what the whole process is to stay within, such as "2GB"; threads; spill: folder of temporary files. Default:
-        what the machine has.
+    memory : int or str, optional
+        What the whole process is to stay within: bytes, or text such as "2GB". By default what the machine has.
+    threads : int, optional
+        Threads at work; by default as many as the machine has.
+    spill : path, optional
+        Folder of temporary files; by default the system's.
 
-    Everything is by booking time: what is booked after `as_of`, cancellations too, is unknown at `as_of`.
+    Raises
+    ------
+    DataError
+        Where the log cannot be read or lacks a column.
+    OptionError
+        For a setting that does not exist, is out of range, or contradicts another.
 
-    Raises DataError where the log cannot be read or lacks a column, OptionError for a setting that does not exist.
+    Examples
+    --------
+    >>> from clvml import Transactions, load_cdnow
+    >>> log = Transactions(load_cdnow(sample=True))
+    >>> log
+    Transactions(customer='customer_id', date='date', amount='amount')
+    >>> str(log.first_date), str(log.last_date), log.lines
+    ('1997-01-01', '1998-06-30', 6919)
     """
 
     def __init__(
@@ -93,51 +165,44 @@ class Transactions:
         threads: int | None = None,
         spill: str | os.PathLike[str] | None = None,
     ) -> None:
-        _choice("returns", returns, KEPT)
-        _choice("grain", grain, _PERIODS)
+        check_choice("returns", returns, RETURNS_FILTERS)
+        check_choice("grain", grain, PERIODS)
         listed = isinstance(covariates, Iterable) and not isinstance(covariates, str)
         carried: tuple[Any, ...] = tuple(covariates) if listed else (covariates,)
         columns = Columns(customer, date, amount, order, is_return, margin, cost, service_cost, channel, carried)
         self._grain = grain
         self._limits: dict[str, Any] = {"memory": memory, "threads": threads, "spill": spill}
-        resources = resources_of(memory, threads, spill)
+        self._resources = resources_of(memory, threads, spill)
         opened, policy = open_source(source, table, query), Policy(returns, timezone or "UTC", free_orders)
+        self._lines: LoadedLines | KeptLines
         if state is None:
-            self._log: Log = Log(opened, columns, policy, resources)
+            self._lines = LoadedLines(opened, columns, policy, self._resources)
         else:
-            self._log = KeptLog(opened, columns, policy, resources, state)
+            self._lines = KeptLines(opened, columns, policy, self._resources, state)
+        self._log = Log(self._lines)
 
     def __repr__(self) -> str:
         return f"Transactions({', '.join(f'{role}={name!r}' for role, name in self._log.columns.named().items())})"
 
     @property
     def resources(self) -> Resources:
-        """What the log's engine, and work on its batches, may use of the machine."""
-        return self._log.resources
-
-    @property
-    def engine(self) -> Engine:
-        """What runs the statements: DuckDB inside, or `clvml.orders.engines.spark.SparkEngine` for a log on Spark."""
-        return self._log.engine
+        """What the log's engine, and work on its parts, may use of the machine."""
+        return self._resources
 
     @property
     def state_note(self) -> str:
         """What was read, in words, where the log has a state; else empty."""
-        return self._log.note if isinstance(self._log, KeptLog) else ""
+        return self._lines.note if isinstance(self._lines, KeptLines) else ""
 
     @property
     def lines(self) -> int:
         """Lines that count. Raises DataError where none does."""
-        return self._log.glance.clean
-
-    def about_customers(self) -> int:
-        """How many customers there are, within a few per cent: for a look at progress."""
-        return int(self.engine.rows("SELECT APPROX_COUNT_DISTINCT(customer_id) FROM lines WHERE clean")[0][0])
+        return self._log.usable.usable
 
     @property
     def dropped(self) -> int:
-        """Lines that do not count; `check` tells why."""
-        return self._log.glance.lines - self._log.glance.clean
+        """Lines that do not count; `check` says why. Raises DataError where none does."""
+        return self._log.usable.lines - self._log.usable.usable
 
     @property
     def first_date(self) -> dt.date:
@@ -149,89 +214,191 @@ class Transactions:
         """Day of the last line that counts. Raises DataError where no line does."""
         return self._log.span[1]
 
-    def check(self, as_of: Any = None) -> DataReport:
+    def check(self, as_of: Any = None, *, examples: bool = True) -> DataReport:
         """What is unusual about the log and what is done about it, rule by rule.
 
-        `as_of` adds the lines booked after it.
-        """
-        return self._log.report_with_examples(as_of)
+        Parameters
+        ----------
+        as_of : date or str, optional
+            Adds the lines booked after this day.
+        examples : bool
+            Whether to look for the first row that breaks each rule; without, only counts are made.
 
-    def report(self, as_of: Any = None) -> DataReport:
-        """The counts of `check` without examples."""
-        return self._log.report(as_of)
+        Returns
+        -------
+        DataReport
+            Prints as a table; `rule(name)`, `to_frame()` and `to_dict()` give its parts.
+
+        Raises
+        ------
+        OptionError
+            Where `as_of` is no day.
+
+        Examples
+        --------
+        >>> from clvml import Transactions, load_cdnow
+        >>> report = Transactions(load_cdnow(sample=True)).check("1997-09-30")
+        >>> report.rows, report.customers, report.rule("date after as_of").rows
+        (6919, 2357, 1866)
+        """
+        return self._log.report(as_of, examples=examples)
+
+    def approximate_customers(self) -> int:
+        """How many customers there are, within a few per cent: for showing progress.
+
+        Examples
+        --------
+        >>> from clvml import Transactions, load_cdnow
+        >>> 2_200 < Transactions(load_cdnow(sample=True)).approximate_customers() < 2_500
+        True
+        """
+        sql = "SELECT APPROX_COUNT_DISTINCT(customer_id) FROM lines WHERE clean"
+        return int(self._log.engine.rows(sql)[0][0])
 
     def summarize(self, as_of: Any, window: int | None = None) -> pd.DataFrame:
-        """One row a customer with a purchase by `as_of`, sorted by customer_id; `clvml.tables.SUMMARY` has the columns.
+        """One row a customer with a purchase by `as_of`, sorted by customer_id.
 
-        window: days; adds the columns of `clvml.orders.snapshots.FEATURES`, which look back shares and multiples of it.
+        Parameters
+        ----------
+        as_of : date or str
+            The last day that may be known.
+        window : int, optional
+            Days; adds the columns of `clvml.orders.snapshots.FEATURES`, which look back shares and multiples of it.
 
-        Raises DataError where nothing was bought by then, OptionError where `as_of` is no day.
+        Returns
+        -------
+        DataFrame
+            The columns of `clvml.tables.SUMMARY`, then channel and covariates. `attrs`: as_of, data_report (the counts
+            of `check`).
+
+        Raises
+        ------
+        DataError
+            Where nothing was bought by then, or sums of money do not fit.
+        OptionError
+            Where `as_of` is no day, or the log is on Spark.
+
+        Examples
+        --------
+        >>> from clvml import Transactions, load_cdnow
+        >>> summary = Transactions(load_cdnow(sample=True), free_orders=True).summarize("1997-09-30")
+        >>> summary[["customer_id", "frequency", "recency", "T", "monetary_value"]].head(3)
+           customer_id  frequency  recency    T  monetary_value
+        0            1          2      213  272          22.350
+        1            2          1       12  272          11.770
+        2            3          0        0  272           0.000
         """
         day = as_date(as_of)
         self._check_begun(day)
-        tallies, known = self._grain == "day" and self._log.tallies, self.known(day, window)
+        # The lines by the day, being all lines that count, also show how many customers and duplicates there are, which
+        # is quicker than to ask the engine.
+        counts = self._log.counts_duplicates(PERIODS[self._grain])
 
-        def work(part: Part) -> tuple[dict[str, Any], int, int]:
-            return columns_of(part, known), len(part.ids), twins_of(part) if tallies else 0
+        def work(part: CustomerDays) -> tuple[dict[str, Any], int, int]:
+            return part.summary_columns(), len(part.ids), part.duplicates() if counts else 0
 
-        told = list(in_order(work, self.parts(day, hashed=tallies), self.resources.hands - 1))  # this one draws
-        if tallies:
-            self._log.tallied(day, sum(ids for _, ids, _ in told), sum(twins for *_, twins in told))
-        summary = summary_of_all([columns for columns, *_ in told]) if told else pd.DataFrame()
+        found = list(in_order(work, self._parts(day, window, PART_CUSTOMERS, counts), self._resources.n_workers - 1))
+        summary = concat_columns([columns for columns, *_ in found]) if found else pd.DataFrame()
         if summary.empty:
-            raise DataError(f"No purchase up to {day}: all lines are refunds, zero, or orders cancelled in full.")
-        for pick, role, name in self._traits():
-            summary[name] = self._trait(role, pick, day, summary["customer_id"])
-        summary.attrs = {"as_of": day.isoformat(), "data_report": self.report(day).to_dict()}
+            raise DataError(_no_purchase(day))
+        for pick, role, name in self._carried():
+            summary[name] = self._carried_value(role, pick, day, summary["customer_id"])
+        known: Counts | None = None
+        if counts:
+            customers, duplicates = sum(n for _, n, _ in found), sum(n for *_, n in found)
+            known = self._log.counts_of_bookings(day, customers, duplicates)
+        report = self._log.report(day, known=known)
+        summary.attrs = {"as_of": day.isoformat(), "data_report": report.to_dict()}
         return summary
 
-    def batches(self, as_of: Any, window: int | None = None, rows: int = _CUSTOMERS) -> Iterator[pd.DataFrame]:
-        """The table of summarize(as_of, window), without channel and covariates, in frames of at most so many rows.
+    def customer_days(
+        self, as_of: Any, window: int | None = None, rows: int = PART_CUSTOMERS
+    ) -> Iterator[CustomerDays]:
+        """What was booked by a day, some customers at a time, in the order of their ids.
 
-        Memory holds some of them; what the engine cannot hold it spills. Until the last is there, nothing else can be
+        For a log larger than memory: `summary()` of each part is a stretch of the table of `summarize`, without
+        channel and covariates, and may be called on other threads. Until the last part is there, nothing else can be
         asked of the log.
+
+        Parameters
+        ----------
+        as_of : date or str
+            The last day that may be known.
+        window : int, optional
+            Days, as for `summarize`.
+        rows : int
+            The most customers in a part.
+
+        Yields
+        ------
+        CustomerDays
+
+        Raises
+        ------
+        DataError, OptionError
+            As `summarize` does.
+
+        Examples
+        --------
+        >>> from clvml import Transactions, load_cdnow
+        >>> log = Transactions(load_cdnow(sample=True))
+        >>> [len(part.summary()) for part in log.customer_days("1997-09-30", rows=1000)]
+        [998, 996, 355]
         """
-        day = as_date(as_of)
-        known = self.known(day, window)
-        for part in self.parts(day, rows):
-            summary = summary_of(part, known)
-            if len(summary):
-                summary.attrs = {"as_of": day.isoformat()}
-                yield summary
+        return self._parts(as_of, window, rows, line_hash=False)
 
-    def parts(self, as_of: Any, rows: int = _CUSTOMERS, *, hashed: bool = False) -> Iterator[Part]:
-        """What was booked by a day, so many customers at a time, in the order of their ids: what `batches` is made of.
+    def spark_bookings(self, as_of: Any, window: int | None = None) -> SparkBookings:
+        """What was booked by a day in a log on Spark, to be read by `customer_days` on the executors.
 
-        Until the last is there, nothing else can be asked of the log. hashed: count lines that repeat another.
+        Raises OptionError where the log is not on Spark.
         """
-        self._gather("A part of the summary")
-        sql = f"SELECT * FROM ({self.booked_sql(as_of, hashed=hashed)}) AS b ORDER BY customer_id, day"
-        return parts(self.engine.batches(sql, _LINES), rows)
+        from clvml.orders.engines.spark import SparkEngine
 
-    def booked_sql(self, as_of: Any, *, hashed: bool = False) -> str:
-        """The SELECT of what was booked by a day, in no order: what `parts` is made of."""
-        day = as_date(as_of)
-        self._check_begun(day)
-        return self._log.booked(day, _PERIODS[self._grain], hashed=hashed)
-
-    def known(self, as_of: Any, window: int | None = None) -> Known:
-        """The settings of `clvml.maths.customers` for a day; window: days that a label looks ahead."""
-        today = day_number(as_date(as_of))
-        return Known(today // 7 * 7 if self._grain == "week" else today, today, window, UNITS)
+        engine = self._log.engine
+        if not isinstance(engine, SparkEngine):
+            raise OptionError("The log is not on Spark. Pass Transactions a Spark frame, or score it with model.score.")
+        return SparkBookings(engine, engine.by_customer(self._bookings(as_of)), self._settings(as_of, window))
 
     def sample(self, customers: int, as_of: Any, seed: int = 0) -> Transactions:
-        """The log of at most so many customers known at `as_of`: itself where there are no more, else all lines of
-        customers drawn at random.
+        """The log of some customers drawn at random, each standing for as many others.
 
-        Each stands for as many others: they are drawn evenly over the customers in the order of their number of lines,
-        and at random among those with as many. The same log and seed give the same customers.
+        They are drawn evenly over the customers in the order of their number of lines, and at random among those with
+        as many. The same log and seed give the same customers.
+
+        Parameters
+        ----------
+        customers : int
+            The most customers; where no more are known, the log itself is given back.
+        as_of : date or str
+            Customers known at this day are drawn, with all their lines.
+        seed : int
+            Of the draw.
+
+        Returns
+        -------
+        Transactions
+
+        Raises
+        ------
+        DataError
+            Where nothing was booked by then.
+        OptionError
+            Where `as_of` is no day, or the log is a state.
+
+        Examples
+        --------
+        >>> from clvml import Transactions, load_cdnow
+        >>> part = Transactions(load_cdnow(sample=True)).sample(500, "1997-09-30")
+        >>> part.check(examples=False).customers
+        500
         """
-        known = f"clean AND day <= {day_number(as_date(as_of))}"
-        self._log.span  # noqa: B018  raises where no line counts
-        found = self.engine.rows(f"SELECT COUNT(DISTINCT customer_id) FROM lines WHERE {known}")[0][0]
+        day = as_date(as_of)
+        self._check_begun(day)
+        known = f"clean AND day <= {day_number(day)}"
+        found = self._log.engine.rows(f"SELECT COUNT(DISTINCT customer_id) FROM lines WHERE {known}")[0][0]
         if found <= customers:
             return self
-        if isinstance(self._log, KeptLog):
+        if isinstance(self._lines, KeptLines):
             raise OptionError("A sample is drawn from the log itself, not from a state of it.")
         columns = self._log.columns
         names = {name: f"src_{role}" for role, name in columns.named().items()}
@@ -244,60 +411,225 @@ class Transactions:
             found=found,
         )
         return Transactions(
-            self.engine.arrow(sql),
+            self._log.engine.arrow(sql),
             **dataclasses.asdict(columns),
             **self._log.policy._asdict(),
             grain=self._grain,
             **self._limits,
         )
 
-    def base(self, as_of: Any) -> Base:
-        """What the BTYD models of a base of any size learn from."""
+    def fit_tables(self, as_of: Any) -> FitTables:
+        """What the BTYD models of a customer base of any size are fitted to.
+
+        Parameters
+        ----------
+        as_of : date or str
+            The last day that may be known.
+
+        Returns
+        -------
+        FitTables
+            counts (as `counts` gives them), spend (frequency and monetary_value of repeat buyers), and amount and
+            contribution of all customers.
+
+        Raises
+        ------
+        DataError, OptionError
+            As `summarize` does.
+
+        Examples
+        --------
+        >>> from clvml import Transactions, load_cdnow
+        >>> tables = Transactions(load_cdnow(sample=True)).fit_tables("1997-09-30")
+        >>> int(tables.counts["customers"].sum()), len(tables.spend), round(tables.amount)
+        (2349, 939, 186434)
+        """
         day = as_date(as_of)
         self._gather("What repeat buyers spend")
-        return base_of(self.batches(day), day)
+        summaries = (part.summary() for part in self.customer_days(day))
+        return fit_tables((summary for summary in summaries if len(summary)), day)
 
     def counts(self, as_of: Any) -> pd.DataFrame:
-        """frequency, recency, T and how many customers share them: all that a BTYD likelihood needs."""
+        """The distinct histories and how many customers share each: all that a BTYD likelihood needs.
+
+        Parameters
+        ----------
+        as_of : date or str
+            The last day that may be known.
+
+        Returns
+        -------
+        DataFrame
+            frequency (repeat purchases), recency and T (days), customers.
+
+        Raises
+        ------
+        DataError, OptionError
+            As `summarize` does; but a log on Spark is counted there.
+
+        Examples
+        --------
+        >>> from clvml import Transactions, load_cdnow
+        >>> Transactions(load_cdnow(sample=True)).counts("1997-09-30").head(2)
+           frequency  recency    T  customers
+        0          0        0  189         17
+        1          0        0  190         12
+        """
         day = as_date(as_of)
-        sql = statement("counts", days=self._known(day), as_of=self.known(day).as_of)
+        self._check_begun(day)
+        sql = statement("counts", days=self._days(day), as_of=self._settings(day).as_of)
         return self._log.engine.frame(sql).rename(columns={"age": "T"})
 
-    def split(self, cut: Any, end: Any) -> Split:
-        """The summary as of `cut`, and the purchases of its customers in (cut, end].
+    def activity(self, after: Any, until: Any) -> pd.DataFrame:
+        """What every customer of the log did within (after, until], as it was known at the end of it.
 
-        holdout: customer_id, purchases (purchase days), spend (their net amount), returned (bool). Its attrs: cut, end,
-        late_joiners, late_joiner_purchases, late_joiner_spend, and last_date: beyond it nothing is known, so an `end`
-        after it makes an incomplete holdout.
+        Parameters
+        ----------
+        after, until : date or str
+            The window: from the day after the first to the second.
+
+        Returns
+        -------
+        DataFrame
+            One row a customer with lines by `until`, sorted by customer_id: purchases (purchase days), spend (their net
+            amount), amount (all money booked, refunds taken out), contribution; zeros for those who did nothing.
+
+        Raises
+        ------
+        DataError
+            Where nothing was booked by `until`.
+        OptionError
+            Where the window is empty, or the log is on Spark.
+
+        Examples
+        --------
+        >>> from clvml import Transactions, load_cdnow
+        >>> log = Transactions(load_cdnow(sample=True))
+        >>> log.activity("1997-09-30", "1998-06-30").head(2)
+           customer_id  purchases  spend  amount  contribution
+        0            1          0    0.0     0.0           0.0
+        1            2          0    0.0     0.0           0.0
+        """
+        first, last = as_date(after, "after"), as_date(until, "until")
+        if last <= first:
+            raise OptionError(f"until={last} must lie after after={first}.")
+        self._gather("Activity")
+        self._check_begun(last)
+        sql = statement("activity", days=self._days(last, first), until=day_number(last))
+        return self._log.engine.frame(sql)
+
+    def contribution_by_age(self, as_of: Any, width: float) -> pd.DataFrame:
+        """Contribution of each customer by periods since the first purchase.
+
+        Parameters
+        ----------
+        as_of : date or str
+            The last day that may be known.
+        width : float
+            Days of a period, above 0.
+
+        Returns
+        -------
+        DataFrame
+            customer_id, first_date (day of the first purchase), period, contribution (money), sorted by the first and
+            the third. Period 0 is the day of the first purchase; period n holds the days up to n * width after it that
+            no earlier one holds. Periods in which nothing was booked have no row.
+
+        Raises
+        ------
+        DataError, OptionError
+            As `summarize` does; OptionError for a width that is no number above 0.
+
+        Examples
+        --------
+        >>> from clvml import Transactions, load_cdnow
+        >>> Transactions(load_cdnow(sample=True)).contribution_by_age("1998-06-30", 30).head(3)
+           customer_id first_date  period  contribution
+        0            1 1997-01-01       0         29.33
+        1            1 1997-01-01       1         29.73
+        2            1 1997-01-01       8         14.96
+        """
+        if check_amount("width", width) == 0:
+            raise OptionError("width=0 is no length of a period. Give days, such as 30.")
+        day = as_date(as_of)
+        self._gather("Contribution by age")
+        self._check_begun(day)
+        sql = statement("contribution_by_age", days=self._days(day), width=repr(float(width)))
+        found = self._log.engine.frame(sql)
+        origin = np.datetime64(EPOCH.isoformat(), "s")
+        found.insert(1, "first_date", origin + found.pop("first_day").to_numpy().astype("timedelta64[D]"))
+        return found
+
+    def split(self, cut: Any, end: Any) -> Split:
+        """The summary as of a day, and what its customers bought after it: to test a forecast.
+
+        Parameters
+        ----------
+        cut : date or str
+            The last day that the summary knows.
+        end : date or str
+            The last day of the holdout, after `cut`. Beyond `holdout.attrs["last_date"]` nothing is known, so an `end`
+            after it makes an incomplete holdout.
+
+        Returns
+        -------
+        Split
+
+        Raises
+        ------
+        DataError
+            Where nothing was bought by `cut`.
+        OptionError
+            Where `end` does not lie after `cut`, or the log is on Spark.
+
+        Examples
+        --------
+        >>> from clvml import Transactions, load_cdnow
+        >>> _, holdout = Transactions(load_cdnow(sample=True)).split("1997-01-31", "1997-03-31")
+        >>> holdout.head(2)
+           customer_id  purchases  spend  returned
+        0            1          0    0.0     False
+        1            2          0    0.0     False
+        >>> holdout.attrs["late_joiners"]
+        1541
         """
         first, last = as_date(cut, "cut"), as_date(end, "end")
         if last <= first:
             raise OptionError(f"end={last} must lie after cut={first}.")
         summary = self.summarize(first)
-        known, later = self._known(first), self._days(last, after=first)
-        holdout = self._log.engine.frame(statement("holdout", known=known, later=later))
-        holdout["customer_id"] = summary["customer_id"]
+        activity = self.activity(first, last).set_index("customer_id")[["purchases", "spend"]]
+        known = activity.index.isin(summary["customer_id"])
+        holdout = activity[known].reindex(summary["customer_id"]).reset_index()
         holdout["returned"] = holdout["purchases"] > 0
-        joined = self._log.engine.rows(statement("late_joiners", known=known, later=later))[0]
-        late = dict(zip(("late_joiners", "late_joiner_purchases", "late_joiner_spend"), joined, strict=True))
-        holdout.attrs = {"cut": first.isoformat(), "end": last.isoformat(), "last_date": self.last_date.isoformat()}
-        holdout.attrs.update(late)
+        late = activity[~known & (activity["purchases"] > 0)]
+        holdout.attrs = {
+            "cut": first.isoformat(),
+            "end": last.isoformat(),
+            "last_date": self.last_date.isoformat(),
+            "late_joiners": len(late),
+            "late_joiner_purchases": int(late["purchases"].sum()),
+            "late_joiner_spend": float(late["spend"].sum()),
+        }
         return Split(summary, holdout)
 
-    def purchase_days(self, as_of: Any, after: Any = None) -> str:
-        """The SELECT of all customer-days (or weeks) known at `as_of`, for statements that `frame` runs; booked after
-        the day `after`, where it is given.
+    def _parts(self, as_of: Any, window: int | None, rows: int, line_hash: bool) -> Iterator[CustomerDays]:
+        self._gather("A part of the summary")
+        sql = f"SELECT * FROM ({self._bookings(as_of, line_hash)}) AS b ORDER BY customer_id, day"
+        return customer_days(self._log.engine.batches(sql, BATCH_LINES), rows, self._settings(as_of, window))
 
-        customer_id; day (number since Monday 1970-01-05); gross, net (sales, and sales less refunds, without orders
-        cancelled in full by then); refunds, sold (all that was booked); contribution; orders; purchase (1 or 0).
-        """
+    def _bookings(self, as_of: Any, line_hash: bool = False) -> str:
+        """The SELECT of what was booked by a day, in no order."""
         day = as_date(as_of)
-        return self._known(day) if after is None else self._days(day, as_date(after, "after"))
+        self._check_begun(day)
+        return self._log.bookings(day, PERIODS[self._grain], line_hash=line_hash)
 
-    def frame(self, sql: str) -> pd.DataFrame:
-        """Run a SELECT built on `purchase_days` and give its rows."""
-        self._gather("This")
-        return self._log.engine.frame(sql)
+    def _days(self, as_of: dt.date, after: dt.date | None = None) -> str:
+        """The SELECT of customer-days; see sql/days.sql."""
+        return self._log.days(as_of, after, PERIODS[self._grain])
+
+    def _settings(self, as_of: Any, window: int | None = None) -> SummarySettings:
+        today = day_number(as_date(as_of))
+        return SummarySettings(today // 7 * 7 if self._grain == "week" else today, today, window, UNITS)
 
     def _gather(self, what: str) -> None:
         """Refuse to collect a row for every customer on the driver of a cluster."""
@@ -313,24 +645,16 @@ class Transactions:
             span = f"the log begins on {self.first_date} and ends on {self.last_date}"
             raise DataError(f"Nothing was booked up to {as_of}: {span}. Choose a later as_of.")
 
-    def _known(self, as_of: dt.date) -> str:
-        self._check_begun(as_of)
-        return self._days(as_of)
-
-    def _days(self, as_of: dt.date, after: dt.date | None = None) -> str:
-        return self._log.days(as_of, after, _PERIODS[self._grain])
-
-    def _traits(self) -> list[tuple[str, str, str]]:
+    def _carried(self) -> list[tuple[str, str, str]]:
+        """(MIN or MAX of the day whose value counts, role, name) of channel and covariates."""
         columns = self._log.columns
         channel = [("MIN", "channel", "channel")] if columns.channel else []
-        return channel + [("MAX", role, name) for role, name in columns.traits()]
+        return channel + [("MAX", role, name) for role, name in columns.covariate_roles()]
 
-    def _trait(self, role: str, pick: str, as_of: dt.date, customers: pd.Series) -> pd.Series:
-        sql = statement("trait", column=f"src_{role}", pick=pick, as_of=day_number(as_of))
+    def _carried_value(self, role: str, pick: str, as_of: dt.date, customers: pd.Series) -> pd.Series:
+        sql = statement("covariate", column=f"src_{role}", pick=pick, as_of=day_number(as_of))
         return customers.map(self._log.engine.frame(sql).set_index("customer_id")["value"])
 
 
-def _choice(name: str, value: object, known: Mapping[str, str]) -> None:
-    if value not in known:
-        choices = ", ".join(repr(k) for k in known)
-        raise OptionError(f"{name}={value!r} is not a choice. Take one of: {choices}.")
+def _no_purchase(day: dt.date) -> str:
+    return f"No purchase up to {day}: all lines are refunds, zero, or orders cancelled in full."

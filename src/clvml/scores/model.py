@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clvml.errors import ClvError, ClvWarning, DataError, ModelError, OptionError
+from clvml.checks import check_share, check_whole
+from clvml.errors import ClvError, ClvWarning, DataError, ModelError
 from clvml.estimators.base import Estimator
 from clvml.estimators.forecast import ForecastCache, forecast_cache
 from clvml.estimators.learned.churn import ChurnClassifier
@@ -21,7 +22,7 @@ from clvml.estimators.learned.hybrid import HybridValueModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.horizon import as_date, horizon_days
-from clvml.orders.snapshots import FEATURES, snapshot, take_snapshots
+from clvml.orders.snapshots import FEATURES, take_snapshots
 from clvml.orders.transactions import Transactions
 from clvml.scores import score as scoring, segments
 from clvml.scores.saved import read_model, write_model
@@ -65,19 +66,23 @@ class ClvModel(Estimator):
     def fit(self, log: Transactions, as_of: Any) -> Self:
         """Train on what the log knew on the day `as_of`. Warns (ClvWarning) where the log is short for the horizon."""
         for name in ("good_share", "bad_share"):
-            _share(name, getattr(self, name))
-        _check_sample(self.sample)
+            check_share(name, getattr(self, name))
+        if self.sample is not None:
+            check_whole("sample", self.sample, least=MIN_SAMPLE_CUSTOMERS)
         day = as_date(as_of)
         self.as_of_, self.horizon_days_ = day.isoformat(), horizon_days(self.horizon, day)
         self.notes_ = _notes(log, day, self.horizon_days_)
         part = log if self.sample is None else log.sample(self.sample, day, self.seed)
         summary = part.summarize(day)
-        base = None if part is log else log.base(day)
+        base = None if part is log else log.fit_tables(day)
         if base is None:
             self.data_report_, self.n_customers_ = summary.attrs["data_report"], len(summary)
             self.margin_ = self._margin(float(summary["amount"].sum()), float(summary["contribution"].sum()))
         else:
-            self.data_report_, self.n_customers_ = log.report(day).to_dict(), int(base.counts["customers"].sum())
+            self.data_report_, self.n_customers_ = (
+                log.check(day, examples=False).to_dict(),
+                int(base.counts["customers"].sum()),
+            )
             self.margin_ = self._margin(base.amount, base.contribution)
         value = LifetimeValueModel(horizon=self.horizon_days_, discount_rate=self.discount_rate, margin=self.margin_)
         settled = LifetimeValueModel(**(value.get_params(deep=False) | {"purchases": ParetoNBDModel()}))
@@ -120,7 +125,7 @@ class ClvModel(Estimator):
         training).
         """
         self._check_fitted("model_")
-        return snapshot(log, as_of or self.as_of_, self.window_)
+        return log.summarize(as_of or self.as_of_, self.window_)
 
     def predict(self, frame: pd.DataFrame, horizon: int | str | None = None) -> pd.DataFrame:
         """Scores, one row for each row of `frame`, in its order; see `clvml.tables.SCORES`.
@@ -247,21 +252,9 @@ class ClvModel(Estimator):
             raise ModelError(f"The model in {folder} is damaged ({what}). Save or train the model again.") from None
 
 
-_LEAST_SAMPLE = 1_000
+MIN_SAMPLE_CUSTOMERS = 1_000
 _QUIET_DAYS = 14
 """A log may end so many days before as_of without a word: weekends, holidays, and loads that come once a week."""
-
-
-def _share(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
-        raise OptionError(f"{name}={value!r} is not the share of a tier. Give a number between 0 and 1, such as 0.2.")
-
-
-def _check_sample(sample: Any) -> None:
-    if sample is not None and (isinstance(sample, bool) or not isinstance(sample, int) or sample < _LEAST_SAMPLE):
-        raise OptionError(
-            f"sample={sample!r} is too few customers to learn from. Give {_LEAST_SAMPLE:,} or more, or None for all."
-        )
 
 
 def _notes(log: Transactions, day: Any, horizon: int) -> list[str]:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clvml.errors import DataError, OptionError
+from clvml.errors import DataError
 from clvml.estimators.forecast import forecast_cache
 from clvml.horizon import as_date
-from clvml.maths.customers import Known
+from clvml.maths.customers import SummarySettings
 from clvml.orders.engines.spark import SparkEngine
-from clvml.orders.summaries import parts, summary_of
+from clvml.orders.summaries import customer_days
 from clvml.orders.transactions import Transactions
 from clvml.scores.score import placed
 from clvml.scores.segments import Cutoffs, rank_of_edges
@@ -54,14 +54,10 @@ def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: 
     """
     model.name  # noqa: B018  raises where the model is not fitted
     day = as_date(as_of or model.as_of_)
-    engine = log.engine
-    if not isinstance(engine, SparkEngine):
-        raise OptionError("The log is not on Spark. Pass Transactions a Spark frame, or score it with model.score.")
+    engine, booked, settings = log.spark_bookings(day, model.window_)
     # What batches have in common is filled on each executor and kept there from batch to batch.
     broadcast = engine.broadcast((model, forecast_cache(log.lines)))
-    known = log.known(day, model.window_)
-    booked = engine.by_customer(log.booked_sql(day))
-    batches = _Batches(broadcast, known, day.isoformat(), horizon)
+    batches = _Batches(broadcast, settings, day.isoformat(), horizon)
     scored = booked.mapInArrow(batches, f"{_schema(booked)}, {', '.join(f'{key} BIGINT' for key in _KEYS)}")
     name = f"scored_{uuid.uuid4().hex}"
     engine.keep_frame(name, scored)
@@ -76,13 +72,13 @@ class _Batches:
     by.
     """
 
-    def __init__(self, broadcast: Any, known: Known, as_of: str, horizon: int | str | None) -> None:
-        self._broadcast, self._known, self._as_of, self._horizon = broadcast, known, as_of, horizon
+    def __init__(self, broadcast: Any, settings: SummarySettings, as_of: str, horizon: int | str | None) -> None:
+        self._broadcast, self._settings, self._as_of, self._horizon = broadcast, settings, as_of, horizon
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         model, cache = self._broadcast.value
-        for part in parts(batches, _ROWS):
-            frame = summary_of(part, self._known)
+        for part in customer_days(batches, _ROWS, self._settings):
+            frame = part.summary()
             if len(frame):
                 frame.attrs = {"as_of": self._as_of}
                 staged = model.staged(frame, self._horizon, cache=cache)

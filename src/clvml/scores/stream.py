@@ -24,7 +24,7 @@ from clvml.errors import DataError, OptionError
 from clvml.estimators.forecast import forecast_cache
 from clvml.files import write_aside, write_folder_aside
 from clvml.horizon import as_date
-from clvml.orders.summaries import Part, summary_of
+from clvml.orders.summaries import CustomerDays
 from clvml.orders.transactions import Transactions
 from clvml.resources import in_order
 from clvml.scores import segments
@@ -144,12 +144,11 @@ def staged_base(
 ) -> Iterator[StagedBase]:
     """A base scored but for its tiers, on disk for the time of the with statement. step: told of customers done."""
     resources, cache, day = log.resources, forecast_cache(log.lines), as_date(as_of)
-    threads = resources.hands
+    threads = resources.n_workers
     rows = max(_LEAST_ROWS, min(_MOST_ROWS, resources.arrays // (_ROW_BYTES * (threads + 1))))
-    known = log.known(day, model.window_)
 
-    def score(part: Part) -> Staged | None:
-        frame = summary_of(part, known)
+    def score(part: CustomerDays) -> Staged | None:
+        frame = part.summary()
         frame.attrs = {"as_of": day.isoformat()}
         return model.staged(frame, horizon, cache=cache) if len(frame) else None
 
@@ -158,7 +157,7 @@ def staged_base(
         with _room(aside):
             aside.mkdir()
         shelf = _Shelf(aside / "staged.arrow")
-        for part in in_order(score, log.parts(day, rows), threads if threads > 1 else 0):
+        for part in in_order(score, log.customer_days(day, model.window_, rows), threads if threads > 1 else 0):
             if part is not None:
                 shelf.put(part)
                 step(len(part.columns["worth"]))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import chi2
 
+from clvml.checks import check_share
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.estimators.encoding import Encoding
 
@@ -127,8 +128,9 @@ class Experiment:
         otherwise revenue · (margin − d) − contact cost.
         """
         costs, shares = _by_arm(self.arms, contact_cost, "contact_cost"), _by_arm(self.arms, discount, "discount")
-        if not 0 < margin <= 1 or np.any((shares < 0) | (shares >= 1)):
-            raise OptionError(f"margin={margin} must lie in (0, 1] and every discount in [0, 1).")
+        check_share("margin", margin, one=True)
+        for share in shares:
+            check_share("discount", share, zero=True)
         kept = 1 - (1 - margin) / (1 - shares) if discount_netted else margin - shares
         profit = self.outcome(revenue) * kept[self.arm] - costs[self.arm]
         return replace(self, outcomes=self.outcomes.assign(**{name: profit}))

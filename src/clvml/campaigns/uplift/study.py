@@ -26,6 +26,7 @@ from clvml.campaigns.uplift.evaluate import (
 )
 from clvml.campaigns.uplift.experiment import Array, Experiment
 from clvml.campaigns.uplift.learners import BASES, LEARNERS, Tau
+from clvml.checks import check_choice, check_share
 from clvml.errors import OptionError, did_you_mean
 from clvml.estimators.encoding import Encoding
 
@@ -241,14 +242,12 @@ def _check_options(
     value: str | None,
 ) -> None:
     for name in learners:
-        if name not in LEARNERS:
-            raise OptionError(
-                f"learner '{name}' is unknown.{did_you_mean(name, LEARNERS)} Known: {', '.join(LEARNERS)}."
-            )
-    if base not in BASES:
-        raise OptionError(f"base '{base}' is unknown.{did_you_mean(base, BASES)} Known: {', '.join(BASES)}.")
-    if not learners or not all(0 < s < 1 for s in shares):
-        raise OptionError("Name at least one learner, and shares between 0 and 1.")
+        check_choice("learner", name, LEARNERS)
+    check_choice("base", base, BASES)
+    for share in shares:
+        check_share("shares", share)
+    if not learners:
+        raise OptionError("Name at least one learner.")
     if not experiment.features.shape[1]:
         raise OptionError(
             "The experiment has no features, so it cannot tell customers apart. "

@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import gammaincc
 
+from clvml.checks import check_choice
 from clvml.errors import ClvWarning, DataError, ModelError, OptionError
 from clvml.estimators.fit import fit
 from clvml.estimators.histories import Histories, counts_of, histories_of
 from clvml.estimators.purchases.model import PurchaseModel
-from clvml.estimators.saved import check_choice
 from clvml.maths import HistoryModule, PurchaseModule
 from clvml.maths.models.covariates import WithCovariates, params_type
 from clvml.maths.sample import Floats

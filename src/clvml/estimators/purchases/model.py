@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from clvml.checks import check_choice, check_level, check_rate, check_whole
 from clvml.errors import OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.fit import Fit, FitStatus, PenalizedLikelihood, fit, penalized_likelihood
@@ -15,9 +16,6 @@ from clvml.estimators.forecast import CustomerForecast, customer_forecast
 from clvml.estimators.histories import NEW, Histories, histories_of
 from clvml.estimators.saved import (
     FORMAT,
-    check_choice,
-    check_level,
-    check_rate,
     jsonable,
     params_from,
     quality_from,
@@ -108,10 +106,9 @@ class PurchaseModel(Estimator):
 
     def pmf(self, summary: pd.DataFrame, n: int, horizon: int | str) -> Floats:
         """Probability of exactly n purchases within the horizon."""
-        if n < 0 or n != int(n):
-            raise OptionError(f"n={n!r} is not a number of purchases. Give a whole number from 0.")
+        count = check_whole("n", n, least=0)
         ahead, rows, t = self._ahead(summary, horizon)
-        return ahead.pmf(float(n), t)[rows.place]
+        return ahead.pmf(float(count), t)[rows.place]
 
     def purchases_interval(
         self, summary: pd.DataFrame, horizon: int | str, level: float = 0.9

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from clvml.checks import check_choice, check_whole
 from clvml.errors import ModelError, OptionError, did_you_mean
 from clvml.estimators.fit import fit
 from clvml.estimators.histories import Histories, counts_of
 from clvml.estimators.purchases.covariates import CovariateModel
 from clvml.estimators.purchases.discrete import BetaGeoBetaBinomialModel
 from clvml.estimators.purchases.model import PurchaseModel
-from clvml.estimators.saved import check_choice
 from clvml.maths import HistoryModule, PurchaseModule
 from clvml.maths.models import bgnbd, mbgnbd, nbd, paretonbd
 from clvml.maths.models.cnbdk import Erlang
@@ -106,7 +106,7 @@ class BetaGeoErlangModel(PurchaseModel):
         log_gaps = float(counts_of(len(summary), sample_weight) @ summary["log_gaps"].to_numpy(float))
         sample = self._sample(rows)
         sample = sample._replace(log_gaps=log_gaps - sample.purchases * float(np.log(self.unit_days)))
-        first, *more = range(1, _MOST_STAGES + 1) if self.k is None else (_check_k(self.k),)
+        first, *more = range(1, MAX_STAGES + 1) if self.k is None else (check_whole("k", self.k, most=MAX_STAGES),)
         self.k_, found = first, fit(Erlang(first, self._extra_flips), sample, prior=prior)
         for k in more:
             tried = fit(Erlang(k, self._extra_flips), sample, prior=prior)
@@ -133,7 +133,7 @@ class BetaGeoErlangModel(PurchaseModel):
         """The model that `to_dict` told. Raises ModelError where it is not one."""
         model = super().from_dict(saved)
         try:
-            model.k_ = _check_k(saved.get("k"))
+            model.k_ = check_whole("k", saved.get("k"), most=MAX_STAGES)
         except OptionError as error:
             raise ModelError(f"The saved model is damaged: {error}") from None
         return model
@@ -147,13 +147,7 @@ class ModifiedBetaGeoErlangModel(BetaGeoErlangModel):
     _extra_flips: ClassVar[float] = 1.0
 
 
-_MOST_STAGES = 12
-
-
-def _check_k(k: Any) -> int:
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= _MOST_STAGES:
-        raise OptionError(f"k={k!r} is not a number of stages. Give a whole number from 1 to {_MOST_STAGES}, or None.")
-    return k
+MAX_STAGES = 12
 
 
 _MODELS: dict[str, type[PurchaseModel]] = {

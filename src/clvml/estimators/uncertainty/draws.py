@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from clvml.errors import OptionError
+from clvml.checks import check_choice, check_whole
 from clvml.estimators.fit import fit_spend, maximise
 from clvml.estimators.purchases.model import PurchaseModel
-from clvml.estimators.saved import check_choice
 from clvml.estimators.spend import GammaGammaModel
 from clvml.maths.models import gammagamma
 from clvml.maths.models.gammagamma import spend_of
@@ -110,10 +109,10 @@ def laplace_draws(
     free = problem.factor.shape[1]
     names = type(model.params_)._fields
     if free == 0 or not _is_maximum(problem):
-        z = rng.standard_normal((_count(draws), free))
+        z = rng.standard_normal((check_whole("draws", draws), free))
         values = np.array([problem.natural(problem.theta + problem.factor @ row) for row in z])
         return ParameterDraws(values, names, "normal", float(draws))
-    proposals = int(np.clip(_BUDGET / problem.rows, min(_LEAST, _count(draws)), draws))
+    proposals = int(np.clip(_BUDGET / problem.rows, min(_LEAST, check_whole("draws", draws)), draws))
     z = rng.standard_normal((proposals, free)) * np.sqrt(_HEAVIER / rng.chisquare(_HEAVIER, proposals))[:, None]
     theta = problem.theta + z @ problem.factor.T
     near = np.abs(theta - problem.theta).max(axis=1) < _FAR
@@ -138,7 +137,7 @@ def bootstrap_draws(
     """Parameters fitted to customers drawn anew. Each draw has a seed of its own: n_jobs does not change the result."""
     from joblib import Parallel, delayed
 
-    problem, seeds = _problem(model, summary), np.random.SeedSequence(seed).spawn(_count(draws))
+    problem, seeds = _problem(model, summary), np.random.SeedSequence(seed).spawn(check_whole("draws", draws))
     parts = np.array_split(np.arange(draws), max(1, min(draws, 4 * abs(n_jobs))))
     found = Parallel(n_jobs=n_jobs)(delayed(_refits)(problem, [seeds[i] for i in part]) for part in parts)
     return ParameterDraws(np.concatenate(found), type(model.params_)._fields, "bootstrap", float(draws))
@@ -216,9 +215,3 @@ def _root(covariance: Floats) -> Floats:
     free = variance > 1e-10 * max(float(variance.max(initial=0.0)), 1e-300)
     root: Floats = axes[:, free] * np.sqrt(variance[free])
     return root
-
-
-def _count(draws: Any) -> int:
-    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
-        raise OptionError(f"draws={draws!r} is not a number of draws. Give a whole number, such as 1000.")
-    return int(draws)

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from clvml.checks import check_level
 from clvml.errors import DataError, ModelError
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.model import PurchaseModel
-from clvml.estimators.saved import check_level
 from clvml.horizon import as_date, day_number, day_of_number, horizon_days
 from clvml.maths.predictive import purchases_quantile, spend_at_most, spend_quantile
 from clvml.maths.sample import Floats

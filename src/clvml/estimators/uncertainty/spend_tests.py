@@ -16,10 +16,10 @@ import pandas as pd
 from scipy.special import ndtr
 from scipy.stats import norm, spearmanr
 
+from clvml.checks import check_level
 from clvml.errors import DataError
 from clvml.estimators.fit import maximise, natural_covariance
 from clvml.estimators.lifetime_value import LifetimeValueModel
-from clvml.estimators.saved import check_level
 from clvml.estimators.spend import GammaGammaModel
 from clvml.maths.models import gammagamma
 from clvml.maths.models.gammagamma import MeanSpend

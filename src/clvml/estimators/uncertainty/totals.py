@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from clvml.checks import check_level
 from clvml.errors import DataError, OptionError
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.model import PurchaseModel
-from clvml.estimators.saved import check_level
 from clvml.estimators.uncertainty.draws import ParameterDraws, parameter_draws
 from clvml.estimators.uncertainty.sums import Job, totals
 from clvml.maths.sample import Floats, tally

@@ -52,11 +52,11 @@ class Columns:
     def named(self) -> dict[str, str]:
         """Roles that are columns, with the caller's names."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "covariates"}
-        return {role: name for role, name in plain.items() if isinstance(name, str)} | dict(self.traits())
+        return {role: name for role, name in plain.items() if isinstance(name, str)} | dict(self.covariate_roles())
 
-    def traits(self) -> Iterator[tuple[str, str]]:
-        """Roles of the covariates: trait_0, trait_1, …"""
-        yield from ((f"trait_{i}", name) for i, name in enumerate(self.covariates))
+    def covariate_roles(self) -> Iterator[tuple[str, str]]:
+        """Roles of the covariates: covariate_0, covariate_1, …"""
+        yield from ((f"covariate_{i}", name) for i, name in enumerate(self.covariates))
 
     def check(self, known: Iterable[str]) -> None:
         """Raise DataError for a column that the log does not have, OptionError for settings that contradict."""
@@ -64,7 +64,7 @@ class Columns:
         self._check_kinds(known)
         for role, name in self.named().items():
             if name not in known:
-                setting = "covariates" if role.startswith("trait_") else role
+                setting = "covariates" if role.startswith("covariate_") else role
                 raise DataError(
                     f"The log has no column '{name}' (wanted as {setting}).{did_you_mean(name, known)} "
                     f"It has: {', '.join(known) or 'no columns'}. Say which column it is with {setting}='…'."
@@ -82,8 +82,8 @@ class Columns:
     def _check_kinds(self, known: Iterable[str]) -> None:
         """Raise OptionError for what is no name of a column, nor a number where one may stand."""
         for field in dataclasses.fields(self):
-            told, numbers = getattr(self, field.name), field.name in ("margin", "service_cost")
-            for name in told if field.name == "covariates" else (told,):
+            value, numbers = getattr(self, field.name), field.name in ("margin", "service_cost")
+            for name in value if field.name == "covariates" else (value,):
                 number = numbers and isinstance(name, int | float) and not isinstance(name, bool)
                 left_out = name is None and field.default is None
                 if isinstance(name, str) or left_out or (number and math.isfinite(name)):
@@ -95,7 +95,7 @@ class Columns:
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """What one look at the text columns told about all of them."""
+    """What follows from one look at the text columns."""
 
     whole_ids: bool
     """Whether all ids are whole numbers."""
@@ -242,7 +242,7 @@ def _contribution(columns: Columns, kinds: Mapping[str, str], dialect: Dialect) 
 
 
 def _service(columns: Columns, kinds: Mapping[str, str], dialect: Dialect) -> str:
-    """What serving the order costs; a flat cost is told once an order, in the tickets."""
+    """What serving the order costs; a flat cost is taken once an order, in its total."""
     if isinstance(columns.service_cost, str):
         return f"CAST(COALESCE({_money('service_cost', kinds, dialect)}, 0) AS {MONEY})"
     return f"CAST(0 AS {MONEY})"

@@ -9,7 +9,15 @@ from clvml.orders.engines.duckdb import SCALE, Dialect
 from clvml.orders.reading.columns import MISSING_WORDS, Columns, Probe, finite, flag_words, number_of, text_of
 from clvml.orders.reading.dates import DayOrder, day_month_text, is_zoned
 
-__all__ = ["Condition", "line_rules", "log_rules"]
+__all__ = ["Condition", "Policy", "line_rules", "log_rules", "rule_settings"]
+
+
+class Policy(NamedTuple):
+    """What is made of the lines."""
+
+    returns: str
+    timezone: str
+    free_orders: bool
 
 
 class Condition(NamedTuple):
@@ -23,6 +31,16 @@ class Condition(NamedTuple):
     message: str
     counted: str = ""
     """The statement that counts the rows, where that is not the number of rows that meet `sql`."""
+
+
+def rule_settings(policy: Policy) -> dict[str, str]:
+    """What the rules say of the policy."""
+    zone, free = policy.timezone, policy.free_orders
+    return {
+        "zero": "a purchase (free_orders=True)" if free else "no purchase by itself; free_orders=True makes it one",
+        "zone": zone if zone != "UTC" else "UTC (name the business's own with timezone='…')",
+        "returns": policy.returns,
+    }
 
 
 def line_rules(
@@ -104,7 +122,7 @@ def _optional_rules(columns: Columns, types: Mapping[str, str], dialect: Dialect
 
 def log_rules(columns: Columns, types: Mapping[str, str], probe: Probe, dialect: Dialect) -> list[Condition]:
     """The rules that need the whole log."""
-    rules = [_twins()]
+    rules = [_exact_duplicates()]
     if columns.order is not None:
         rules.append(_torn("order on two dates", "day", "each date is a purchase of its own"))
         rules.append(_torn("order of two customers", "customer_id", "an order for each customer"))
@@ -115,12 +133,12 @@ def log_rules(columns: Columns, types: Mapping[str, str], probe: Probe, dialect:
     return rules
 
 
-def _twins() -> Condition:
+def _exact_duplicates() -> Condition:
     """Lines that repeat an earlier one in every column of the log."""
-    twins = "line_hash IN (SELECT line_hash FROM lines GROUP BY line_hash HAVING COUNT(*) > 1)"
+    repeated = "line_hash IN (SELECT line_hash FROM lines GROUP BY line_hash HAVING COUNT(*) > 1)"
     message = "the same in every column; drop them beforehand if they are errors"
     count = "SELECT COUNT(*) - COUNT(DISTINCT line_hash) FROM lines"
-    return Condition("exact duplicate", twins, "kept", message, count)
+    return Condition("exact duplicate", repeated, "kept", message, count)
 
 
 def _torn(name: str, column: str, message: str) -> Condition:

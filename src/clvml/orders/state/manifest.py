@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, Self
 from clvml import __version__
 from clvml.errors import DataError
 from clvml.orders.engines.duckdb import SCALE
-from clvml.orders.log import Glance, Policy, Seen
+from clvml.orders.lines import Extent, Policy, TextEvidence
 from clvml.orders.reading.columns import Columns
 
-__all__ = ["File", "Manifest", "Part", "added", "settings_of", "together"]
+__all__ = ["File", "Manifest", "Part", "settings_of"]
 
-_FORMAT = 2
+STATE_FORMAT = 3
 
 
 class File(NamedTuple):
@@ -63,9 +63,9 @@ class Manifest(NamedTuple):
     types: dict[str, str]
     """SQL types of the columns by role, as they came."""
     encoding: str
-    seen: Seen
+    evidence: TextEvidence
     files: tuple[File, ...]
-    glance: Glance
+    extent: Extent
     rules: dict[str, int]
     """Lines that break each rule that one line can break alone."""
     distinct: int
@@ -75,7 +75,7 @@ class Manifest(NamedTuple):
 
     def to_json(self) -> str:
         """As it is written."""
-        return json.dumps({"format": _FORMAT, **self._asdict()}, indent=1) + "\n"
+        return json.dumps({"format": STATE_FORMAT, **self._asdict()}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self | None:
@@ -83,20 +83,20 @@ class Manifest(NamedTuple):
 
         Raises ValueError, KeyError, TypeError or AttributeError where it is damaged.
         """
-        told = json.loads(text)
-        if told["format"] != _FORMAT:
+        payload = json.loads(text)
+        if payload["format"] != STATE_FORMAT:
             return None
         return cls(
-            dict(told["settings"]),
-            dict(told["types"]),
-            str(told["encoding"]),
-            Seen(*told["seen"]),
-            tuple(File(*file) for file in told["files"]),
-            Glance(*told["glance"]),
-            dict(told["rules"]),
-            int(told["distinct"]),
-            tuple(Part(*part) for part in told["sums"]),
-            tuple(Part(*part) for part in told["lines"]),
+            dict(payload["settings"]),
+            dict(payload["types"]),
+            str(payload["encoding"]),
+            TextEvidence(*payload["evidence"]),
+            tuple(File(*file) for file in payload["files"]),
+            Extent(*payload["extent"]),
+            dict(payload["rules"]),
+            int(payload["distinct"]),
+            tuple(Part(*part) for part in payload["sums"]),
+            tuple(Part(*part) for part in payload["lines"]),
         )
 
     def changed(self, settings: Mapping[str, Any], found: Mapping[str, os.stat_result]) -> str:
@@ -115,27 +115,8 @@ class Manifest(NamedTuple):
 def settings_of(columns: Columns, policy: Policy) -> dict[str, Any]:
     """What the kept sums depend on."""
     versions = {"clvml": __version__, "duckdb": importlib.metadata.version("duckdb"), "scale": SCALE}
-    told: dict[str, Any] = json.loads(json.dumps(versions | dataclasses.asdict(columns) | policy._asdict()))
-    return told
-
-
-def together(one: Seen, other: Seen) -> Seen:
-    """What two logs show."""
-    return Seen(*map(sum, zip(one, other, strict=True)))
-
-
-def added(one: Glance, other: Glance) -> Glance:
-    """The size of two logs."""
-    first = [day for day in (one.first, other.first) if day is not None]
-    last = [day for day in (one.last, other.last) if day is not None]
-    return Glance(
-        one.lines + other.lines,
-        one.clean + other.clean,
-        min(first, default=None),
-        max(last, default=None),
-        one.refunds + other.refunds,
-        max(one.largest, other.largest),
-    )
+    settings: dict[str, Any] = json.loads(json.dumps(versions | dataclasses.asdict(columns) | policy._asdict()))
+    return settings
 
 
 def _digest(path: str) -> str:

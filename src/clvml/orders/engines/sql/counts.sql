@@ -1,4 +1,6 @@
 -- The distinct histories of a BTYD likelihood on day {as_of} and how many customers share each.
+-- `clvml.maths.customers` works out frequency, recency and T as well, row by row. Each is the oracle of the other:
+-- tests/orders/test_transactions.py holds them together.
 SELECT
     frequency,
     recency,

@@ -5,7 +5,7 @@ SELECT
     order_id,
     CAST(SUM(gross) AS DECIMAL(18, {scale})) AS gross,
     CAST(SUM(refunds) AS DECIMAL(18, {scale})) AS refunds,
-    CAST(SUM(earned) AS DECIMAL(18, {scale})) AS earned,
+    CAST(SUM(contribution) AS DECIMAL(18, {scale})) AS contribution,
     CAST(SUM(service_sum) AS DECIMAL(18, {scale})) AS service_sum,
     MAX(service_max) AS service_max,
     CAST(SUM(free) AS INTEGER) AS free

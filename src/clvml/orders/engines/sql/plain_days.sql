@@ -1,4 +1,4 @@
--- The customer-days of days.sql where each is one ticket and nothing of it is cancelled.
+-- The customer-days of days.sql where each is one order and nothing of it is cancelled.
 SELECT
     customer_id,
     day,
@@ -9,5 +9,5 @@ SELECT
     orders,
     gross AS sold,
     orders AS purchase
-FROM ({tickets}) AS t
+FROM ({order_totals}) AS t
 WHERE day > {after} AND day <= {as_of}

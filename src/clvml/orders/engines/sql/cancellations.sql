@@ -1,10 +1,10 @@
 -- What of a customer-day is cancelled in full, and from which booking day on (cancelled_day).
---   linked: refunds under the order's own id. An order is void from the first day on which its refunds reach what it sold.
+--   linked: refunds under the order's own id. An order is cancelled from the first day on which its refunds reach what it sold.
 --   loose:  refunds without such an id. On one customer-day, lines of equal and opposite amount cancel pair by pair,
 --           and refunds that equal the whole gross of the day cancel the day.
--- gross, refunds: money of void orders, still booked money. corrected: sold and taken back within one day, as if never booked.
+-- gross, refunds: money of cancelled orders, still booked money. corrected: sold and taken back within one day, as if never booked.
 WITH refunded AS (
-    SELECT DISTINCT customer_id, order_id FROM tickets WHERE refunds > 0 AND order_id IS NOT NULL
+    SELECT DISTINCT customer_id, order_id FROM order_totals WHERE refunds > 0 AND order_id IS NOT NULL
 ),
 
 running AS (
@@ -12,7 +12,7 @@ running AS (
         t.customer_id, t.order_id, t.day, t.gross, t.refunds,
         SUM(t.gross) OVER (PARTITION BY t.customer_id, t.order_id ORDER BY t.day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS sold,
         SUM(t.refunds) OVER (PARTITION BY t.customer_id, t.order_id ORDER BY t.day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS returned
-    FROM tickets AS t JOIN refunded AS r ON t.customer_id = r.customer_id AND t.order_id = r.order_id
+    FROM order_totals AS t JOIN refunded AS r ON t.customer_id = r.customer_id AND t.order_id = r.order_id
 ),
 
 linked AS (
@@ -25,7 +25,7 @@ linked AS (
 ),
 
 loose AS (
-    SELECT customer_id, day, '' AS order_id FROM tickets WHERE refunds > 0 AND order_id IS NULL
+    SELECT customer_id, day, '' AS order_id FROM order_totals WHERE refunds > 0 AND order_id IS NULL
     UNION ALL
     SELECT customer_id, day, order_id FROM running WHERE refunds > 0 AND sold = 0
 ),

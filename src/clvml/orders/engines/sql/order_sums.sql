@@ -1,11 +1,11 @@
--- What adds up of each ticket, from the lines that count: sums of two parts of a log, added, are those of both.
+-- What adds up of each order (of each customer-day where the log has no order ids), from the lines that count: sums of two parts of a log, added, are those of both.
 SELECT
     customer_id,
     day,
     {order} AS order_id,
     CAST({gross} AS DECIMAL(18, {scale})) AS gross,
     CAST({refunds} AS DECIMAL(18, {scale})) AS refunds,
-    SUM(contribution) AS earned,
+    SUM(contribution) AS contribution,
     {service},
     {free} AS free
 FROM lines

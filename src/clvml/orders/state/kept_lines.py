@@ -1,10 +1,10 @@
 """Only what changed: a folder that keeps what a log's files held, so that the next night reads the new ones alone.
 
     manifest.json    the settings, the files read, their counts, and which of the parts below belong to it
-    sums-*.parquet   what adds up of each ticket (sql/sums.sql), each ticket in one part
+    sums-*.parquet   what adds up of each order (sql/order_sums.sql), each order of a day in one part
     lines-*.parquet  the typed lines, a few columns each: for cancelled orders and for `check`
 
-A night reads its new files, writes their parts, and adds tickets that were there before to what is new of them. New
+A night reads its new files, writes their parts, and adds orders that were there before to what is new of them. New
 parts are written first, the manifest is replaced last, and what it no longer names is deleted after that: whenever a
 job is killed, the folder holds the night before or this one.
 """
@@ -12,33 +12,33 @@ job is killed, the folder holds the night before or this one.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import uuid
 import warnings
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from clvml.errors import ClvWarning, DataError, OptionError
 from clvml.locks import Lock
-from clvml.orders.data_report import DataReport, Rule, count_rules
+from clvml.orders.data_report import Counts, DataReport, Rule, count_rules
 from clvml.orders.engines.duckdb import Engine, statement
-from clvml.orders.log import NOTHING_SEEN, Glance, Log, Policy, Seen, service_of, sums_sql
-from clvml.orders.reading.columns import Columns, Probe
+from clvml.orders.lines import NO_EVIDENCE, Extent, LoadedLines, Policy, order_sums_sql, service_of
+from clvml.orders.reading.columns import Columns
 from clvml.orders.reading.csv_files import text
+from clvml.orders.reading.rules import Condition, line_rules, log_rules, rule_settings
 from clvml.orders.reading.sources import Source, source_of_files
-from clvml.orders.state.manifest import File, Manifest, Part, added, settings_of, together
+from clvml.orders.state.manifest import File, Manifest, Part, settings_of
 from clvml.resources import Resources
 
-__all__ = ["KeptLog"]
+__all__ = ["KeptLines"]
 
 _MANIFEST, _ASIDE, _LOCK = "manifest.json", ".manifest.json.part", ".lock"
-_MANY = 32
+MAX_PARTS = 32
 """Parts of a kind beyond which the small ones are put together."""
-_NO_LINES = Glance(0, 0, None, None, 0, 0.0)
-_FOLDABLE = "SUM(service) AS service_sum, MAX(service) AS service_max"
+NO_LINES = Extent(0, 0, None, None, 0, 0.0)
+FOLDABLE_SERVICE = "SUM(service) AS service_sum, MAX(service) AS service_max"
 
 
 class Kept(NamedTuple):
@@ -50,8 +50,13 @@ class Kept(NamedTuple):
     """Whether all had to be read again."""
 
 
-class KeptLog(Log):
-    """A log of files whose sums and lines are those of a state folder, brought up to date when it is opened."""
+class KeptLines:
+    """Lines and order sums of a state folder, brought up to date with the log's files when it is opened.
+
+    note: what was read, in words. Warns (ClvWarning) where all files had to be read again.
+    """
+
+    summable = False
 
     def __init__(
         self,
@@ -66,53 +71,53 @@ class KeptLog(Log):
                 f"A state remembers files by name, and this log is a {source.label}. Write it to files, "
                 "such as one a day, or leave the state out."
             )
-        self.columns, self.policy, self.resources = columns, policy, resources
+        self.columns, self.policy = columns, policy
         self._state = State(folder)
         kept = self._state.refresh(source, columns, policy, resources)
         self.note, self._manifest = kept.note, kept.manifest
-        self.types, self.encoding = kept.manifest.types, kept.manifest.encoding
+        self.encoding = kept.manifest.encoding
         self.engine = Engine(policy.timezone, resources)
         self.engine.view("lines", f"SELECT * FROM {self._state.relation(kept.manifest.lines)}")
+        self._report: DataReport | None = None
         if kept.rebuilt:
             warnings.warn(kept.note, ClvWarning, stacklevel=3)
 
-    def report_with_examples(self, as_of: Any = None) -> DataReport:
-        """The counts alone: the rows as they were written are not kept."""
-        return self.report(as_of)
-
-    @functools.cached_property
-    def seen(self) -> Seen:
-        """What the text columns of all files showed."""
-        return self._manifest.seen
-
-    @functools.cached_property
-    def sizes(self) -> Glance:
-        """The size of all that is kept."""
-        return self._manifest.glance
-
-    @functools.cached_property
-    def _probe(self) -> Probe:
-        return self.seen.probe()
-
-    @functools.cached_property
-    def _counted(self) -> DataReport:
-        """Rules of single lines, and duplicates, as they were counted night by night; the others counted now."""
-        alone, (twins, *others) = self._rules
-        known = self._manifest.rules | {twins.name: self.sizes.lines - self._manifest.distinct}
-        counted = count_rules(self.engine, [], others)
-        rules = [Rule(c.name, known.get(c.name, 0), "", c.action, c.message) for c in (*alone, twins)]
-        return dataclasses.replace(counted, rules=(*rules, *counted.rules))
-
-    def plain(self, period: str) -> bool:
-        """Never: the sums that are kept are fewer than the lines, and tell the contribution."""
-        del period
-        return False
+    @property
+    def extent(self) -> Extent:
+        """How far all that is kept reaches."""
+        return self._manifest.extent
 
     @property
-    def _sums(self) -> str:
+    def conditions(self) -> list[Condition]:
+        """None: the rows as they were written are not kept."""
+        return []
+
+    @property
+    def counted(self) -> bool:
+        """Whether the rules have been counted."""
+        return self._report is not None
+
+    def count(self, known: Counts | None = None) -> DataReport:
+        """Rules of single lines, and duplicates, as they were counted night by night; the others counted now."""
+        del known
+        if self._report is None:
+            manifest, dialect = self._manifest, self.engine.dialect
+            probe = manifest.evidence.probe()
+            alone = line_rules(self.columns, manifest.types, probe, dialect, rule_settings(self.policy))
+            duplicate, *others = log_rules(self.columns, manifest.types, probe, dialect)
+            rows = manifest.rules | {duplicate.name: manifest.extent.lines - manifest.distinct}
+            counted = count_rules(self.engine, [], others)
+            rules = [Rule(c.name, rows.get(c.name, 0), "", c.action, c.message) for c in (*alone, duplicate)]
+            self._report = dataclasses.replace(counted, rules=(*rules, *counted.rules))
+        return self._report
+
+    def order_sums(self) -> str:
+        """The SELECT of what adds up of each order."""
         service = service_of("service_sum", "service_max", self.columns)
         parts = self._state.relation(self._manifest.sums)
-        return f"SELECT customer_id, day, order_id, gross, refunds, earned, {service} AS service, free FROM {parts}"
+        return (
+            f"SELECT customer_id, day, order_id, gross, refunds, contribution, {service} AS service, free FROM {parts}"
+        )
 
 
 class State:
@@ -148,14 +153,14 @@ class State:
             if not new:
                 return Kept(self._touched(old, found), f"State: nothing new, {len(found):,} files not read.", False)
             log = _fitting(old, list(new), columns, policy, resources)
-            if isinstance(log, Log):
-                told = f"State: {len(new):,} new files read, {len(known):,} known ones not."
-                return Kept(self._write(old, log, new), told, False)
+            if isinstance(log, LoadedLines):
+                note = f"State: {len(new):,} new files read, {len(known):,} known ones not."
+                return Kept(self._write(old, log, new), note, False)
             reason = log
-        log = Log(source, columns, policy, resources)
-        nothing = Manifest(settings, log.types, log.encoding, NOTHING_SEEN, (), _NO_LINES, {}, 0, (), ())
-        told = f"State: all {len(found):,} files were read" + (f", as {reason}." if reason else ", for the first time.")
-        return Kept(self._write(nothing, log, found), told, bool(reason))
+        log = LoadedLines(source, columns, policy, resources)
+        nothing = Manifest(settings, log.types, log.encoding, NO_EVIDENCE, (), NO_LINES, {}, 0, (), ())
+        note = f"State: all {len(found):,} files were read" + (f", as {reason}." if reason else ", for the first time.")
+        return Kept(self._write(nothing, log, found), note, bool(reason))
 
     def relation(self, parts: Iterable[Part], options: str = "") -> str:
         """The rows of some parts."""
@@ -185,17 +190,18 @@ class State:
         gone = [part.name for part in (*manifest.sums, *manifest.lines) if _size(self.folder / part.name) != part.size]
         return f"its part {gone[0]} is gone or damaged" if gone else manifest
 
-    def _write(self, old: Manifest, log: Log, stats: Mapping[str, os.stat_result]) -> Manifest:
+    def _write(self, old: Manifest, log: LoadedLines, stats: Mapping[str, os.stat_result]) -> Manifest:
         """Add the lines of a log to a state."""
         try:
             files = tuple(File.read(path, stat) for path, stat in stats.items())
-            rules = {rule.name: rule.rows + old.rules.get(rule.name, 0) for rule in log.line_report().rules}
+            counted = count_rules(log.engine, log.line_rules, [])
+            rules = {rule.name: rule.rows + old.rules.get(rule.name, 0) for rule in counted.rules}
             lines = (*old.lines, self._part(log.engine, "lines", _lines_sql(log.columns)))
             sums = self._folded(log, old)
             manifest = old._replace(
-                seen=together(old.seen, log.seen),
+                evidence=old.evidence.plus(log.evidence),
                 files=(*old.files, *files),
-                glance=added(old.glance, log.sizes),
+                extent=old.extent.plus(log.extent),
                 rules=rules,
                 distinct=old.distinct + self._not_yet_there(log.engine, old),
                 lines=self._fewer(log.engine, "lines", lines),
@@ -214,9 +220,9 @@ class State:
         known = "SELECT COUNT(DISTINCT line_hash) FROM {} AS o WHERE line_hash IN (SELECT line_hash FROM lines)"
         return int(new - engine.rows(known.format(self.relation(old.lines)))[0][0] if old.lines else new)
 
-    def _folded(self, log: Log, old: Manifest) -> tuple[Part, ...]:
-        """The parts of the sums. Old parts with tickets of which there is more now are put together with it."""
-        engine, sums = log.engine, sums_sql(log.columns, log.policy, _FOLDABLE)
+    def _folded(self, log: LoadedLines, old: Manifest) -> tuple[Part, ...]:
+        """The parts of the sums. Old parts with orders of which there is more now are put together with it."""
+        engine, sums = log.engine, order_sums_sql(log.columns, log.policy, FOLDABLE_SERVICE)
         if not old.sums:
             return (self._part(engine, "sums", statement("fold", parts=sums)),)
         engine.keep("fresh", sums)
@@ -230,11 +236,11 @@ class State:
         return (*(part for part in old.sums if part.name not in hit), added)
 
     def _fewer(self, engine: Engine, kind: str, parts: Sequence[Part]) -> tuple[Part, ...]:
-        """The parts, no more than _MANY: else all but those that outweigh the rest become one."""
-        if len(parts) <= _MANY:
+        """The parts, no more than MAX_PARTS: else all but those that outweigh the rest become one."""
+        if len(parts) <= MAX_PARTS:
             return tuple(parts)
         ordered = sorted(parts, key=lambda part: part.size)
-        few = _MANY // 2
+        few = MAX_PARTS // 2
         while few < len(ordered) and ordered[few].size <= sum(part.size for part in ordered[:few]):
             few += 1
         return (*ordered[few:], self._part(engine, kind, f"SELECT * FROM {self.relation(ordered[:few])}"))
@@ -293,10 +299,12 @@ def _ours(name: str) -> bool:
     return name in (_MANIFEST, _ASIDE, _LOCK) or (plain.startswith(("sums-", "lines-")) and plain.endswith(".parquet"))
 
 
-def _fitting(old: Manifest, paths: list[str], columns: Columns, policy: Policy, resources: Resources) -> Log | str:
+def _fitting(
+    old: Manifest, paths: list[str], columns: Columns, policy: Policy, resources: Resources
+) -> LoadedLines | str:
     """The log of the new files, if its lines mean the same beside the old ones; else why they do not."""
     try:
-        log = Log(source_of_files(paths), columns, policy, resources, old.seen)
+        log = LoadedLines(source_of_files(paths), columns, policy, resources, old.evidence)
     except DataError as error:
         return f"the new files cannot be added: {error}".rstrip(".")
     other = [role for role, kind in log.types.items() if old.types.get(role) != kind]
@@ -305,7 +313,7 @@ def _fitting(old: Manifest, paths: list[str], columns: Columns, policy: Policy, 
         return f"new files hold the column for {role} as {log.types[other[0]]}, not {old.types.get(other[0])}"
     if log.encoding != old.encoding:
         return f"new files are {log.encoding}, not {old.encoding}"
-    before, now = old.seen.probe(), together(old.seen, log.seen).probe()
+    before, now = old.evidence.probe(), old.evidence.plus(log.evidence).probe()
     if before.whole_ids != now.whole_ids:
         return "ids are no longer all whole numbers"
     if before.day_order != now.day_order:
@@ -314,8 +322,8 @@ def _fitting(old: Manifest, paths: list[str], columns: Columns, policy: Policy, 
 
 
 def _lines_sql(columns: Columns) -> str:
-    """The lines as they are kept: what voids.sql, trait.sql and the rules of the whole log ask of them."""
-    roles = [role for role in columns.named() if role == "channel" or role.startswith("trait_")]
+    """The lines as they are kept: what cancellations.sql, covariate.sql and the rules of the whole log ask of them."""
+    roles = [role for role in columns.named() if role == "channel" or role.startswith("covariate_")]
     more = [f"src_{role}" for role in roles]
     if columns.is_return is not None:
         more.append("TRY_CAST(src_amount AS DOUBLE) AS src_amount")

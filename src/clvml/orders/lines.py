@@ -1,0 +1,273 @@
+"""The lines of a log behind its engine: the source loaded, its columns typed, its rules counted."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple, Protocol
+
+from clvml.errors import DataError, OptionError
+from clvml.orders.data_report import Counts, DataReport, count_rules
+from clvml.orders.engines.duckdb import Engine, statement
+from clvml.orders.reading.columns import Columns, Probe, lines_sql, missing_id, source_sql, text_of, whole_id
+from clvml.orders.reading.csv_files import scan_csv
+from clvml.orders.reading.databases import LINE, DuckDBFile, Postgres
+from clvml.orders.reading.dates import DayOrder, shows_day_first, shows_month_first
+from clvml.orders.reading.rules import Condition, Policy, line_rules, log_rules, rule_settings
+from clvml.orders.reading.sources import Source
+from clvml.resources import WHOLE_MACHINE, Resources
+
+__all__ = [
+    "NO_EVIDENCE",
+    "RETURNS_FILTERS",
+    "Extent",
+    "Lines",
+    "LoadedLines",
+    "Policy",
+    "TextEvidence",
+    "order_sums_sql",
+    "service_of",
+]
+
+RETURNS_FILTERS = {"net": "TRUE", "ignore": "amount >= 0", "error": "TRUE"}
+"""Which lines enter the ledger, by the setting `returns`."""
+
+
+class Extent(NamedTuple):
+    """How far a log reaches."""
+
+    lines: int
+    usable: int
+    """Lines with an id, a day and an amount."""
+    first: int | None
+    """Day number of the first usable line."""
+    last: int | None
+    refunds: int
+    """Usable lines with a negative amount."""
+    largest: float
+    """The largest amount either way."""
+
+    def plus(self, other: Extent) -> Extent:
+        """That of two logs together."""
+        return Extent(
+            self.lines + other.lines,
+            self.usable + other.usable,
+            min((day for day in (self.first, other.first) if day is not None), default=None),
+            max((day for day in (self.last, other.last) if day is not None), default=None),
+            self.refunds + other.refunds,
+            max(self.largest, other.largest),
+        )
+
+
+class TextEvidence(NamedTuple):
+    """What the text columns show, in numbers of lines: ids that are no whole numbers; dates that can only be day, or
+    month, first.
+    """
+
+    other_ids: int
+    day_first: int
+    month_first: int
+
+    def plus(self, other: TextEvidence) -> TextEvidence:
+        """That of two logs together."""
+        return TextEvidence(*map(sum, zip(self, other, strict=True)))
+
+    def probe(self) -> Probe:
+        """What follows from it."""
+        order = DayOrder.UNKNOWN
+        if bool(self.day_first) != bool(self.month_first):
+            order = DayOrder.DAY_FIRST if self.day_first else DayOrder.MONTH_FIRST
+        return Probe(whole_ids=not self.other_ids, day_order=order)
+
+
+NO_EVIDENCE = TextEvidence(0, 0, 0)
+
+
+class Lines(Protocol):
+    """Typed lines as the relation `lines` of an engine, wherever they come from."""
+
+    engine: Engine
+    columns: Columns
+    policy: Policy
+    encoding: str
+    """Of the text files."""
+    summable: bool
+    """Whether the lines themselves are to be summed by customer and day, not sums that were kept of them."""
+
+    @property
+    def extent(self) -> Extent:
+        """How far the log reaches."""
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """The rules of which an example can be shown."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether the rules have been counted."""
+
+    def count(self, known: Counts | None = None) -> DataReport:
+        """The counts that hold for every as_of; known: those that a reader of all lines has made already."""
+
+    def order_sums(self) -> str:
+        """The SELECT of what adds up of each order, from the lines that count."""
+
+
+class LoadedLines:
+    """The lines of a source."""
+
+    summable = True
+
+    def __init__(
+        self,
+        source: Source,
+        columns: Columns,
+        policy: Policy,
+        resources: Resources = WHOLE_MACHINE,
+        before: TextEvidence = NO_EVIDENCE,
+    ) -> None:
+        """before: what lines showed that were read another day.
+
+        Raises DataError where the source cannot be read, lacks a column, or holds no dates where they should be.
+        """
+        self.columns, self.policy = columns, policy
+        self.engine = _engine(source, policy.timezone, resources)
+        self.encoding = _load(self.engine, source, columns)
+        self.types = self.engine.columns("source")
+        self.evidence = _text_evidence(self.engine, self.types)
+        self.probe = before.plus(self.evidence).probe()
+        lines = lines_sql(columns, self.types, self.probe, self.engine.dialect)
+        if source.once:
+            self.engine.keep("lines", lines)  # text takes long to type: once, not whenever lines are read
+            self.engine.run("DROP TABLE source")
+        else:
+            self.engine.view("lines", lines)
+        self._report: DataReport | None = None
+
+    @functools.cached_property
+    def extent(self) -> Extent:
+        """How far the log reaches."""
+        return Extent(*self.engine.rows(statement("extent"))[0])
+
+    @functools.cached_property
+    def line_rules(self) -> list[Condition]:
+        """The rules that a line can break alone."""
+        settings = rule_settings(self.policy)
+        return line_rules(self.columns, self.types, self.probe, self.engine.dialect, settings)
+
+    @functools.cached_property
+    def log_rules(self) -> list[Condition]:
+        """The rules of the whole log."""
+        return log_rules(self.columns, self.types, self.probe, self.engine.dialect)
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """All rules."""
+        return [*self.line_rules, *self.log_rules]
+
+    def count(self, known: Counts | None = None) -> DataReport:
+        """The counts of all rules, made once."""
+        if self._report is None:
+            self._report = count_rules(self.engine, self.line_rules, self.log_rules, known)
+        return self._report
+
+    @property
+    def counted(self) -> bool:
+        """Whether the rules have been counted."""
+        return self._report is not None
+
+    def order_sums(self) -> str:
+        """The SELECT of what adds up of each order; without refunds a third of the time is saved."""
+        return order_sums_sql(
+            self.columns, self.policy, refunds=self.policy.returns == "net" and self.extent.refunds > 0
+        )
+
+
+def order_sums_sql(columns: Columns, policy: Policy, service: str = "", *, refunds: bool = True) -> str:
+    """The SELECT of what adds up of each order, from the lines. service: its columns, where not that of an order."""
+    by_order = columns.order is not None
+    sold, returned = (f"SUM(CASE WHEN amount {sign} 0 THEN ABS(amount) ELSE 0 END)" for sign in "><")
+    return statement(
+        "order_sums",
+        keys="customer_id, day, order_id" if by_order else "customer_id, day",
+        order="order_id" if by_order else "CAST(NULL AS STRING)",
+        service=service or f"{service_of('SUM(service)', 'MAX(service)', columns)} AS service",
+        gross=sold if refunds else "SUM(amount)",
+        refunds=returned if refunds else "0",
+        kept=RETURNS_FILTERS[policy.returns],
+        free="CAST(SUM(CASE WHEN amount = 0 THEN 1 ELSE 0 END) AS INTEGER)" if policy.free_orders else "0",
+    )
+
+
+def service_of(lines: str, order: str, columns: Columns) -> str:
+    """The cost of serving an order: a column tells it on every line of an order; a line without order id is one."""
+    return lines if columns.order is None else f"CASE WHEN order_id IS NULL THEN {lines} ELSE {order} END"
+
+
+def _engine(source: Source, timezone: str, resources: Resources) -> Engine:
+    if not source.on_spark:
+        return Engine(timezone, resources)
+    if resources != WHOLE_MACHINE:
+        raise OptionError("memory, threads and spill are not for Spark: its own configuration says what a job may use.")
+    from clvml.orders.engines.spark import SparkEngine
+
+    return SparkEngine(source.table, timezone)
+
+
+def _load(engine: Engine, source: Source, columns: Columns) -> str:
+    """Make the relation `source`: a view where the log can be scanned again, else a copy of the columns needed.
+
+    Gives the encoding of the text files.
+    """
+    encoding = "utf-8"
+    if source.database is not None:
+        _load_database(engine, source.database, columns)
+        return encoding
+    if source.table is not None:
+        engine.register("raw", source.table)
+    else:
+        engine.view("raw", source.parquet or scan_csv(source.csv, encoding))
+    names = list(engine.columns("raw"))
+    columns.check(names)
+    sql = source_sql(columns, "raw", names, engine.dialect)
+    if not source.once:
+        engine.view("source", sql)
+        return encoding
+    try:
+        engine.keep("source", sql)
+    except DataError as error:
+        if "not utf-8 encoded" not in str(error):
+            raise
+        encoding = "latin-1"
+        engine.view("raw", scan_csv(source.csv, encoding))
+        engine.keep("source", sql)
+    return encoding
+
+
+def _load_database(engine: Engine, database: DuckDBFile | Postgres, columns: Columns) -> None:
+    """A table of a DuckDB file stays where it is; a query, and what a server sends, is kept."""
+    if isinstance(database, Postgres):
+        with database.rows(columns.named().values()) as (names, rows):
+            columns.check(names)
+            engine.register("raw", rows)
+            engine.keep("source", source_sql(columns, "raw", [LINE], engine.dialect))
+        return
+    raw = database.attach(engine)
+    names = list(engine.columns(f"SELECT * FROM {raw}"))
+    columns.check(names)
+    make = engine.keep if database.table is None else engine.view
+    make("source", source_sql(columns, raw, names, engine.dialect))
+
+
+def _text_evidence(engine: Engine, types: dict[str, str]) -> TextEvidence:
+    """One look at the columns whose types leave something open."""
+    id_kind, date_kind = types["src_customer"], types["src_date"]
+    text = text_of(date_kind, "src_date", engine.dialect)
+    is_text = date_kind == "VARCHAR"
+    sql = statement(
+        "probe",
+        missing=missing_id(id_kind, engine.dialect),
+        whole=whole_id(id_kind, engine.dialect),
+        day_first=shows_day_first(text, engine.dialect) if is_text else "FALSE",
+        month_first=shows_month_first(text, engine.dialect) if is_text else "FALSE",
+    )
+    return TextEvidence(*map(int, engine.rows(sql)[0]))
