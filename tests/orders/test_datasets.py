@@ -43,6 +43,31 @@ def test_without_lifetimes(monkeypatch):
         load_cdnow()
 
 
+def test_what_needs_lifetimes_says_so_where_it_is_missing_and_all_else_works():
+    code = """
+import sys
+sys.modules["lifetimes"] = None  # as if it were not installed
+import pandas as pd
+import clvml
+from clvml.cli import main
+for name in clvml.__all__:
+    getattr(clvml, name)
+log = pd.DataFrame({"customer_id": [1, 1, 2, 2, 3] * 4, "date": pd.date_range("2021-01-01", periods=20), "amount": 5.0})
+model = clvml.BetaGeoModel(prior="weak").fit(clvml.Transactions(log).summarize("2021-01-31"))
+for need in (clvml.load_cdnow, lambda: clvml.interop.to_lifetimes(model)):
+    try:
+        need()
+    except clvml.errors.ClvError as error:
+        print(error)
+sys.exit(main(["demo", "--out", "demo"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.stdout.count("pip install lifetimes") == 2
+    assert "pip install lifetimes" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 2
+
+
 def test_lifetimes_is_not_imported():
     code = "import sys; from clvml import load_cdnow; load_cdnow(True); sys.exit('lifetimes' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

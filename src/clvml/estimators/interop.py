@@ -6,6 +6,7 @@ lifetimes mutes FutureWarning for the whole process and sets an option of pandas
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import math
 import warnings
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 import pandas as pd
 
-from clvml.errors import ClvWarning, DataError, ModelError, did_you_mean
+from clvml.errors import ClvWarning, DataError, ModelError, OptionError, did_you_mean
 from clvml.estimators.baselines import Forecast
 from clvml.estimators.fit import FitStatus, natural_covariance
 from clvml.estimators.purchases.covariates import CovariateModel
@@ -125,6 +126,12 @@ class _NoCustomers:
         raise AttributeError(self._ADVICE)
 
 
+def _imported(module: str) -> Any:
+    if importlib.util.find_spec("lifetimes") is None:
+        raise OptionError("lifetimes is not installed. Nothing else needs it: pip install lifetimes.")
+    return importlib.import_module(module)
+
+
 @contextmanager
 def _lifetimes(module: str) -> Iterator[Any]:
     """A module of lifetimes; warning filters and pandas' option are afterwards what they were before its import."""
@@ -133,10 +140,10 @@ def _lifetimes(module: str) -> Iterator[Any]:
         try:
             before = pd.get_option("mode.chained_assignment")
         except pd.errors.OptionError:  # pandas 4 has it no longer
-            yield importlib.import_module(module)
+            yield _imported(module)
             return
         try:
-            yield importlib.import_module(module)
+            yield _imported(module)
         finally:
             pd.set_option("mode.chained_assignment", before)
 

@@ -19,37 +19,80 @@ if TYPE_CHECKING:
 
 __all__ = ["Counts", "DataReport", "Rule", "count_rules", "with_examples"]
 
-_WIDTH = 100
+TERMINAL_WIDTH = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """One rule and the rows that break it."""
+    """One rule and the rows that break it.
+
+    Attributes
+    ----------
+    name : str
+        Such as "missing id".
+    rows : int
+        Rows that break it.
+    first : str
+        The first such row, readable; empty where there is none, or none was looked for.
+    action : str
+        What is done with them: dropped (they count nowhere), netted, kept, converted or ignored.
+    message : str
+        What it means, or what to do.
+    """
 
     name: str
     rows: int
     first: str
-    """The first such row, readable; empty where there is none."""
     action: str
-    """dropped (counts nowhere), netted, kept, converted or ignored."""
     message: str
 
 
 @dataclasses.dataclass(frozen=True)
 class DataReport:
-    """What is unusual about a log, and what is done about it. A row can break several rules."""
+    """What is unusual about a log, and what is done about it: the result of `Transactions.check`.
+
+    A row can break several rules. Printed, it is a table for the terminal.
+
+    Attributes
+    ----------
+    rows, usable : int
+        All rows, and those with an id, a day and an amount.
+    customers : int
+        With at least one usable row.
+    first, last : date or None
+        The days of the first and the last usable row.
+    rules : tuple of Rule
+        In the order in which they are applied.
+
+    Examples
+    --------
+    >>> from clvml import Transactions, load_cdnow
+    >>> print(Transactions(load_cdnow(sample=True)).check(examples=False))
+    6,919 rows, 6,919 usable · 2,357 customers · 1997-01-01 to 1998-06-30
+      zero amount                        8  kept: no purchase by itself; free_orders=True makes it one
+      exact duplicate                   21  kept: the same in every column; drop them beforehand if they
+                                            are errors
+    11 of 13 rules found nothing.
+    """
 
     rows: int
     customers: int
-    """With at least one usable row."""
     first: dt.date | None
     last: dt.date | None
     rules: tuple[Rule, ...]
     usable: int = 0
-    """Rows with an id, a day and an amount."""
 
     def rule(self, name: str) -> Rule:
-        """The rule of that name. Raises DataError for one that was not applied."""
+        """The rule of that name.
+
+        Raises DataError for one that was not applied.
+
+        Examples
+        --------
+        >>> from clvml import Transactions, load_cdnow
+        >>> Transactions(load_cdnow(sample=True)).check().rule("zero amount").rows
+        8
+        """
         known = {rule.name: rule for rule in self.rules}
         if name not in known:
             raise DataError(f"The report has no rule '{name}'.{did_you_mean(name, known)} It has: {', '.join(known)}.")
@@ -78,7 +121,7 @@ class DataReport:
         span = f"{self.first} to {self.last}" if self.first else "no usable day"
         head = f"{self.rows:,} rows, {self.usable:,} usable · {self.customers:,} customers · {span}"
         broken = [rule for rule in self.rules if rule.rows]
-        lines = [line for rule in broken for line in _told(rule)]
+        lines = [line for rule in broken for line in _lines_of(rule)]
         clean = len(self.rules) - len(broken)
         return "\n".join([head, *lines, f"{clean} of {len(self.rules)} rules found nothing."])
 
@@ -86,20 +129,20 @@ class DataReport:
         """The message for a log of which no row counts."""
         if not self.rows:
             return "The log is empty: it has no rows."
-        told = "; ".join(
+        reasons = "; ".join(
             f"{rule.rows:,} with {rule.name}{rule.first and f' (first: {rule.first})'}"
             for rule in self.rules
             if rule.rows and rule.action == "dropped"
         )
-        return f"None of the {self.rows:,} rows can be used: {told}."
+        return f"None of the {self.rows:,} rows can be used: {reasons}."
 
 
-def _told(rule: Rule) -> list[str]:
+def _lines_of(rule: Rule) -> list[str]:
     start = f"  {rule.name:<24}{rule.rows:>12,}  "
     lines = textwrap.wrap(
-        f"{rule.action}: {rule.message}", _WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
+        f"{rule.action}: {rule.message}", TERMINAL_WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
     )
-    return [*lines, f"      first: {rule.first}"[:_WIDTH]] if rule.first else lines
+    return [*lines, f"      first: {rule.first}"[:TERMINAL_WIDTH]] if rule.first else lines
 
 
 class Counts(NamedTuple):
@@ -187,8 +230,8 @@ def _some_rows(engine: Engine, conditions: Mapping[str, str], fields: str) -> di
 
 
 def _excerpt(line: int | None, fields: dict[str, str | None]) -> str:
-    told = ", ".join(f"{name}={'nothing' if value is None else _short(value)}" for name, value in fields.items())
-    return f"a row: {told}" if line is None else f"row {line:,}: {told}"
+    text = ", ".join(f"{name}={'nothing' if value is None else _short(value)}" for name, value in fields.items())
+    return f"a row: {text}" if line is None else f"row {line:,}: {text}"
 
 
 def _short(value: str) -> str:

@@ -37,7 +37,7 @@ class Dialect(NamedTuple):
     matches: str
     """Whether the text {x} contains the regular expression {p}, in which no backslash stands: engines read it apart."""
     row_hash: str
-    """64 bits that are equal for equal rows over the columns {x}, each of them told by `hashed`."""
+    """64 bits that are equal for equal rows over the columns {x}, each written as `hashed` says."""
     hashed: str
     """What of the column {x} enters the hash."""
     instant: str
@@ -129,7 +129,7 @@ class Engine:
         try:
             self._connection.execute(sql).fetchall()
         except self._error as error:
-            raise DataError(_told(error)) from error
+            raise DataError(_message(error)) from error
 
     def view(self, name: str, sql: str) -> None:
         """Name a statement; it runs when it is read."""
@@ -148,7 +148,7 @@ class Engine:
         try:
             found: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()
         except self._error as error:
-            raise DataError(_told(error)) from error
+            raise DataError(_message(error)) from error
         return found
 
     def frame(self, sql: str) -> pd.DataFrame:
@@ -156,7 +156,7 @@ class Engine:
         try:
             found: pd.DataFrame = self._connection.execute(sql).df()
         except self._error as error:
-            raise DataError(_told(error)) from error
+            raise DataError(_message(error)) from error
         return found
 
     def arrow(self, sql: str) -> pa.Table:
@@ -164,7 +164,7 @@ class Engine:
         try:
             return self._connection.sql(sql).to_arrow_table()
         except self._error as error:
-            raise DataError(_told(error)) from error
+            raise DataError(_message(error)) from error
 
     def batches(self, sql: str, rows: int) -> Iterator[pa.RecordBatch]:
         """A result in batches of at most so many rows, as they are drawn; until the last is, ask nothing else."""
@@ -173,10 +173,10 @@ class Engine:
         try:
             yield from self._connection.sql(sql).to_arrow_reader(rows)
         except (self._error, pa.ArrowException) as error:
-            raise DataError(_told(error)) from error
+            raise DataError(_message(error)) from error
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     """The engine's own message without its advice on options that are not ours."""
     lines = str(error).strip().splitlines()
     kept = itertools.takewhile(lambda line: line and not line.startswith(("Possible", "Candidate")), lines)

@@ -186,9 +186,9 @@ def gathered(frame: DataFrame) -> pd.DataFrame:
 
 def _changed(session: SparkSession) -> dict[str, str]:
     """Settings of a session that a new one would not have."""
-    told = {row[0]: row[1] for row in session.sql("SET").collect()}
+    settings = {row[0]: row[1] for row in session.sql("SET").collect()}
     return {
-        key: value for key, value in told.items() if key.startswith("spark.sql.") and session.conf.isModifiable(key)
+        key: value for key, value in settings.items() if key.startswith("spark.sql.") and session.conf.isModifiable(key)
     }
 
 
@@ -213,10 +213,10 @@ def as_data_error(what: str = "read the log") -> Iterator[None]:
     try:
         yield
     except _errors() as error:
-        raise DataError(f"Spark could not {what}: {_told(error)}") from error
+        raise DataError(f"Spark could not {what}: {_one_line(error)}") from error
 
 
-def _told(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     cause = [line for line in lines if line.startswith("Caused by:")]
     return textwrap.shorten((cause or lines or [type(error).__name__])[-1 if cause else 0], 400)
@@ -241,13 +241,13 @@ def start_session(master: str | None = None) -> SparkSession:
         return (builder.master(master) if master else builder).getOrCreate()
     except (PySparkRuntimeError, *_errors()) as error:
         raise OptionError(
-            f"Spark does not start: {_told(error)} It needs Java 17 or newer on PATH or in JAVA_HOME, and a cluster "
-            "that answers."
+            f"Spark does not start: {_one_line(error)} It needs Java 17 or newer on PATH or in JAVA_HOME, and a "
+            "cluster that answers."
         ) from error
 
 
 def _tidy(warehouse: Path) -> None:
-    """Take away the empty folder that Spark makes where it is started, unless told of another."""
+    """Take away the empty folder that Spark makes where it is started, unless another is set."""
     with contextlib.suppress(OSError):
         warehouse.rmdir()
 

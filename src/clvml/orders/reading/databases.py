@@ -53,12 +53,12 @@ def open_database(source: str, table: str | None, query: str | None) -> DuckDBFi
         raise OptionError(
             f"table={table!r} is no name of a table, such as orders or shop.orders. A query is query='…'."
         )
-    told = f"SELECT * FROM {table}" if query is None else query.strip().rstrip(";") + "\n"  # it may end in a comment
-    return (Postgres if is_postgres(source) else DuckDBFile)(source, told, table)
+    sql = f"SELECT * FROM {table}" if query is None else query.strip().rstrip(";") + "\n"  # it may end in a comment
+    return (Postgres if is_postgres(source) else DuckDBFile)(source, sql, table)
 
 
 def label_of(source: str) -> str:
-    """What may be told of the address: a password in it never is."""
+    """What may be shown of the address: never a password."""
     if not is_postgres(source):
         return source
     address = urlsplit(source)
@@ -164,7 +164,7 @@ def _column(field: pa.Field) -> str:
 
 
 def _check(url: str) -> None:
-    """Refuse an address with a password written so that parts of it would be taken, and told, for a host or port."""
+    """Refuse an address with a password written so that parts of it would be taken, and shown, for a host or port."""
     address = urlsplit(url)
     if url.partition("?")[0].count("@") > 1 or "@" in address.path + address.fragment:
         raise OptionError(
@@ -178,8 +178,8 @@ def _without_secrets(message: str, url: str) -> str:
     address = urlsplit(url)
     secrets = [address.netloc.rpartition("@")[0].partition(":")[2]]
     secrets += [value for name, value in parse_qsl(address.query) if "password" in name]
-    told = " ".join(message.split())
+    line = " ".join(message.split())
     for secret in {s for raw in secrets for s in (raw, unquote(raw)) if s}:
-        told = told.replace(secret, "***")
+        line = line.replace(secret, "***")
     noise = r"^.*?(?=ERROR:|FATAL:)|^[A-Z_]+: \[libpq\] |( LINE \d+: .*)?( Query was: .*)?\.? SQLSTATE: \w+$"
-    return re.sub(noise, "", told)
+    return re.sub(noise, "", line)

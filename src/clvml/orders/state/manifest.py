@@ -100,7 +100,7 @@ class Manifest(NamedTuple):
         )
 
     def changed(self, settings: Mapping[str, Any], found: Mapping[str, os.stat_result]) -> str:
-        """Why what is kept is not what the files say, as far as can be told without reading them; or nothing."""
+        """Why what is kept is not what the files say, as far as can be seen without reading them; or nothing."""
         other = [name for name, value in settings.items() if self.settings.get(name) != value]
         if other:
             return f"the setting {other[0]} is another: {settings[other[0]]!r}, not {self.settings.get(other[0])!r}"
