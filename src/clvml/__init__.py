@@ -52,6 +52,10 @@ if TYPE_CHECKING:  # for type checkers and editors; a test keeps it equal to _HO
         ParetoNBDModel as ParetoNBDModel,
     )
     from clvml.estimators.spend import GammaGammaModel as GammaGammaModel
+    from clvml.estimators.uncertainty.draws import parameter_draws as parameter_draws
+    from clvml.estimators.uncertainty.level_sd import learn_level_sd as learn_level_sd
+    from clvml.estimators.uncertainty.spend_tests import check_spend as check_spend
+    from clvml.estimators.uncertainty.totals import total_interval as total_interval
     from clvml.evaluation.backtest import backtest as backtest
     from clvml.evaluation.monitoring import monitor as monitor
     from clvml.insights.attributes import attributes_of_lines as attributes_of_lines
@@ -74,6 +78,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test keeps it equal to _HO
     from clvml.scores.kept import keep_scores as keep_scores, read_history as read_history
     from clvml.scores.model import ClvModel as ClvModel
     from clvml.scores.spark import score_spark as score_spark
+    from clvml.scores.totals import expected_totals as expected_totals
     from clvml.tracking import load_model as load_model
 
 __version__ = "0.1.0"
@@ -101,9 +106,12 @@ _HOMES = {
     "backtest": "clvml.evaluation.backtest",
     "campaign_experiment": "clvml.campaigns.outcome",
     "channel_values": "clvml.insights.channels",
+    "check_spend": "clvml.estimators.uncertainty.spend_tests",
     "compare": "clvml.estimators.compare",
     "customer_profit": "clvml.insights.profit",
+    "expected_totals": "clvml.scores.totals",
     "keep_scores": "clvml.scores.kept",
+    "learn_level_sd": "clvml.estimators.uncertainty.level_sd",
     "load_cdnow": "clvml.orders.datasets",
     "load_model": "clvml.tracking",
     "look_alikes": "clvml.insights.lookalikes",
@@ -111,6 +119,7 @@ _HOMES = {
     "migration": "clvml.insights.migration",
     "monitor": "clvml.evaluation.monitoring",
     "movers": "clvml.insights.movers",
+    "parameter_draws": "clvml.estimators.uncertainty.draws",
     "plan_audience": "clvml.campaigns",
     "profile": "clvml.insights.profiles",
     "profit_tiers": "clvml.insights.profit",
@@ -121,6 +130,7 @@ _HOMES = {
     "study_uplift": "clvml.campaigns.uplift",
     "summarize_chances": "clvml.estimators.purchases.discrete",
     "take_snapshots": "clvml.orders.snapshots",
+    "total_interval": "clvml.estimators.uncertainty.totals",
     "treatment_gains": "clvml.campaigns",
     "value_over_time": "clvml.insights.value_over_time",
     "what_if": "clvml.insights.what_if",

@@ -13,7 +13,7 @@ from clvml.estimators.fit import NO_SLOPE, FitStatus, fit_slope
 from clvml.estimators.interop import to_lifetimes
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.spend import GammaGammaModel
-from clvml.estimators.uncertainty.recalibration import spend_places
+from clvml.estimators.uncertainty.coverage import spend_places
 from clvml.estimators.uncertainty.spend_tests import check_spend, rank_correlation
 from clvml.estimators.uncertainty.totals import total_draws
 from clvml.maths.models import gammagamma
@@ -103,7 +103,7 @@ def test_everything_follows_the_slope():
     high = value.spend_interval(table, 180, 0.8)[1]
     bought = high > 0
     np.testing.assert_allclose(spend_places(value, table, high, 180).upto[bought], 0.9, atol=1e-5)
-    drawn = total_draws(value, table, 180, draws=800, shock=0.0)
+    drawn = total_draws(value, table, 180, draws=800, level_sd=0.0)
     expected = value.expected_spend(table, 180).sum()
     assert drawn.spend.mean() == pytest.approx(expected, rel=0.03)
     again = GammaGammaModel.from_dict(json.loads(json.dumps(spend.to_dict())))

@@ -12,8 +12,8 @@ from clvml.estimators.purchases.models import BetaGeoModel, NBDModel, ParetoNBDM
 from clvml.estimators.spend import GammaGammaModel
 from clvml.estimators.uncertainty import sums
 from clvml.estimators.uncertainty.draws import bootstrap_draws, laplace_draws, parameter_draws
-from clvml.estimators.uncertainty.shock import learn_shock
-from clvml.estimators.uncertainty.totals import LEAST_SHOCK, total_draws, total_interval
+from clvml.estimators.uncertainty.level_sd import learn_level_sd
+from clvml.estimators.uncertainty.totals import COMMON_LEVEL_SD, total_draws, total_interval
 from clvml.maths.models import bgnbd, nbd
 from tests.support import cdnow
 
@@ -123,34 +123,35 @@ def test_one_bootstrap_draw_is_a_fit_to_repeated_customers(summary):
     np.testing.assert_allclose(bootstrap_draws(model, summary, 1, seed=3).values[0], again.params_, rtol=1e-4)
 
 
-def test_the_total_of_cdnow_needs_the_common_shock(summary, value):
-    alone = total_interval(value, summary, "39w", shock=0.0).iloc[0]
+def test_the_total_of_cdnow_needs_a_level_that_may_be_off(summary, value):
+    alone = total_interval(value, summary, "39w", level_sd=0.0).iloc[0]
     assert alone["purchases"] == pytest.approx(1653.41, abs=0.01)
     assert 1460 < alone["purchases_low"] < 1530
     assert 1780 < alone["purchases_high"] < 1840  # below what came
-    least = total_interval(value, summary, "39w").iloc[0]
-    assert least["purchases_low"] < alone["purchases_low"]
-    assert ACTUAL < least["purchases_high"] < 2000
-    assert least["spend_low"] < least["spend"] < least["spend_high"]
+    common = total_interval(value, summary, "39w").iloc[0]
+    assert common["purchases_low"] < alone["purchases_low"]
+    assert common["purchases_high"] == pytest.approx(
+        1653.41 * np.exp(1.645 * np.hypot(COMMON_LEVEL_SD, 0.06)), rel=0.06
+    )
+    assert common["spend_low"] < common["spend"] < common["spend_high"]
 
 
-def test_the_shock_is_learned_from_earlier_totals(summary, value):
-    shock = learn_shock(Transactions(load_cdnow(sample=True), free_orders=True), cdnow.CUT, "39w")
-    assert LEAST_SHOCK <= shock.purchases < 0.15
-    errors = shock.errors
+def test_how_far_the_level_can_be_off_is_learned_from_earlier_totals(summary, value):
+    found = learn_level_sd(Transactions(load_cdnow(sample=True), free_orders=True), cdnow.CUT, "39w")
+    errors = found.errors
     assert (errors["window"] == 108).all()
     assert [str(d) for d in errors["origin"]] == ["1997-06-14", "1997-05-27", "1997-05-09", "1997-04-21"]
     np.testing.assert_allclose(errors["error"], np.log(errors["purchases"] / errors["expected_purchases"]))
     surplus = (errors["error"] ** 2 - errors["noise"] ** 2).mean()
-    pooled = (1.5 * surplus + 2 * LEAST_SHOCK**2) / 3.5  # four windows of 108 days, each 18 days after the other
-    assert shock.purchases == pytest.approx(max(LEAST_SHOCK, np.sqrt(max(pooled, 0))))
-    row = total_interval(value, summary, "39w", shock=shock).iloc[0]
+    pooled = (1.5 * surplus + 2 * COMMON_LEVEL_SD**2) / 3.5  # four windows of 108 days, each 18 days after the other
+    assert found.purchases == pytest.approx(np.sqrt(pooled))
+    assert found.purchases < COMMON_LEVEL_SD
+    row = total_interval(value, summary, "39w", level_sd=found).iloc[0]
     assert row["purchases_low"] < ACTUAL < row["purchases_high"]
-    assert row["purchases_high"] - row["purchases_low"] < 2.2 * (1815 - 1513)
 
 
 def test_people_alone_have_the_variance_of_the_closed_form(summary, value):
-    """No shock, parameters held: the variance of the total is the sum of the customers' own."""
+    """The level right, parameters held: the variance of the total is the sum of the customers' own."""
     model = value.purchases_
     ahead = model._future(model._histories(summary))
     n = np.arange(1.0, 200.0)
@@ -159,17 +160,17 @@ def test_people_alone_have_the_variance_of_the_closed_form(summary, value):
     variance = model._histories(summary).weight @ (square - mean**2)
     held = laplace_draws(model, summary, 3000)
     held = type(held)(np.tile(model.params_, (3000, 1)), held.names, held.method, held.effective)
-    totals = total_draws(model, summary, "39w", shock=0.0, parameters=held).purchases
+    totals = total_draws(model, summary, "39w", level_sd=0.0, parameters=held).purchases
     assert totals.mean() == pytest.approx(1653.41, abs=3 * np.sqrt(variance / 3000))
     assert totals.var() == pytest.approx(variance, rel=0.1)
 
 
 def test_large_groups_by_the_limit_are_as_simulated(summary, value, monkeypatch):
     groups = np.where(summary["frequency"] > 1, "often", "seldom")
-    exact = total_draws(value, summary, "39w", groups, 2000, shock=0.0)
+    exact = total_draws(value, summary, "39w", groups, 2000, level_sd=0.0)
     monkeypatch.setattr(sums, "_CELLS", 0)
     monkeypatch.setattr(sums, "_FEW", 0)
-    limit = total_draws(value, summary, "39w", groups, 2000, shock=0.0)
+    limit = total_draws(value, summary, "39w", groups, 2000, level_sd=0.0)
     assert list(limit.groups) == ["often", "seldom"]
     for name in ("purchases", "spend"):
         a, b = getattr(exact, name), getattr(limit, name)
@@ -194,12 +195,12 @@ def test_groups_add_up_and_stay_whole_numbers(summary, value):
     assert list(told.columns) == ["group", "customers", "purchases", "purchases_low", "purchases_high"]
     assert told["purchases"].sum() == pytest.approx(1653.41, abs=0.01)
     corr = np.corrcoef(drawn.purchases.T)
-    assert corr[0, 1] > 0.5  # parameters and shock are everybody's
+    assert corr[0, 1] > 0.5  # parameters and level are everybody's
 
 
 def test_one_customer_has_his_exact_distribution(summary, value):
     model, one = value.purchases_, summary.iloc[[5]]
-    drawn = total_draws(model, one, 273, draws=20_000, shock=0.0)
+    drawn = total_draws(model, one, 273, draws=20_000, level_sd=0.0)
     for n in range(6):
         assert (drawn.purchases == n).mean() == pytest.approx(model.pmf(one, n, 273)[0], abs=0.02)
 
@@ -224,7 +225,7 @@ def test_intervals_of_totals_hold_what_they_promise():
                     break
             rows.append((x, t_x, T))
         shop = pd.DataFrame(rows, columns=["frequency", "recency", "T"], dtype=float)
-        told = total_interval(BetaGeoModel().fit(shop), shop, 180, 0.8, draws=400, shock=0.0).iloc[0]
+        told = total_interval(BetaGeoModel().fit(shop), shop, 180, 0.8, draws=400, level_sd=0.0).iloc[0]
         covered.append(told["purchases_low"] <= later <= told["purchases_high"])
     assert 0.74 < np.mean(covered) < 0.88
 
@@ -237,10 +238,10 @@ def test_what_cannot_be_answered_is_refused(summary, value):
     with pytest.raises(DataError, match="one label a row"):
         total_interval(value, summary, 91, groups=["a"])
     with pytest.raises(OptionError, match="standard deviation"):
-        total_interval(value, summary, 91, shock=-0.1)
+        total_interval(value, summary, 91, level_sd=-0.1)
     with pytest.raises(OptionError, match="whole number"):
         total_interval(value, summary, 91, draws=0)
     with pytest.raises(OptionError, match="method='exact'"):
         parameter_draws(value.purchases_, summary, method="exact")
     with pytest.raises(DataError, match="no earlier prediction"):
-        learn_shock(Transactions(load_cdnow(sample=True)), "1997-01-10", 273)
+        learn_level_sd(Transactions(load_cdnow(sample=True)), "1997-01-10", 273)

@@ -93,12 +93,14 @@ def test_entered_and_left():
 def test_what_retention_is_worth():
     s = scores(n=1000)
     found = what_if(s, retention=0.05)
-    assert found.worth == pytest.approx((np.minimum(0.05, s["churn_probability"]) * s["value_if_kept"]).sum())
-    assert found.low < found.worth < found.high
+    assert found.extra_contribution == pytest.approx(
+        (np.minimum(0.05, s["churn_probability"]) * s["value_if_kept"]).sum()
+    )
+    assert found.low < found.extra_contribution < found.high
     good = what_if(s, retention=0.05, tier="good", new_customer_value=2.0, cac=3.0)
     assert good.customers == 200
-    assert good.new_customers == pytest.approx(good.worth / 2)
-    assert good.acquisition_cost == pytest.approx(good.worth * 1.5)
+    assert good.new_customers == pytest.approx(good.extra_contribution / 2)
+    assert good.acquisition_cost == pytest.approx(good.extra_contribution * 1.5)
     assert "+5.0 points of return probability for the tier 'good'" in str(good)
     assert "who would cost" in str(good)
     assert found.to_dict()["new_customers"] is None
@@ -112,14 +114,14 @@ def test_nobody_returns_more_than_surely():
 def test_the_interval_is_as_wide_as_what_is_won_varies():
     """Draw who is won and what he brings, without a common error."""
     s = scores(n=500)
-    found = what_if(s, retention=0.05, shock=0.0)
+    found = what_if(s, retention=0.05, level_sd=0.0)
     rng = np.random.default_rng(0)
-    sd = (s["clv_high"] - s["clv_low"]).to_numpy() / 3.29
+    sd = (s["clv_high"] - s["clv_low"]).to_numpy() / (2 * 1.6448536)
     value = s["value_if_kept"].to_numpy()
     won = rng.random((4000, 500)) < 0.05
     totals = (won * (value + sd * rng.normal(size=(4000, 500)))).sum(axis=1)
     assert totals.std() == pytest.approx((found.high - found.low) / (2 * 1.6448536), rel=0.06)
-    assert totals.mean() == pytest.approx(found.worth, rel=0.03)
+    assert totals.mean() == pytest.approx(found.extra_contribution, rel=0.03)
 
 
 def test_messages():

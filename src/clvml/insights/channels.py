@@ -1,7 +1,8 @@
-"""What a customer of each acquisition channel is worth, against what he cost: LTV:CAC, payback, mix taken out."""
+"""What a customer of each acquisition channel is worth, against what they cost: LTV:CAC, payback, mix taken out."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,38 +14,60 @@ from scipy.stats import norm
 
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.estimators.encoding import Encoding
+from clvml.estimators.uncertainty.totals import COMMON_LEVEL_SD
 from clvml.orders.transactions import Transactions
+from clvml.scores.totals import variance_within
 from clvml.tables import canonical_ids
 
 __all__ = ["ChannelValue", "Channels", "channel_values", "life_curve", "payback_month", "shopkeepers_formula"]
 
 Array = npt.NDArray[np.float64]
 _MONTH = 30.4375
-_SHOCK = 0.12
-"""Common error of all expected values together, as a share: cohort totals miss by 10–15 %, large or small."""
 
 
 @dataclass(frozen=True)
 class ChannelValue:
-    """One channel (or channel and cohort), money per customer."""
+    """One channel, or one quarter's cohort of it; money per customer, in the log's currency.
+
+    Attributes
+    ----------
+    channel : str
+    customers : int
+    age_months : float
+        Mean months since the first purchase.
+    contribution, expected, ltv : float
+        Earned so far, expected over the horizon of the scores, and both together (lifetime value).
+    low, high : float
+        90 % interval of the ltv.
+    shrunk : float
+        The ltv drawn towards the mean of all channels, the more the noisier it is. Rows are ordered by it.
+    adjusted, adjusted_low, adjusted_high : float
+        The ltv if every channel had the same mix of cohorts and attributes, with its 90 % interval.
+    cac, ltv_cac : float
+        Cost of acquiring a customer, and the ltv over it; NaN where not given.
+    payback_month : float
+        Month of life by whose end the contribution has earned the CAC back; NaN where it has not within what was seen.
+    formula, formula_off : float
+        Ticket × purchases per month × margin × lifetime; and the share by which it is above (+) or below (−) the ltv.
+    """
 
     channel: str
     customers: int
-    age_months: float  # mean, since the first purchase
-    contribution: float  # so far
-    expected: float  # over the horizon of the scores
-    ltv: float  # both together
-    low: float  # 90 % interval of the mean
+    age_months: float
+    contribution: float
+    expected: float
+    ltv: float
+    low: float
     high: float
-    shrunk: float  # drawn towards the mean of all channels by its own noise
-    adjusted: float  # had every channel the same mix of cohorts and attributes
+    shrunk: float
+    adjusted: float
     adjusted_low: float
     adjusted_high: float
-    cac: float  # NaN where not given
+    cac: float
     ltv_cac: float
-    payback_month: float  # month of life in which the contribution has earned the CAC back; NaN where not seen yet
-    formula: float  # ticket × purchases per month × margin × lifetime
-    formula_off: float  # its share above (+) or below (−) the ltv
+    payback_month: float
+    formula: float
+    formula_off: float
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, None where there is none."""
@@ -53,7 +76,19 @@ class ChannelValue:
 
 @dataclass(frozen=True)
 class Channels:
-    """All channels, the best (by shrunk value) first."""
+    """The value of a customer by acquisition channel.
+
+    Attributes
+    ----------
+    rows : tuple of ChannelValue
+        The channel with the highest shrunk value first.
+    as_of : str
+        Day of the scores.
+    horizon_days : int
+        How far ahead the expected part looks.
+    adjusted_for : tuple of str
+        What the same mix is made of.
+    """
 
     rows: tuple[ChannelValue, ...]
     as_of: str
@@ -70,23 +105,41 @@ class Channels:
 
     def __str__(self) -> str:
         lines = [
-            f"Value of a customer by channel as of {self.as_of}: so far and expected in {self.horizon_days} days",
-            f"  {'channel':<16}{'customers':>10}{'LTV':>9}  {'90 % interval':<19}{'same mix':>9}"
-            f"{'CAC':>8}{'LTV:CAC':>8}{'payback':>9}{'formula':>9}",
+            f"Value of a customer (LTV) by channel as of {self.as_of}: so far and expected in {self.horizon_days} days",
+            f"  {'channel':<14}{'customers':>10}{'LTV':>9}  {'90 % interval':<19}{'shrunk':>9}{'same mix':>9}"
+            f"{'CAC':>8}{'LTV:CAC':>8}{'payback':>9}",
+            *(_row_text(row) for row in self.rows),
         ]
-        for r in self.rows:
-            payback = f"month {r.payback_month:.0f}" if np.isfinite(r.payback_month) else "-"
-            cac, ratio = (f"{r.cac:.2f}", f"{r.ltv_cac:.1f}") if np.isfinite(r.cac) else ("-", "-")
-            lines.append(
-                f"  {r.channel[:15]:<16}{r.customers:>10,}{r.ltv:>9.2f}  {f'{r.low:.2f} to {r.high:.2f}':<19}"
-                f"{r.adjusted:>9.2f}{cac:>8}{ratio:>8}{payback:>9}{r.formula_off:>+9.0%}"
-            )
-        return "\n".join(
-            [
-                *lines,
-                f"  same mix: of {', '.join(self.adjusted_for)}. formula: how far the shopkeeper's is off.",
-            ]
+        notes = (
+            "Ordered by shrunk: the LTV drawn towards the mean of all channels, the more the noisier it is.",
+            f"same mix: if all channels had the same mix of {', '.join(self.adjusted_for)}.",
+            f"The shopkeeper's formula (ticket x purchases per month x margin x lifetime) is off by {self._formula()}.",
         )
+        for note in notes:
+            lines += textwrap.wrap(note, 98, initial_indent="  ", subsequent_indent="    ")
+        return "\n".join(lines)
+
+    def _formula(self) -> str:
+        off = [row.formula_off for row in self.rows if np.isfinite(row.formula_off)]
+        if not off:
+            return "an unknown share, no value being above zero"
+        return f"{off[0]:+.0%}" if len(off) == 1 else f"{min(off):+.0%} to {max(off):+.0%}"
+
+
+def _row_text(row: ChannelValue) -> str:
+    """One line of the table."""
+    payback = f"month {row.payback_month:.0f}" if np.isfinite(row.payback_month) else "-"
+    cac, ratio = (_money(row.cac), f"{row.ltv_cac:.1f}") if np.isfinite(row.cac) else ("-", "-")
+    interval = f"{_money(row.low)} to {_money(row.high)}"
+    return (
+        f"  {row.channel[:13]:<14}{row.customers:>10,}{_money(row.ltv):>9}  {interval:<19}"
+        f"{_money(row.shrunk):>9}{_money(row.adjusted):>9}{cac:>8}{ratio:>8}{payback:>9}"
+    )
+
+
+def _money(value: float) -> str:
+    """An amount in few characters: no cents from a thousand on."""
+    return f"{value:,.2f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def channel_values(
@@ -99,33 +152,83 @@ def channel_values(
     margin: float = 1.0,
     mix: Sequence[str] = (),
     cohorts: bool = False,
-    least: int = 10,
-    shock: float = _SHOCK,
+    min_customers: int = 10,
+    level_sd: float = COMMON_LEVEL_SD,
 ) -> Channels:
-    """Contribution so far and expected per customer of every channel, against what acquiring him cost.
+    """Compare what a customer of each acquisition channel has earned and is expected to, with what they cost.
 
-    scores: a score file; log: the log it came from. channel: a table of customer_id, channel, and any columns of `mix`;
-    left out, the log's own channel. cac: cost of acquiring one customer by channel; or spend: in all. margin: for the
-    shopkeeper's formula only. mix: further columns whose mix the comparison takes out beside the month of the first
-    purchase. cohorts: a row for every channel and quarter of first purchase. least: rows with fewer customers are put
-    together as '(small)'. Raises DataError, OptionError.
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        Scores of one day: the output of `ClvModel.score` or of `clvml predict`.
+    log : Transactions
+        The log that was scored.
+    channel : pandas.DataFrame, optional
+        A table of customer_id, channel and the columns of `mix`; without it the log's own channel.
+    cac, spend : mapping of str to float, optional
+        Cost of acquiring one customer, by channel; or what was spent on each channel in all. Give one of them.
+    margin : float, default 1.0
+        Share of the amount that is earned, for the shopkeeper's formula only.
+    mix : sequence of str
+        Further columns whose mix the comparison takes out, beside the month of the first purchase.
+    cohorts : bool, default False
+        A row for each channel and quarter of first purchase.
+    min_customers : int, default 10
+        Rows of fewer customers are put together as '(small)'.
+    level_sd : float, optional
+        How far the level of all expected values together can be off, as the standard deviation of a logarithm: of a
+        trained model, `ClvModel.level_sd.spend`.
+
+    Returns
+    -------
+    Channels
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or none of the scored customers is in the log.
+    OptionError
+        If `cac` or `spend` names a channel that there is none of, or both are given.
+
+    References
+    ----------
+    DerSimonian, R. and Laird, N. (1986). Controlled Clinical Trials 7, 177-188 (variance between channels).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clvml import Transactions, channel_values
+    >>> days = pd.to_datetime(["2011-01-10", "2011-03-01", "2011-05-01"])
+    >>> lines = pd.DataFrame(
+    ...     {"customer_id": i, "date": day, "amount": 80.0 if i % 2 else 50.0, "channel": "web" if i % 2 else "mail"}
+    ...     for i in range(40)
+    ...     for day in days
+    ... )
+    >>> log = Transactions(lines, channel="channel", margin=0.4)
+    >>> scores = log.summarize("2011-06-30")[["customer_id", "contribution"]].assign(
+    ...     clv=30.0, clv_low=0.0, clv_high=90.0, as_of="2011-06-30", horizon_days=365
+    ... )
+    >>> found = channel_values(scores, log, cac={"web": 40.0, "mail": 20.0}, margin=0.4).to_frame()
+    >>> found[["channel", "customers", "ltv", "ltv_cac", "payback_month"]].round(2).values.tolist()
+    [['web', 20, 126.0, 3.15, 2.0], ['mail', 20, 90.0, 4.5, 1.0]]
     """
-    table = _grouped(_joined(scores, log, channel, mix), cac, spend, cohorts, least)
+    table = _grouped(_joined(scores, log, channel, mix), cac, spend, cohorts, min_customers)
     names = sorted(table["channel"].unique())
     value = (table["contribution"] + table["clv"]).to_numpy(np.float64)
-    estimates = [_mean(table, value, name, shock) for name in names]
-    shrunk = _shrunk(*np.array(estimates).T)
+    estimates = [_mean(table, value, name, level_sd) for name in names]
+    shrunk = _shrunk(*np.array(estimates)[:, :2].T)  # the level moves all alike and tells none apart
     facts = table[list(mix)] if cohorts else table[list(mix)].assign(cohort=_cohort(table))
     adjusted = _same_mix(table, facts, value, names)
     curves = life_curve(log, str(scores["as_of"].iloc[0]), table)
     horizon = float(scores["horizon_days"].iloc[0])
     rows = []
     for i, name in enumerate(names):
-        own = table[table["channel"] == name]
-        rows.append(_row(own, name, (*estimates[i], float(shrunk[i])), adjusted[i], curves[name], margin, horizon))
+        own, (mean, error, common) = table[table["channel"] == name], estimates[i]
+        ltv = mean, float(np.hypot(error, common)), float(shrunk[i])
+        rows.append(_row(own, name, ltv, adjusted[i], curves[name], margin, horizon))
     rows.sort(key=lambda r: (-r.shrunk, r.channel))
-    told = tuple(mix) if cohorts else ("month of the first purchase", *mix)
-    return Channels(tuple(rows), str(scores["as_of"].iloc[0]), int(horizon), told or ("nothing",))
+    adjusted_for = tuple(mix) if cohorts else ("month of the first purchase", *mix)
+    return Channels(tuple(rows), str(scores["as_of"].iloc[0]), int(horizon), adjusted_for or ("nothing",))
 
 
 def shopkeepers_formula(table: pd.DataFrame, margin: float, horizon_days: float) -> float:
@@ -199,9 +302,9 @@ def _grouped(
     cac: Mapping[str, float] | None,
     spend: Mapping[str, float] | None,
     cohorts: bool,
-    least: int,
+    min_customers: int,
 ) -> pd.DataFrame:
-    """With the CAC of each customer, and channels renamed to the rows that are told."""
+    """With the CAC of each customer, and channels renamed to the rows that are shown."""
     if cac is not None and spend is not None:
         raise OptionError("Give cac (per customer) or spend (in all), not both.")
     sizes = table["channel"].value_counts()
@@ -216,7 +319,7 @@ def _grouped(
     if cohorts:
         table["channel"] = table["channel"] + " " + pd.PeriodIndex(table["first_date"], freq="Q").astype(str)
     sizes = table["channel"].value_counts()
-    return table.assign(channel=table["channel"].where(table["channel"].map(sizes) >= least, "(small)"))
+    return table.assign(channel=table["channel"].where(table["channel"].map(sizes) >= min_customers, "(small)"))
 
 
 def _cohort(table: pd.DataFrame) -> pd.Series:
@@ -225,13 +328,15 @@ def _cohort(table: pd.DataFrame) -> pd.Series:
     return months.where(months.isin(months.value_counts().index[:40]), "other")
 
 
-def _mean(table: pd.DataFrame, value: Array, name: str, shock: float) -> tuple[float, float]:
-    """Mean value of a channel's customers and its standard error: between customers, within them, and common to all."""
+def _mean(table: pd.DataFrame, value: Array, name: str, level_sd: float) -> tuple[float, float, float]:
+    """Mean value of a channel's customers, its standard error (between customers and within them), and that of the
+    level, which all channels share.
+    """
     own = (table["channel"] == name).to_numpy(np.bool_)
-    within = ((table["clv_high"] - table["clv_low"]).to_numpy(np.float64)[own] / 3.29) ** 2
+    within = variance_within(table["clv_low"], table["clv_high"])[own]
     between = float(value[own].var(ddof=1)) if own.sum() > 1 else float("nan")
-    common = shock * float(table["clv"].to_numpy(np.float64)[own].mean())
-    return float(value[own].mean()), float(np.sqrt((between + within.mean()) / own.sum() + common**2))
+    common = level_sd * float(table["clv"].to_numpy(np.float64)[own].mean())
+    return float(value[own].mean()), float(np.sqrt((between + within.mean()) / own.sum())), common
 
 
 def _same_mix(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,24 +11,46 @@ import pandas as pd
 from scipy.stats import norm
 
 from clvml.errors import OptionError, did_you_mean
+from clvml.estimators.uncertainty.totals import COMMON_LEVEL_SD
 from clvml.insights.score_tables import require_columns
+from clvml.scores.totals import variance_within
 
 __all__ = ["WhatIf", "what_if"]
 
 
 @dataclass(frozen=True)
 class WhatIf:
-    """What a higher return probability would bring over the horizon of the scores."""
+    """What a higher return probability would bring over the horizon of the scores.
 
-    tier: str  # "all" or a tier
+    Attributes
+    ----------
+    tier : str
+        The tier, or "all".
+    customers : int
+        In it.
+    retention : float
+        Points added to the return probability, as a share.
+    extra_buyers : float
+        Expected number of customers more who buy.
+    extra_contribution : float
+        What they would bring, discounted, in the log's currency.
+    low, high : float
+        90 % interval of it.
+    new_customers : float
+        Acquired customers who would bring as much; NaN where their value is not given.
+    acquisition_cost : float
+        What acquiring them would cost; NaN where no CAC is given.
+    """
+
+    tier: str
     customers: int
-    retention: float  # points added to the return probability, as a share
-    extra_buyers: float  # expected customers more who buy
-    worth: float  # extra expected contribution
-    low: float  # 90 % interval
+    retention: float
+    extra_buyers: float
+    extra_contribution: float
+    low: float
     high: float
-    new_customers: float  # acquired customers that would bring as much; NaN where their value is not known
-    acquisition_cost: float  # what they would cost; NaN where no CAC is given
+    new_customers: float
+    acquisition_cost: float
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, None where there is none."""
@@ -38,13 +61,13 @@ class WhatIf:
         interval = f"{self.low:,.2f} to {self.high:,.2f}"
         text = (
             f"{100 * self.retention:+.1f} points of return probability for {who} ({self.customers:,}) "
-            f"would be {self.extra_buyers:,.0f} buyers more, worth {self.worth:,.2f} ({interval})"
+            f"would be {self.extra_buyers:,.0f} buyers more, worth {self.extra_contribution:,.2f} ({interval})"
         )
         if np.isfinite(self.new_customers):
             text += f"; as much as {self.new_customers:,.0f} new customers bring"
             if np.isfinite(self.acquisition_cost):
                 text += f", who would cost {self.acquisition_cost:,.2f}"
-        return text + "."
+        return textwrap.fill(f"{text}.", 120)
 
 
 def what_if(
@@ -54,13 +77,52 @@ def what_if(
     tier: str | None = None,
     new_customer_value: float | None = None,
     cac: float | None = None,
-    shock: float = 0.12,
+    level_sd: float = COMMON_LEVEL_SD,
 ) -> WhatIf:
-    """Contribution if the return probability of a tier (or of all) rose by `retention`, nobody's above 1.
+    """Work out what it would be worth if more customers of a tier, or of all, came back.
 
-    worth = sum of min(retention, churn probability) · value if kept. The interval holds the chance of who would be won
-    (variance a V² + a var(V) − (a V)² each, a the points added) and a common error of all values (`shock`).
-    new_customer_value: expected contribution of an acquired customer, in the same horizon; cac: what one costs.
+    Each return probability rises by `retention`, nobody's above 1: extra contribution = Σ min(retention, churn
+    probability) · value if kept. The interval holds the chance of who would be won (variance aV² + a·var(V) − (aV)²
+    each, a being the points added) and a level of all values that may be off (`level_sd`).
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        Scores of one day: the output of `ClvModel.score` or of `clvml predict`.
+    retention : float, default 0.05
+        Points of return probability to add, above 0, at most 1.
+    tier : str, optional
+        Only customers of this tier.
+    new_customer_value : float, optional
+        Expected contribution of an acquired customer over the same horizon, to compare with.
+    cac : float, optional
+        Cost of acquiring one customer.
+    level_sd : float, optional
+        How far the level of all values together can be off, as the standard deviation of a logarithm: of a trained
+        model, `ClvModel.level_sd.spend`.
+
+    Returns
+    -------
+    WhatIf
+
+    Raises
+    ------
+    OptionError
+        If `retention` is out of range, or no customer is in the tier.
+    DataError
+        If a column is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clvml import what_if
+    >>> scores = pd.DataFrame(
+    ...     {"churn_probability": 0.4, "value_if_kept": 100.0, "tier": "good", "clv_low": 0.0, "clv_high": 150.0},
+    ...     index=range(1_000),
+    ... )
+    >>> print(what_if(scores, retention=0.05, new_customer_value=25.0, cac=15.0))
+    +5.0 points of return probability for all customers (1,000) would be 50 buyers more, worth 5,000.00 (2,592.97 to
+    7,407.03); as much as 200 new customers bring, who would cost 3,000.00.
     """
     require_columns(scores, ("churn_probability", "value_if_kept", "tier", "clv_low", "clv_high"), "scores")
     if not 0 < retention <= 1:
@@ -72,20 +134,20 @@ def what_if(
         )
     added = np.minimum(retention, own["churn_probability"].to_numpy(np.float64))
     value = own["value_if_kept"].to_numpy(np.float64)
-    spread = ((own["clv_high"] - own["clv_low"]).to_numpy(np.float64) / 3.29) ** 2
-    worth = float(added @ value)
+    spread = variance_within(own["clv_low"], own["clv_high"])
+    extra = float(added @ value)
     each = added * value**2 + added * spread - (added * value) ** 2
-    error = float(np.sqrt(np.maximum(each, 0.0).sum() + (shock * worth) ** 2))
+    error = float(np.sqrt(np.maximum(each, 0.0).sum() + (level_sd * extra) ** 2))
     z = float(norm.ppf(0.95))
-    new = worth / new_customer_value if new_customer_value else float("nan")
+    new = extra / new_customer_value if new_customer_value else float("nan")
     return WhatIf(
         tier=tier or "all",
         customers=len(own),
         retention=retention,
         extra_buyers=float(added.sum()),
-        worth=worth,
-        low=worth - z * error,
-        high=worth + z * error,
+        extra_contribution=extra,
+        low=extra - z * error,
+        high=extra + z * error,
         new_customers=new,
         acquisition_cost=new * cac if cac is not None else float("nan"),
     )

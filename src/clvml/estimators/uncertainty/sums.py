@@ -50,7 +50,7 @@ class Job(NamedTuple):
 
 
 def totals(job: Job, theta: Floats, phi: Floats | None) -> tuple[Floats, Floats]:
-    """Totals of purchases and spend, (draws, groups) each, before any shock."""
+    """Totals of purchases and spend, (draws, groups) each, the level taken as predicted."""
     draws, size = len(theta), np.bincount(job.place, minlength=job.groups)
     order = np.argsort(size, kind="stable")
     small = np.zeros(job.groups, dtype=bool)

@@ -1,8 +1,8 @@
-"""Totals of groups of customers, with intervals that add up all that is uncertain: people, parameters, and the times.
+"""Totals of groups of customers, with intervals that add up all that is uncertain: people, parameters, and the level.
 
 People: given the parameters, customers buy independently of each other. Parameters: draws of them (`draws`).
-Times: a season, a campaign or a rival moves all customers at once, which no model of single customers knows; the size
-of that common shock is learned from how far earlier totals fell from what was predicted of them (`learn_shock`).
+Level: a season, a campaign or a competitor moves all customers at once, which no model of single customers knows; how
+far is learned from how far earlier totals fell from what was predicted of them (`learn_level_sd`).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from clvml.estimators.uncertainty.draws import ParameterDraws, parameter_draws
 from clvml.estimators.uncertainty.sums import Job, totals
 from clvml.maths.sample import Floats, tally
 
-__all__ = ["LEAST_SHOCK", "Shock", "TotalDraws", "total_draws", "total_interval"]
+__all__ = ["COMMON_LEVEL_SD", "LevelSd", "TotalDraws", "check_level_sd", "total_draws", "total_interval"]
 
-LEAST_SHOCK = 0.08
-"""Standard deviation, in logs, of a common shock that nothing has been learned of: totals taken as independent
-customers
-miss by three to five of their standard deviations on real logs."""
+COMMON_LEVEL_SD = 0.25
+"""Standard deviation of the log of actual over predicted totals where nothing has been learned of it: with it, nine of
+ten totals on five real logs lie in their 90 % interval (`benchmarks/coverage.md`); taken as sums of independent
+customers they miss by three to five of their standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,22 @@ class TotalDraws:
 
 
 @dataclass(frozen=True)
-class Shock:
-    """How far all customers together fall from what is predicted of them: standard deviations of log(actual /
-    predicted).
+class LevelSd:
+    """How far the level of all customers can be off.
+
+    Attributes
+    ----------
+    purchases, spend : float
+        Standard deviations of the log of actual over predicted totals.
+    errors : pandas.DataFrame or None
+        What they were learned from, one row an earlier origin: origin, window (days), purchases, expected_purchases,
+        spend, expected_spend, error and spend_error (logs of actual over predicted), noise and spend_noise (standard
+        deviations of people and parameters).
     """
 
-    purchases: float
-    spend: float
-    errors: pd.DataFrame
-    """One row an earlier origin: origin, window (days), purchases, expected_purchases, spend, expected_spend, error and
-    spend_error (logs of actual over predicted), noise and spend_noise (standard deviations of people and
-    parameters)."""
+    purchases: float = COMMON_LEVEL_SD
+    spend: float = COMMON_LEVEL_SD
+    errors: pd.DataFrame | None = None
 
 
 def total_interval(
@@ -68,16 +73,61 @@ def total_interval(
     level: float = 0.9,
     groups: str | ArrayLike | None = None,
     draws: int = 1000,
-    shock: float | Shock | None = None,
+    level_sd: float | LevelSd | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Predictive intervals of what groups of customers will buy and spend together; see `total_draws`.
+    """Give predictive intervals of what groups of customers will buy and spend together.
 
-    One row a group: group, customers, purchases (expected), purchases_low, purchases_high and, for a
-    LifetimeValueModel, spend, spend_low, spend_high (undiscounted amounts).
+    They add up all that is uncertain: people (given the parameters they buy independently of each other), parameters
+    (posterior draws) and the level, which a season or a campaign moves for everybody.
+
+    Parameters
+    ----------
+    model : PurchaseModel or LifetimeValueModel
+        Fitted.
+    summary : pandas.DataFrame
+        One row a customer, as of one day: the output of `Transactions.summarize`.
+    horizon : int or str
+        How far ahead, in days or as ``"39w"``.
+    level : float, default 0.9
+        Of the intervals.
+    groups : str or array-like, optional
+        A column of the summary, or one label a row; without it all customers are one group.
+    draws : int, default 1000
+        Of the totals.
+    level_sd : float or LevelSd, optional
+        How far the level can be off: what `learn_level_sd` found, a standard deviation of a logarithm, or 0 for not at
+        all. Without it COMMON_LEVEL_SD, what logs show in general.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a group: group, customers, purchases (expected), purchases_low, purchases_high and, for a
+        LifetimeValueModel, spend, spend_low, spend_high (undiscounted amounts in the log's currency).
+
+    Raises
+    ------
+    OptionError
+        If `groups` is no column, or a number is out of range.
+    DataError
+        If labels are missing, or are not one a row.
+
+    Examples
+    --------
+    >>> from clvml import BetaGeoModel, Transactions, load_cdnow, total_interval
+    >>> summary = Transactions(load_cdnow(sample=True)).summarize("1997-09-30")
+    >>> row = total_interval(BetaGeoModel().fit(summary), summary, "39w", draws=200).iloc[0]
+    >>> bool(row["purchases_low"] < row["purchases"] < row["purchases_high"])
+    True
+
+    See Also
+    --------
+    expected_totals : of scores, by any trained model.
     """
     below = 0.5 * (1.0 - check_level(level))
-    drawn = total_draws(model, summary, horizon, groups, draws, shock=shock, seed=seed)
+    drawn = total_draws(model, summary, horizon, groups, draws, level_sd=level_sd, seed=seed)
     place = _places(summary, groups)[1]
     expected = {"purchases": model.expected_purchases(summary, horizon)}
     if isinstance(model, LifetimeValueModel):
@@ -98,16 +148,14 @@ def total_draws(
     groups: str | ArrayLike | None = None,
     draws: int = 1000,
     *,
-    shock: float | Shock | None = None,
+    level_sd: float | LevelSd | None = None,
     parameters: ParameterDraws | None = None,
     seed: int = 0,
 ) -> TotalDraws:
-    """Draws of the totals of groups over the horizon.
+    """Draws of the totals of groups over the horizon; see `total_interval`.
 
-    groups: a column of the summary, or a label a row; None for all together. shock: standard deviation of the logarithm
-    of what all customers share, the Shock that `learn_shock` found, 0 for none, None for LEAST_SHOCK. parameters: draws
-    of the purchase model's parameters; None for Laplace draws where the summary is the one the model was fitted to, and
-    for its normal approximation elsewhere.
+    parameters: draws of the purchase model's parameters; None for Laplace draws where the summary is the one the model
+    was fitted to, and for its normal approximation elsewhere.
     """
     labels, place = _places(summary, groups)
     purchases, spend = (model, None) if isinstance(model, PurchaseModel) else (model.purchases_, model.spend_)
@@ -121,7 +169,7 @@ def total_draws(
     theta = parameters or parameter_draws(purchases, summary, draws, seed=seed)
     phi = None if spend is None else parameter_draws(spend, summary, len(theta.values), seed=seed + 1)
     counts, amounts = totals(job, theta.values, None if phi is None else phi.values)
-    sd_counts, sd_amounts = _shock_sizes(shock)
+    sd_counts, sd_amounts = _level_sds(level_sd)
     z = rng.standard_normal((len(counts), 1))
     counts = np.floor(counts * np.exp(sd_counts * z) + rng.random(counts.shape))  # rounded at random: the mean stays
     amounts = amounts * np.exp(sd_amounts * z)
@@ -139,30 +187,34 @@ def _places(summary: pd.DataFrame, groups: str | ArrayLike | None) -> tuple[NDAr
             raise OptionError(
                 f"groups={groups!r} is no column of the summary. Its columns: {', '.join(summary.columns)}."
             )
-        told = summary[groups].to_numpy()
+        values = summary[groups].to_numpy()
     else:
-        told = np.asarray(groups)
-    if told.shape != (len(summary),):
-        raise DataError(f"groups has shape {told.shape}, the summary has {len(summary)} rows. Give one label a row.")
-    missing = pd.isna(told)
+        values = np.asarray(groups)
+    if values.shape != (len(summary),):
+        raise DataError(f"groups has shape {values.shape}, the summary has {len(summary)} rows. Give one label a row.")
+    missing = pd.isna(values)
     if missing.any():
         raise DataError(
-            f"groups is missing in {int(missing.sum())} of {len(told)} rows, first in row {int(missing.argmax())}. "
+            f"groups is missing in {int(missing.sum())} of {len(values)} rows, first in row {int(missing.argmax())}. "
             "Give those customers a group of their own, such as 'unknown'."
         )
-    labels, place = np.unique(told, return_inverse=True)
+    labels, place = np.unique(values, return_inverse=True)
     return labels, place.astype(np.intp)
 
 
-def _shock_sizes(shock: float | Shock | None) -> tuple[float, float]:
+def _level_sds(level_sd: float | LevelSd | None) -> tuple[float, float]:
     """Standard deviations for purchases and for spend."""
-    if shock is None:
-        return LEAST_SHOCK, LEAST_SHOCK
-    if isinstance(shock, Shock):
-        return shock.purchases, shock.spend
-    if isinstance(shock, bool) or not isinstance(shock, int | float) or not 0.0 <= shock < math.inf:
+    if isinstance(level_sd, LevelSd) or level_sd is None:
+        found = level_sd or LevelSd()
+        return check_level_sd(found.purchases), check_level_sd(found.spend)
+    return check_level_sd(level_sd), check_level_sd(level_sd)
+
+
+def check_level_sd(value: Any) -> float:
+    """The value, once it is a standard deviation. Raises OptionError."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < math.inf:
         raise OptionError(
-            f"shock={shock!r} is no standard deviation of a logarithm. Give a number such as 0.1, 0 for none, "
-            "or what learn_shock found."
+            f"level_sd={value!r} is no standard deviation of a logarithm. Give a number such as 0.1, 0 for none, "
+            "or what learn_level_sd found."
         )
-    return float(shock), float(shock)
+    return float(value)

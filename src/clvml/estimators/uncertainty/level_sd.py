@@ -1,4 +1,4 @@
-"""The common shock: how far totals fell from what was predicted of them, at earlier days of the same log."""
+"""The common level_sd: how far totals fell from what was predicted of them, at earlier days of the same log."""
 
 from __future__ import annotations
 
@@ -11,31 +11,58 @@ import pandas as pd
 from clvml.errors import DataError
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.uncertainty.draws import laplace_draws
-from clvml.estimators.uncertainty.totals import LEAST_SHOCK, Shock, total_draws
+from clvml.estimators.uncertainty.totals import COMMON_LEVEL_SD, LevelSd, total_draws
 from clvml.horizon import as_date, day_number, day_of_number, horizon_days
 from clvml.orders.origins import plan_origins
 from clvml.orders.transactions import Transactions
 
-__all__ = ["learn_shock"]
+__all__ = ["learn_level_sd"]
 
-_PRIOR = 2.0
-"""Windows that LEAST_SHOCK counts for."""
-_DRAWS = 200
-"""Draws that tell how far a total would fall from its expectation without any shock."""
+PRIOR_WINDOWS = 2.0
+"""Windows that COMMON_LEVEL_SD counts for."""
+NOISE_DRAWS = 200
+"""Draws that tell how far a total would fall from its expectation if the level were right."""
 
 
-def learn_shock(
+def learn_level_sd(
     log: Transactions, as_of: Any, horizon: int | str, model: LifetimeValueModel | None = None, *, seed: int = 0
-) -> Shock:
-    """The size of the common shock, from the origins before `as_of` whose windows have passed by then.
+) -> LevelSd:
+    """Learn how far the level of all customers can be off, from totals predicted at earlier days of the log.
 
-    model: the kind and settings to fit at each origin (LifetimeValueModel()). Only origins that look no further ahead,
-    for their history, than is asked for now count: others err for want of history. What people and parameters explain
-    of an error is taken off. Windows overlap, so they are worth n = (days they cover) / (days of one); and LEAST_SHOCK
-    is taken to be known from two more: sd^2 = (n mean(error^2 - noise^2) + 2 LEAST_SHOCK^2) / (n + 2), never below
-    LEAST_SHOCK^2.
+    At each earlier origin whose window has passed by `as_of`, the model is fitted to what was known then, and the log
+    of actual over predicted totals taken. What people and parameters explain of these errors is taken off. Windows
+    overlap, so they are worth n = (days they cover) / (days of one), and COMMON_LEVEL_SD counts for two more:
+    sd² = (n · mean(error² − noise²) + 2 · COMMON_LEVEL_SD²) / (n + 2). Only origins that look no further ahead, for
+    their history, than is asked for now count: others err for want of history.
 
-    Raises DataError where no earlier origin counts.
+    Parameters
+    ----------
+    log : Transactions
+        The order log.
+    as_of : date-like
+        The last day that may be known.
+    horizon : int or str
+        How far ahead the totals look, in days or as ``"39w"``.
+    model : LifetimeValueModel, optional
+        Kind and settings to fit at each origin.
+    seed : int
+        Of the draws that tell the noise.
+
+    Returns
+    -------
+    LevelSd
+
+    Raises
+    ------
+    DataError
+        If no earlier origin counts.
+
+    Examples
+    --------
+    >>> from clvml import Transactions, learn_level_sd, load_cdnow
+    >>> found = learn_level_sd(Transactions(load_cdnow(sample=True)), "1997-09-30", "13w")
+    >>> len(found.errors), 0.1 < found.purchases < 0.25
+    (6, True)
     """
     day = as_date(as_of)
     days = horizon_days(horizon, day)
@@ -46,12 +73,12 @@ def learn_shock(
     if not origins:
         raise DataError(
             f"The {last - first} days before as_of={day} hold no earlier prediction to compare with what came. "
-            f"Use shock=None for the least shock ({LEAST_SHOCK:g}), or a longer log."
+            f"Use level_sd=None for what logs show in general ({COMMON_LEVEL_SD:g}), or a longer log."
         )
     kind = model or LifetimeValueModel()
     errors = pd.DataFrame([_error(log, o, plan.window, kind, seed) for o in origins])
     n = 1.0 + (max(origins) - min(origins)) / plan.window
-    return Shock(
+    return LevelSd(
         _size(errors["error"], errors["noise"], n), _size(errors["spend_error"], errors["spend_noise"], n), errors
     )
 
@@ -60,9 +87,9 @@ def _error(log: Transactions, origin: int, window: int, kind: LifetimeValueModel
     """What was predicted at an origin for the window after it, and what came."""
     summary, holdout = log.split(day_of_number(origin), day_of_number(origin + window))
     model = type(kind)(**kind.get_params(deep=False)).fit(summary)
-    parameters = laplace_draws(model.purchases_, summary, _DRAWS, seed=seed)
-    drawn = total_draws(model, summary, window, shock=0.0, parameters=parameters, seed=seed)
-    told = {
+    parameters = laplace_draws(model.purchases_, summary, NOISE_DRAWS, seed=seed)
+    drawn = total_draws(model, summary, window, level_sd=0.0, parameters=parameters, seed=seed)
+    row = {
         "origin": day_of_number(origin),
         "window": window,
         "purchases": float(holdout["purchases"].sum()),
@@ -74,9 +101,9 @@ def _error(log: Transactions, origin: int, window: int, kind: LifetimeValueModel
         ("error", "purchases", "expected_purchases", drawn.purchases),
         ("spend_error", "spend", "expected_spend", drawn.spend),
     ):
-        told[name] = _log(told[actual]) - _log(told[expected])
-        told[name.replace("error", "noise")] = float(np.std(_log(totals)))
-    return told
+        row[name] = _log(row[actual]) - _log(row[expected])
+        row[name.replace("error", "noise")] = float(np.std(_log(totals)))
+    return row
 
 
 def _log(total: Any) -> Any:
@@ -86,5 +113,5 @@ def _log(total: Any) -> Any:
 
 def _size(error: pd.Series, noise: pd.Series, n: float) -> float:
     surplus = float((error.to_numpy(float) ** 2 - noise.to_numpy(float) ** 2).mean())
-    pooled = (n * surplus + _PRIOR * LEAST_SHOCK**2) / (n + _PRIOR)
-    return max(LEAST_SHOCK, math.sqrt(max(0.0, pooled)))
+    pooled = (n * surplus + PRIOR_WINDOWS * COMMON_LEVEL_SD**2) / (n + PRIOR_WINDOWS)
+    return math.sqrt(max(0.0, pooled))
