@@ -8,77 +8,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from clvml import __version__
+from clvml.cli.insight_commands import insights
+from clvml.cli.options import log_options, open_log, show_options
 from clvml.cli.overlap import check_overlap
 from clvml.errors import ClvError
 
 if TYPE_CHECKING:
-    from clvml.orders.transactions import Transactions
+    pass
 
 __all__ = ["main"]
 
 _CONFIG = "clv.toml"
-_LOG_OPTIONS = (
-    click.argument("source", nargs=-1, required=True),
-    click.option("--customer", default="customer_id", show_default=True, help="Column of the customer."),
-    click.option("--date", default="date", show_default=True, help="Column of the day of the order."),
-    click.option("--amount", default="amount", show_default=True, help="Column of the amount; refunds are negative."),
-    click.option("--order", help="Column of the order's id: an order refunded in full is no purchase."),
-    click.option("--is-return", help="Column that marks refund lines whose amount is positive."),
-    click.option("--margin", help="Share of the amount that is earned: a number such as 0.3, or a column."),
-    click.option("--cost", help="Column of the cost of each line, instead of --margin."),
-    click.option("--service-cost", help="Cost of serving an order: a number, or a column."),
-    click.option("--channel", help="Column of the acquisition channel."),
-    click.option("--covariate", "covariates", multiple=True, help="Column to carry along; may be repeated."),
-    click.option(
-        "--returns",
-        type=click.Choice(["net", "ignore", "error"]),
-        default="net",
-        show_default=True,
-        help="What refunds do.",
-    ),
-    click.option(
-        "--grain",
-        type=click.Choice(["day", "week"]),
-        default="day",
-        show_default=True,
-        help="Orders within it are one purchase.",
-    ),
-    click.option("--free-orders", is_flag=True, help="A day of nothing but zero amounts is a purchase too."),
-    click.option("--timezone", help="The business's own, for times that name a zone. Default: UTC."),
-    click.option("--table", help="Table of the log in a data base (a DuckDB file, postgresql://user@host/db)."),
-    click.option("--query", help="Instead of --table: the SELECT that gives the log."),
-    click.option(
-        "--engine",
-        type=click.Choice(["duckdb", "spark"]),
-        default="duckdb",
-        show_default=True,
-        help="spark (check and predict): SOURCE is a table, or Parquet or CSV files that the cluster reads.",
-    ),
-    click.option("--master", metavar="URL", help="Of the Spark cluster. Default: as Spark is configured."),
-    click.option("--memory", metavar="SIZE", help="What the job is to stay within, such as 2GB. Default: no limit."),
-    click.option("--threads", type=click.IntRange(1), help="Default: as many as the machine has."),
-    click.option("--spill", metavar="DIR", help="Folder for what does not fit in memory. Default: the system's."),
-)
-_SHOW = (
-    click.option("--verbose", is_flag=True, help="A line a stage with its time; tracebacks of internal errors."),
-    click.option("--quiet", is_flag=True, help="No progress and no notes."),
-)
-
-
-def _options(*decorators: Callable[..., Any]) -> Callable[..., Any]:
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(decorators):
-            command = option(command)
-        return command
-
-    return decorate
 
 
 class _InOrder(click.Group):
@@ -126,7 +72,7 @@ def cli(context: click.Context, config: Path | None) -> None:
     show_default=True,
     help="Folder for the log, the model, the run and the scores.",
 )
-@_options(*_SHOW)
+@show_options
 def demo(out: Path, verbose: bool, quiet: bool) -> None:
     """The main job on real data (CDNOW, 23,570 customers), start to end. Needs no server."""
     from clvml.cli.demo import run_demo
@@ -135,21 +81,21 @@ def demo(out: Path, verbose: bool, quiet: bool) -> None:
 
 
 @cli.command()
-@_options(*_LOG_OPTIONS)
+@log_options
 @click.option("--as-of", help="The last day that may be known, YYYY-MM-DD: lines after it are counted.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: Any) -> None:
     """What is unusual about a log, and what is done about it."""
     import json
 
-    report = _open(source, columns, on_spark=True).check(as_of)
+    report = open_log(source, columns, on_spark=True).check(as_of)
     click.echo(json.dumps(report.to_dict(), indent=1, default=str) if as_json else str(report))
     if not report.customers:
         raise ClvError(report.why_empty())
 
 
 @cli.command()
-@_options(*_LOG_OPTIONS)
+@log_options
 @click.option("--as-of", required=True, help="The last day that may be known, YYYY-MM-DD.")
 @click.option("--horizon", default="12m", show_default=True, help="How far ahead: 273, 39w, 12m, 1y.")
 @click.option("--discount-rate", type=float, default=0.10, show_default=True, help="Per year.")
@@ -172,7 +118,7 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
 )
 @click.option("--experiment", default="clvml", show_default=True, help="MLflow experiment.")
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
-@_options(*_SHOW)
+@show_options
 @click.pass_context
 def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **settings: Any) -> None:
     """Backtest, train, record in MLflow, and register. Exit code 3 where the champion stays."""
@@ -192,13 +138,13 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
     )
     job = TrainJob(as_of=as_of, **{name: settings.pop(name) for name in own})
     check_overlap({"--export": job.export}, {"SOURCE": source})
-    told = train_job(_open(source, settings), job)
+    told = train_job(open_log(source, settings), job)
     click.echo(told.text)
     context.exit(0 if told.promoted is not False else 3)
 
 
 @cli.command()
-@_options(*_LOG_OPTIONS)
+@log_options
 @click.option("--as-of", required=True, help="The last day that may be known, YYYY-MM-DD.")
 @click.option(
     "--model",
@@ -216,7 +162,7 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
     help="Keeps what the files of the log held, so that the next run reads new files only.",
 )
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
-@_options(*_SHOW)
+@show_options
 def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
     """Score every customer of a log with a trained model."""
     from clvml.cli.jobs import PredictJob, predict_job
@@ -228,11 +174,11 @@ def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
     check_overlap({"--history": job.history}, read)
     if settings["engine"] == "spark":
         from clvml.cli.spark_job import predict_on_spark as predict_job
-    click.echo(predict_job(lambda: _open(source, settings, on_spark=True), job))
+    click.echo(predict_job(lambda: open_log(source, settings, on_spark=True), job))
 
 
 @cli.command(short_help="How good past predictions would have been, beside rules of thumb.")
-@_options(*_LOG_OPTIONS)
+@log_options
 @click.option(
     "--cut",
     "cuts",
@@ -251,7 +197,7 @@ def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random draws.")
 @click.option("--lifetimes", is_flag=True, help="Fit the lifetimes package too, and compare with it.")
-@_options(*_SHOW)
+@show_options
 def backtest(source: tuple[str, ...], cuts: tuple[str, ...], **settings: Any) -> None:
     """How good would predictions made at an earlier day have been, beside what a shopkeeper would guess?"""
     from clvml.cli.jobs import BacktestJob, backtest_job
@@ -259,7 +205,7 @@ def backtest(source: tuple[str, ...], cuts: tuple[str, ...], **settings: Any) ->
     own = ("horizon", "out", "bootstrap", "seed", "lifetimes", "verbose", "quiet")
     job = BacktestJob(cuts=cuts, **{name: settings.pop(name) for name in own})
     check_overlap({"--out": job.out}, {"SOURCE": source})
-    click.echo(backtest_job(_open(source, settings), job))
+    click.echo(backtest_job(open_log(source, settings), job))
 
 
 def _example(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -290,7 +236,7 @@ def _example(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     "--contacts", type=click.Path(path_type=Path), help="Past contacts (customer_id, date), for max_contacts."
 )
 @click.option("--example", is_flag=True, is_eager=True, expose_value=False, callback=_example, help="Print a plan.")
-@_options(*_SHOW)
+@show_options
 def audience(**settings: Any) -> None:
     """Whom of the SCORES to treat with what under a budget, and whom to leave alone as control.
 
@@ -305,14 +251,14 @@ def audience(**settings: Any) -> None:
 
 @cli.command(short_help="Did a campaign pay? Treated against control.")
 @click.argument("audience", type=click.Path(path_type=Path))
-@_options(*_LOG_OPTIONS)
+@log_options
 @click.option("--start", help="Day after which purchases count, YYYY-MM-DD. Default: the audience's as_of.")
 @click.option("--end", help="Last day that counts, YYYY-MM-DD. Default: start and the horizon of the scores.")
 @click.option("--by", default="planned_treatment", show_default=True, help="Column of the audience to split by.")
 @click.option("--incentive-in-log", is_flag=True, help="The amounts of the log are net of the incentives already.")
 @click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--out", type=click.Path(path_type=Path), help="outcome.json")
-@_options(*_SHOW)
+@show_options
 def outcome(source: tuple[str, ...], **settings: Any) -> None:
     """Did the campaign of an AUDIENCE file pay? Treated against control in the orders since."""
     from clvml.cli.campaign_jobs import OutcomeJob, outcome_job
@@ -320,16 +266,16 @@ def outcome(source: tuple[str, ...], **settings: Any) -> None:
     own = ("audience", "start", "end", "by", "incentive_in_log", "level", "out", "verbose", "quiet")
     job = OutcomeJob(**{name: settings.pop(name) for name in own})
     check_overlap({"--out": job.out}, {"SOURCE": source, "AUDIENCE": job.audience})
-    click.echo(outcome_job(lambda: _open(source, settings), job))
+    click.echo(outcome_job(lambda: open_log(source, settings), job))
 
 
 @cli.command(short_help="Are past scores still right, and is a new model due?")
-@_options(*_LOG_OPTIONS)
+@log_options
 @click.option("--scores", required=True, type=click.Path(path_type=Path), help="What `clvml predict` wrote then.")
 @click.option("--experiment", default="clvml", show_default=True, help="MLflow experiment.")
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
 @click.option("--out", type=click.Path(path_type=Path), help="report.json")
-@_options(*_SHOW)
+@show_options
 @click.pass_context
 def monitor(context: click.Context, /, source: tuple[str, ...], **settings: Any) -> None:
     """Compare past scores with the orders since, and record it in MLflow. Exit code 3 where a new model is due."""
@@ -338,39 +284,12 @@ def monitor(context: click.Context, /, source: tuple[str, ...], **settings: Any)
     own = ("scores", "experiment", "tracking_uri", "out", "verbose", "quiet")
     job = MonitorJob(**{name: settings.pop(name) for name in own})
     check_overlap({"--out": job.out}, {"SOURCE": source, "--scores": job.scores})
-    text, due = monitor_job(lambda: _open(source, settings), job)
+    text, due = monitor_job(lambda: open_log(source, settings), job)
     click.echo(text)
     context.exit(3 if due else 0)
 
 
-def _open(source: tuple[str, ...], columns: dict[str, Any], *, on_spark: bool = False) -> Transactions:
-    """The log, with margin and service cost read as a number where they are one. on_spark: whether it may be there."""
-    from clvml.orders.transactions import Transactions
-
-    settings = columns | {name: _number(columns[name]) for name in ("margin", "service_cost")}
-    engine, master = settings.pop("engine"), settings.pop("master")
-    if engine == "spark":
-        if not on_spark:
-            raise ClvError(_ONE_MACHINE)
-        from clvml.orders.engines.spark import read_source, start_session
-
-        return Transactions(read_source(start_session(master), source), **settings)
-    if master is not None:
-        raise ClvError("--master names a Spark cluster: it goes with --engine spark.")
-    return Transactions(source[0] if len(source) == 1 else list(source), **settings)
-
-
-_ONE_MACHINE = (
-    "--engine spark: this command learns from a row for every customer, which Spark would have to collect on one "
-    "machine. On Spark run check and predict; give this command a Parquet file, such as one of a sample of customers."
-)
-
-
-def _number(told: str | float | None) -> str | float | None:
-    try:
-        return None if told is None else float(told)
-    except ValueError:
-        return told
+cli.add_command(insights)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,0 +1,198 @@
+"""The jobs behind `clvml insights`: each from a log or scores to a table in words, as CSV or as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from clvml.cli.campaign_jobs import read_table
+from clvml.cli.terminal import grid, heading, wrapped
+from clvml.errors import DataError, OptionError
+from clvml.files import check_target, write_aside
+
+if TYPE_CHECKING:
+    from clvml.orders.transactions import Transactions
+
+__all__ = [
+    "Answer",
+    "Delivery",
+    "channels_answer",
+    "costs_of",
+    "deliver",
+    "history_answer",
+    "lookalikes_answer",
+    "profile_answer",
+    "read_lines",
+    "tiers_answer",
+    "totals_answer",
+    "whatif_answer",
+]
+
+FORMATS = ("table", "csv", "json")
+_ENDINGS = {".csv": "csv", ".json": "json", ".txt": "table"}
+_SHOWN_MOVERS = 10
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How the answer is wanted: to which file (else standard output), in which format (else by the file's ending)."""
+
+    out: Path | None = None
+    format: str | None = None
+
+    @property
+    def chosen(self) -> str:
+        """One of FORMATS."""
+        return self.format or (_ENDINGS.get(self.out.suffix.lower(), "table") if self.out else "table")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The same findings in words, as rows, and as plain values."""
+
+    text: str
+    rows: pd.DataFrame
+    payload: dict[str, Any]
+
+
+def deliver(answer: Answer, delivery: Delivery) -> str:
+    """What is printed, once the file is written where one is wanted."""
+    contents = {
+        "table": lambda: answer.text + "\n",
+        "csv": lambda: answer.rows.to_csv(index=False),
+        "json": lambda: json.dumps(answer.payload, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n",
+    }[delivery.chosen]()
+    if delivery.out is None:
+        return contents.rstrip("\n")
+    target = check_target(delivery.out, tuple(_ENDINGS))
+    write_aside(target, lambda aside: aside.write_text(contents, encoding="utf-8", newline=""))
+    return f"{answer.text}\n\nWritten: {target}"
+
+
+def profile_answer(log: Transactions, scores: Path, **settings: Any) -> Answer:
+    """What sets the best customers apart; settings: those of `clvml.profile`."""
+    from clvml.insights.profiles import profile
+
+    found = profile(read_table(scores, "scores"), log, **settings)
+    return Answer(str(found), found.to_frame(), found.to_dict())
+
+
+def tiers_answer(lines: pd.DataFrame, *, good: float, bad: float, **settings: Any) -> Answer:
+    """Who earns and who costs; settings: those of `clvml.customer_profit`."""
+    from clvml.insights.profit import customer_profit, profit_tiers
+
+    found = profit_tiers(customer_profit(lines, **settings), good=good, bad=bad)
+    worst = found.table[found.table["loses"]].nsmallest(_SHOWN_MOVERS, "contribution")
+    text = str(found)
+    if len(worst):
+        listed = worst[["customer_id", "list_value", "contribution", "reason"]].round(2)
+        text += f"\n{heading('Who costs most')}\n{grid(listed, words=('reason',), left=('customer_id',))}"
+    return Answer(text, found.to_frame(), found.to_dict())
+
+
+def channels_answer(log: Transactions, scores: Path, **settings: Any) -> Answer:
+    """What a customer of each channel is worth; settings: those of `clvml.channel_values`."""
+    from clvml.insights.channels import channel_values
+
+    found = channel_values(read_table(scores, "scores"), log, **settings)
+    return Answer(str(found), found.to_frame(), found.to_dict())
+
+
+def lookalikes_answer(log: Transactions, as_of: str, **settings: Any) -> Answer:
+    """Who resembles good customers at the first order; rows: all customers ranked by it."""
+    from clvml.insights.attributes import attributes_of
+    from clvml.insights.lookalikes import look_alikes
+
+    found = look_alikes(log, as_of, **settings)
+    ranked = found.rank(attributes_of(log, as_of, known_at="first_order"))
+    return Answer(str(found), ranked, found.to_dict())
+
+
+def history_answer(folder: Path, *, value: str, by: str | None, since: str | None) -> Answer:
+    """How value moved over the kept scores; between the last two days who moved tier, and who most."""
+    from clvml.insights.migration import migration
+    from clvml.insights.movers import movers
+    from clvml.insights.value_over_time import value_over_time
+    from clvml.scores.kept import read_history
+
+    history = read_history(folder, since=since)
+    over_time = value_over_time(history, value=value, by=by)
+    text = [heading(f"{value} over time"), grid(over_time.round(2), left=("as_of",))]
+    payload: dict[str, Any] = {"over_time": over_time.to_dict("records")}
+    days = sorted(history["as_of"].unique())
+    if len(days) > 1:
+        before, after = (history[history["as_of"] == day] for day in days[-2:])
+        moved, most = migration(before, after), movers(before, after, value="clv", top=_SHOWN_MOVERS)
+        shown = most.drop(columns="customer_id").round(2)
+        shown.insert(0, "customer_id", most["customer_id"])
+        text += [heading("Between tiers of value"), str(moved)]
+        text += [heading("Whose value changed most"), grid(shown, left=("customer_id", "why"))]
+        payload |= {"migration": moved.to_dict(), "movers": most.to_dict("records")}
+    else:
+        text.append("One day is kept: who moved is shown from the second on.")
+    return Answer("\n".join(text), over_time, payload)
+
+
+def whatif_answer(scores: Path, **settings: Any) -> Answer:
+    """What more returning customers would be worth; settings: those of `clvml.what_if`."""
+    from clvml.insights.what_if import what_if
+
+    found = what_if(read_table(scores, "scores"), **settings)
+    return Answer(wrapped(str(found)), pd.DataFrame([found.to_dict()]), found.to_dict())
+
+
+def totals_answer(scores: Path, *, by: str | None, level: float, **settings: Any) -> Answer:
+    """What groups of customers are expected to buy, spend and be worth, with intervals."""
+    from clvml.scores.totals import expected_totals
+
+    found = expected_totals(read_table(scores, "scores"), by=by, level=level, **settings)
+    shown = found[["group", "customers"]].assign(
+        **{
+            f"{name} ({100 * level:.0f} % interval)": [
+                f"{mid:,.0f} ({low:,.0f} to {high:,.0f})"
+                for mid, low, high in zip(found[name], found[f"{name}_low"], found[f"{name}_high"], strict=True)
+            ]
+            for name in ("purchases", "spend", "clv")
+        }
+    )
+    return Answer(grid(shown, left=("group",)), found, {"totals": found.to_dict("records"), "level": level})
+
+
+def costs_of(pairs: Sequence[str], option: str) -> Mapping[str, float] | None:
+    """{channel: money} of options such as web=12.50. Raises OptionError."""
+    found = {}
+    for pair in pairs:
+        name, _, money = pair.rpartition("=")
+        try:
+            found[name] = float(money)
+        except ValueError:
+            name = ""
+        if not name:
+            raise OptionError(f"{option} {pair} is no channel and money. Write it such as {option} web=12.50.")
+    return found or None
+
+
+def read_lines(source: Sequence[str], columns: Sequence[str | None], as_of: str | None, date: str) -> pd.DataFrame:
+    """These columns of the order lines, up to a day where one is given. Raises DataError."""
+    wanted = [name for name in dict.fromkeys(columns) if name] + ([date] if as_of else [])
+    lines = pd.concat([_lines_of(Path(file), wanted) for file in source], ignore_index=True)
+    if as_of is None:
+        return lines
+    from clvml.horizon import as_date
+
+    return lines[pd.to_datetime(lines[date]) < pd.Timestamp(as_date(as_of)) + pd.Timedelta(days=1)]
+
+
+def _lines_of(path: Path, columns: list[str]) -> pd.DataFrame:
+    from clvml.errors import did_you_mean
+
+    lines = read_table(path, "order lines")
+    for name in columns:
+        if name not in lines:
+            raise DataError(f"'{path}' has no column '{name}'.{did_you_mean(name, map(str, lines))}")
+    return lines[columns]

@@ -1,0 +1,106 @@
+"""Options that several commands share, and the log that they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clvml.errors import ClvError
+
+if TYPE_CHECKING:
+    from clvml.orders.transactions import Transactions
+
+__all__ = ["log_options", "open_log", "show_options"]
+
+_LOG_OPTIONS = (
+    click.argument("source", nargs=-1, required=True),
+    click.option("--customer", default="customer_id", show_default=True, help="Column of the customer."),
+    click.option("--date", default="date", show_default=True, help="Column of the day of the order."),
+    click.option("--amount", default="amount", show_default=True, help="Column of the amount; refunds are negative."),
+    click.option("--order", help="Column of the order's id: an order refunded in full is no purchase."),
+    click.option("--is-return", help="Column that marks refund lines whose amount is positive."),
+    click.option("--margin", help="Share of the amount that is earned: a number such as 0.3, or a column."),
+    click.option("--cost", help="Column of the cost of each line, instead of --margin."),
+    click.option("--service-cost", help="Cost of serving an order: a number, or a column."),
+    click.option("--channel", help="Column of the acquisition channel."),
+    click.option("--covariate", "covariates", multiple=True, help="Column to carry along; may be repeated."),
+    click.option(
+        "--returns",
+        type=click.Choice(["net", "ignore", "error"]),
+        default="net",
+        show_default=True,
+        help="What refunds do.",
+    ),
+    click.option(
+        "--grain",
+        type=click.Choice(["day", "week"]),
+        default="day",
+        show_default=True,
+        help="Orders within it are one purchase.",
+    ),
+    click.option("--free-orders", is_flag=True, help="A day of nothing but zero amounts is a purchase too."),
+    click.option("--timezone", help="The business's own, for times that name a zone. Default: UTC."),
+    click.option("--table", help="Table of the log in a data base (a DuckDB file, postgresql://user@host/db)."),
+    click.option("--query", help="Instead of --table: the SELECT that gives the log."),
+    click.option(
+        "--engine",
+        type=click.Choice(["duckdb", "spark"]),
+        default="duckdb",
+        show_default=True,
+        help="spark (check and predict): SOURCE is a table, or Parquet or CSV files that the cluster reads.",
+    ),
+    click.option("--master", metavar="URL", help="Of the Spark cluster. Default: as Spark is configured."),
+    click.option("--memory", metavar="SIZE", help="What the job is to stay within, such as 2GB. Default: no limit."),
+    click.option("--threads", type=click.IntRange(1), help="Default: as many as the machine has."),
+    click.option("--spill", metavar="DIR", help="Folder for what does not fit in memory. Default: the system's."),
+)
+_SHOW = (
+    click.option("--verbose", is_flag=True, help="A line a stage with its time; tracebacks of internal errors."),
+    click.option("--quiet", is_flag=True, help="No progress and no notes."),
+)
+
+
+def _together(*decorators: Callable[..., Any]) -> Callable[..., Any]:
+    """Several options as one decorator, in this order."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(decorators):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+log_options, show_options = _together(*_LOG_OPTIONS), _together(*_SHOW)
+
+
+def open_log(source: tuple[str, ...], columns: dict[str, Any], *, on_spark: bool = False) -> Transactions:
+    """The log, with margin and service cost read as a number where they are one. on_spark: whether it may be there."""
+    from clvml.orders.transactions import Transactions
+
+    settings = columns | {name: _number(columns[name]) for name in ("margin", "service_cost")}
+    engine, master = settings.pop("engine"), settings.pop("master")
+    if engine == "spark":
+        if not on_spark:
+            raise ClvError(_ONE_MACHINE)
+        from clvml.orders.engines.spark import read_source, start_session
+
+        return Transactions(read_source(start_session(master), source), **settings)
+    if master is not None:
+        raise ClvError("--master names a Spark cluster: it goes with --engine spark.")
+    return Transactions(source[0] if len(source) == 1 else list(source), **settings)
+
+
+_ONE_MACHINE = (
+    "--engine spark: this command learns from a row for every customer, which Spark would have to collect on one "
+    "machine. On Spark run check and predict; give this command a Parquet file, such as one of a sample of customers."
+)
+
+
+def _number(text: str | float | None) -> str | float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,118 @@
+"""`clvml insights`: the answers that Python gives, as a table, CSV or JSON; whole files; a message for a mistake."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pandas as pd
+import pytest
+
+from clvml import expected_totals, keep_scores, load_cdnow, profile, what_if
+from clvml.cli import main
+
+AS_OF = "1997-09-30"
+
+
+@pytest.fixture(scope="module")
+def scores(trained, cdnow_log):
+    return trained.score(cdnow_log, AS_OF)
+
+
+@pytest.fixture
+def here(scores, tmp_path, monkeypatch):
+    """A working directory with the log of the CDNOW sample and its scores."""
+    load_cdnow(sample=True).assign(channel=lambda t: t["customer_id"] % 2).to_csv(tmp_path / "log.csv", index=False)
+    scores.to_parquet(tmp_path / "scores.parquet", index=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    """(exit code, standard output, standard error)."""
+    with pytest.raises(SystemExit) as left:
+        main(["insights", *arguments])
+    told = capsys.readouterr()
+    return left.value.code, told.out, told.err
+
+
+def test_profile_says_what_python_says(here, scores, cdnow_log, capsys):
+    code, out, _ = run(capsys, "profile", "log.csv", "--scores", "scores.parquet", "--known-at", "first_order")
+    assert code == 0
+    found = profile(scores, cdnow_log, known_at="first_order")
+    assert out.strip() == str(found)
+    code, out, _ = run(
+        capsys, "profile", "log.csv", "--scores", "scores.parquet", "--known-at", "first_order", "--format", "csv"
+    )
+    assert len(pd.read_csv(io.StringIO(out))) == len(found.differences)
+
+
+def test_tiers_of_the_lines_up_to_a_day(here, capsys):
+    code, out, _ = run(capsys, "tiers", "log.csv", "--margin", "0.3", "--service-cost", "5", "--as-of", AS_OF)
+    assert code == 0
+    assert "lose money by service" in out
+    code, _, _ = run(capsys, "tiers", "log.csv", "--margin", "0.3", "--out", "tiers.csv")
+    assert code == 0
+    assert set(pd.read_csv("tiers.csv")["tier"]) == {"good", "middle", "bad"}
+
+
+def test_channels_with_their_costs(here, capsys):
+    arguments = ("channels", "log.csv", "--channel", "channel", "--scores", "scores.parquet")
+    code, out, _ = run(capsys, *arguments, "--cac", "0=5", "--cac", "1=10", "--format", "json")
+    assert code == 0
+    assert {row["channel"]: row["cac"] for row in json.loads(out)["rows"]} == {"0": 5.0, "1": 10.0}
+    code, _, err = run(capsys, *arguments, "--cac", "web")
+    assert code == 2
+    assert "--cac web is no channel and money" in err
+
+
+def test_lookalikes_rank_everybody(here, capsys):
+    code, out, _ = run(capsys, "lookalikes", "log.csv", "--as-of", AS_OF, "--days", "20", "--out", "ranked.csv")
+    assert code == 0
+    assert out.startswith("Learned on")
+    ranked = pd.read_csv("ranked.csv")
+    assert ranked["chance"].is_monotonic_decreasing
+    assert len(ranked) == 2349  # zero amounts are no purchase
+
+
+def test_history_of_two_days(here, scores, trained, cdnow_log, capsys):
+    keep_scores(scores, "kept")
+    code, out, _ = run(capsys, "history", "kept")
+    assert code == 0
+    assert "One day is kept" in out
+    keep_scores(trained.score(cdnow_log, "1997-11-30"), "kept")
+    code, out, _ = run(capsys, "history", "kept", "--by", "tier", "--out", "history.json")
+    assert code == 0
+    assert "From 1997-09-30 to 1997-11-30: 2,357 customers in both" in out
+    found = json.loads((here / "history.json").read_text())
+    assert set(found) == {"over_time", "migration", "movers"}
+    assert max(map(len, out.splitlines())) <= 110
+
+
+def test_whatif_and_totals(here, scores, capsys):
+    code, out, _ = run(capsys, "whatif", "scores.parquet", "--retention", "0.1", "--format", "json")
+    assert code == 0
+    assert json.loads(out) == what_if(scores, retention=0.1).to_dict()
+    code, out, _ = run(capsys, "totals", "scores.parquet", "--by", "tier", "--format", "csv")
+    pd.testing.assert_frame_equal(pd.read_csv(io.StringIO(out)), expected_totals(scores, by="tier"), check_dtype=False)
+
+
+def test_options_may_stand_in_the_file(here, capsys):
+    (here / "clv.toml").write_text('[insights]\nformat = "json"\n[insights.whatif]\nretention = 0.2\n')
+    code, out, _ = run(capsys, "whatif", "scores.parquet")
+    assert code == 0
+    assert json.loads(out)["retention"] == 0.2
+    (here / "clv.toml").write_text("[insights.whatif]\nretension = 0.2\n")
+    code, _, err = run(capsys, "whatif", "scores.parquet")
+    assert code == 2
+    assert "whatif has no option 'retension'" in err
+
+
+def test_mistakes_exit_with_2_and_leave_nothing(here, capsys):
+    code, _, err = run(capsys, "tiers", "log.csv", "--cost", "costs", "--out", "x.csv")
+    assert code == 2
+    assert "has no column 'costs'" in err
+    code, _, err = run(capsys, "whatif", "scores.parquet", "--out", "x.pdf")
+    assert code == 2
+    assert "must end in" in err
+    assert not list(here.glob("x.*"))
