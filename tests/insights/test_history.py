@@ -1,4 +1,4 @@
-"""Scores of several days compared: totals add up, changes split exactly, noise alone raises no alarm, retention."""
+"""Scores of several days compared: totals add up, changes split exactly, retention is worth what it brings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from clvml.errors import DataError, OptionError
-from clvml.insights.migration import migration
 from clvml.insights.movers import movers
 from clvml.insights.value_over_time import value_over_time
 from clvml.insights.what_if import what_if
@@ -62,34 +61,6 @@ def test_changes_split_exactly():
     assert one["why"].iloc[0] == "bought once more: more likely to return"
 
 
-def test_noise_alone_raises_hardly_an_alarm_though_many_leave_the_top():
-    """Same latent value, fresh noise: about a third of the good tier leaves it, just as expected by chance."""
-    found = migration(scores(seed=1), scores("2011-09-30", seed=2))
-    cells = found.table.set_index(["from", "to"])
-    assert cells.loc[("good", "good"), "share"] < 0.75
-    assert cells["difference"].abs().max() < 0.03
-    assert cells["alert"].sum() <= 2
-    np.testing.assert_allclose(found.table.groupby("from")["share"].sum(), 1)
-    np.testing.assert_allclose(found.table.groupby("from")["expected"].sum(), 1)
-    assert found.correlation == pytest.approx(0.8, abs=0.02)
-
-
-def test_a_real_decline_raises_it():
-    after = scores("2011-09-30", seed=2).assign(value_if_kept=lambda s: s["value_if_kept"] * 0.6)
-    found = migration(scores(seed=1), after)
-    cells = found.table.set_index(["from", "to"])
-    assert cells.loc[("good", "good"), "alert"]
-    assert cells.loc[("good", "good"), "difference"] < -0.1
-    assert cells.loc[("good", "bad"), "money"] <= 0
-    assert max(map(len, str(found).splitlines())) <= 100
-    assert len(found.to_dict()["table"]) == 9
-
-
-def test_entered_and_left():
-    found = migration(scores(n=5000).iloc[:4000], scores("2011-09-30", n=5000).iloc[500:])
-    assert (found.customers, found.entered, found.left) == (3500, 1000, 500)
-
-
 def test_what_retention_is_worth():
     s = scores(n=1000)
     found = what_if(s, retention=0.05)
@@ -125,10 +96,6 @@ def test_the_interval_is_as_wide_as_what_is_won_varies():
 
 
 def test_messages():
-    with pytest.raises(DataError, match="Only 5 customers are in both"):
-        migration(scores(n=5), scores(n=5))
-    with pytest.raises(OptionError, match="room for a middle"):
-        migration(scores(), scores(), good=0.6, bad=0.5)
     with pytest.raises(OptionError, match=r"No customer is in the tier 'goood'\. Did you mean 'good'"):
         what_if(scores(), tier="goood")
     with pytest.raises(OptionError, match="retention=5 is points"):

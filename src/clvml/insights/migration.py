@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import beta, multivariate_normal, norm, rankdata
+from scipy.stats import beta
 
 from clvml.checks import check_share
 from clvml.errors import DataError, OptionError
+from clvml.horizon import as_date
+from clvml.insights.regression_to_mean import HISTORY, expected_moves
 from clvml.insights.score_tables import by_customer, require_columns
 from clvml.scores import segments
 
@@ -34,8 +36,6 @@ class Migration:
         In both tables of scores.
     entered, left : int
         In the later table alone, in the earlier one alone.
-    correlation : float
-        Of the two values, in normal scores.
     table : pandas.DataFrame
         One row a pair of tiers: from, to, customers, share (of those who start there; posterior mean under a flat
         Dirichlet prior), low, high (95 %), expected (share by regression to the mean alone), difference (share −
@@ -47,7 +47,6 @@ class Migration:
     customers: int
     entered: int
     left: int
-    correlation: float
     table: pd.DataFrame
 
     def to_frame(self) -> pd.DataFrame:
@@ -66,7 +65,9 @@ class Migration:
             f"{'by chance':>10}{'difference':>12}{'value moved':>14}",
         ]
         lines += [_row_text(*row) for row in self.table.itertuples(index=False, name=None)]
-        lines.append("  by chance: if nobody changed and only the noise of the values did (regression to the mean)")
+        lines.append(
+            "  by chance: if nobody had changed, simulated from the earlier scores. !: beyond two standard errors"
+        )
         return "\n".join(lines)
 
 
@@ -76,15 +77,15 @@ def migration(
     """Draw up the matrix of moves between tiers of value from one day to another.
 
     The tiers are the top `good` share by value, the lowest `bad` share, and those between; both days are placed by the
-    edges of the earlier one. About half of a top tenth leaves it by chance alone, for values are noisy: so each share
-    stands beside the one to be expected if nobody had changed, by a bivariate normal distribution with the measured
-    correlation of the two values.
+    edges of the earlier one. Many leave a tier though they are who they were: values are estimates, which rise with a
+    purchase and fall with silence. So each share stands beside the one to be expected if nobody had changed: Pareto/NBD
+    and Gamma-Gamma are fitted to the earlier scores, every customer is carried forward by them, and valued again.
 
     Parameters
     ----------
     before, after : pandas.DataFrame
-        Scores of two days, with customer_id, as_of and the value.
-    value : str, default "value_if_kept"
+        Scores of two days; the earlier ones with frequency, recency, T, monetary_value and horizon_days.
+    value : {"value_if_kept", "clv", "expected_spend", "expected_purchases"}
         Column that the tiers are made of.
     good, bad : float
         Shares of the tiers, between 0 and 1.
@@ -96,27 +97,25 @@ def migration(
     Raises
     ------
     OptionError
-        If the shares leave no room for a middle.
+        If the shares leave no room for a middle, the value is another, or `after` is not later than `before`.
     DataError
         If a column is missing, a customer has two rows, or fewer than 30 customers are in both.
 
     Examples
     --------
-    >>> import numpy as np, pandas as pd
-    >>> from clvml import migration
-    >>> rng = np.random.default_rng(0)
-    >>> lasting = rng.normal(size=2_000)  # what a customer is worth, which does not change
-    >>> def measured(day):
-    ...     value = np.exp(lasting + rng.normal(size=2_000) / 2)  # seen with noise
-    ...     return pd.DataFrame({"customer_id": range(2_000), "value_if_kept": value, "as_of": day})
-    >>> found = migration(measured("2011-08-31"), measured("2011-09-30"))
-    >>> found.table.loc[0, ["from", "to"]].tolist()
-    ['good', 'good']
-    >>> bool(found.table.loc[0, "share"] < 0.8), int(found.table["alert"].sum())  # many leave, no cause for alarm
-    (True, 0)
+    >>> from clvml import LifetimeValueModel, Transactions, load_cdnow, migration
+    >>> log = Transactions(load_cdnow(sample=True))
+    >>> model = LifetimeValueModel(horizon="26w").fit(log.summarize("1997-09-30"))
+    >>> def scores(day):
+    ...     summary = log.summarize(day)
+    ...     kept = model.clv(summary) / model.p_return(summary)
+    ...     return summary.assign(value_if_kept=kept, as_of=day, horizon_days=182)
+    >>> found = migration(scores("1997-09-30"), scores("1997-12-31"))
+    >>> found.customers, found.to_frame().shape
+    (2349, (9, 10))
     """
-    for frame in (before, after):
-        require_columns(frame, ("customer_id", value, "as_of"), "scores")
+    require_columns(before, ("customer_id", value, "as_of", *HISTORY, "horizon_days"), "earlier scores")
+    require_columns(after, ("customer_id", value, "as_of"), "later scores")
     if check_share("good", good) + check_share("bad", bad) >= 1:
         raise OptionError(f"good={good} and bad={bad} must be shares that leave room for a middle.")
     first, second = by_customer(before, ("customer_id", value)), by_customer(after, ("customer_id", value))
@@ -128,8 +127,7 @@ def migration(
     v0, v1 = both[f"{value}_before"].to_numpy(np.float64), both[f"{value}_after"].to_numpy(np.float64)
     edges = segments.cutoffs(v0, v0, good, bad)
     start, end = (segments.tiers(v, v, edges) for v in (v0, v1))
-    correlation = float(np.corrcoef(_normal_scores(v0), _normal_scores(v1))[0, 1])
-    expected = _by_chance(correlation, np.bincount(start, minlength=len(segments.TIERS)) / len(start))
+    expected = expected_moves(before, _days_between(before, after), value, good, bad)
     rows = [_cell(i, j, start, end, expected[i, j], v1 - v0) for i in range(3) for j in range(3)]
     return Migration(
         before=str(before["as_of"].iloc[0])[:10],
@@ -137,9 +135,15 @@ def migration(
         customers=len(both),
         entered=len(second.index.difference(first.index)),
         left=len(first.index.difference(second.index)),
-        correlation=correlation,
         table=pd.DataFrame(rows),
     )
+
+
+def _days_between(before: pd.DataFrame, after: pd.DataFrame) -> int:
+    first, second = (as_date(str(frame["as_of"].iloc[0])[:10]) for frame in (before, after))
+    if second <= first:
+        raise OptionError(f"The later scores are as of {second}, the earlier ones as of {first}: give them in order.")
+    return (second - first).days
 
 
 def _row_text(
@@ -160,37 +164,6 @@ def _row_text(
         f"  {start:<8}{end:<8}{customers:>10,}{share:>8.1%}  {interval:<16}{expected:>10.1%}"
         f"{100 * difference:>+10.1f} p{'!' if alert else ' '}{money:>14,.0f}"
     )
-
-
-def _normal_scores(values: Array) -> Array:
-    """Ranks as quantiles of the normal distribution."""
-    return np.asarray(norm.ppf((rankdata(values) - 0.5) / len(values)), dtype=np.float64)
-
-
-def _by_chance(correlation: float, shares: Array) -> Array:
-    """P(level after | level before) of a bivariate normal with the same margins at both dates."""
-    cuts = [np.inf, norm.isf(shares[0]), norm.ppf(shares[2]), -np.inf]
-    r = float(np.clip(correlation, -0.999, 0.999))
-    both = multivariate_normal(mean=[0, 0], cov=[[1, r], [r, 1]])
-
-    def below(x: float, y: float) -> float:
-        if -np.inf in (x, y):
-            return 0.0
-        return float(both.cdf([min(x, 9.0), min(y, 9.0)]))
-
-    joint = np.array(
-        [
-            [
-                below(cuts[i], cuts[j])
-                - below(cuts[i + 1], cuts[j])
-                - below(cuts[i], cuts[j + 1])
-                + below(cuts[i + 1], cuts[j + 1])
-                for j in range(3)
-            ]
-            for i in range(3)
-        ]
-    )
-    return np.asarray(joint / joint.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def _cell(
