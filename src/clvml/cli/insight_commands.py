@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clvml.cli.options import log_options, open_log
+from clvml.cli.overlap import check_overlap
+
+if TYPE_CHECKING:
+    from clvml.cli.insight_jobs import Answer, Delivery
 
 __all__ = ["insights"]
 
@@ -34,10 +39,18 @@ def _delivery(command: Any) -> Any:
     return out(form(command))
 
 
-def _print(answer: Any, out: Path | None, form: str | None) -> None:
-    from clvml.cli.insight_jobs import Delivery, deliver
+def _wanted(out: Path | None, form: str | None, inputs: Mapping[str, Any]) -> Delivery:
+    """How the answer is wanted, once the file can be written and is none that is read; asked before any work."""
+    from clvml.cli.insight_jobs import Delivery
 
-    click.echo(deliver(answer, Delivery(out, form)))
+    check_overlap({"--out": out}, inputs)
+    return Delivery.checked(out, form)
+
+
+def _print(answer: Answer, wanted: Delivery) -> None:
+    from clvml.cli.insight_jobs import deliver
+
+    click.echo(deliver(answer, wanted))
 
 
 _SCORES = click.option(
@@ -62,8 +75,9 @@ def profile(source: tuple[str, ...], scores: Path, out: Path | None, form: str |
     """What sets the best customers apart from the rest, beyond chance."""
     from clvml.cli.insight_jobs import profile_answer
 
+    wanted = _wanted(out, form, {"SOURCE": source, "--scores": scores})
     own = {name: settings.pop(name) for name in ("top", "by", "known_at")}
-    _print(profile_answer(open_log(source, settings), scores, **own), out, form)
+    _print(profile_answer(open_log(source, settings), scores, **own), wanted)
 
 
 @insights.command(short_help="Who earns, who costs, and why.")
@@ -86,9 +100,10 @@ def tiers(source: tuple[str, ...], out: Path | None, form: str | None, **setting
     """Customers of the order lines in SOURCE (Parquet or CSV) by profit, and why the bad ones are bad."""
     from clvml.cli.insight_jobs import read_lines, tiers_answer
 
+    wanted = _wanted(out, form, {"SOURCE": source})
     as_of, date = settings.pop("as_of"), settings.pop("date")
     columns = [settings[name] for name in ("customer", "amount", "cost", "discount", "is_return", "order")]
-    _print(tiers_answer(read_lines(source, columns, as_of, date), **settings), out, form)
+    _print(tiers_answer(read_lines(source, columns, as_of, date), **settings), wanted)
 
 
 @insights.command(short_help="What a customer of each channel is worth, against what they cost.")
@@ -103,13 +118,14 @@ def channels(source: tuple[str, ...], scores: Path, out: Path | None, form: str 
     """Lifetime value, payback and LTV:CAC of each acquisition channel (--channel)."""
     from clvml.cli.insight_jobs import channels_answer, costs_of
 
+    wanted = _wanted(out, form, {"SOURCE": source, "--scores": scores})
     own: dict[str, Any] = {
         "cac": costs_of(settings.pop("cac"), "--cac"),
         "spend": costs_of(settings.pop("spent"), "--spent"),
     }
     own |= {"mix": list(settings.pop("mix")), "cohorts": settings.pop("cohorts")}
     settings["covariates"] = tuple(dict.fromkeys((*settings["covariates"], *own["mix"])))
-    _print(channels_answer(open_log(source, settings), scores, **own, **_formula_margin(settings)), out, form)
+    _print(channels_answer(open_log(source, settings), scores, **own, **_formula_margin(settings)), wanted)
 
 
 def _formula_margin(settings: dict[str, Any]) -> dict[str, float]:
@@ -130,8 +146,9 @@ def lookalikes(source: tuple[str, ...], as_of: str, out: Path | None, form: str 
     """Learn who becomes good from first orders, and test it on later cohorts. CSV: all customers, ranked."""
     from clvml.cli.insight_jobs import lookalikes_answer
 
+    wanted = _wanted(out, form, {"SOURCE": source})
     own = {name: settings.pop(name) for name in ("days", "top")}
-    _print(lookalikes_answer(open_log(source, settings), as_of, **own), out, form)
+    _print(lookalikes_answer(open_log(source, settings), as_of, **own), wanted)
 
 
 @insights.command(short_help="How value moved: over time, between tiers, by customer.")
@@ -144,7 +161,8 @@ def history(out: Path | None, form: str | None, **settings: Any) -> None:
     """How value moved over the scores kept in FOLDER (`clvml predict --history`). CSV: value over time."""
     from clvml.cli.insight_jobs import history_answer
 
-    _print(history_answer(**settings), out, form)
+    wanted = _wanted(out, form, {"FOLDER": settings["folder"]})
+    _print(history_answer(**settings), wanted)
 
 
 @insights.command(short_help="What more returning customers would be worth.")
@@ -158,7 +176,8 @@ def whatif(scores: Path, out: Path | None, form: str | None, **settings: Any) ->
     """What it would be worth if more of the SCORES' customers came back."""
     from clvml.cli.insight_jobs import whatif_answer
 
-    _print(whatif_answer(scores, **settings), out, form)
+    wanted = _wanted(out, form, {"SCORES": scores})
+    _print(whatif_answer(scores, **settings), wanted)
 
 
 @insights.command(short_help="How sure the total is: expected purchases, spend and value, with intervals.")
@@ -170,4 +189,5 @@ def totals(scores: Path, out: Path | None, form: str | None, **settings: Any) ->
     """What the SCORES' customers are expected to buy, spend and be worth together, with intervals."""
     from clvml.cli.insight_jobs import totals_answer
 
-    _print(totals_answer(scores, **settings), out, form)
+    wanted = _wanted(out, form, {"SCORES": scores})
+    _print(totals_answer(scores, **settings), wanted)

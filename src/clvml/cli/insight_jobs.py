@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from clvml.cli.campaign_jobs import read_table
-from clvml.cli.terminal import grid, heading, wrapped
+from clvml.cli.terminal import Terminal, grid, heading, wrapped
 from clvml.errors import DataError, OptionError
 from clvml.files import check_target, write_aside
+from clvml.spreadsheets import neutralized, warn_of_neutralized
 
 if TYPE_CHECKING:
     from clvml.orders.transactions import Transactions
@@ -33,7 +36,6 @@ __all__ = [
     "whatif_answer",
 ]
 
-FORMATS = ("table", "csv", "json")
 _ENDINGS = {".csv": "csv", ".json": "json", ".txt": "table"}
 _SHOWN_MOVERS = 10
 
@@ -42,13 +44,16 @@ _SHOWN_MOVERS = 10
 class Delivery:
     """How the answer is wanted: to which file (else standard output), in which format (else by the file's ending)."""
 
-    out: Path | None = None
-    format: str | None = None
+    out: Path | None
+    format: str
 
-    @property
-    def chosen(self) -> str:
-        """One of FORMATS."""
-        return self.format or (_ENDINGS.get(self.out.suffix.lower(), "table") if self.out else "table")
+    @classmethod
+    def checked(cls, out: Path | None, form: str | None) -> Delivery:
+        """Once the file can be written. Raises OptionError."""
+        if out is None:
+            return cls(None, form or "table")
+        target = check_target(out, tuple(_ENDINGS))
+        return cls(target, form or _ENDINGS[target.suffix.lower()])
 
 
 @dataclass(frozen=True)
@@ -60,18 +65,36 @@ class Answer:
     payload: dict[str, Any]
 
 
-def deliver(answer: Answer, delivery: Delivery) -> str:
+def deliver(answer: Answer, wanted: Delivery) -> str:
     """What is printed, once the file is written where one is wanted."""
-    contents = {
-        "table": lambda: answer.text + "\n",
-        "csv": lambda: answer.rows.to_csv(index=False),
-        "json": lambda: json.dumps(answer.payload, indent=1, ensure_ascii=False, allow_nan=False, default=str) + "\n",
-    }[delivery.chosen]()
-    if delivery.out is None:
+    contents = _contents(answer, wanted.format)
+    if wanted.out is None:
         return contents.rstrip("\n")
-    target = check_target(delivery.out, tuple(_ENDINGS))
-    write_aside(target, lambda aside: aside.write_text(contents, encoding="utf-8", newline=""))
-    return f"{answer.text}\n\nWritten: {target}"
+    write_aside(wanted.out, lambda aside: aside.write_text(contents, encoding="utf-8", newline=""))
+    return f"{answer.text}\n\nWritten: {wanted.out}"
+
+
+def _contents(answer: Answer, form: str) -> str:
+    if form == "table":
+        return answer.text + "\n"
+    if form == "json":
+        return json.dumps(_plain(answer.payload), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    safe, counts = neutralized(answer.rows)
+    with Terminal(1).stage("write"):
+        warn_of_neutralized(counts)
+    return safe.to_csv(index=False, lineterminator="\n")
+
+
+def _plain(value: Any) -> Any:
+    """As JSON knows it: numpy's numbers as Python's, None for what is not finite, days as text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def profile_answer(log: Transactions, scores: Path, **settings: Any) -> Answer:
