@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
-from clvml.errors import DataError, did_you_mean
 from clvml.checks import check_level
+from clvml.errors import DataError, did_you_mean
 from clvml.estimators.uncertainty.totals import LevelSd, check_level_sd
 
 __all__ = ["SCORES_LEVEL", "expected_totals", "total_interval_around", "variance_within"]
