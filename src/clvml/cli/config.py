@@ -6,6 +6,7 @@ A key that no command knows is refused, as a misspelt one would otherwise go unn
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def read_defaults(path: Path, commands: dict[str, click.Command]) -> dict[str, d
 
 
 def _defaults(
-    path: Path, given: dict[str, Any], commands: dict[str, click.Command], inherited: dict[str, Any], complaint: str
+    path: Path, given: dict[str, Any], commands: Mapping[str, click.Command], inherited: dict[str, Any], complaint: str
 ) -> dict[str, dict[str, Any]]:
     """The default map of these commands, from a table of the file and the keys above it."""
     own = {key: value for key, value in given.items() if not isinstance(value, dict)}

@@ -64,4 +64,4 @@ def expected_moves(before: pd.DataFrame, days: int, value: str, good: float, bad
     for _ in range(-(-MAX_CUSTOMERS // len(history))):
         later = VALUES[value](model, simulate_later(model, history, days, rng))
         np.add.at(moves, (start, segments.tiers(later, later, edges)), 1.0)
-    return moves / np.maximum(moves.sum(axis=1, keepdims=True), 1.0)
+    return np.asarray(moves / np.maximum(moves.sum(axis=1, keepdims=True), 1.0))
