@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clvml import __version__
-from clvml.cli.insight_commands import insights
+from clvml.cli.insights.commands import insights
 from clvml.cli.options import log_options, open_log, show_options
 from clvml.cli.overlap import check_overlap
 from clvml.errors import ClvError

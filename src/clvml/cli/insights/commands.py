@@ -12,7 +12,7 @@ from clvml.cli.options import log_options, open_log
 from clvml.cli.overlap import check_overlap
 
 if TYPE_CHECKING:
-    from clvml.cli.insight_jobs import Answer, Delivery
+    from clvml.cli.insights.jobs import Answer, Delivery
 
 __all__ = ["insights"]
 
@@ -41,14 +41,14 @@ def _delivery(command: Any) -> Any:
 
 def _wanted(out: Path | None, form: str | None, inputs: Mapping[str, Any]) -> Delivery:
     """How the answer is wanted, once the file can be written and is none that is read; asked before any work."""
-    from clvml.cli.insight_jobs import Delivery
+    from clvml.cli.insights.jobs import Delivery
 
     check_overlap({"--out": out}, inputs)
     return Delivery.checked(out, form)
 
 
 def _print(answer: Answer, wanted: Delivery) -> None:
-    from clvml.cli.insight_jobs import deliver
+    from clvml.cli.insights.jobs import deliver
 
     click.echo(deliver(answer, wanted))
 
@@ -73,7 +73,7 @@ _SCORES = click.option(
 @_delivery
 def profile(source: tuple[str, ...], scores: Path, out: Path | None, form: str | None, **settings: Any) -> None:
     """What sets the best customers apart from the rest, beyond chance."""
-    from clvml.cli.insight_jobs import profile_answer
+    from clvml.cli.insights.jobs import profile_answer
 
     wanted = _wanted(out, form, {"SOURCE": source, "--scores": scores})
     own = {name: settings.pop(name) for name in ("top", "by", "known_at")}
@@ -98,7 +98,7 @@ def profile(source: tuple[str, ...], scores: Path, out: Path | None, form: str |
 @_delivery
 def tiers(source: tuple[str, ...], out: Path | None, form: str | None, **settings: Any) -> None:
     """Customers of the order lines in SOURCE (Parquet or CSV) by profit, and why the bad ones are bad."""
-    from clvml.cli.insight_jobs import read_lines, tiers_answer
+    from clvml.cli.insights.jobs import read_lines, tiers_answer
 
     wanted = _wanted(out, form, {"SOURCE": source})
     as_of, date = settings.pop("as_of"), settings.pop("date")
@@ -116,7 +116,7 @@ def tiers(source: tuple[str, ...], out: Path | None, form: str | None, **setting
 @_delivery
 def channels(source: tuple[str, ...], scores: Path, out: Path | None, form: str | None, **settings: Any) -> None:
     """Lifetime value, payback and LTV:CAC of each acquisition channel (--channel)."""
-    from clvml.cli.insight_jobs import channels_answer, costs_of
+    from clvml.cli.insights.jobs import channels_answer, costs_of
 
     wanted = _wanted(out, form, {"SOURCE": source, "--scores": scores})
     own: dict[str, Any] = {
@@ -144,7 +144,7 @@ def _formula_margin(settings: dict[str, Any]) -> dict[str, float]:
 @_delivery
 def lookalikes(source: tuple[str, ...], as_of: str, out: Path | None, form: str | None, **settings: Any) -> None:
     """Learn who becomes good from first orders, and test it on later cohorts. CSV: all customers, ranked."""
-    from clvml.cli.insight_jobs import lookalikes_answer
+    from clvml.cli.insights.jobs import lookalikes_answer
 
     wanted = _wanted(out, form, {"SOURCE": source})
     own = {name: settings.pop(name) for name in ("days", "top")}
@@ -159,7 +159,7 @@ def lookalikes(source: tuple[str, ...], as_of: str, out: Path | None, form: str 
 @_delivery
 def history(out: Path | None, form: str | None, **settings: Any) -> None:
     """How value moved over the scores kept in FOLDER (`clvml predict --history`). CSV: value over time."""
-    from clvml.cli.insight_jobs import history_answer
+    from clvml.cli.insights.jobs import history_answer
 
     wanted = _wanted(out, form, {"FOLDER": settings["folder"]})
     _print(history_answer(**settings), wanted)
@@ -174,7 +174,7 @@ def history(out: Path | None, form: str | None, **settings: Any) -> None:
 @_delivery
 def whatif(scores: Path, out: Path | None, form: str | None, **settings: Any) -> None:
     """What it would be worth if more of the SCORES' customers came back."""
-    from clvml.cli.insight_jobs import whatif_answer
+    from clvml.cli.insights.jobs import whatif_answer
 
     wanted = _wanted(out, form, {"SCORES": scores})
     _print(whatif_answer(scores, **settings), wanted)
@@ -187,7 +187,7 @@ def whatif(scores: Path, out: Path | None, form: str | None, **settings: Any) ->
 @_delivery
 def totals(scores: Path, out: Path | None, form: str | None, **settings: Any) -> None:
     """What the SCORES' customers are expected to buy, spend and be worth together, with intervals."""
-    from clvml.cli.insight_jobs import totals_answer
+    from clvml.cli.insights.jobs import totals_answer
 
     wanted = _wanted(out, form, {"SCORES": scores})
     _print(totals_answer(scores, **settings), wanted)

@@ -1,0 +1,1 @@
+"""clvml insights: the commands, and the jobs behind them."""
