@@ -71,7 +71,11 @@ SCORES = (
     Column("clv_high", "float64", "95 % point of its predictive distribution", "money"),
     Column("purchases_low", "float64", "5 % point of purchases within the horizon", "purchases"),
     Column("purchases_high", "float64", "95 % point of purchases within the horizon", "purchases"),
-    Column("next_purchase_due", "datetime64", "median date of the next purchase of a customer who is alive"),
+    Column(
+        "next_purchase_due",
+        "datetime64",
+        "day by which 75% of the customer's own gaps would have ended: they are late from the next day on",
+    ),
     Column(
         "value_if_kept",
         "float64",

@@ -159,7 +159,7 @@ def test_every_prediction_is_that_of_the_customers_own_parameters(cls, summary, 
         plain = cls()
         plain._set(model.module.Params(*(float(np.ravel(v)[0]) for v in own)), np.eye(4), 0.0, model.status_)
         for verb, args in (
-            ("p_alive", ()), ("p_return", (90,)), ("expected_purchases", ("12m",)), ("next_purchase_due", ()),
+            ("p_alive", ()), ("p_return", (90,)), ("expected_purchases", ("12m",)), ("median_wait", ()),
             ("discounted_purchases", (None, 0.1)), ("pmf", (2, 90)),
         ):  # fmt: skip
             got, want = getattr(model, verb)(one, *args), getattr(plain, verb)(one, *args)

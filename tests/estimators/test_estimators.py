@@ -65,7 +65,7 @@ def test_predictions_do_not_depend_on_the_unit(cls, summary, fitted):
     for verb, args in (("expected_purchases", (273,)), ("p_return", ("39w",)), ("discounted_purchases", (365, 0.1))):
         got, want = getattr(weekly, verb)(summary, *args), getattr(fitted[cls], verb)(summary, *args)
         np.testing.assert_allclose(got, want, rtol=1e-6)
-    np.testing.assert_allclose(weekly.next_purchase_due(summary), fitted[cls].next_purchase_due(summary), rtol=1e-6)
+    np.testing.assert_allclose(weekly.median_wait(summary), fitted[cls].median_wait(summary), rtol=1e-6)
 
 
 def test_gamma_gamma_tells_the_published_numbers(summary):
@@ -246,12 +246,12 @@ def test_predictions_of_everything_about_everyone(summary, fitted):
     table = model.predict(summary, "39w")
     assert list(table.columns) == [
         "customer_id", "p_alive", "p_return", "expected_purchases", "expected_spend", "clv", "clv_low", "clv_high",
-        "purchases_low", "purchases_high", "next_purchase_due",
+        "purchases_low", "purchases_high", "next_purchase_median",
     ]  # fmt: skip
     assert table.notna().all().all()
     assert (table["clv_low"] <= table["clv_high"]).all()
     assert ((table["clv_low"] == 0) == (table["p_return"] < 0.95)).all()
-    assert (table["next_purchase_due"] > pd.Timestamp(cdnow.CUT)).all()
+    assert (table["next_purchase_median"] > pd.Timestamp(cdnow.CUT)).all()
     mixed = summary.sample(frac=1.0, random_state=1)
     pd.testing.assert_frame_equal(model.predict(mixed, "39w").sort_index(), table)
     assert summary.equals(cdnow.summary())  # nothing is written into what the caller passed

@@ -163,7 +163,7 @@ def test_the_estimator_as_every_model(donors):
     assert ((low >= 0) & (low <= high) & (high <= 5)).all()
     quarterly = BetaGeoBetaBinomialModel(chances_per_year=4.0).fit(donors, sample_weight=donors["weights"])
     assert (quarterly.discounted_purchases(donors, 5, 0.1) > model.discounted_purchases(donors, 5, 0.1)).all()
-    np.testing.assert_allclose(quarterly.next_purchase_due(donors), model.next_purchase_due(donors) / 4)
+    np.testing.assert_allclose(quarterly.median_wait(donors), model.median_wait(donors) / 4)
 
 
 def test_what_counts_no_chances_is_refused(donors):
@@ -174,7 +174,7 @@ def test_what_counts_no_chances_is_refused(donors):
     with pytest.raises(DataError, match=r"in 1 of 2 rows, first in row 1 \(frequency=3"):
         model.fit(pd.DataFrame({"frequency": [1, 3], "recency": [1, 2], "T": [4, 4]}))
     with pytest.raises(OptionError, match="chances_per_year=0"):
-        BetaGeoBetaBinomialModel(chances_per_year=0).fit(donors).next_purchase_due(donors)
+        BetaGeoBetaBinomialModel(chances_per_year=0).fit(donors).median_wait(donors)
 
 
 GIFTS = pd.DataFrame(

@@ -9,7 +9,7 @@ import pytest
 from clvml.estimators.forecast import ForecastCache, forecast_cache
 from clvml.maths import rhythm
 from clvml.scores import segments
-from clvml.scores.score import staged
+from clvml.scores.score import score_rows
 from clvml.tables import SCORES
 
 CUT = "1997-09-30"
@@ -90,10 +90,9 @@ def test_states_are_those_of_the_customers_own_rhythm(scores, trained):
     purchases = trained.model_.value_.purchases_
     r, alpha = purchases.params_.r, purchases.params_.alpha * purchases.unit_days
     share = rhythm.overdue_share(r, alpha, scores["frequency"], scores["recency"], scores["days_since_last"])
-    ranks = segments.states(share, scores["p_alive"].to_numpy())
+    ranks = segments.assign_states(share, scores["p_alive"].to_numpy())
     assert (scores["state"] == np.array(segments.STATES)[ranks]).all()
-    due = scores["next_purchase_due"] <= pd.Timestamp(CUT)
-    assert (due == (share >= 0.5)).all()  # in the past exactly where half of the own gaps would have ended
+    assert ((scores["next_purchase_due"] < pd.Timestamp(CUT)) == (share >= rhythm.LATE_SHARE)).all()
 
 
 def test_reasons_speak_of_the_row_they_stand_in(scores):
@@ -141,7 +140,7 @@ def told(part):
 
 def test_a_missing_contribution_is_amount_times_margin(trained, trained_frame):
     bare = trained_frame.drop(columns=["contribution", "customer_id"])
-    without = staged(bare, trained.model_, **SETTINGS)
+    without = score_rows(bare, trained.model_, **SETTINGS)
     assert without.columns["contribution"] == pytest.approx(0.25 * trained_frame["amount"].to_numpy())
     assert without.columns["customer_id"].tolist() == list(range(len(bare)))
     assert without[1:] == (CUT, 182, "m")
@@ -150,18 +149,18 @@ def test_a_missing_contribution_is_amount_times_margin(trained, trained_frame):
 @pytest.mark.parametrize("use_tables", [False, True])
 def test_a_base_staged_in_parts_is_the_same_to_the_last_digits(trained, trained_frame, use_tables):
     """Whether parts know of each other or not, and in whatever order they come."""
-    whole = told(staged(trained_frame, trained.model_, **SETTINGS, cache=ForecastCache(use_tables=use_tables)))
+    whole = told(score_rows(trained_frame, trained.model_, **SETTINGS, cache=ForecastCache(use_tables=use_tables)))
     few = [trained_frame.iloc[k::3].reset_index(drop=True) for k in range(3)]
     one = ForecastCache(use_tables=use_tables)
     for cache in ([ForecastCache(use_tables=use_tables) for _ in range(3)], [one, one, one]):
-        parts = {k: told(staged(few[k], trained.model_, **SETTINGS, cache=cache[k])) for k in (2, 0, 1)}
+        parts = {k: told(score_rows(few[k], trained.model_, **SETTINGS, cache=cache[k])) for k in (2, 0, 1)}
         mixed = pd.concat(parts.values()).sort_values("customer_id", ignore_index=True)
         pd.testing.assert_frame_equal(mixed, whole, check_exact=True)
 
 
 def test_intervals_read_off_tables_are_those_solved_for(trained, trained_frame):
-    solved = told(staged(trained_frame, trained.model_, **SETTINGS))
-    read = told(staged(trained_frame, trained.model_, **SETTINGS, cache=ForecastCache(use_tables=True)))
+    solved = told(score_rows(trained_frame, trained.model_, **SETTINGS))
+    read = told(score_rows(trained_frame, trained.model_, **SETTINGS, cache=ForecastCache(use_tables=True)))
     width = (solved["clv_high"] - solved["clv_low"]).to_numpy()
     for name in ("clv_low", "clv_high"):
         assert (np.abs(read[name] - solved[name]).to_numpy() <= 1e-3 * width).all(), name

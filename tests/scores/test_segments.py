@@ -1,20 +1,24 @@
 """Tiers, states and sentences: where the edges lie, and that nobody's place depends on the order of rows."""
 
+import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
 
+from clvml import migration, profit_tiers
 from clvml.scores import segments
+from clvml.scores.spark import sortable
 
 
 def tiers(*given):
     """The names of the tiers."""
-    return np.array(segments.TIERS)[segments.tiers(*given)]
+    return np.array(segments.TIERS)[segments.assign_tiers(*given)]
 
 
 def states(*given):
     """The names of the states."""
-    return np.array(segments.STATES)[segments.states(*given)]
+    return np.array(segments.STATES)[segments.assign_states(*given)]
 
 
 AMOUNTS = st.floats(-1e6, 1e6).map(lambda v: round(v, 2))
@@ -44,6 +48,34 @@ def test_a_tier_follows_from_value_and_contribution_alone(rows, shuffle):
     shuffle.shuffle(order)
     mixed = tiers(value[order], earned[order], segments.cutoffs(value[order], earned[order]))
     assert (mixed == told[order]).all()
+
+
+@given(st.lists(st.tuples(AMOUNTS, AMOUNTS), min_size=1, max_size=40), st.floats(0.05, 0.6), st.floats(0.05, 0.35))
+def test_sql_assigns_the_same_tiers(rows, good, bad):
+    """On the amounts themselves, and on whole numbers that sort as they do, which is how Spark cuts."""
+    value, contribution = np.array(rows).T
+    cutoffs = segments.cutoffs(value, contribution, good, bad)
+    table = pd.DataFrame({"value": value, "contribution": contribution})
+    keys = pd.DataFrame({name: sortable(column.to_numpy()) for name, column in table.items()})
+    key_cutoffs = sortable(np.array(cutoffs)).tolist()
+    for columns, edges in ((table, cutoffs), (keys, key_cutoffs)):
+        con = duckdb.connect()
+        con.register("customers", columns)
+        by_sql = con.sql(f"SELECT {segments.tier_sql('value', 'contribution', *edges)} AS tier FROM customers").df()
+        assert by_sql["tier"].tolist() == tiers(value, contribution, cutoffs).tolist()
+
+
+def test_profit_and_migration_know_the_same_tiers():
+    rng = np.random.default_rng(3)
+    contribution = np.round(rng.normal(20, 40, 200) / 5) * 5  # many ties, and losses
+    expected = tiers(contribution, contribution, segments.cutoffs(contribution, contribution, 0.3, 0.1))
+    profit = pd.DataFrame({"customer_id": np.arange(200), "list_value": 100.0, "contribution": contribution})
+    profit = profit.assign(discount=0.0, returns=0.0, goods=100 - contribution, handling=0.0, service=0.0)
+    assert profit_tiers(profit, good=0.3, bad=0.1).table["tier"].tolist() == expected.tolist()
+    scores = pd.DataFrame({"customer_id": np.arange(200), "value_if_kept": contribution, "as_of": "2021-01-01"})
+    moved = migration(scores, scores, good=0.3, bad=0.1).table
+    stayed = moved[moved["from"] == moved["to"]].set_index("from")["customers"]
+    assert stayed.to_dict() == {tier: (expected == tier).sum() for tier in segments.TIERS}
 
 
 def test_ten_customers():
@@ -91,7 +123,7 @@ def sentence(overdue=0.8, gap=30.2, **told):
         "tier": "good",
     } | told
     row |= {"state": segments.STATES.index(row["state"]), "tier": segments.TIERS.index(row["tier"])}
-    return segments.reasons(segments.Told(**{k: np.array([v]) for k, v in row.items()}), 91)[0].as_py()
+    return segments.reasons(segments.ReasonInputs(**{k: np.array([v]) for k, v in row.items()}), 91)[0].as_py()
 
 
 def test_sentences_that_a_campaign_manager_understands():

@@ -10,7 +10,7 @@ from clvml.errors import DataError, OptionError
 from clvml.files import MARKER, check_folder, write_folder_aside
 from clvml.resources import resources_of
 from clvml.scores import stream
-from clvml.scores.stream import Tally, staged_base, stream_scores
+from clvml.scores.stream import Tally, scored_base, stream_scores
 
 CUT = "1997-09-30"
 
@@ -22,8 +22,8 @@ def whole(trained, cdnow_log):
 
 @pytest.mark.parametrize(("threads", "rows"), [(1, 100), (2, 333), (3, 5_000)])
 def test_parts_make_the_whole(trained, whole, tmp_path, monkeypatch, threads, rows):
-    monkeypatch.setattr(stream, "_MOST_ROWS", rows)
-    monkeypatch.setattr(stream, "_LEAST_ROWS", 1)
+    monkeypatch.setattr(stream, "MAX_PART_ROWS", rows)
+    monkeypatch.setattr(stream, "MIN_PART_ROWS", 1)
     log = Transactions(load_cdnow(sample=True), threads=threads, memory="1.5GB", spill=tmp_path)
     tally = stream_scores(trained, log, tmp_path / "s.parquet", as_of=CUT)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "s.parquet"), whole, rtol=1e-12, check_dtype=False)
@@ -44,9 +44,9 @@ def test_the_same_log_gives_the_same_bytes(trained, cdnow_log, tmp_path):
 
 def test_several_targets_are_written_at_once(trained, cdnow_log, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(stream, "_FILE_ROWS", 1_000)
-    monkeypatch.setattr(stream, "_MOST_ROWS", 500)
-    monkeypatch.setattr(stream, "_LEAST_ROWS", 1)
-    with staged_base(trained, cdnow_log, as_of=CUT, horizon="52w") as base:
+    monkeypatch.setattr(stream, "MAX_PART_ROWS", 500)
+    monkeypatch.setattr(stream, "MIN_PART_ROWS", 1)
+    with scored_base(trained, cdnow_log, as_of=CUT, horizon="52w") as base:
         assert base.customers == len(whole)
         base.write(tmp_path / "s.csv", tmp_path / "scores")
     parts = sorted((tmp_path / "scores").iterdir())
@@ -61,7 +61,7 @@ def test_several_targets_are_written_at_once(trained, cdnow_log, whole, tmp_path
 
 def test_a_failure_leaves_nothing(trained, cdnow_log, tmp_path):
     (tmp_path / "s.parquet").write_bytes(b"before")
-    with staged_base(trained, cdnow_log, as_of=CUT) as base, pytest.raises(OptionError, match="could not be written"):
+    with scored_base(trained, cdnow_log, as_of=CUT) as base, pytest.raises(OptionError, match="could not be written"):
         base.write(tmp_path / "s.parquet", tmp_path / "nowhere" / "t.parquet")
     assert (tmp_path / "s.parquet").read_bytes() == b"before"
     assert [p.name for p in tmp_path.iterdir()] == ["s.parquet"]

@@ -220,13 +220,13 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path
         about = log.approximate_customers() if show.watched else None
     with show.stage("load model"):
         from clvml import tracking
-        from clvml.scores.stream import staged_base
+        from clvml.scores.stream import scored_base
 
         model = tracking.load_model(job.model, tracking_uri=job.tracking_uri)
     kept = [] if job.history is None else [_kept(job.history, job.as_of)]
     with ExitStack() as held:
         with show.stage("score", about, "customers") as step:
-            base = held.enter_context(staged_base(model, log, as_of=job.as_of, horizon=job.horizon, step=step))
+            base = held.enter_context(scored_base(model, log, as_of=job.as_of, horizon=job.horizon, step=step))
         with show.stage("write", base.customers, "customers") as wrote:
             for path in kept:
                 held.enter_context(working_on(path, "--history"))

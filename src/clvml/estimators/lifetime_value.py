@@ -128,7 +128,7 @@ class LifetimeValueModel(Estimator):
         """Everything about every customer, one row each in the summary's order.
 
         clv_low, clv_high: 90 % predictive interval, that of the amount scaled by what discounting takes off its
-        expectation. purchases_low, purchases_high: 90 % predictive interval. next_purchase_due: median date, given
+        expectation. purchases_low, purchases_high: 90 % predictive interval. next_purchase_median: median date, given
         that the customer is alive; missing where it lies more than a hundred years ahead or the summary does not say
         its as_of. cache: what the batches of a base have in common, see `clvml.estimators.forecast`.
         """
@@ -205,11 +205,11 @@ class LifetimeValueModel(Estimator):
 
 
 def prediction_frame(ahead: CustomerForecast, columns: dict[str, Floats]) -> pd.DataFrame:
-    """Predictions as a frame: beside the numbers, the customers and the day on which each is due."""
+    """Predictions as a frame: beside the numbers, the customers and the median day of the next purchase."""
     summary = ahead.summary
-    due = _due(ahead.median_wait(), summary.attrs.get("as_of"))
+    median = _median_day(ahead.median_wait(), summary.attrs.get("as_of"))
     ids = {"customer_id": summary["customer_id"]} if "customer_id" in summary.columns else {}
-    return pd.DataFrame(ids | columns | {"next_purchase_due": due}, index=summary.index)
+    return pd.DataFrame(ids | columns | {"next_purchase_median": median}, index=summary.index)
 
 
 def _check_margin(margin: float) -> float:
@@ -220,7 +220,7 @@ def _check_margin(margin: float) -> float:
     return float(margin)
 
 
-def _due(days: Floats, as_of: Any) -> NDArray[np.datetime64]:
+def _median_day(days: Floats, as_of: Any) -> NDArray[np.datetime64]:
     """as_of plus whole days, missing where too far ahead or as_of is unknown."""
     due = np.full(days.shape, np.datetime64("NaT", "s"))
     if as_of is not None:

@@ -126,7 +126,7 @@ def migration(
         )
     v0, v1 = both[f"{value}_before"].to_numpy(np.float64), both[f"{value}_after"].to_numpy(np.float64)
     edges = segments.cutoffs(v0, v0, good, bad)
-    start, end = (segments.tiers(v, v, edges) for v in (v0, v1))
+    start, end = (segments.assign_tiers(v, v, edges) for v in (v0, v1))
     expected = expected_moves(before, _days_between(before, after), value, good, bad)
     rows = [_cell(i, j, start, end, expected[i, j], v1 - v0) for i in range(3) for j in range(3)]
     return Migration(

@@ -217,7 +217,7 @@ def profit_tiers(profit: pd.DataFrame, *, good: float = 0.20, bad: float = 0.20)
     value = table["contribution"].to_numpy(np.float64)
     n = len(table)
     edges = segments.cutoffs(value, value, good, bad)
-    table["tier"] = np.array(segments.TIERS)[segments.tiers(value, value, edges)]
+    table["tier"] = np.array(segments.TIERS)[segments.assign_tiers(value, value, edges)]
     table["loses"] = value < 0
     table["reason"], part = _reasons(table)
     why = pd.Series(part)[value < 0].value_counts()

@@ -59,9 +59,9 @@ def expected_moves(before: pd.DataFrame, days: int, value: str, good: float, bad
         history = history.iloc[np.sort(rng.choice(len(history), MAX_CUSTOMERS, replace=False))]
     now = VALUES[value](model, history)
     edges = segments.cutoffs(now, now, good, bad)
-    start = segments.tiers(now, now, edges)
+    start = segments.assign_tiers(now, now, edges)
     moves = np.zeros((len(segments.TIERS),) * 2)
     for _ in range(-(-MAX_CUSTOMERS // len(history))):
         later = VALUES[value](model, simulate_later(model, history, days, rng))
-        np.add.at(moves, (start, segments.tiers(later, later, edges)), 1.0)
+        np.add.at(moves, (start, segments.assign_tiers(later, later, edges)), 1.0)
     return np.asarray(moves / np.maximum(moves.sum(axis=1, keepdims=True), 1.0))

@@ -1,6 +1,6 @@
-"""A customer's own rhythm: the distribution of gaps learned from the gaps he has shown, with everybody's as the prior.
+"""A customer's own rhythm: the distribution of gaps learned from those they have shown, with everybody's as the prior.
 
-While alive he buys at a rate lambda ~ Gamma(r, alpha) over customers (Schmittlein, Morrison & Colombo 1987). x gaps
+While alive they buy at a rate lambda ~ Gamma(r, alpha) over customers (Schmittlein, Morrison & Colombo 1987). x gaps
 that add up to t_x make it Gamma(r + x, alpha + t_x), so the next gap is Lomax: P(gap > u) = ((alpha + t_x) / (alpha +
 t_x + u))^(r + x).
 """
@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["LAPSED_SHARE", "LATE_SHARE", "AT_RISK_SHARE", "median_gap", "overdue_share"]
+__all__ = ["LAPSED_SHARE", "LATE_SHARE", "AT_RISK_SHARE", "gap_quantile", "median_gap", "overdue_share"]
 
 Floats = NDArray[np.float64]
 
 LATE_SHARE, AT_RISK_SHARE, LAPSED_SHARE = 0.75, 0.90, 0.98
-"""Shares of a customer's own gaps that have ended: from which he is late, at risk, lapsed."""
+"""Shares of a customer's own gaps that have ended: from which they are late, at risk, lapsed."""
 
 
 def overdue_share(r: float, alpha: float, x: ArrayLike, t_x: ArrayLike, since: ArrayLike) -> Floats:
@@ -24,9 +24,14 @@ def overdue_share(r: float, alpha: float, x: ArrayLike, t_x: ArrayLike, since: A
     return -np.expm1(-(r + x) * np.log1p(since / (alpha + t_x)))
 
 
-def median_gap(r: float, alpha: float, x: ArrayLike, t_x: ArrayLike) -> Floats:
-    """The gap that half of a customer's own gaps exceed; inf where the rate is too near zero to say."""
+def gap_quantile(share: float, r: float, alpha: float, x: ArrayLike, t_x: ArrayLike) -> Floats:
+    """The time within which a share of a customer's own gaps end; inf where the rate is too near zero to say."""
     x, t_x = (np.asarray(v, dtype=np.float64) for v in (x, t_x))
     with np.errstate(over="ignore"):
-        gap: Floats = (alpha + t_x) * np.expm1(np.log(2.0) / (r + x))
+        gap: Floats = (alpha + t_x) * np.expm1(-np.log1p(-share) / (r + x))
     return gap
+
+
+def median_gap(r: float, alpha: float, x: ArrayLike, t_x: ArrayLike) -> Floats:
+    """The gap that half of a customer's own gaps exceed; inf where the rate is too near zero to say."""
+    return gap_quantile(0.5, r, alpha, x, t_x)

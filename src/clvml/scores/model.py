@@ -43,7 +43,7 @@ class ClvModel(Estimator):
 
     Learned: value_ (BG/NBD and Gamma-Gamma), model_ (what predicts: a HybridValueModel, which corrects Pareto/NBD and
     Gamma-Gamma by the log's own past; or value_ where the log is too short to teach it), churn_ (the classifier, or
-    None), threshold_, edges_ (of the tiers), margin_, as_of_, notes_ (what fell short, in words), data_report_.
+    None), threshold_, cutoffs_ (of the tiers), margin_, as_of_, notes_ (what fell short, in words), data_report_.
     """
 
     def __init__(
@@ -93,7 +93,9 @@ class ClvModel(Estimator):
         for note in self.notes_:
             warnings.warn(note, ClvWarning, stacklevel=2)
         shares = self.good_share, self.bad_share
-        self.edges_ = scoring.edges_of(self.frame(part, day), self.model_, self.horizon_days_, self.margin_, *shares)
+        self.cutoffs_ = scoring.base_cutoffs(
+            self.frame(part, day), self.model_, self.horizon_days_, self.margin_, *shares
+        )
         return self
 
     def _learn(self, log: Transactions, summary: pd.DataFrame, settled: LifetimeValueModel) -> None:
@@ -130,26 +132,27 @@ class ClvModel(Estimator):
     def predict(self, frame: pd.DataFrame, horizon: int | str | None = None) -> pd.DataFrame:
         """Scores, one row for each row of `frame`, in its order; see `clvml.tables.SCORES`.
 
-        frame: rows of `frame(log, as_of)`. Tiers are placed by the edges of the training base. Tier, at_risk and
+        frame: rows of `frame(log, as_of)`. Tiers are assigned by the cutoffs of the training base. Tier, at_risk and
         flagged are those of the model's own horizon, whatever horizon is asked: who is good and may go does not
         depend on how far one looks.
         """
         self._check_fitted("model_")
         check_summary(frame, self.needs())
-        return scoring.frame_of(scoring.placed(self.staged(frame, horizon), self.edges_))
+        return scoring.to_frame(scoring.scores_table(self.score_rows(frame, horizon), self.cutoffs_))
 
     def score(self, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> pd.DataFrame:
         """Scores of every customer of a log, sorted by customer_id; tiers are shares of this base on this day."""
-        part = self.staged(self.frame(log, as_of), horizon, cache=forecast_cache(log.lines))
-        return scoring.frame_of(scoring.placed(part, self.edges(part.columns["worth"], part.columns["contribution"])))
+        rows = self.score_rows(self.frame(log, as_of), horizon, cache=forecast_cache(log.lines))
+        cutoffs = self.tier_cutoffs(rows.columns["tier_value"], rows.columns["contribution"])
+        return scoring.to_frame(scoring.scores_table(rows, cutoffs))
 
-    def staged(
+    def score_rows(
         self, frame: pd.DataFrame, horizon: int | str | None = None, *, cache: ForecastCache | None = None
-    ) -> scoring.Staged:
-        """The scores of a part of a base before its tiers are known; see `clvml.scores.score.staged`."""
+    ) -> scoring.ScoredRows:
+        """The scores of a part of a base before its tiers are known; see `clvml.scores.score.score_rows`."""
         self._check_fitted("model_")
         day = self._day(frame)
-        return scoring.staged(
+        return scoring.score_rows(
             frame,
             self.model_,
             as_of=day,
@@ -161,9 +164,9 @@ class ClvModel(Estimator):
             cache=cache,
         )
 
-    def edges(self, worth: Floats, contribution: Floats) -> segments.Cutoffs:
-        """Where the tiers of a base begin, by what `staged` gave."""
-        return segments.cutoffs(worth, contribution, self.good_share, self.bad_share)
+    def tier_cutoffs(self, tier_value: Floats, contribution: Floats) -> segments.Cutoffs:
+        """Where the tiers of a base begin, by the columns that `score_rows` gave."""
+        return segments.cutoffs(tier_value, contribution, self.good_share, self.bad_share)
 
     def _day(self, frame: pd.DataFrame) -> str:
         return str(frame.attrs.get("as_of", self.as_of_))
@@ -186,7 +189,7 @@ class ClvModel(Estimator):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
-        self._check_fitted("edges_")
+        self._check_fitted("cutoffs_")
         return {
             "type": "ClvModel",
             "settings": self.get_params(deep=False),
@@ -194,7 +197,7 @@ class ClvModel(Estimator):
             "horizon_days": self.horizon_days_,
             "window": self.window_,
             "threshold": self.threshold_,
-            "edges": list(self.edges_),
+            "edges": list(self.cutoffs_),
             "margin": self.margin_,
             "n_customers": self.n_customers_,
             "notes": self.notes_,
@@ -219,7 +222,7 @@ class ClvModel(Estimator):
         )
         model.threshold_, model.margin_ = float(told["threshold"]), float(told["margin"])
         good, bad = told["edges"]
-        model.edges_ = segments.Cutoffs(float(good), float(bad))
+        model.cutoffs_ = segments.Cutoffs(float(good), float(bad))
         model.value_ = LifetimeValueModel.from_dict(told["value"])
         if told["model"]["type"] == "HybridValueModel":
             model.model_ = HybridValueModel.from_dict(told["model"])

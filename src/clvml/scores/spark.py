@@ -3,7 +3,7 @@
 What was booked is brought together by customer and read in the order of days, as on one machine. The BTYD expectations
 of a batch are computed on its distinct histories, so no table of distinct histories has to be made, broadcast and
 joined; the trees go over the same batch in the same call. Of the customers only counts and the
-edges of the tiers come to the driver.
+cutoffs of the tiers come to the driver.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from clvml.maths.customers import SummarySettings
 from clvml.orders.engines.spark import SparkEngine
 from clvml.orders.summaries import customer_days
 from clvml.orders.transactions import Transactions
-from clvml.scores.score import placed
-from clvml.scores.segments import Cutoffs, rank_of_edges
+from clvml.scores.score import scores_table
+from clvml.scores.segments import GOOD, TIERS, rank_of_cutoffs, tier_sql
 from clvml.tables import SCORES
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ _SHIFTS = (52, 39, 26, 13, 0)
 """Each count over all customers settles 13 bits of a number: at most 8,192 counts come to the driver at a time."""
 _ROWS = 50_000
 """Customers scored at once."""
-_KEYS = {"worth_key": "worth", "earned_key": "contribution"}
-"""What the tiers are cut by, in a form that sorts exactly: the columns of `clvml.scores.score.staged`."""
+_KEYS = {"tier_value_key": "tier_value", "contribution_key": "contribution"}
+"""What the tiers are cut by, in a form that sorts exactly: the columns of `clvml.scores.score.score_rows`."""
 
 
 def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> DataFrame:
@@ -61,8 +61,8 @@ def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: 
     scored = booked.mapInArrow(batches, f"{_schema(booked)}, {', '.join(f'{key} BIGINT' for key in _KEYS)}")
     name = f"scored_{uuid.uuid4().hex}"
     engine.keep_frame(name, scored)
-    edges = _edges(engine, name, model)
-    result = engine.relation(f"SELECT {_columns(edges)} FROM {name}")
+    cutoffs = _cutoff_keys(engine, name, model)
+    result = engine.relation(f"SELECT {_columns(cutoffs)} FROM {name}")
     weakref.finalize(result, engine.free, name).atexit = False
     return result
 
@@ -81,11 +81,11 @@ class _Batches:
             frame = part.summary()
             if len(frame):
                 frame.attrs = {"as_of": self._as_of}
-                staged = model.staged(frame, self._horizon, cache=cache)
-                # Tier and flag by the edges of the training, until those of this base are known.
-                scores = placed(staged, model.edges_)
+                rows = model.score_rows(frame, self._horizon, cache=cache)
+                # Tier and flag by the cutoffs of the training, until those of this base are known.
+                scores = scores_table(rows, model.cutoffs_)
                 for key, column in _KEYS.items():
-                    scores = scores.append_column(key, [sortable(staged.columns[column])])
+                    scores = scores.append_column(key, [sortable(rows.columns[column])])
                 yield from _arrow(scores, part.ids.type)
 
 
@@ -93,12 +93,6 @@ def sortable(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """Whole numbers in the order of the doubles."""
     bits = (values + 0.0).view(np.int64)  # -0.0 becomes 0.0
     return np.where(bits < 0, bits ^ np.int64(2**63 - 1), bits)
-
-
-def _double(key: int) -> float:
-    """The double of such a whole number."""
-    bits = np.int64(key)
-    return float((bits ^ np.int64(2**63 - 1) if bits < 0 else bits).view(np.float64))
 
 
 def _arrow(scores: pa.Table, customer: pa.DataType) -> list[pa.RecordBatch]:
@@ -126,24 +120,21 @@ def _schema(booked: DataFrame) -> str:
     return ", ".join(f"{c.name} {ids if c.name == 'customer_id' else _TYPES[c.dtype]}" for c in SCORES)
 
 
-def _columns(edges: Cutoffs) -> str:
-    """The columns of Scores with tier and flag by these edges, as `segments.tiers` places them."""
-    good = f"worth_key >= {sortable(np.array([edges.good_value]))[0]} AND contribution > 0"
-    bad = f"contribution <= 0 OR earned_key < {sortable(np.array([edges.bad_contribution]))[0]}"
-    placed = {
-        "tier": f"CASE WHEN {good} THEN 'good' WHEN {bad} THEN 'bad' ELSE 'middle' END AS tier",
-        "flagged": f"(at_risk AND {good}) AS flagged",
-    }
-    return ", ".join(placed.get(c.name, c.name) for c in SCORES)
+def _columns(cutoffs: tuple[int, int]) -> str:
+    """The columns of Scores with tier and flag by the keys of these cutoffs."""
+    tier = tier_sql(*_KEYS, *cutoffs)
+    assigned = {"tier": f"{tier} AS tier", "flagged": f"(at_risk AND {tier} = '{TIERS[GOOD]}') AS flagged"}
+    return ", ".join(assigned.get(c.name, c.name) for c in SCORES)
 
 
-def _edges(engine: SparkEngine, name: str, model: ClvModel) -> Cutoffs:
-    """`segments.cutoffs` of the whole base, exactly, by counts alone."""
+def _cutoff_keys(engine: SparkEngine, name: str, model: ClvModel) -> tuple[int, int]:
+    """The keys of `segments.cutoffs` of the whole base, exactly, by counts alone."""
     n = engine.rows(f"SELECT COUNT(*) FROM {name}")[0][0]
     if not n:
         raise DataError("No purchase up to as_of: all lines are refunds, zero, or orders cancelled in full.")
-    ranks = rank_of_edges(n, model.good_share, model.bad_share)
-    return Cutoffs(*(_double(_nth(engine, name, key, rank)) for key, rank in zip(_KEYS, ranks, strict=True)))
+    ranks = rank_of_cutoffs(n, model.good_share, model.bad_share)
+    good_value, bad_contribution = (_nth(engine, name, key, rank) for key, rank in zip(_KEYS, ranks, strict=True))
+    return good_value, bad_contribution
 
 
 def _nth(engine: SparkEngine, name: str, key: str, rank: int) -> int:

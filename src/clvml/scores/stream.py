@@ -1,7 +1,7 @@
 """Scores of a base of any size: read, scored and written in parts, so that memory holds a few of them at a time.
 
-The tiers need the whole base. So the parts are scored first and laid aside on disk; then, with the edges known, each
-gets its tiers and sentences and goes into the file. Parts are scored by as many threads as allowed, and written in
+The tiers need the whole base. So the parts are scored first and kept on disk; then, with the cutoffs known, each gets
+its tiers and sentences and goes into the file. Parts are scored by as many threads as allowed, and written in
 order: the same log gives the same bytes.
 """
 
@@ -29,44 +29,44 @@ from clvml.orders.transactions import Transactions
 from clvml.resources import in_order
 from clvml.scores import segments
 from clvml.scores.model import ClvModel
-from clvml.scores.score import Staged, frame_of, placed
+from clvml.scores.score import ScoredRows, scores_table, to_frame
 from clvml.spreadsheets import neutralized, warn_of_neutralized
 from clvml.tables import SCORES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["StagedBase", "Tally", "staged_base", "stream_scores"]
+__all__ = ["ScoredBase", "Tally", "scored_base", "stream_scores"]
 
 _ROW_BYTES = 2_500
-"""What a customer takes while he is scored: his days, the summary, the design matrix, scores."""
-_LEAST_ROWS, _MOST_ROWS = 5_000, 122_880
+"""What a customer takes while being scored: their days, the summary, the design matrix, scores."""
+MIN_PART_ROWS, MAX_PART_ROWS = 5_000, 122_880
 """The most are those of a row group of DuckDB, beyond whose end no part goes."""
-_SHOWN = 10
+_TOP_ROWS = 10
 """Flagged customers that are printed."""
 _FILE_ROWS = 1_000_000
 """Customers in one file of a folder."""
 
-_PLAIN = {"customer_id", "reason", *(c.name for c in SCORES if c.dtype == "float64")} - {
+_DISTINCT_COLUMNS = {"customer_id", "reason", *(c.name for c in SCORES if c.dtype == "float64")} - {
     "purchases_low",
     "purchases_high",
 }
 """Columns that hardly ever repeat a value: where Parquet looks for repetitions, it takes longer and writes more."""
-_DENSE = {"p_alive", "p_return", "churn_probability", "expected_purchases", "expected_spend", "clv"}
-_DENSE |= {"value_if_kept", "value_at_risk"}
+_INCOMPRESSIBLE_COLUMNS = {"p_alive", "p_return", "churn_probability", "expected_purchases", "expected_spend", "clv"}
+_INCOMPRESSIBLE_COLUMNS |= {"value_if_kept", "value_at_risk"}
 """Columns that no compression makes smaller."""
 
 Floats = NDArray[np.float64]
 Step = Callable[[int], None]
 
 
-def _nobody(_customers: int) -> None:
+def _unwatched(_customers: int) -> None:
     """Nobody watches."""
 
 
 @dataclass
 class Tally:
-    """What is told of scores once they are written."""
+    """Counts and sums of scores, printed once they are written."""
 
     as_of: str = ""
     horizon_days: int = 0
@@ -83,7 +83,7 @@ class Tally:
 
     @classmethod
     def of(cls, scores: pa.Table) -> Tally:
-        """What is told of a part."""
+        """Those of a part."""
         import pyarrow.compute as pc
 
         counts = {
@@ -102,18 +102,18 @@ class Tally:
             clv=sums["clv"],
             flagged=len(flagged),
             value_at_risk=pc.sum(flagged["value_at_risk"], min_count=0).as_py(),
-            top=frame_of(flagged).nlargest(_SHOWN, "value_at_risk"),
+            top=to_frame(flagged).nlargest(_TOP_ROWS, "value_at_risk"),
         )
 
     def add(self, part: Tally) -> None:
-        """Add what is told of a later part."""
+        """Add a later part."""
         self.as_of, self.horizon_days = part.as_of, part.horizon_days
         for name in ("customers", "purchases", "spend", "clv", "flagged", "value_at_risk"):
             setattr(self, name, getattr(self, name) + getattr(part, name))
         self.tiers += part.tiers
         self.states += part.states
         known = [top for top in (self.top, part.top) if len(top)] or [part.top]
-        self.top = pd.concat(known).nlargest(_SHOWN, "value_at_risk")
+        self.top = pd.concat(known).nlargest(_TOP_ROWS, "value_at_risk")
 
 
 class Sink(Protocol):
@@ -134,53 +134,56 @@ def stream_scores(
     The scores are those of `model.score(log, as_of, horizon)`, in its order; memory holds a few parts of them.
     Raises as that does, and OptionError where the file cannot be written.
     """
-    with staged_base(model, log, as_of=as_of, horizon=horizon) as base:
+    with scored_base(model, log, as_of=as_of, horizon=horizon) as base:
         return base.write(Path(out))
 
 
 @contextmanager
-def staged_base(
-    model: ClvModel, log: Transactions, *, as_of: Any, horizon: int | str | None = None, step: Step = _nobody
-) -> Iterator[StagedBase]:
-    """A base scored but for its tiers, on disk for the time of the with statement. step: told of customers done."""
+def scored_base(
+    model: ClvModel, log: Transactions, *, as_of: Any, horizon: int | str | None = None, step: Step = _unwatched
+) -> Iterator[ScoredBase]:
+    """A base scored but for its tiers, on disk for the time of the with statement.
+
+    step: called with the number of customers done.
+    """
     resources, cache, day = log.resources, forecast_cache(log.lines), as_date(as_of)
     threads = resources.n_workers
-    rows = max(_LEAST_ROWS, min(_MOST_ROWS, resources.arrays // (_ROW_BYTES * (threads + 1))))
+    rows = max(MIN_PART_ROWS, min(MAX_PART_ROWS, resources.arrays // (_ROW_BYTES * (threads + 1))))
 
-    def score(part: CustomerDays) -> Staged | None:
+    def score(part: CustomerDays) -> ScoredRows | None:
         frame = part.summary()
         frame.attrs = {"as_of": day.isoformat()}
-        return model.staged(frame, horizon, cache=cache) if len(frame) else None
+        return model.score_rows(frame, horizon, cache=cache) if len(frame) else None
 
     aside = resources.temporary()
     try:
-        with _room(aside):
+        with _spilling_to(aside):
             aside.mkdir()
-        shelf = _Shelf(aside / "staged.arrow")
+        parts = _PartsFile(aside / "scored.arrow")
         for part in in_order(score, log.customer_days(day, model.window_, rows), threads if threads > 1 else 0):
             if part is not None:
-                shelf.put(part)
-                step(len(part.columns["worth"]))
-        if not shelf.worth:
+                parts.put(part)
+                step(len(part.columns["tier_value"]))
+        if not parts.tier_values:
             raise DataError(f"No purchase up to {day}: all lines are refunds, zero, or orders cancelled in full.")
-        edges = model.edges(np.concatenate(shelf.worth), np.concatenate(shelf.earned))
-        yield StagedBase(shelf, edges, threads)
+        cutoffs = model.tier_cutoffs(np.concatenate(parts.tier_values), np.concatenate(parts.contributions))
+        yield ScoredBase(parts, cutoffs, threads)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-class StagedBase:
+class ScoredBase:
     """A base whose tiers are known, ready to be written."""
 
-    def __init__(self, shelf: _Shelf, edges: segments.Cutoffs, threads: int) -> None:
-        self._shelf, self._edges, self._threads = shelf, edges, threads
-        self.customers = sum(map(len, shelf.worth))
+    def __init__(self, parts: _PartsFile, cutoffs: segments.Cutoffs, threads: int) -> None:
+        self._parts, self._cutoffs, self._threads = parts, cutoffs, threads
+        self.customers = sum(map(len, parts.tier_values))
 
-    def write(self, *targets: Path, step: Step = _nobody) -> Tally:
+    def write(self, *targets: Path, step: Step = _unwatched) -> Tally:
         """Write the scores to each target: by its ending Parquet or CSV, else a folder of Parquet files."""
-        told: list[Tally] = []
-        self._into(targets, [], lambda sinks: told.append(self._fill(sinks, step)))
-        return told[0]
+        tallies: list[Tally] = []
+        self._into(targets, [], lambda sinks: tallies.append(self._fill(sinks, step)))
+        return tallies[0]
 
     def _into(self, targets: Sequence[Path], sinks: list[Sink], fill: Callable[[list[Sink]], None]) -> None:
         """Open all targets aside, fill them together, and put each in its place."""
@@ -197,23 +200,23 @@ class StagedBase:
         (write_folder_aside if kind is _FolderSink else write_aside)(first, fill_aside)
 
     def _fill(self, sinks: Sequence[Sink], step: Step) -> Tally:
-        told = Tally()
+        total = Tally()
 
         def work(number: int) -> tuple[pa.Table, Tally]:
-            scores = placed(self._shelf.take(number), self._edges)
+            scores = scores_table(self._parts.read(number), self._cutoffs)
             return scores, Tally.of(scores)
 
-        self._shelf.close()
-        for scores, tally in in_order(work, range(len(self._shelf.worth)), self._threads - 1):  # this one writes
+        self._parts.close()
+        for scores, tally in in_order(work, range(len(self._parts.tier_values)), self._threads - 1):  # this one writes
             for sink in sinks:
                 sink.write(scores)
-            told.add(tally)
+            total.add(tally)
             step(len(scores))
-        return told
+        return total
 
 
 @contextmanager
-def _room(aside: Path) -> Iterator[None]:
+def _spilling_to(aside: Path) -> Iterator[None]:
     """Where temporary files are written."""
     try:
         yield
@@ -224,25 +227,25 @@ def _room(aside: Path) -> Iterator[None]:
         ) from error
 
 
-class _Shelf:
-    """Staged parts on disk, and what of them the edges of the tiers need in memory: sixteen bytes a customer."""
+class _PartsFile:
+    """Scored parts on disk, and what of them the cutoffs of the tiers need in memory: sixteen bytes a customer."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._writer: Any = None
-        self._told: tuple[Any, ...] = ()
-        self.worth: list[Floats] = []
-        self.earned: list[Floats] = []
+        self._about: tuple[Any, ...] = ()
+        self.tier_values: list[Floats] = []
+        self.contributions: list[Floats] = []
 
-    def put(self, part: Staged) -> None:
-        """Lay a part aside."""
+    def put(self, part: ScoredRows) -> None:
+        """Append a part."""
         import pyarrow as pa
 
-        columns, self._told = part.columns, part[1:]
-        self.worth.append(columns["worth"])
-        self.earned.append(columns["contribution"])
+        columns, self._about = part.columns, part[1:]
+        self.tier_values.append(columns["tier_value"])
+        self.contributions.append(columns["contribution"])
         batch = pa.record_batch({name: pa.array(values) for name, values in columns.items()})
-        with _room(self._path.parent):
+        with _spilling_to(self._path.parent):
             if self._writer is None:
                 self._writer = pa.ipc.new_file(self._path, batch.schema)
             self._writer.write_batch(batch)
@@ -250,17 +253,17 @@ class _Shelf:
     def close(self) -> None:
         """No more parts; again does nothing."""
         if self._writer is not None:
-            with _room(self._path.parent):
+            with _spilling_to(self._path.parent):
                 self._writer.close()
             self._writer = None
 
-    def take(self, number: int) -> Staged:
-        """The part that came so many parts after the first; of a shelf that is closed, by any thread."""
+    def read(self, number: int) -> ScoredRows:
+        """The part that came so many parts after the first; once the file is closed, by any thread."""
         import pyarrow as pa
 
         with pa.OSFile(str(self._path)) as held:  # a mapped file would count as memory of the process
             batch = pa.ipc.open_file(held).get_batch(number)
-        return Staged(dict(_arrays(batch)), *self._told)
+        return ScoredRows(dict(_arrays(batch)), *self._about)
 
 
 def _arrays(batch: pa.RecordBatch) -> Iterator[tuple[str, Any]]:
@@ -282,8 +285,10 @@ class _ParquetSink:
             self._writer = pq.ParquetWriter(
                 self._path,
                 scores.schema,
-                use_dictionary=[name for name in scores.column_names if name not in _PLAIN],
-                compression={name: "none" if name in _DENSE else "snappy" for name in scores.column_names},
+                use_dictionary=[name for name in scores.column_names if name not in _DISTINCT_COLUMNS],
+                compression={
+                    name: "none" if name in _INCOMPRESSIBLE_COLUMNS else "snappy" for name in scores.column_names
+                },
                 write_statistics=["customer_id"],  # nothing else is in order
                 store_schema=False,  # so that words are read as text
             )
@@ -301,7 +306,7 @@ class _CsvSink:
         self._formulas: collections.Counter[str] = collections.Counter()
 
     def write(self, scores: pa.Table) -> None:
-        frame, formulas = neutralized(frame_of(scores))
+        frame, formulas = neutralized(to_frame(scores))
         frame.to_csv(self._file, index=False, header=not self._begun)
         self._formulas += formulas
         self._begun = True

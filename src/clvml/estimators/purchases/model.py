@@ -123,7 +123,7 @@ class PurchaseModel(Estimator):
         self._check_fitted("params_")
         return float(self._future(NEW).expected(self._units(horizon))[0])
 
-    def next_purchase_due(self, summary: pd.DataFrame) -> Floats:
+    def median_wait(self, summary: pd.DataFrame) -> Floats:
         """Median days from as_of to the next purchase, given that the customer is alive; inf where none is to be
         expected.
         """
