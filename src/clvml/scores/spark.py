@@ -122,7 +122,8 @@ def _schema(booked: DataFrame) -> str:
 
 def _columns(cutoffs: tuple[int, int]) -> str:
     """The columns of Scores with tier and flag by the keys of these cutoffs."""
-    tier = tier_sql(*_KEYS, *cutoffs)
+    value_key, contribution_key = _KEYS
+    tier = tier_sql(value_key, contribution_key, *cutoffs)
     assigned = {"tier": f"{tier} AS tier", "flagged": f"(at_risk AND {tier} = '{TIERS[GOOD]}') AS flagged"}
     return ", ".join(assigned.get(c.name, c.name) for c in SCORES)
 
