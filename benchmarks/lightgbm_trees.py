@@ -24,7 +24,7 @@ from accuracy import open_log
 
 from clvml import ClvModel
 from clvml.errors import ClvWarning
-from clvml.estimators.learned.corrections import Trees
+from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.horizon import as_date, day_number, day_of_number
 from clvml.maths import metrics
 

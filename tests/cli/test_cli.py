@@ -332,7 +332,7 @@ def test_demo(tmp_path):
     assert max(map(len, done.stdout.splitlines())) <= PAGE
     for part in (
         "69,659 rows, 69,659 usable · 23,570 customers",
-        "BG/NBD r",
+        "Pareto/NBD r",
         "Gamma-Gamma q",
         "ChurnClassifier: tested at",
         "Backtest, out of time",

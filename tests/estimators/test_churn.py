@@ -11,7 +11,8 @@ from sklearn.base import clone
 
 from clvml import ChurnClassifier, LifetimeValueModel, Transactions, load_cdnow, take_snapshots
 from clvml.errors import DataError, NotFittedError, OptionError
-from clvml.estimators.learned.features import CLUES
+from clvml.estimators.learned.ensemble.model import labelled_rows
+from clvml.estimators.learned.features import FEATURE_WORDS
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.horizon import day_number
 from clvml.maths import metrics
@@ -49,14 +50,14 @@ def test_the_currency_changes_no_probability():
 
 
 def test_few_rows_are_drawn_by_customer_and_the_same_each_time():
-    few = ChurnClassifier(max_rows=600, seed=3)
-    rows, expected = few.training(shop_snapshots())
-    again, _ = few.training(shop_snapshots())
+    base = LifetimeValueModel(purchases=ParetoNBDModel(), horizon=91)
+    rows, expected, _ = labelled_rows(base, shop_snapshots(), 600, seed=3)
+    again, *_ = labelled_rows(base, shop_snapshots(), 600, seed=3)
     assert rows["customer_id"].tolist() == again["customer_id"].tolist()
     assert 400 <= len(rows) <= 800
     whole = shop_snapshots().labelled.groupby("customer_id").size()
     assert rows.groupby("customer_id").size().to_dict() == whole[rows["customer_id"].unique()].to_dict()
-    _, every = churn().training(shop_snapshots())
+    _, every, _ = labelled_rows(base, shop_snapshots(), 200_000, seed=3)
     kept = shop_snapshots().labelled["customer_id"].isin(rows["customer_id"]).to_numpy()
     assert (expected.purchases == every.purchases[kept]).all()  # BTYD itself is fitted to everybody
 
@@ -159,8 +160,8 @@ def test_cdnow_master_out_of_time():
 
 
 def test_clues_say_what_moved_each_customer():
-    clues = churn().clues(now())
-    assert list(clues.columns) == list(CLUES)
+    clues = churn().contributions(now())
+    assert list(clues.columns) == list(FEATURE_WORDS)
     assert len(clues) == len(now())
     assert np.isfinite(clues.to_numpy()).all()
 
@@ -192,7 +193,7 @@ def test_the_return_audit_counts_those_given_up_too_early():
     ]
     ends = lost["origin"].to_numpy() + snaps.window - day_number(day(0))
     came = [(bought[c] > np.datetime64(day(end))).any() for c, end in zip(lost["customer_id"], ends, strict=True)]
-    assert churn().audit_.came_back == pytest.approx(np.mean(came), rel=1e-12)
+    assert churn().audit_.returned_later == pytest.approx(np.mean(came), rel=1e-12)
 
 
 # --- nothing to learn from ------------------------------------------------------------------------

@@ -9,7 +9,10 @@ from sklearn.base import clone
 
 from clvml import ChurnClassifier, ClvModel, HybridValueModel, take_snapshots
 from clvml.errors import ClvWarning, DataError, NotFittedError
-from clvml.estimators.learned.features import expect
+from clvml.estimators.forecast import CustomerForecast
+from clvml.estimators.learned.distribution import LEVEL, predictive_intervals
+from clvml.estimators.learned.ensemble.blend import Predicted
+from clvml.estimators.learned.expectation import expect, expected_over
 from tests.support.logs import day, log, shop, shop_model, shop_snapshots
 
 
@@ -58,13 +61,40 @@ def test_the_table_is_that_of_the_lifetime_value_model():
         assert (told[column] % 1 == 0).all()
 
 
-def test_the_interval_is_btyds_scaled_to_the_nearest_purchase_and_holds_a_likely_return():
-    told, plain = shop_model().predict(now(), 91), shop_model().value_.predict(now(), 91)
-    often = (told["expected_purchases"] / plain["expected_purchases"]).to_numpy()
-    for name in ("purchases_low", "purchases_high"):
-        off = np.abs(told[name] - plain[name] * often)
-        assert (off[told[name] > 1] <= 0.5 + 1e-9).all()
-    assert ((told["purchases_high"] >= 1) | (told["p_return"] <= 0.05 + 1e-9)).all()
+@pytest.mark.parametrize("days", [7, 91, 730])
+def test_means_chances_and_intervals_belong_to_one_distribution(days):
+    """Something lies at the 95 % point exactly where a return is likelier than 5 %, at the 5 % point than 95 %."""
+    t = shop_model().predict(now(), days)
+    likely, sure = t["p_return"] > 0.05, t["p_return"] > 0.95
+    assert ((t["clv_high"] > 0) == likely).all()
+    assert ((t["purchases_high"] >= 1) == likely).all()
+    assert ((t["clv_low"] > 0) == sure).all()
+    assert ((t["purchases_low"] >= 1) == sure).all()
+    assert (t["expected_purchases"] >= t["p_return"]).all()
+    most = t["p_return"] > 0.2  # below, the mean of a long tail may lie beyond its 95 % point
+    assert (t["clv"] <= t["clv_high"])[most].all()
+    assert (t["clv_low"] <= t["clv"]).all()
+    assert (t["expected_purchases"] <= t["purchases_high"] + 0.5)[most].all()  # of whole numbers the nearest
+    assert (t["purchases_low"] <= t["expected_purchases"] + 0.5).all()
+
+
+def test_with_btyds_own_figures_the_intervals_are_its_own():
+    ahead = shop_model()._customer_forecast(now())
+    base = expected_over(ahead, 91)
+    ours = predictive_intervals(ahead, 91, Predicted(base.p_return, base.purchases, base.spend), base)
+    for mine, own in zip(ours, ahead.intervals(91, LEVEL), strict=True):
+        assert mine == pytest.approx(own, rel=0.005, abs=1e-9)  # one is read off tables
+
+
+def test_the_quantile_given_a_return_is_that_of_the_solver():
+    """Tables against an exact solution, customer by customer, at a return probability of one's own."""
+    value, rows = shop_model().value_, now().iloc[::9].reset_index(drop=True)
+    ahead = value._customer_forecast(rows)
+    p = np.clip(1.3 * ahead.p_return(91) + 0.02, 0.0, 0.99)
+    tabled = ahead.intervals(91, 0.9, p_return=p)
+    exact = CustomerForecast.intervals(ahead, 91, 0.9, p_return=p)
+    for name, a, b in zip(("few", "many", "little", "much"), tabled, exact, strict=True):
+        assert a == pytest.approx(b, rel=0.01, abs=1e-9), name
 
 
 def test_what_discounting_takes_off_is_what_it_takes_off_btyd():
@@ -85,8 +115,8 @@ def test_what_is_saved_predicts_the_same_bits():
     told = json.loads(json.dumps(shop_model().to_dict()))
     back = HybridValueModel.from_dict(told)
     pd.testing.assert_frame_equal(back.predict(now(), 200), shop_model().predict(now(), 200), check_exact=True)
-    heads = (back.churn_.head_, back.purchases_head_, back.spend_head_)
-    assert all(head.trees is not None for head in heads)
+    assert all(part is not None for part in back.churn_.ensemble_.members)
+    assert back.level_ == shop_model().level_
 
 
 def test_it_is_an_estimator_like_others():
@@ -106,7 +136,8 @@ def test_thirty_customers_leave_btyd_nearly_as_it_is(seed):
     model = HybridValueModel().fit(told)
     p, purchases, spend = model.correct(told.now, 91)
     expected = expect(model.value_, told.now, 91)
-    assert model.purchases_head_.trees is None  # far too few customers
+    assert model.churn_.ensemble_.members.purchases_trees is None  # far too few customers
+    assert model.churn_.ensemble_.blend.base > 0.9
     for ours, theirs in ((purchases, expected.purchases), (spend, expected.spend), (p, expected.p_return)):
         assert 0.6 < ours.sum() / theirs.sum() < 1.4
         some = theirs > 0.1 * theirs.mean()

@@ -8,7 +8,7 @@ from scipy.special import expit
 from clvml.estimators import fit as fitting
 from clvml.estimators.fit import fit
 from clvml.estimators.histories import histories_of
-from clvml.estimators.learned.corrections import Trees
+from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.maths.discount import daily_rate
 from clvml.maths.models import betageo, bgnbd, mbgnbd, paretonbd
 from clvml.maths.sample import sample_of

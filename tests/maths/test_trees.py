@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from clvml.errors import OptionError
-from clvml.estimators.learned.corrections import Trees
+from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.maths.learners.trees import Forest
 
 

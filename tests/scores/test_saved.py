@@ -60,7 +60,7 @@ class TestRoundTrip:
     def test_a_log_too_short_for_a_classifier(self, cdnow_log, tmp_path):
         with pytest.warns(ClvWarning) as told:
             model = ClvModel(horizon="8w").fit(cdnow_log, "1997-01-15")
-        assert "without a classifier" in str(told[-1].message)
+        assert "without corrections learned from" in str(told[-1].message)
         frame = model.frame(cdnow_log)
         folder = model.save(tmp_path / "short")
         assert {p.name for p in folder.iterdir()} == {"model.json", "manifest.json"}
@@ -73,9 +73,9 @@ class TestRoundTrip:
         assert model_digest(trained.save(tmp_path / "again")) == model_digest(saved)
 
     def test_what_could_not_be_measured_is_missing_again(self, saved, trained, tmp_path, monkeypatch):
-        audit = trained.churn_.audit_._replace(came_back=float("nan"))
+        audit = trained.churn_.audit_._replace(returned_later=float("nan"))
         monkeypatch.setattr(trained.churn_, "audit_", audit)
-        assert np.isnan(ClvModel.load(trained.save(tmp_path / "nan")).churn_.audit_.came_back)
+        assert np.isnan(ClvModel.load(trained.save(tmp_path / "nan")).churn_.audit_.returned_later)
 
     def test_no_customer_is_inside(self, tmp_path):
         log = load_cdnow(sample=True).query("customer_id <= 800")

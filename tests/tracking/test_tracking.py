@@ -101,7 +101,7 @@ class TestRun:
         assert run.data.metrics["backtest.own_rate.spend.gini"] == 0.65
         assert "backtest.empty" not in run.data.metrics
         assert run.data.metrics["audit.auc"] == trained.churn_.audit_.auc
-        for part in (trained.value_.purchases_, trained.model_.value_.purchases_):
+        for part in (trained.value_.purchases_, trained.value_.spend_):
             name = f"fitted.{type(part).__name__}.alpha"
             assert run.data.metrics[name] == part.params_.alpha
             assert run.data.metrics[f"{name}.se"] == part.standard_errors_.alpha

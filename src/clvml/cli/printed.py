@@ -12,7 +12,7 @@ from clvml.cli.terminal import grid, heading, wrapped
 from clvml.scores import segments
 
 if TYPE_CHECKING:
-    from clvml.estimators.learned.calibration import Audit
+    from clvml.estimators.learned.audit import Audit
     from clvml.evaluation.backtest import Backtest
     from clvml.orders.data_report import DataReport
     from clvml.scores.model import ClvModel
@@ -85,7 +85,9 @@ def _verdicts(tested: Backtest) -> str:
 
 
 def parameters_table(model: ClvModel) -> str:
-    """Fitted parameters with their standard errors and in words, how each fit ended, and how the classifier did."""
+    """Parameters of the base that predicts, with their standard errors and in words, how each fit ended, where the
+    level comes from, and how the classifier did.
+    """
     fitted = [(_KINDS[type(part).__name__], part) for part in (model.value_.purchases_, model.value_.spend_)]
     rows = [
         (f"{kind} {name}", f"{estimate:,.4g}", f"{error:,.2g}" if math.isfinite(error) else "unknown")
@@ -99,27 +101,48 @@ def parameters_table(model: ClvModel) -> str:
     lines += [
         wrapped(f"{kind}: log-likelihood {part.log_likelihood_:,.2f}. {part.status_.value}") for kind, part in fitted
     ]
+    lines.append(wrapped(_predicts(model)))
     if model.churn_ is not None:
         lines.append(_audit_text(model.churn_.audit_, model.threshold_))
     return "\n".join(lines)
+
+
+def _predicts(model: ClvModel) -> str:
+    """Which model predicts, and where its level comes from."""
+    base = f"{_KINDS[type(model.value_.purchases_).__name__]} + Gamma-Gamma"
+    if model.level_ is None:
+        return f"Predictions are those of {base} alone: the log is too short to learn corrections from its own past."
+    return (
+        f"Predictions: {base}, corrected by what earlier snapshots of the log show. {model.level_.reason} "
+        f"It multiplies expected purchases by {model.level_.factor:.2f}."
+    )
 
 
 def _in_words(model: ClvModel) -> str:
     """The mean customer that the parameters describe."""
     purchases, spend = model.value_.purchases_, model.value_.spend_.mean_
     yearly = 365.25 * purchases.params_.r / (purchases.params_.alpha * purchases.unit_days)
+    leaves = _leaves(purchases.params_._asdict(), purchases.unit_days)
     return (
         f"In words: of {model.n_customers_:,} customers the average one, while active, buys {yearly:.2g} times a year "
-        f"after the first purchase{_leaves(purchases.params_._asdict())} and spends {spend:,.2f} at each."
+        f"after the first purchase{leaves} and spends {spend:,.2f} at each."
     )
 
 
-def _leaves(params: dict[str, float]) -> str:
-    """How often a purchase is the last, where the model says so."""
+def _leaves(params: dict[str, float], unit_days: float) -> str:
+    """How soon customers leave for good, where the model says so."""
+    if "s" in params:
+        return _leaves_in_time(params["s"], params["beta"] * unit_days)
     if "a" not in params:
         return ""
     chance = params["a"] / (params["a"] + params["b"])
     return f", leaves for good after {100 * chance:.0f} % of them," if chance > 0.005 else ", does not leave for good,"
+
+
+def _leaves_in_time(s: float, beta: float) -> str:
+    """By when half of all customers have left: the time t with (beta / (beta + t))^s = 1/2."""
+    years = beta * (2.0 ** min(1.0 / s, 60.0) - 1.0) / 365.25
+    return f", leaves for good within {years:.2g} years in half of all cases," if years < 50 else ", does not leave,"
 
 
 def _audit_text(audit: Audit, threshold: float) -> str:
@@ -130,9 +153,10 @@ def _audit_text(audit: Audit, threshold: float) -> str:
     )
     return wrapped(
         f"ChurnClassifier: tested at {audit.origin} {kind}: AUC {audit.auc:.3f} "
-        f"(recency alone {audit.auc_recency:.3f}, BG/NBD {audit.auc_btyd:.3f}), "
-        f"Brier {audit.brier:.4f} (BG/NBD {audit.brier_btyd:.4f}), calibration error {audit.calibration_error:.3f}; "
-        f"of those labelled as lost {100 * audit.came_back:.0f} % bought later. Threshold {threshold:.3f}."
+        f"(recency alone {audit.auc_recency:.3f}, Pareto/NBD {audit.auc_btyd:.3f}), "
+        f"Brier {audit.brier:.4f} (Pareto/NBD {audit.brier_btyd:.4f}), "
+        f"calibration error {audit.calibration_error:.3f}; "
+        f"of those labelled as lost {100 * audit.returned_later:.0f} % bought later. Threshold {threshold:.3f}."
     )
 
 

@@ -27,6 +27,8 @@ _MAX_TABLE_P = 10.0
 """Gamma-Gamma's p up to which the tables bear it: above, the prices of a customer hardly differ, and the distribution
 of his total is a stair of one step a purchase, which cannot be read off between a few points."""
 
+_TINY = 1e-300
+
 Intervals = tuple[Floats, Floats, Floats, Floats]
 
 
@@ -148,13 +150,23 @@ class CustomerForecast(ABC):
     def median_wait(self) -> Floats:
         """Median days until the next purchase of one who is alive; inf where none is to be expected."""
 
-    def intervals(self, horizon: int | str, level: float) -> Intervals:
-        """Central predictive intervals: purchases low and high, spend low and high, not discounted."""
+    def intervals(self, horizon: int | str, level: float, p_return: Floats | None = None) -> Intervals:
+        """Central predictive intervals: purchases low and high, spend low and high, not discounted.
+
+        p_return: the chance of return to take instead of the model's own; what those who return do stays the model's.
+        """
         below, t, found = 0.5 * (1.0 - level), self._units(horizon), list[tuple[Floats, Floats]]()
         p, q, _ = self.spend.params_
-        place, c = self._rows.place, p * self._rows.x + q
-        for at in (below, 1.0 - below):  # given the history, spend over (v + x m) has one distribution
-            found.append((purchases_quantile(self._future, t, at), spend_quantile(self._future, t, at, p, c)))
+        place, x = self._rows.place, self._rows.x
+        if p_return is None:  # given the history, spend over (v + x m) has one distribution
+            future, own = self._future, np.ones(x.size)
+        else:
+            future, x = self._future.take(place), x[place]
+            own = self.p_return(horizon) / np.maximum(p_return, _TINY)
+            place = np.arange(x.size)
+        for above in (1.0 - below, below):
+            at = 1.0 - np.minimum(above * own, 1.0)
+            found.append((purchases_quantile(future, t, at), spend_quantile(future, t, at, p, p * x + q)))
         (few, little), (many, much) = found
         scale = self.spend._spend_scale(self.summary)
         return few[place], many[place], little[place] * scale, much[place] * scale
@@ -222,20 +234,21 @@ class _MemorylessForecast(CustomerForecast):
     def median_wait(self) -> Floats:
         return self._purchases.unit_days * self._each("wait", lambda future: future.median_wait())
 
-    def intervals(self, horizon: int | str, level: float) -> Intervals:
+    def intervals(self, horizon: int | str, level: float, p_return: Floats | None = None) -> Intervals:
         p, q, _ = self.spend.params_
-        if not self._cache.use_tables or p > _MAX_TABLE_P:
-            return super().intervals(horizon, level)
+        if p > _MAX_TABLE_P or (p_return is None and not self._cache.use_tables):
+            return super().intervals(horizon, level, p_return)
         place, t = self._place, self._units(horizon)
         tables = self._cache.tables.setdefault(
             t, QuantileTables(self._purchases._future_if_alive, self._scale, t, p, q)
         )
         some = self._each(("p_return", t), lambda future: future.p_return(t))
         table = self._cache.if_alive.column(("tables", t), tables.of)
+        with np.errstate(divide="ignore"):  # chance among the living, of what has this chance among all
+            own = 1.0 / self.p_alive if p_return is None else some / np.maximum(p_return, _TINY)
         below, found = 0.5 * (1.0 - level), list[tuple[Floats, Floats]]()
         for above in (1.0 - below, below):
-            with np.errstate(divide="ignore"):
-                found.append(exceeded(table, place, some, above / self.p_alive))
+            found.append(exceeded(table, place, some, above * own))
         (few, little), (many, much) = found
         scale = self.spend._spend_scale(self.summary)
         return few, many, little * scale, much * scale

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from clvml.errors import OptionError
 from clvml.estimators.baselines import Forecast, last_period, own_rate, recency_alone, shopkeepers_formula
-from clvml.estimators.learned.hybrid import HybridValueModel
+from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.horizon import as_date, horizon_days
 from clvml.maths import metrics
 from clvml.orders.transactions import Transactions
@@ -185,10 +185,11 @@ def _forecasts(
 
 
 def _btyd(model: ClvModel, frame: pd.DataFrame, days: int) -> dict[str, Forecast]:
-    """The BTYD models on their own."""
-    parts = {"BG/NBD + Gamma-Gamma": model.value_}
-    if isinstance(model.model_, HybridValueModel):
-        parts["Pareto/NBD + Gamma-Gamma"] = model.model_.value_
+    """The BTYD models on their own: the base of ours, and what most people use."""
+    parts = {
+        "BG/NBD + Gamma-Gamma": LifetimeValueModel(horizon=days).fit(frame),
+        "Pareto/NBD + Gamma-Gamma": model.value_,
+    }
     return {
         name: Forecast(
             value.expected_purchases(frame, days), value.expected_spend(frame, days), value.p_return(frame, days)

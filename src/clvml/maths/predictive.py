@@ -84,21 +84,21 @@ def purchases_quantile(future: Future, t: float, level: Numbers) -> Floats:
     return out
 
 
-def spend_quantile(future: Future, t: float, level: float, p: float, c: Floats) -> Floats:
+def spend_quantile(future: Future, t: float, level: Numbers, p: float, c: Floats) -> Floats:
     """Quantile of u = spend within t over (v + x m), per customer, to 1e-6 relative; c = p x + q. 0 where silence is
     likelier.
     """
-    out = np.zeros(c.shape)
-    rows = np.flatnonzero(future.at_least(1.0, t) > 1.0 - level)
+    out, chance = np.zeros(c.shape), np.broadcast_to(1.0 - np.asarray(level, dtype=np.float64), c.shape)
+    rows = np.flatnonzero(future.at_least(1.0, t) > chance)
     most = purchases_quantile(future.take(rows), t, 1.0 - _TAIL)
-    typical = np.maximum(purchases_quantile(future.take(rows), t, level), 1.0)
+    typical = np.maximum(purchases_quantile(future.take(rows), t, 1.0 - chance[rows]), 1.0)
     order = np.argsort(most, kind="stable")  # neighbours need about as many counts
     rows, typical, most = rows[order], typical[order], most[order]
     for start in range(0, rows.size, _ROWS):
         part = slice(start, start + _ROWS)
         mass, shape = _by_count(future.take(rows[part]), t, p, most[part])
         ci = c[rows[part]]
-        norm, above = betaln(shape, ci[:, None]), np.full(ci.shape, 1.0 - level)
+        norm, above = betaln(shape, ci[:, None]), chance[rows[part]]
         out[rows[part]] = np.exp(_solve(mass, shape, ci, norm, above, np.log(p * typical[part] / ci)))
     return out
 

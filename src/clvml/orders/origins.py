@@ -11,7 +11,7 @@ import pandas as pd
 
 from clvml.horizon import day_of_number
 
-__all__ = ["FEATURES", "OriginPlan", "Snapshots", "one_vote", "plan_origins"]
+__all__ = ["FEATURES", "OriginPlan", "Snapshots", "one_vote", "past_origins", "plan_origins", "year_ago_origin"]
 
 FEATURES = {
     "gap_mean": "mean gap between purchases, days",
@@ -33,6 +33,12 @@ FEATURES = {
 LONG_HISTORY_HORIZONS = 2.2
 """Below so many horizons of history, labels look ahead a share of the history instead; BTYD carries them further."""
 SHORT_HISTORY_WINDOW = 0.4
+_MIN_PAST_HISTORY = 45
+_PAST_STEP = 30
+_YEAR = 365
+_MAX_SEASON = 300
+_MIN_YEAR_AGO_HISTORY = 90
+"""Days of history before an origin with which what BTYD expected of the window after it tells the level."""
 
 
 class OriginPlan(NamedTuple):
@@ -53,18 +59,28 @@ class Snapshots:
         `spend` (money) in the window after it.
     now : DataFrame
         One row a customer as of `as_of`: summary and features.
+    past : DataFrame
+        One row a customer and past origin, as far back as there are any: summary, `origin`, `purchases` and `spend` in
+        the window after it. They show the level of all customers together, so a sample stands for a large base.
+    year_ago : int or None
+        The origin among them whose window holds the same weeks of a year ago; None where the log does not know them.
     window : int
         Days that each label looks ahead.
     horizon : int
         Days ahead that are asked for; more than `window` where the history is short.
     as_of : date
+    first_day : date
+        Of the log.
     """
 
     labelled: pd.DataFrame
     now: pd.DataFrame
+    past: pd.DataFrame
+    year_ago: int | None
     window: int
     horizon: int
     as_of: dt.date
+    first_day: dt.date
 
     @property
     def origins(self) -> list[dt.date]:
@@ -84,6 +100,21 @@ def plan_origins(first: int, as_of: int, horizon: int, n_origins: int = 6) -> Or
     least = max(14, min(window, 90) // 2)
     origins = (as_of - window - step * j for j in range(n_origins))
     return OriginPlan(tuple(o for o in origins if o - first >= least), window)
+
+
+def past_origins(first: int, as_of: int, window: int, most: int = 12) -> tuple[int, ...]:
+    """Origins over the whole past of a log, latest first, each a window and some history from either end."""
+    latest, earliest = as_of - window, first + _MIN_PAST_HISTORY
+    step = max(_PAST_STEP, -(-(latest - earliest) // most))
+    return tuple(range(latest, earliest - 1, -step))
+
+
+def year_ago_origin(first: int, as_of: int, window: int) -> int | None:
+    """The origin whose window holds the same weeks of a year ago, where a quarter of history stands before it; of a
+    window of most of a year there is no season to speak of.
+    """
+    origin = as_of - _YEAR
+    return origin if window <= _MAX_SEASON and origin - first >= _MIN_YEAR_AGO_HISTORY else None
 
 
 def one_vote(customers: pd.Series) -> np.ndarray:

@@ -6,6 +6,7 @@ of the log, tested on a later part of its past, and never sees what it will be a
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pandas as pd
@@ -13,10 +14,21 @@ import pandas as pd
 from clvml.checks import check_whole
 from clvml.errors import DataError
 from clvml.horizon import as_date, day_number, day_of_number, horizon_days
-from clvml.orders.origins import FEATURES, OriginPlan, Snapshots, one_vote, plan_origins
+from clvml.orders.origins import (
+    FEATURES,
+    OriginPlan,
+    Snapshots,
+    one_vote,
+    past_origins,
+    plan_origins,
+    year_ago_origin,
+)
 from clvml.orders.transactions import Transactions
 
 __all__ = ["FEATURES", "OriginPlan", "Snapshots", "one_vote", "plan_origins", "take_snapshots"]
+
+_PAST_CUSTOMERS = 20_000
+"""Enough to show the level of all."""
 
 
 def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, n_origins: int = 6) -> Snapshots:
@@ -63,14 +75,45 @@ def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, n_origins:
             "too short for a single earlier snapshot. "
             f"At least {_least_history()} days are needed to learn who comes back."
         )
-    labelled = pd.concat([_labelled(log, origin, plan.window) for origin in plan.origins], ignore_index=True)
-    return Snapshots(labelled, log.summarize(day, plan.window), plan.window, days, day)
+    labelled = pd.concat(
+        [_labelled(log, origin, plan.window, plan.window) for origin in plan.origins], ignore_index=True
+    )
+    first, last = day_number(log.first_date), day_number(day)
+    year_ago = year_ago_origin(first, last, plan.window)
+    past = sorted({*past_origins(first, last, plan.window), *([] if year_ago is None else [year_ago])}, reverse=True)
+    return Snapshots(
+        labelled,
+        log.summarize(day, plan.window),
+        _past(log, day, past, plan.window) if past else labelled.iloc[:0],
+        year_ago,
+        plan.window,
+        days,
+        day,
+        log.first_date,
+    )
 
 
-def _labelled(log: Transactions, origin: int, window: int) -> pd.DataFrame:
-    """The summary as of an origin, with purchases and spend within the window after it."""
+def _past(log: Transactions, day: dt.date, origins: list[int], window: int) -> pd.DataFrame:
+    """Rows of past origins, without those by which nobody had bought."""
+    few = log if log.state_note else log.sample(_PAST_CUSTOMERS, day)  # a state cannot be sampled
+    found = [rows for origin in origins if (rows := _known(few, origin, window)) is not None]
+    return pd.concat(found, ignore_index=True) if found else log.summarize(day).iloc[:0]
+
+
+def _known(log: Transactions, origin: int, window: int) -> pd.DataFrame | None:
+    """Rows of an origin; None where nobody had bought by then."""
+    try:
+        return _labelled(log, origin, window)
+    except DataError:
+        return None
+
+
+def _labelled(log: Transactions, origin: int, window: int, features: int | None = None) -> pd.DataFrame:
+    """The summary as of an origin, with purchases and spend within the window after it; features: the window by which
+    they are taken.
+    """
     start = day_of_number(origin)
-    rows = log.summarize(start, window)
+    rows = log.summarize(start, features)
     labels = log.activity(start, day_of_number(origin + window)).set_index("customer_id")
     labels = labels.loc[rows["customer_id"], ["purchases", "spend"]].astype(float)
     return rows.assign(origin=origin, purchases=labels["purchases"].to_numpy(), spend=labels["spend"].to_numpy())

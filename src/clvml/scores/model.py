@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,10 +19,12 @@ from clvml.errors import ClvError, ClvWarning, DataError, ModelError
 from clvml.estimators.base import Estimator
 from clvml.estimators.forecast import ForecastCache, forecast_cache
 from clvml.estimators.learned.churn import ChurnClassifier
+from clvml.estimators.learned.ensemble.level import Level
+from clvml.estimators.learned.ensemble.special_days import calendar_of
 from clvml.estimators.learned.hybrid import HybridValueModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import ParetoNBDModel
-from clvml.horizon import as_date, horizon_days
+from clvml.horizon import as_date, day_of_number, horizon_days
 from clvml.orders.snapshots import FEATURES, take_snapshots
 from clvml.orders.transactions import Transactions
 from clvml.scores import score as scoring, segments
@@ -36,14 +39,51 @@ Floats = NDArray[np.float64]
 class ClvModel(Estimator):
     """Purchases, spend, return and flag of every customer of a log.
 
-    horizon: how far ahead, unless a prediction says otherwise; discount_rate: per year; good_share, bad_share: size
-    of the tiers; seed: of the random draws in training; sample: of a base with more customers than these, the
-    corrections and the classifier learn from so many (None: from all), BTYD from all. What of the amount is earned is
-    the log's own (Transactions(margin=..., cost=...)).
+    Parameters
+    ----------
+    horizon : int or str
+        How far ahead, in days or such as "39w", unless a prediction says otherwise.
+    discount_rate : float
+        Per year.
+    good_share, bad_share : float
+        Size of the tiers, as shares of the base.
+    seasonality : bool
+        Whether the level of all customers follows the same weeks of a year ago, where the log knows them.
+    calendar : DataFrame or mapping, optional
+        Days on which more, or less, is bought than on others, such as a sale or a moving feast: columns day and
+        factor, or day -> factor.
+    seed : int
+        Of the random draws in training.
+    sample : int or None
+        Of a base with more customers than these, the corrections learn from so many (None: from all), BTYD from all.
 
-    Learned: value_ (BG/NBD and Gamma-Gamma), model_ (what predicts: a HybridValueModel, which corrects Pareto/NBD and
-    Gamma-Gamma by the log's own past; or value_ where the log is too short to teach it), churn_ (the classifier, or
-    None), threshold_, cutoffs_ (of the tiers), margin_, as_of_, notes_ (what fell short, in words), data_report_.
+    What of the amount is earned is the log's own: Transactions(margin=..., cost=...).
+
+    Attributes
+    ----------
+    value_ : LifetimeValueModel
+        The base: Pareto/NBD and Gamma-Gamma, fitted to all customers.
+    model_ : HybridValueModel or LifetimeValueModel
+        What predicts: the base corrected by the log's own past, or the base alone where the log is too short.
+    churn_ : ChurnClassifier or None
+        The classifier of the former.
+    level_ : Level or None
+        Which level of all customers together was used, and why.
+    threshold_ : float
+    cutoffs_ : Cutoffs
+        Of the tiers.
+    margin_ : float
+    as_of_ : str
+    notes_ : list of str
+        What to know before trusting the result: what fell short, and where the level comes from.
+    data_report_ : dict
+
+    Examples
+    --------
+    >>> from clvml import ClvModel, Transactions, load_cdnow
+    >>> model = ClvModel(horizon="13w").fit(Transactions(load_cdnow(sample=True)), "1997-09-30")
+    >>> model.name
+    'Pareto/NBD + Gamma-Gamma + snapshots, trained as of 1997-09-30'
     """
 
     def __init__(
@@ -53,6 +93,8 @@ class ClvModel(Estimator):
         discount_rate: float = 0.10,
         good_share: float = 0.2,
         bad_share: float = 0.2,
+        seasonality: bool = True,
+        calendar: pd.DataFrame | Mapping[Any, float] | None = None,
         seed: int = 0,
         sample: int | None = 100_000,
     ) -> None:
@@ -60,6 +102,8 @@ class ClvModel(Estimator):
         self.discount_rate = discount_rate
         self.good_share = good_share
         self.bad_share = bad_share
+        self.seasonality = seasonality
+        self.calendar = calendar
         self.seed = seed
         self.sample = sample
 
@@ -84,33 +128,55 @@ class ClvModel(Estimator):
                 int(base.counts["customers"].sum()),
             )
             self.margin_ = self._margin(base.amount, base.contribution)
-        value = LifetimeValueModel(horizon=self.horizon_days_, discount_rate=self.discount_rate, margin=self.margin_)
-        settled = LifetimeValueModel(**(value.get_params(deep=False) | {"purchases": ParetoNBDModel()}))
-        self.value_ = value.fit(summary) if base is None else value.fit_base(base.counts, base.spend)
-        self._learn(part, summary, settled)
-        if base is not None and isinstance(self.model_, HybridValueModel):
-            self.model_.rebased(settled.fit_base(base.counts, base.spend))
+        value = LifetimeValueModel(
+            purchases=ParetoNBDModel(),
+            horizon=self.horizon_days_,
+            discount_rate=self.discount_rate,
+            margin=self.margin_,
+        )
+        special = calendar_of(self.calendar)
+        self.calendar_ = {day_of_number(number).isoformat(): factor for number, factor in special.items()}
+        self._learn(part, value, None if base is None else value.fit_base(base.counts, base.spend), summary)
         for note in self.notes_:
             warnings.warn(note, ClvWarning, stacklevel=2)
+        if self.level_ is not None:
+            self.notes_.append(self.level_.reason)  # where the level comes from is no reason to warn
         shares = self.good_share, self.bad_share
         self.cutoffs_ = scoring.base_cutoffs(
             self.frame(part, day), self.model_, self.horizon_days_, self.margin_, *shares
         )
         return self
 
-    def _learn(self, log: Transactions, summary: pd.DataFrame, settled: LifetimeValueModel) -> None:
-        """The hybrid where the past of the log can teach it, else BTYD alone with a note."""
+    def _learn(
+        self, log: Transactions, value: LifetimeValueModel, whole: LifetimeValueModel | None, summary: pd.DataFrame
+    ) -> None:
+        """The hybrid where the past of the log can teach it, else the base alone with a note.
+
+        value: the base to fit; whole: fitted to all customers, where the log is a sample of them.
+        """
+        churn = ChurnClassifier(value=value, seasonality=self.seasonality, calendar=self.calendar_, seed=self.seed)
         try:
-            snapshots = take_snapshots(log, self.as_of_, self.horizon_days_)
-            hybrid = HybridValueModel(churn=ChurnClassifier(value=settled, seed=self.seed)).fit(snapshots)
+            hybrid = HybridValueModel(churn=churn).fit(take_snapshots(log, self.as_of_, self.horizon_days_))
         except DataError as error:
-            self.notes_.append(f"Churn is told by BG/NBD alone, without a classifier. {error}")
+            self.value_ = whole or value.fit(summary)
+            self.notes_.append(
+                f"Predictions are those of {_base_name(self.value_)} alone, without corrections learned from the log's "
+                f"own past. {error}"
+            )
             self.model_: HybridValueModel | LifetimeValueModel = self.value_
             self.churn_, self.window_ = None, self.horizon_days_
             self.threshold_ = float(np.median(1.0 - self.value_.p_return(summary)))
             return
-        self.model_, self.churn_ = hybrid, hybrid.churn_
+        self.model_, self.churn_ = hybrid if whole is None else hybrid.rebased(whole), hybrid.churn_
+        self.value_ = hybrid.value_
         self.window_, self.threshold_ = hybrid.churn_.window_, hybrid.churn_.threshold_
+        self.notes_ += hybrid.churn_.leaks_
+
+    @property
+    def level_(self) -> Level | None:
+        """Which level of all customers together was used, and why; None where the base predicts alone."""
+        self._check_fitted("model_")
+        return None if self.churn_ is None else self.churn_.level_
 
     def _margin(self, amount: float, contribution: float) -> float:
         """What of the net amount is earned, over the whole base; CLV needs it above zero."""
@@ -184,15 +250,15 @@ class ClvModel(Estimator):
     def name(self) -> str:
         """What the scores say of their model."""
         self._check_fitted("model_")
-        kind = "BG/NBD + Gamma-Gamma" if self.churn_ is None else "Pareto/NBD + Gamma-Gamma + snapshots"
-        return f"{kind}, trained as of {self.as_of_}"
+        learned = "" if self.churn_ is None else " + snapshots"
+        return f"{_base_name(self.value_)}{learned}, trained as of {self.as_of_}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
         self._check_fitted("cutoffs_")
         return {
             "type": "ClvModel",
-            "settings": self.get_params(deep=False),
+            "settings": self.get_params(deep=False) | {"calendar": self.calendar_ or None},
             "as_of": self.as_of_,
             "horizon_days": self.horizon_days_,
             "window": self.window_,
@@ -202,7 +268,6 @@ class ClvModel(Estimator):
             "n_customers": self.n_customers_,
             "notes": self.notes_,
             "data_report": self.data_report_,
-            "value": self.value_.to_dict(),
             "model": self.model_.to_dict(),
         }
 
@@ -223,11 +288,12 @@ class ClvModel(Estimator):
         model.threshold_, model.margin_ = float(told["threshold"]), float(told["margin"])
         good, bad = told["edges"]
         model.cutoffs_ = segments.Cutoffs(float(good), float(bad))
-        model.value_ = LifetimeValueModel.from_dict(told["value"])
+        model.calendar_ = dict(told["settings"]["calendar"] or {})
         if told["model"]["type"] == "HybridValueModel":
-            model.model_ = HybridValueModel.from_dict(told["model"])
-            model.churn_ = model.model_.churn_
+            hybrid = HybridValueModel.from_dict(told["model"])
+            model.model_, model.churn_, model.value_ = hybrid, hybrid.churn_, hybrid.value_
         else:
+            model.value_ = LifetimeValueModel.from_dict(told["model"])
             model.model_, model.churn_ = model.value_, None
         return model
 
@@ -258,6 +324,10 @@ class ClvModel(Estimator):
 MIN_SAMPLE_CUSTOMERS = 1_000
 _QUIET_DAYS = 14
 """A log may end so many days before as_of without a word: weekends, holidays, and loads that come once a week."""
+
+
+def _base_name(value: LifetimeValueModel) -> str:
+    return f"{value.purchases_.name} + Gamma-Gamma"
 
 
 def _notes(log: Transactions, day: Any, horizon: int) -> list[str]:

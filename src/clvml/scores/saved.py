@@ -25,8 +25,10 @@ from clvml.scores import schema
 
 __all__ = ["MODEL_FORMAT", "check_replaceable", "is_model_folder", "model_digest", "read_model", "write_model"]
 
-MODEL_FORMAT = 1
-"""Version of the layout of the folder."""
+MODEL_FORMAT = 2
+"""Version of the layout of the folder. 1 held two bases and corrections of another kind: such a model is to be trained
+again.
+"""
 MANIFEST, MODEL = "manifest.json", "model.json"
 _KIND = "clvml model"
 _PACKAGES = ("numpy", "scipy", "scikit-learn")
@@ -137,6 +139,11 @@ def _check_folder(place: Path) -> None:
 def _check_manifest(told: Any, place: Path) -> dict[str, Any]:
     """The files that the manifest names, once it is one of ours and they are exactly those that are there."""
     version = told.get("format") if isinstance(told, dict) else None
+    if isinstance(version, int) and version < MODEL_FORMAT:
+        raise ModelError(
+            f"The model in {place} has format {version}, written by clvml {told.get('clvml')}; this is clvml "
+            f"{clvml.__version__}, which reads format {MODEL_FORMAT}: what a model learns has changed. Train it again."
+        )
     if isinstance(version, int) and version > MODEL_FORMAT:
         raise ModelError(
             f"The model in {place} has format {version}, written by clvml {told.get('clvml')}; this is clvml "

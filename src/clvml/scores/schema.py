@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from clvml.errors import ModelError, OptionError, did_you_mean
-from clvml.estimators.learned.features import CLUES
+from clvml.estimators.learned.ensemble.level import SOURCES
+from clvml.estimators.learned.features import FEATURE_WORDS
 from clvml.horizon import horizon_days
 from clvml.maths.learners.trees import MOST_LEAVES
 
@@ -173,16 +174,16 @@ def kinds(**known: Check) -> Check:
     return check
 
 
-_NUMBER, _CLUES = number(), len(CLUES)
+_NUMBER, _FEATURES = number(), len(FEATURE_WORDS)
 _SHARE = number(0.0, 1.0)
 _FOREST = record(
     start=_NUMBER,
-    feature=listing(listing(whole(0, _CLUES - 1))),
+    feature=listing(listing(whole(0, _FEATURES - 1))),
     threshold=listing(listing(_NUMBER)),
     left=listing(listing(whole(0, 2**MOST_LEAVES - 1))),
     value=listing(listing(_NUMBER, MOST_LEAVES)),
 )
-_HEAD = record(beta=listing(_NUMBER, _CLUES + 1), trees=perhaps(_FOREST))  # of beta the intercept first
+_RIDGE, _TREES = listing(_NUMBER, _FEATURES + 1), perhaps(_FOREST)  # of a ridge the intercept first
 _MEASURE = number(missing=True)
 
 VALUE = record(
@@ -194,14 +195,39 @@ VALUE = record(
 )
 """LifetimeValueModel.to_dict; the two parts are checked by their own from_dict."""
 
+ENSEMBLE = record(
+    window=whole(1),
+    design=record(
+        money=number(above=0.0), mean=listing(_NUMBER, _FEATURES), spread=listing(number(above=0.0), _FEATURES)
+    ),
+    members=record(
+        unit=listing(number(above=0.0), 3),
+        purchases_ridge=_RIDGE,
+        spend_ridge=_RIDGE,
+        return_ridge=_RIDGE,
+        purchases_trees=_TREES,
+        spend_trees=_TREES,
+        ticket_trees=_TREES,
+        return_trees=_TREES,
+    ),
+    blend=listing(_SHARE, 2),
+    level=record(
+        to_base=listing(_NUMBER, 3),
+        lasting=listing(_NUMBER, 3),
+        season=listing(_NUMBER, 3),
+        source=text(*SOURCES),
+        reason=text(),
+        log_sd=listing(number(0.0), 2),
+    ),
+)
+"""Ensemble.to_dict."""
+
 CHURN = record(
     type=text("ChurnClassifier"),
     value=VALUE,
     window=whole(1),
     horizon=whole(1),
-    design=record(money=number(above=0.0), mean=listing(_NUMBER, _CLUES), spread=listing(number(above=0.0), _CLUES)),
-    head=_HEAD,
-    calibration=listing(_NUMBER, 5),
+    ensemble=ENSEMBLE,
     threshold=_SHARE,
     audit=record(
         origin=day,
@@ -214,14 +240,12 @@ CHURN = record(
         brier=_MEASURE,
         brier_btyd=_MEASURE,
         calibration_error=_MEASURE,
-        came_back=_MEASURE,
+        returned_later=_MEASURE,
     ),
 )
 """ChurnClassifier.to_dict."""
 
-HYBRID = record(
-    type=text("HybridValueModel"), churn=CHURN, unit=listing(number(above=0.0), 2), purchases=_HEAD, spend=_HEAD
-)
+HYBRID = record(type=text("HybridValueModel"), churn=CHURN)
 """HybridValueModel.to_dict."""
 
 
@@ -232,6 +256,8 @@ MODEL = record(
         discount_rate=number(0.0),
         good_share=_SHARE,
         bad_share=_SHARE,
+        seasonality=flag,
+        calendar=perhaps(several(number(0.0))),
         seed=whole(0),
         sample=perhaps(whole(1)),
     ),
@@ -244,7 +270,6 @@ MODEL = record(
     n_customers=whole(1),
     notes=listing(text()),
     data_report=tree,
-    value=VALUE,
     model=kinds(HybridValueModel=HYBRID, LifetimeValueModel=VALUE),
 )
 """ClvModel.to_dict."""

@@ -173,9 +173,8 @@ def _settings(model: ClvModel) -> dict[str, str]:
 
 
 def _parts(model: ClvModel) -> dict[str, Any]:
-    """The fitted models of purchases and spend by class: those told as CLV, and those that a hybrid corrects."""
-    values = (model.value_, getattr(model.model_, "value_", model.value_))
-    return {type(part).__name__: part for value in values for part in (value.purchases_, value.spend_)}
+    """The fitted models of purchases and spend of the base, by class."""
+    return {type(part).__name__: part for part in (model.value_.purchases_, model.value_.spend_)}
 
 
 def _fitted(model: ClvModel) -> pd.DataFrame:
@@ -196,6 +195,9 @@ def _metrics(model: ClvModel, backtest: Backtested | Mapping[str, float] | None)
         told[f"fitted.{row.model}.{row.parameter}.se"] = row.standard_error
     for kind, part in _parts(model).items():
         told[f"fitted.{kind}.log_likelihood"] = part.log_likelihood_
+    if model.level_ is not None:
+        told |= {"level.factor": model.level_.factor}
+        told |= dict(zip(("level.log_sd.purchases", "level.log_sd.spend"), model.level_.log_sd, strict=True))
     if model.churn_ is not None:
         audit = model.churn_.audit_._asdict()
         told |= {f"audit.{name}": audit[name] for name in audit if name not in ("origin", "later")}

@@ -1,4 +1,4 @@
-"""The design matrix of the learners: one column a clue, free of the currency, on scales where straight lines make
+"""The design matrix of the learners: one column a feature, free of the currency, on scales where straight lines make
 sense.
 """
 
@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clvml.estimators.forecast import CustomerForecast
-from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.estimators.learned.expectation import Expectation, log_hazard
 
-__all__ = ["CLUES", "Design", "Expectation", "expect", "expect_origins", "foresee", "log_hazard"]
+__all__ = ["FEATURE_WORDS", "Design"]
 
 Floats = NDArray[np.float64]
 
-CLUES = {
+FEATURE_WORDS = {
     "model_return": "chance of return by the BTYD model",
     "model_purchases": "purchases expected by the BTYD model",
     "model_ticket": "amount of a purchase expected by the BTYD model",
@@ -47,7 +46,7 @@ CLUES = {
     "amount": "spend in all",
     "refunds": "share of spend that was refunded",
 }
-"""Column of the matrix -> the clue in words."""
+"""Column of the matrix -> the feature in words."""
 _LOGS = (
     "frequency",
     "gap_mean",
@@ -58,52 +57,13 @@ _LOGS = (
     "purchases_one",
     "purchases_two",
 )
-"""Columns of the frame of which the clue is the logarithm of one more."""
+"""Columns of the frame of which the feature is the logarithm of one more."""
 _MONEY = ("first_amount", "last_amount", "mean_amount", "max_amount", "spend_half", "spend_one", "amount")
 """Columns of the frame that are money."""
 
 
-class Expectation(NamedTuple):
-    """What BTYD alone expects of each customer over some days: p_return, purchases, and the amount of a purchase."""
-
-    p_return: Floats
-    purchases: Floats
-    ticket: Floats
-
-    @property
-    def spend(self) -> Floats:
-        """Expected total amount, undiscounted."""
-        return self.purchases * self.ticket
-
-
-def expect(value: LifetimeValueModel, frame: pd.DataFrame, days: int) -> Expectation:
-    """The expectation of a fitted model over the next days."""
-    return foresee(value._customer_forecast(frame), days)
-
-
-def foresee(ahead: CustomerForecast, days: int) -> Expectation:
-    """The same from an customer_forecast that others share."""
-    return Expectation(ahead.p_return(days), ahead.expected_purchases(days), ahead.spend_per_purchase)
-
-
-def expect_origins(value: LifetimeValueModel, labelled: pd.DataFrame, days: int) -> Expectation:
-    """The same over the rows of several origins, each by a model fitted to what that origin knows and nothing later."""
-    parts = np.full((3, len(labelled)), np.nan)
-    for rows in labelled.groupby("origin", sort=False).indices.values():
-        frame = labelled.iloc[rows].reset_index(drop=True)
-        fitted = type(value)(**value.get_params(deep=False)).fit(frame)
-        parts[:, rows] = expect(fitted, frame, days)
-    return Expectation(*parts)
-
-
-def log_hazard(p: Floats) -> Floats:
-    """ln(-ln(1 - p)), the complementary log-log: the logarithm of the cumulative hazard behind a probability."""
-    hazard: Floats = np.log(-np.log1p(-np.clip(p, 1e-6, 1 - 1e-6)))
-    return hazard
-
-
 class Design(NamedTuple):
-    """How a frame becomes a matrix: the currency's scale, and each clue's mean and spread where the learner was
+    """How a frame becomes a matrix: the currency's scale, and each feature's mean and spread where the learner was
     trained.
     """
 
@@ -115,16 +75,16 @@ class Design(NamedTuple):
     def learn(cls, frame: pd.DataFrame, expected: Expectation) -> Self:
         """From training rows. `money` is the median of the customers' mean purchase."""
         money = float(np.median(np.maximum(frame["mean_amount"].to_numpy(float), 0.0))) or 1.0
-        raw = _clues(frame, expected, money)
+        raw = _features(frame, expected, money)
         spread = raw.std(axis=1)
         return cls(money, raw.mean(axis=1), np.where(spread > 1e-9, spread, 1.0))
 
     def matrix(self, frame: pd.DataFrame, expected: Expectation) -> Floats:
-        """(n, len(CLUES)): standardised, and kept within four spreads so that no outlier carries a prediction away.
+        """(n, features): standardised, and kept within four spreads so that no outlier carries a prediction away.
 
         In memory column after column, as those who read it do.
         """
-        columns = _clues(frame, expected, self.money)
+        columns = _features(frame, expected, self.money)
         for column, mean, spread in zip(columns, self.mean, self.spread, strict=True):
             np.subtract(column, mean, out=column)
             np.divide(column, spread, out=column)
@@ -136,19 +96,23 @@ class Design(NamedTuple):
         return {"money": self.money, "mean": self.mean.tolist(), "spread": self.spread.tolist()}
 
     @classmethod
-    def from_dict(cls, told: dict[str, Any]) -> Self:
+    def from_dict(cls, payload: dict[str, Any]) -> Self:
         """The inverse of `to_dict`."""
-        return cls(float(told["money"]), np.asarray(told["mean"], dtype=float), np.asarray(told["spread"], dtype=float))
+        return cls(
+            float(payload["money"]),
+            np.asarray(payload["mean"], dtype=float),
+            np.asarray(payload["spread"], dtype=float),
+        )
 
 
-def _clues(frame: pd.DataFrame, expected: Expectation, money: float) -> Floats:
-    """(len(CLUES), n): the clues, not standardised. What a one-time buyer has not got, such as a gap, is 0."""
-    names = list(CLUES)
+def _features(frame: pd.DataFrame, expected: Expectation, money: float) -> Floats:
+    """(features, n): not standardised. What a one-time buyer has not got, such as a gap, is 0."""
+    names = list(FEATURE_WORDS)
     columns = np.empty((len(names), len(frame)))
 
     def column(name: str) -> Floats:
-        told: Floats = frame[name].to_numpy(dtype=np.float64)
-        return np.where(np.isnan(told), 0.0, told) if frame[name].dtype.kind == "f" else told
+        values: Floats = frame[name].to_numpy(dtype=np.float64)
+        return np.where(np.isnan(values), 0.0, values) if frame[name].dtype.kind == "f" else values
 
     def put(name: str, values: Floats) -> None:
         columns[names.index(name)] = values

@@ -1,55 +1,19 @@
-"""What a later snapshot teaches of a classifier: level, slope and whom to trust, where to cut, and how good it is."""
+"""What a later snapshot shows of a classifier: where to cut, and how good it is."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.maths import metrics
-from clvml.maths.learners import glm
 from clvml.orders.origins import Snapshots
 
-__all__ = ["Audit", "Calibration", "audit", "best_threshold"]
+__all__ = ["Audit", "audit", "best_threshold"]
 
 Floats = NDArray[np.float64]
-
-_PRIOR_EVENTS = 50.0
-"""The calibration's ridge: as if the uncalibrated probabilities had been right for so many returns."""
-_PERSISTENCE = 1 / 3
-"""How much of one origin's error of level is taken to last: levels move with the season, J / (J + 2) for J = 1 origin.
-"""
-
-
-class Calibration(NamedTuple):
-    """The members' mean log hazard, moved by what out-of-time returns showed: + level + slope (mean - centre)
-    + line (line - BTYD) + trees (trees - BTYD). All shrunk towards 0, which leaves the mean as it is.
-    """
-
-    level: float
-    slope: float
-    centre: float
-    line: float
-    trees: float
-
-    @classmethod
-    def learn(cls, members: Floats, bought: Floats) -> Self:
-        """From the members (3, n) of customers whose returns they had not seen."""
-        mean = members.mean(axis=0)
-        centre = float(mean.mean())
-        X = np.column_stack([np.ones_like(mean), mean - centre, *(members[1:] - members[0])])
-        ridge = np.sqrt([_PRIOR_EVENTS, _PRIOR_EVENTS, *[2 * _PRIOR_EVENTS] * 2])
-        weight = np.ones_like(mean)
-        level, slope, line, trees = glm.fit(glm.HAZARD, X / ridge, bought, mean, weight, 1.0, intercept=False) / ridge
-        return cls(_PERSISTENCE * float(level), float(max(slope, -0.9)), centre, float(line), float(trees))
-
-    def apply(self, members: Floats) -> Floats:
-        """The calibrated log hazard (n,)."""
-        mean: Floats = members.mean(axis=0)
-        trusted: Floats = self.line * (members[1] - members[0]) + self.trees * (members[2] - members[0])
-        return mean + self.level + self.slope * (mean - self.centre) + trusted
 
 
 class Audit(NamedTuple):
@@ -71,7 +35,7 @@ class Audit(NamedTuple):
     brier: float
     brier_btyd: float
     calibration_error: float
-    came_back: float
+    returned_later: float
     """Share of those labelled as lost who bought after their window, as far as the log goes; NaN where it ends with
     the window.
     """
@@ -104,11 +68,11 @@ def audit(rows: pd.DataFrame, bought: Floats, p: Floats, p_btyd: Floats, snapsho
         brier=metrics.brier(bought, p),
         brier_btyd=metrics.brier(bought, p_btyd),
         calibration_error=metrics.expected_calibration_error(bought, p),
-        came_back=_came_back(snapshots, int(origin)),
+        returned_later=_share_returned_later(snapshots, int(origin)),
     )
 
 
-def _came_back(snapshots: Snapshots, latest: int) -> float:
+def _share_returned_later(snapshots: Snapshots, latest: int) -> float:
     """Of all labelled as lost at earlier origins: the share whose last known purchase falls after their window."""
     rows = snapshots.labelled
     rows = rows[(rows["purchases"] == 0) & (rows["origin"] < latest)]

@@ -1,0 +1,66 @@
+"""How much each member counts: by how many purchases there were to learn from, never by a fit to one log."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clvml.estimators.learned.ensemble.members import Examples, Views
+from clvml.estimators.learned.expectation import Expectation
+
+__all__ = ["Blend", "Predicted"]
+
+Floats = NDArray[np.float64]
+
+_PRIOR = 300.0
+"""Labelled purchases, and returns, for which BTYD counts."""
+_SMALL_LOG = 2_000.0
+"""Customers below which BTYD counts for more, in proportion: the members of a small log err by more than it gains."""
+_MIN_BASE = 0.15
+
+
+class Predicted(NamedTuple):
+    """Return probability, purchases and spend over the horizon, one entry a customer."""
+
+    p_return: Floats
+    purchases: Floats
+    spend: Floats
+
+
+class Blend(NamedTuple):
+    """Shares of BTYD in purchases and spend, and in the log hazard of return."""
+
+    base: float
+    base_return: float
+
+    @classmethod
+    def by_evidence(cls, of: Examples) -> Self:
+        """One vote a customer: a customer seen at six origins is one customer's evidence."""
+        purchases, returns = float(of.weight @ of.purchases), float(of.weight @ (of.purchases > 0))
+        prior = _PRIOR * max(1.0, _SMALL_LOG / max(float(of.weight.sum()), 1.0))
+        return cls(max(_MIN_BASE, prior / (prior + purchases)), prior / (prior + returns))
+
+    def of(self, views: Views, far: Expectation) -> Predicted:
+        """The blend, before its level is set; far: what BTYD expects over the horizon. A return is at most as likely
+        as purchases are expected.
+        """
+        purchases = self.base * far.purchases + (1.0 - self.base) * np.mean(views.purchases, axis=0)
+        spend = self._spend(views, far, purchases)
+        hazard = (1.0 - self.base_return) * _mixed_hazard(views, purchases)
+        hazard += self.base_return * views.base_hazard
+        return Predicted(-np.expm1(-np.exp(hazard)), purchases, spend)
+
+    def _spend(self, views: Views, far: Expectation, purchases: Floats) -> Floats:
+        learned: Floats = np.mean(views.spend, axis=0)
+        if self.base > 0.5 or views.ticket is None:
+            return self.base * far.spend + (1.0 - self.base) * learned
+        mean: Floats = np.mean([learned, purchases * far.ticket, purchases * views.ticket], axis=0)
+        return mean
+
+
+def _mixed_hazard(views: Views, purchases: Floats) -> Floats:
+    """R, C where there is one, and the blended purchases, on the complementary log-log."""
+    mixed: Floats = np.mean([*views.hazards, np.log(np.maximum(purchases, 1e-6))], axis=0)
+    return mixed

@@ -1,0 +1,195 @@
+"""The level: how much all customers together will buy, learned apart from who buys more than whom.
+
+The blend is first drawn to BTYD's totals. Then come two parts of what past windows brought beyond BTYD's expectation,
+fitted as of their origins. What lasts shows in the mean of all past windows, as far as their length averages seasons
+out: windows of u years are believed at u, of a whole year fully. The season shows in the same weeks of a year ago,
+where the log knows them: they get 1 - u^2 and the mean, which they hold already, u^2. A first Christmas cannot be
+foreseen: the reason says so, and the interval of totals is wider.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clvml.estimators.learned.ensemble.blend import Predicted
+from clvml.estimators.learned.expectation import NO_FACTORS, CommonFactors, Expectation, hazard_shift, log_hazard
+
+__all__ = ["NO_LEVEL", "SOURCES", "Level", "PastWindow", "drawn_to_base"]
+
+Floats = NDArray[np.float64]
+
+SOURCES = ("year ago", "past windows", "base")
+"""Where a level can come from: the same weeks a year ago, all past windows, or BTYD alone."""
+_TO_BASE = 0.75
+"""How far the blend's totals are drawn to BTYD's, in logarithms."""
+_YEAR = 365.0
+_TICKET = 1.0 / 3.0
+"""How much of an error in the amount of a purchase is taken to last: a holiday in the past must not raise prices."""
+_WHOLE_HISTORY = 180.0
+"""Days of history before the weeks of a year ago with which they are believed fully; with fewer, in proportion."""
+_MAX_YEAR_AGO = 1.2
+"""A larger log ratio a year ago says that BTYD failed then, not what the season is."""
+_MIN_YEAR_AGO_PURCHASES = 100
+_PRIOR_SD = {"year ago": 0.12, "past windows": 0.18, "base": 0.18}
+"""Standard deviation of the log of actual over predicted totals, before a log has shown its own."""
+_PRIOR_WINDOWS = 2.0
+"""Windows for which the prior counts."""
+_MIN_SD = 0.06
+
+
+class PastWindow(NamedTuple):
+    """What came in one past window, against what BTYD, fitted as of its origin, had expected."""
+
+    origin: int
+    """Day number."""
+    purchases: float
+    """That came."""
+    factors: CommonFactors
+    history: int
+    """Days of the log before the origin."""
+
+
+class Level(NamedTuple):
+    """What is done to the blend of all customers, as logarithms; and how far the level can be wrong."""
+
+    to_base: CommonFactors
+    lasting: CommonFactors
+    """What all past windows brought beyond BTYD's expectation, as far as it is taken to last."""
+    season: CommonFactors
+    """What the weeks within the label window ahead bring beyond it: by those of a year ago, or by a calendar."""
+    source: str
+    """One of SOURCES."""
+    reason: str
+    """In words, for notes and reports."""
+    log_sd: tuple[float, float]
+    """Standard deviations of the log of actual over predicted totals, of purchases and of spend."""
+
+    @property
+    def factor(self) -> float:
+        """By which expected purchases are multiplied for what the past says of the level, over the label window."""
+        return math.exp(self.lasting.purchases + self.season.purchases)
+
+    def of(self, blended: Predicted, near: Expectation, far: Expectation) -> Predicted:
+        """The blend at this level. near, far: BTYD over the label window and over the horizon: a season changes the
+        window alone, whatever lies beyond it.
+        """
+        within = np.minimum(1.0, near.purchases / np.maximum(far.purchases, 1e-300))
+        far_hazard = log_hazard(far.p_return)
+        hazard_within = np.minimum(1.0, np.exp(log_hazard(near.p_return) - far_hazard))
+        all_over = self.to_base.plus(self.lasting)
+        hazard = np.exp(log_hazard(blended.p_return) + all_over.hazard) * _partly(self.season.hazard, hazard_within)
+        purchases = blended.purchases * math.exp(all_over.purchases) * _partly(self.season.purchases, within)
+        spend = blended.spend * math.exp(all_over.spend) * _partly(self.season.spend, within)
+        return Predicted(np.minimum(-np.expm1(-hazard), purchases), purchases, spend)
+
+    @classmethod
+    def learn(
+        cls,
+        to_base: CommonFactors,
+        past: list[PastWindow],
+        year_ago: PastWindow | None,
+        window: int,
+        calendar: float = 0.0,
+    ) -> Self:
+        """past: windows that have passed; year_ago: the same window a year ago, where the log has enough history
+        before it; both without what a calendar says of them. calendar: log factor of the window ahead.
+        """
+        years = min(1.0, window / _YEAR)
+        known = min(1.0, year_ago.history / _WHOLE_HISTORY) if year_ago is not None and _tells_season(year_ago) else 0.0
+        season, lasts = known * (1.0 - years**2), known * years**2 + (1.0 - known) * years
+        ahead = CommonFactors(calendar, calendar, calendar)
+        if year_ago is not None and known:
+            ahead = ahead.plus(year_ago.factors.scaled(season))
+        source = "year ago" if known else "past windows" if past else "base"
+        reason = " ".join(_reasons(past, year_ago if known else None, season, lasts, calendar))
+        lasting = _mean_factors(past).scaled(lasts)
+        return cls(to_base, lasting, ahead, source, reason, _log_sds(past, source, window))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {name: list(part) if isinstance(part, tuple) else part for name, part in self._asdict().items()}
+
+    @classmethod
+    def from_dict(cls, payload: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        parts = [CommonFactors(*map(float, payload[name])) for name in ("to_base", "lasting", "season")]
+        purchases, spend = map(float, payload["log_sd"])
+        return cls(*parts, str(payload["source"]), str(payload["reason"]), (purchases, spend))
+
+
+def drawn_to_base(blended: Predicted, far: Expectation) -> CommonFactors:
+    """How the blend's totals are drawn to BTYD's; of spend half by its own total, half by that of purchases."""
+    purchases = _TO_BASE * math.log(far.purchases.sum() / blended.purchases.sum())
+    spend = _TO_BASE * math.log(far.spend.sum() / blended.spend.sum())
+    hazard = _TO_BASE * hazard_shift(log_hazard(blended.p_return), float(far.p_return.mean()))
+    return CommonFactors(purchases, 0.5 * (purchases + spend), hazard)
+
+
+def _partly(log_factor: float, share: Floats) -> Floats:
+    """exp(log_factor) on a share of what is expected, 1 on the rest."""
+    factor: Floats = 1.0 + math.expm1(log_factor) * share
+    return factor
+
+
+def _tells_season(year_ago: PastWindow) -> bool:
+    return year_ago.purchases >= _MIN_YEAR_AGO_PURCHASES and abs(year_ago.factors.purchases) < _MAX_YEAR_AGO
+
+
+def _mean_factors(past: list[PastWindow]) -> CommonFactors:
+    """Of past windows; of the amount of a purchase a part."""
+    if not past:
+        return NO_FACTORS
+    purchases, spend, hazard = np.mean([w.factors for w in past], axis=0).tolist()
+    return CommonFactors(purchases, purchases + _TICKET * (spend - purchases), hazard)
+
+
+def _reasons(
+    past: list[PastWindow], year_ago: PastWindow | None, season: float, lasts: float, calendar: float
+) -> list[str]:
+    """Where the level comes from, in words."""
+    found = []
+    if year_ago is not None:
+        found.append(
+            f"The same weeks a year ago brought {_more(year_ago.factors.purchases)} purchases than the model, fitted "
+            f"as of then, expected; taken at {season:.0%}."
+        )
+    if past:
+        found.append(
+            f"The {len(past)} past window{'s' * (len(past) > 1)} brought on average "
+            f"{_more(_mean_factors(past).purchases)} purchases than expected; taken at {lasts:.0%}."
+        )
+    if year_ago is None:
+        found.append("The log does not know the weeks ahead of an earlier year: a season in them is not foreseen.")
+    if calendar:
+        found.append(f"The calendar makes it {math.exp(calendar):.2f} times as much.")
+    return found
+
+
+def _more(log_ratio: float) -> str:
+    more = math.expm1(log_ratio)
+    return f"{abs(more):.0%} {'more' if more > 0 else 'fewer'}"
+
+
+def _log_sds(past: list[PastWindow], source: str, window: int) -> tuple[float, float]:
+    """From past errors of level after what would have been carried then, shrunk to what other logs show."""
+    prior = _PRIOR_SD[source]
+    if len(past) < 2:
+        return prior, prior
+    ordered = sorted(past)
+    errors = []
+    for i, now in enumerate(ordered):
+        before = [w for w in ordered[:i] if w.origin + window <= now.origin]
+        carried = _mean_factors(before).scaled(min(1.0, window / _YEAR))
+        errors.append(np.array(now.factors)[:2] - carried[:2])
+    count = 1.0 + (ordered[-1].origin - ordered[0].origin) / window
+    squares = (count * np.mean(np.square(errors), axis=0) + _PRIOR_WINDOWS * prior**2) / (count + _PRIOR_WINDOWS)
+    purchases, spend = np.maximum(np.sqrt(squares), _MIN_SD).tolist()
+    return purchases, spend
+
+
+NO_LEVEL = Level(NO_FACTORS, NO_FACTORS, NO_FACTORS, "base", "", (_PRIOR_SD["base"], _PRIOR_SD["base"]))
+"""That of the members as they are."""

@@ -1,0 +1,211 @@
+"""The learned members: two views of each quantity that BTYD expects, from straight lines and from boosted trees.
+
+All learn on snapshots from which the origin's common factors are taken out: they tell who differs from whom, not what
+the level is. R, the ridge regressions, are factors on BTYD's expectation, so that they stay near it where data are few.
+P, Poisson boosting without an offset, knows BTYD's expectation as one feature among others, and so repairs a base that
+is wrong. T boosts the amount of a purchase over Gamma-Gamma's, among those who bought. C classifies who returns.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from clvml.estimators.learned.ensemble.boosting import Trees
+from clvml.estimators.learned.expectation import Expectation, log_hazard
+from clvml.maths.learners import glm
+from clvml.maths.learners.trees import Forest
+
+__all__ = ["Examples", "Members", "Views"]
+
+Floats = NDArray[np.float64]
+
+_MIN_EXPECTED = 0.01
+"""Least expectation, as a share of the mean, that a factor is applied to: a factor on nothing would stay nothing."""
+_MIN_CUSTOMERS = 100
+"""Fewer customers than these correct nothing."""
+_MAX_LOG_FACTOR = 3.0
+"""Corrections stay within exp(+-3) of BTYD."""
+
+
+class Examples(NamedTuple):
+    """What members learn from, one entry a customer and origin."""
+
+    X: Floats
+    purchases: Floats
+    spend: Floats
+    """At least 0."""
+    expected: Expectation
+    factors: Floats
+    """(n, 3): the CommonFactors of each one's origin."""
+    weight: Floats
+    """One vote a customer."""
+
+
+class Views(NamedTuple):
+    """What the members make of each customer over the horizon; the trees' are None where data were too few."""
+
+    purchases: list[Floats]
+    spend: list[Floats]
+    ticket: Floats | None
+    """T: amount of a purchase."""
+    hazards: list[Floats]
+    """Log cumulative hazards of return: R, then C where there is one."""
+    base_hazard: Floats
+    """BTYD's own, with the floor that keeps it and the purchases together."""
+
+
+class Members(NamedTuple):
+    """Coefficients of the ridges (intercept first), and the forests."""
+
+    unit: tuple[float, float, float]
+    """Mean purchases, spend and returns of the examples, so that penalties and floors have no unit."""
+    purchases_ridge: Floats
+    spend_ridge: Floats
+    return_ridge: Floats
+    purchases_trees: Forest | None
+    spend_trees: Forest | None
+    ticket_trees: Forest | None
+    return_trees: Forest | None
+
+    @classmethod
+    def learn(cls, of: Examples, penalty: float, trees: Trees, seed: int, *, returns_only: bool = False) -> Self:
+        """From labelled rows of earlier origins. returns_only: no member of spend is learned."""
+        bought = (of.purchases > 0).astype(float)
+        unit = tuple(max(float(y.mean()), 1e-9) for y in (of.purchases, of.spend, bought))
+        purchases_level, spend_level, hazard_level = of.factors.T
+        n, s = of.purchases / unit[0], of.spend / unit[1]
+        ridge = partial(_ridge, X=of.X, weight=of.weight, penalty=penalty)
+        lines = (
+            ridge(glm.POISSON, y=n, offset=_log_floored(of.expected.purchases / unit[0]) + purchases_level),
+            ridge(glm.TWEEDIE, y=s, offset=_log_floored(of.expected.spend / unit[1]) + spend_level),
+            ridge(glm.HAZARD, y=bought, offset=_hazard_floored(of.expected.p_return, unit[2]) + hazard_level),
+        )
+        if not _enough(bought):
+            return cls(unit, *lines, None, None, None, None)
+        grow = _Grower(of, trees, seed)
+        spend_trees, ticket_trees = (None, None) if returns_only else (grow.spend(s), grow.ticket())
+        return cls(unit, *lines, grow.purchases(n), spend_trees, ticket_trees, grow.returns(bought))
+
+    def views(self, X: Floats, near: Expectation, far: Expectation) -> Views:
+        """near, far: what BTYD expects over the label window and over the horizon; by their ratio the window's
+        purchases are carried to the horizon.
+        """
+        purchases = [_factored(self.purchases_ridge, X, far.purchases, self.unit[0])]
+        spend = [_factored(self.spend_ridge, X, far.spend, self.unit[1])]
+        far_hazard = _hazard_floored(far.p_return, self.unit[2])
+        hazards = [far_hazard + _line(self.return_ridge, X)]
+        longer = far.purchases / np.maximum(near.purchases, 1e-300)
+        if self.purchases_trees is not None:
+            purchases.append(self.unit[0] * np.exp(self.purchases_trees.sums(X)) * longer)
+        if self.spend_trees is not None:
+            spend.append(self.unit[1] * np.exp(self.spend_trees.sums(X)) * longer)
+        if self.return_trees is not None:
+            p = np.clip(expit(self.return_trees.sums(X)), 1e-6, 1 - 1e-6)
+            hazards.append(log_hazard(p) + far_hazard - _hazard_floored(near.p_return, self.unit[2]))
+        ticket = None
+        if self.ticket_trees is not None:
+            ticket = far.ticket * np.exp(np.clip(self.ticket_trees.sums(X), -_MAX_LOG_FACTOR, _MAX_LOG_FACTOR))
+        return Views(purchases, spend, ticket, hazards, far_hazard)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            name: part.tolist()
+            if isinstance(part, np.ndarray)
+            else part.to_dict()
+            if isinstance(part, Forest)
+            else part
+            for name, part in self._asdict().items()
+        }
+
+    @classmethod
+    def from_dict(cls, payload: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        purchases, spend, returns = map(float, payload["unit"])
+        ridges = [np.asarray(payload[f"{name}_ridge"], dtype=float) for name in ("purchases", "spend", "return")]
+        forests = [payload[f"{name}_trees"] for name in ("purchases", "spend", "ticket", "return")]
+        return cls((purchases, spend, returns), *ridges, *(None if f is None else Forest.from_dict(f) for f in forests))
+
+
+class _Grower(NamedTuple):
+    """Grows the forests of one set of examples."""
+
+    of: Examples
+    trees: Trees
+    seed: int
+
+    def purchases(self, n: Floats) -> Forest:
+        """P for purchases."""
+        return self._poisson(n, np.exp(self.of.factors[:, 0]))
+
+    def spend(self, s: Floats) -> Forest:
+        """P for spend."""
+        return self._poisson(s, np.exp(self.of.factors[:, 1]))
+
+    def _poisson(self, y: Floats, factor: Floats) -> Forest:
+        """The label without the origin's common factor, which the weight makes up for."""
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        learner = partial(HistGradientBoostingRegressor, loss="poisson")
+        return self.trees.grow(learner, self.of.X, y / factor, self.of.weight * factor, self.seed)
+
+    def ticket(self) -> Forest:
+        """T, among those who bought."""
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        of, buyers = self.of, np.flatnonzero((self.of.spend > 0) & (self.of.purchases > 0))
+        ratio = of.spend[buyers] / of.purchases[buyers] / of.expected.ticket[buyers]
+        common = np.exp(of.factors[buyers, 1] - of.factors[buyers, 0])
+        learner = partial(HistGradientBoostingRegressor, loss="gamma")
+        return self.trees.grow(learner, of.X[buyers], ratio / common, (of.weight * of.purchases)[buyers], self.seed)
+
+    def returns(self, bought: Floats) -> Forest:
+        """C."""
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        return self.trees.grow(
+            HistGradientBoostingClassifier, self.of.X, bought.astype(np.int64), self.of.weight, self.seed
+        )
+
+
+def _ridge(family: glm.Family, X: Floats, y: Floats, offset: Floats, weight: Floats, penalty: float) -> Floats:
+    """The coefficients; none, so that BTYD stays as it is, with too few customers to correct it."""
+    if weight.sum() < _MIN_CUSTOMERS:
+        return np.zeros(X.shape[1] + 1)
+    return glm.fit(family, X, y, offset, weight, penalty)
+
+
+def _enough(bought: Floats) -> bool:
+    """Trees need a few hundred rows with both outcomes."""
+    return len(bought) >= 300 and 50 <= int(bought.sum()) <= len(bought) - 50
+
+
+def _log_floored(expected: Floats) -> Floats:
+    floored: Floats = np.log(np.maximum(expected, _MIN_EXPECTED))
+    return floored
+
+
+def _hazard_floored(p_return: Floats, unit: float) -> Floats:
+    floored: Floats = log_hazard(np.maximum(p_return, _MIN_EXPECTED * unit))
+    return floored
+
+
+def _factored(beta: Floats, X: Floats, expected: Floats, unit: float) -> Floats:
+    return unit * np.maximum(expected / unit, _MIN_EXPECTED) * np.exp(_line(beta, X))
+
+
+def _line(beta: Floats, X: Floats) -> Floats:
+    """The log of the ridge's factor.
+
+    Column by column: BLAS would wake threads of its own, which then spin beside those that score other batches.
+    """
+    factor, term = np.full(len(X), beta[0]), np.empty(len(X))
+    for column, slope in zip(X.T, beta[1:], strict=True):
+        factor += np.multiply(column, slope, out=term)
+    np.clip(factor, -_MAX_LOG_FACTOR, _MAX_LOG_FACTOR, out=factor)
+    return factor

@@ -1,0 +1,187 @@
+"""Everything learned from the log's own past as one: features, members, their blend, and its level."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clvml.errors import DataError
+from clvml.estimators.learned.ensemble.blend import Blend, Predicted
+from clvml.estimators.learned.ensemble.boosting import Trees
+from clvml.estimators.learned.ensemble.level import NO_LEVEL, Level, PastWindow, drawn_to_base
+from clvml.estimators.learned.ensemble.members import Examples, Members
+from clvml.estimators.learned.ensemble.special_days import Calendar, log_factor
+from clvml.estimators.learned.expectation import CommonFactors, Expectation, expect, expect_origins
+from clvml.estimators.learned.features import Design
+from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.horizon import day_number
+from clvml.orders.origins import Snapshots, one_vote
+
+__all__ = ["Ensemble", "Labelled", "labelled_rows", "past_windows"]
+
+Floats = NDArray[np.float64]
+
+_MIN_PURCHASES = 20
+_MAX_LOG_RATIO = 1.0
+"""An origin with fewer purchases, or with totals further than this from BTYD's expectation, teaches nothing: there BTYD
+failed to fit, which later origins would have to pay for."""
+
+
+class Labelled(NamedTuple):
+    """Rows of earlier origins, with what BTYD, fitted at each to what it knew, expected of them."""
+
+    rows: pd.DataFrame
+    expected: Expectation
+    factors: Floats
+    """(n, 3): the CommonFactors of each row's origin, over all of its customers."""
+
+    def take(self, some: NDArray[np.intp]) -> Labelled:
+        """Some of the rows."""
+        return Labelled(self.rows.iloc[some].reset_index(drop=True), self.expected.take(some), self.factors[some])
+
+    @property
+    def bought(self) -> Floats:
+        """1 for who bought within the window, else 0."""
+        return (self.rows["purchases"].to_numpy() > 0).astype(float)
+
+    def examples(self, design: Design) -> Examples:
+        """What members learn from."""
+        return Examples(
+            design.matrix(self.rows, self.expected),
+            self.rows["purchases"].to_numpy(float),
+            np.maximum(self.rows["spend"].to_numpy(float), 0.0),
+            self.expected,
+            self.factors,
+            one_vote(self.rows["customer_id"]),
+        )
+
+
+class Ensemble(NamedTuple):
+    """What corrects BTYD."""
+
+    window: int
+    """Days that the labels looked ahead."""
+    design: Design
+    members: Members
+    blend: Blend
+    level: Level
+
+    @classmethod
+    def learn(
+        cls, labelled: Labelled, window: int, penalty: float, trees: Trees, seed: int, *, returns_only: bool = False
+    ) -> Self:
+        """Members and blend; the level is not set until `levelled`. returns_only: nothing is learned of money."""
+        design = Design.learn(labelled.rows, labelled.expected)
+        examples = labelled.examples(design)
+        members = Members.learn(examples, penalty, trees, seed, returns_only=returns_only)
+        return cls(window, design, members, Blend.by_evidence(examples), NO_LEVEL)
+
+    def levelled(
+        self,
+        frame: pd.DataFrame,
+        near: Expectation,
+        far: Expectation,
+        past: list[PastWindow],
+        year_ago: PastWindow | None,
+        calendar: float = 0.0,
+    ) -> Self:
+        """Itself at the level of these customers: today's, or those of an origin; see `Level.learn`."""
+        blended = self.blend.of(self.members.views(self.design.matrix(frame, near), near, far), far)
+        level = Level.learn(drawn_to_base(blended, far), past, year_ago, self.window, calendar)
+        return self._replace(level=level)
+
+    def predict(self, X: Floats, near: Expectation, far: Expectation) -> Predicted:
+        """X: the design matrix; near, far: what BTYD expects over the label window and over the horizon."""
+        return self.level.of(self.blend.of(self.members.views(X, near, far), far), near, far)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "window": self.window,
+            "design": self.design.to_dict(),
+            "members": self.members.to_dict(),
+            "blend": list(self.blend),
+            "level": self.level.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, payload: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls(
+            int(payload["window"]),
+            Design.from_dict(payload["design"]),
+            Members.from_dict(payload["members"]),
+            Blend(*map(float, payload["blend"])),
+            Level.from_dict(payload["level"]),
+        )
+
+
+def labelled_rows(value: LifetimeValueModel, snapshots: Snapshots, max_rows: int, seed: int) -> Labelled:
+    """The rows to learn from: of good origins, at most so many, drawn by customer.
+
+    Raises DataError where there is nothing to tell apart.
+    """
+    rows = snapshots.labelled
+    _check_outcomes(rows, snapshots)
+    expected = expect_origins(value, rows, snapshots.window)
+    factors, good = np.zeros((len(rows), 3)), np.zeros(len(rows), dtype=bool)
+    purchases, spend = rows["purchases"].to_numpy(float), rows["spend"].to_numpy(float)
+    for some in rows.groupby("origin", sort=False).indices.values():
+        found = CommonFactors.of(purchases[some], spend[some], expected.take(some))
+        factors[some], good[some] = found, _teaches(purchases[some].sum(), found)
+    if not good.any():
+        raise DataError(
+            f"In none of {len(snapshots.origins)} earlier snapshots did {_MIN_PURCHASES} purchases come within "
+            f"{snapshots.window} days, about as many as BTYD had expected, so there is nothing to learn corrections "
+            "from. Use a longer log or another horizon."
+        )
+    kept = np.flatnonzero(good)
+    kept = kept[_thinned(rows["customer_id"].iloc[kept], max_rows, seed)]
+    return Labelled(rows, expected, factors).take(kept)
+
+
+def past_windows(
+    value: LifetimeValueModel, snapshots: Snapshots, calendar: Calendar
+) -> tuple[list[PastWindow], PastWindow | None]:
+    """What came in earlier windows against what BTYD, fitted as of then, had expected, without those where it failed;
+    and the same weeks a year ago. What the calendar says of a window is taken out.
+    """
+    found, rows = list[PastWindow](), snapshots.past
+    first = day_number(snapshots.first_day)
+    for origin, some in rows.groupby("origin", sort=False).indices.items():
+        frame = rows.iloc[some].reset_index(drop=True)
+        fitted = type(value)(**value.get_params(deep=False)).fit(frame)
+        purchases, spend = frame["purchases"].to_numpy(float), frame["spend"].to_numpy(float)
+        day, factors = int(str(origin)), CommonFactors.of(purchases, spend, expect(fitted, frame, snapshots.window))
+        known = -log_factor(calendar, day, snapshots.window)
+        found.append(
+            PastWindow(day, float(purchases.sum()), factors.plus(CommonFactors(known, known, known)), day - first)
+        )
+    year_ago = next((w for w in found if w.origin == snapshots.year_ago), None)
+    return [w for w in found if _teaches(w.purchases, w.factors)], year_ago
+
+
+def _teaches(purchases: float, factors: CommonFactors) -> bool:
+    return purchases >= _MIN_PURCHASES and max(abs(factors.purchases), abs(factors.spend)) <= _MAX_LOG_RATIO
+
+
+def _check_outcomes(rows: pd.DataFrame, snapshots: Snapshots) -> None:
+    bought = rows["purchases"].to_numpy() > 0
+    if bought.min() == bought.max():
+        who = "everybody" if bought[0] else "nobody"
+        raise DataError(
+            f"In all {len(snapshots.origins)} earlier snapshots {who} of {rows['customer_id'].nunique():,} "
+            f"customers bought again within {snapshots.window} days, so there is nothing to tell apart. "
+            "Use a longer log or another horizon."
+        )
+
+
+def _thinned(customers: pd.Series, max_rows: int, seed: int) -> NDArray[np.intp]:
+    """All rows, or those of customers drawn at random so that about max_rows remain."""
+    if len(customers) <= max_rows:
+        return np.arange(len(customers))
+    kept = customers.drop_duplicates().sort_values().sample(frac=max_rows / len(customers), random_state=seed)
+    return np.flatnonzero(customers.isin(kept))

@@ -1,0 +1,111 @@
+"""What BTYD alone expects of customers over some days, and what all customers of an origin had in common beyond it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from clvml.estimators.forecast import CustomerForecast
+from clvml.estimators.lifetime_value import LifetimeValueModel
+
+__all__ = ["CommonFactors", "Expectation", "expect", "expect_origins", "expected_over", "hazard_shift", "log_hazard"]
+
+Floats = NDArray[np.float64]
+
+_MAX_HAZARD_SHIFT = 5.0
+
+
+class Expectation(NamedTuple):
+    """What BTYD alone expects of each customer over some days: p_return, purchases, and the amount of a purchase."""
+
+    p_return: Floats
+    purchases: Floats
+    ticket: Floats
+
+    @property
+    def spend(self) -> Floats:
+        """Expected total amount, undiscounted."""
+        return self.purchases * self.ticket
+
+    def take(self, rows: NDArray[np.intp]) -> Expectation:
+        """That of some of the customers."""
+        return Expectation(*(values[rows] for values in self))
+
+
+class CommonFactors(NamedTuple):
+    """Logarithms of actual over expected totals of one origin; of returns, the shift of the log hazard that gives
+    their number.
+    """
+
+    purchases: float
+    spend: float
+    hazard: float
+
+    @classmethod
+    def of(cls, purchases: Floats, spend: Floats, expected: Expectation) -> Self:
+        """From what came (n,) and what had been expected."""
+        return cls(
+            _log_ratio(purchases.sum(), expected.purchases.sum()),
+            _log_ratio(spend.sum(), expected.spend.sum()),
+            hazard_shift(log_hazard(expected.p_return), float((purchases > 0).mean())),
+        )
+
+    def scaled(self, share: float) -> CommonFactors:
+        """A share of each."""
+        return CommonFactors(*(share * value for value in self))
+
+    def plus(self, other: CommonFactors) -> CommonFactors:
+        """Both together."""
+        return CommonFactors(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+NO_FACTORS = CommonFactors(0.0, 0.0, 0.0)
+
+
+def _log_ratio(actual: float, expected: float) -> float:
+    """Of a total that is nothing, or less, half a purchase's worth of the expectation stands in."""
+    return float(np.log(max(actual, 1e-3 * expected, 1e-300) / max(expected, 1e-300)))
+
+
+def hazard_shift(log_hazards: Floats, mean_return: float) -> float:
+    """What must be added to all log hazards for the mean return probability to be this."""
+
+    def surplus(shift: float) -> float:
+        return float(-np.expm1(-np.exp(log_hazards + shift)).mean()) - mean_return
+
+    low, high = -_MAX_HAZARD_SHIFT, _MAX_HAZARD_SHIFT
+    if surplus(low) >= 0.0:
+        return low
+    if surplus(high) <= 0.0:
+        return high
+    return float(brentq(surplus, low, high, xtol=1e-10))
+
+
+def expect(value: LifetimeValueModel, frame: pd.DataFrame, days: int) -> Expectation:
+    """The expectation of a fitted model over the next days."""
+    return expected_over(value._customer_forecast(frame), days)
+
+
+def expected_over(ahead: CustomerForecast, days: int) -> Expectation:
+    """The same from a forecast that others share."""
+    return Expectation(ahead.p_return(days), ahead.expected_purchases(days), ahead.spend_per_purchase)
+
+
+def expect_origins(value: LifetimeValueModel, labelled: pd.DataFrame, days: int) -> Expectation:
+    """The same over the rows of several origins, each by a model fitted to what that origin knows and nothing later."""
+    parts = np.full((3, len(labelled)), np.nan)
+    for rows in labelled.groupby("origin", sort=False).indices.values():
+        frame = labelled.iloc[rows].reset_index(drop=True)
+        fitted = type(value)(**value.get_params(deep=False)).fit(frame)
+        parts[:, rows] = expect(fitted, frame, days)
+    return Expectation(*parts)
+
+
+def log_hazard(p: Floats) -> Floats:
+    """ln(-ln(1 - p)), the complementary log-log: the logarithm of the cumulative hazard behind a probability."""
+    hazard: Floats = np.log(-np.log1p(-np.clip(p, 1e-6, 1 - 1e-6)))
+    return hazard

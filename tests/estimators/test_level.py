@@ -1,0 +1,155 @@
+"""The level of all customers together: what lasts, what the season brings, what a calendar says, and how sure it is."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvml.errors import OptionError
+from clvml.estimators.learned.ensemble.blend import Blend, Predicted
+from clvml.estimators.learned.ensemble.level import NO_LEVEL, Level, PastWindow, drawn_to_base
+from clvml.estimators.learned.ensemble.special_days import calendar_of, log_factor
+from clvml.estimators.learned.expectation import NO_FACTORS, CommonFactors, Expectation, hazard_shift, log_hazard
+from clvml.horizon import day_number
+
+RNG = np.random.default_rng(3)
+FAR = Expectation(RNG.uniform(0.05, 0.9, 50), RNG.uniform(1.0, 4.0, 50), RNG.uniform(10.0, 90.0, 50))
+
+
+def window(origin, log_ratio, *, spend=None, history=400, purchases=500.0):
+    factors = CommonFactors(log_ratio, log_ratio if spend is None else spend, log_ratio)
+    return PastWindow(origin, purchases, factors, history)
+
+
+def test_a_year_ago_tells_the_season_of_a_short_window():
+    level = Level.learn(NO_FACTORS, [window(k, 0.0) for k in range(0, 300, 30)], window(0, math.log(1.31)), 91)
+    believed = 1.0 - (91 / 365) ** 2
+    assert level.source == "year ago"
+    assert level.season.purchases == pytest.approx(believed * math.log(1.31))
+    assert level.factor == pytest.approx(1.31**believed)
+    assert "The same weeks a year ago brought 31% more purchases" in level.reason
+    assert "taken at 94%" in level.reason
+    assert "not foreseen" not in level.reason
+
+
+def test_windows_of_a_whole_year_have_no_season_and_are_believed():
+    level = Level.learn(NO_FACTORS, [window(0, 0.2), window(30, 0.3)], None, 365)
+    assert level.lasting.purchases == pytest.approx(0.25)
+    assert level.season == NO_FACTORS
+    short = Level.learn(NO_FACTORS, [window(0, 0.2), window(30, 0.3)], None, 73)
+    assert short.lasting.purchases == pytest.approx(0.05)
+
+
+def test_of_prices_a_third_is_taken_to_last():
+    level = Level.learn(NO_FACTORS, [window(0, 0.1, spend=0.4)], None, 365)
+    assert level.lasting.spend == pytest.approx(0.1 + 0.3 / 3)
+
+
+def test_without_an_earlier_year_it_says_so_and_is_less_sure():
+    known = Level.learn(NO_FACTORS, [], window(0, 0.1), 91)
+    unknown = Level.learn(NO_FACTORS, [], None, 91)
+    assert "a season in them is not foreseen" in unknown.reason
+    assert unknown.log_sd[0] > known.log_sd[0]
+    assert unknown.source == "base"
+    assert unknown.factor == 1.0
+
+
+@pytest.mark.parametrize("strange", [{"purchases": 99.0}, {"log_ratio": 1.3}])
+def test_a_year_ago_that_failed_is_not_followed(strange):
+    settings = {"log_ratio": 0.2} | strange
+    level = Level.learn(NO_FACTORS, [window(0, 0.0)], window(0, **settings), 91)
+    assert level.source == "past windows"
+    assert level.season == NO_FACTORS
+
+
+def test_a_year_ago_with_little_history_before_it_is_believed_in_part():
+    whole, half = (Level.learn(NO_FACTORS, [], window(0, 0.2, history=days), 91) for days in (180, 90))
+    assert half.season.purchases == pytest.approx(whole.season.purchases / 2)
+
+
+def test_past_errors_widen_the_interval_and_calm_ones_narrow_it():
+    calm, wild = (
+        Level.learn(NO_FACTORS, [window(91 * k, s * (-1) ** k) for k in range(8)], None, 91) for s in (0.02, 0.5)
+    )
+    assert calm.log_sd[0] < 0.1 < 0.4 < wild.log_sd[0]
+
+
+def test_the_blend_is_drawn_to_the_totals_of_the_base():
+    blended = Predicted(0.5 * FAR.p_return, 1.3 * FAR.purchases, 2.0 * FAR.spend)
+    level = NO_LEVEL._replace(to_base=drawn_to_base(blended, FAR))
+    p, purchases, spend = level.of(blended, FAR, FAR)
+    assert purchases.sum() / FAR.purchases.sum() == pytest.approx(1.3**0.25)
+    assert 1.0 < spend.sum() / FAR.spend.sum() < 2.0
+    shift = hazard_shift(log_hazard(blended.p_return), float(FAR.p_return.mean()))
+    assert p == pytest.approx(-np.expm1(-np.exp(log_hazard(blended.p_return) + 0.75 * shift)))
+
+
+def test_a_season_changes_the_window_and_not_what_lies_beyond_it():
+    far = Expectation(FAR.p_return, 3.0 * FAR.purchases, FAR.ticket)
+    level = NO_LEVEL._replace(season=CommonFactors(math.log(2.0), math.log(2.0), 0.0))
+    blended = Predicted(far.p_return, far.purchases, far.spend)
+    assert level.of(blended, FAR, far).purchases == pytest.approx(far.purchases + FAR.purchases)
+    assert level.of(blended, FAR, FAR).purchases == pytest.approx(2.0 * far.purchases)
+
+
+def test_it_comes_back_from_json():
+    level = Level.learn(CommonFactors(0.1, 0.2, 0.3), [window(0, 0.1), window(40, 0.2)], window(0, 0.3), 91, 0.05)
+    assert Level.from_dict(json.loads(json.dumps(level.to_dict()))) == level
+
+
+# --- calendar -------------------------------------------------------------------------------------
+
+
+def test_a_calendar_multiplies_its_days():
+    special = calendar_of({"2024-11-29": 11.0, "2024-12-02": 1.0})
+    assert special == {day_number("2024-11-29"): 11.0, day_number("2024-12-02"): 1.0}
+    before = day_number("2024-11-01")
+    assert log_factor(special, before, 100) == pytest.approx(math.log(1.1))
+    assert log_factor(special, day_number("2024-11-29"), 100) == 0.0
+    assert calendar_of(pd.DataFrame({"day": ["2024-11-29", "2024-12-02"], "factor": [11.0, 1.0]})) == special
+    level = Level.learn(NO_FACTORS, [], None, 100, log_factor(special, before, 100))
+    assert level.factor == pytest.approx(1.1)
+    assert "The calendar makes it 1.10 times as much" in level.reason
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"soon": 2.0}, "is not a day"),
+        ({"2024-11-29": -1.0}, "the factor of 2024-11-29 is -1.0"),
+        ({"2024-11-29": "many"}, "Give a number from 0"),
+        (pd.DataFrame({"date": []}), "has no column 'day'"),
+        ([1, 2], "is no table of days and factors"),
+    ],
+)
+def test_a_calendar_that_is_none_is_refused(table, message):
+    with pytest.raises(OptionError, match=message):
+        calendar_of(table)
+
+
+# --- hazards and weights --------------------------------------------------------------------------
+
+
+def test_the_shift_of_hazards_gives_the_mean_return():
+    for wanted in (0.01, 0.4, 0.95):
+        shift = hazard_shift(log_hazard(FAR.p_return), wanted)
+        p = -np.expm1(-np.exp(log_hazard(FAR.p_return) + shift))
+        assert p.mean() == pytest.approx(wanted, abs=1e-8)
+    assert hazard_shift(log_hazard(FAR.p_return), 0.0) == -5.0
+    assert hazard_shift(log_hazard(FAR.p_return), 1.0) == 5.0
+
+
+def test_btyd_counts_for_less_the_more_there_was_to_learn_from():
+    from clvml.estimators.learned.ensemble.members import Examples
+
+    shares = []
+    for n in (100, 2_000, 50_000):
+        bought = np.tile([1.0, 0.0], n // 2)
+        nothing = Expectation(bought, bought, bought)
+        examples = Examples(np.zeros((n, 1)), bought, bought, nothing, np.zeros((n, 3)), np.ones(n))
+        shares.append(Blend.by_evidence(examples))
+    assert shares[0].base > 0.99 > shares[1].base > shares[2].base == 0.15
+    assert shares[1].base == pytest.approx(300 / 1300)
+    assert shares[0].base_return > shares[1].base_return > shares[2].base_return
