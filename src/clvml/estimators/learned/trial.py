@@ -14,7 +14,7 @@ from clvml.estimators.learned.ensemble.model import Ensemble, Labelled
 from clvml.estimators.learned.expectation import Expectation, expect
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.model import PurchaseModel
-from clvml.maths.rhythm import LAPSED, LATE, overdue_share
+from clvml.maths.rhythm import LAPSED_SHARE, LATE_SHARE, overdue_share
 from clvml.orders.origins import Snapshots
 
 __all__ = ["Settings", "Trial", "share_of_gaps_ended"]
@@ -109,6 +109,6 @@ def _asked(purchases: PurchaseModel, frame: pd.DataFrame, bought: Floats) -> NDA
     are.
     """
     overdue = share_of_gaps_ended(purchases, frame, frame["days_since_last"].to_numpy(float))
-    late = (overdue >= LATE) & (overdue < LAPSED)
+    late = (overdue >= LATE_SHARE) & (overdue < LAPSED_SHARE)
     enough = min(bought[late].sum(), (1 - bought[late]).sum()) >= _MIN_LATE
     return late if enough else np.ones_like(late)
