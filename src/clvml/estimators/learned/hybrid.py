@@ -83,7 +83,8 @@ class HybridValueModel(Estimator):
 
     def correct(self, frame: pd.DataFrame, horizon: int) -> tuple[Floats, Floats, Floats]:
         """(p_return, purchases, spend) over the horizon in days; frame: summary and features."""
-        return tuple(self.churn_.predict_ahead(self._customer_forecast(frame), horizon))
+        p_return, purchases, spend = self.churn_.predict_ahead(self._customer_forecast(frame), horizon)
+        return p_return, purchases, spend
 
     def _customer_forecast(self, frame: pd.DataFrame, cache: ForecastCache | None = None) -> CustomerForecast:
         """What BTYD expects of these customers, to be asked once or several times."""

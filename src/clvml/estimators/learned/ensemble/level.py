@@ -116,9 +116,9 @@ class Level(NamedTuple):
     @classmethod
     def from_dict(cls, payload: dict[str, Any]) -> Self:
         """The inverse of `to_dict`."""
-        parts = [CommonFactors(*map(float, payload[name])) for name in ("to_base", "lasting", "season")]
+        to_base, lasting, season = (CommonFactors(*map(float, payload[n])) for n in ("to_base", "lasting", "season"))
         purchases, spend = map(float, payload["log_sd"])
-        return cls(*parts, str(payload["source"]), str(payload["reason"]), (purchases, spend))
+        return cls(to_base, lasting, season, str(payload["source"]), str(payload["reason"]), (purchases, spend))
 
 
 def drawn_to_base(blended: Predicted, far: Expectation) -> CommonFactors:

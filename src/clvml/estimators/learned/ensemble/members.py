@@ -76,7 +76,7 @@ class Members(NamedTuple):
     def learn(cls, of: Examples, penalty: float, trees: Trees, seed: int, *, returns_only: bool = False) -> Self:
         """From labelled rows of earlier origins. returns_only: no member of spend is learned."""
         bought = (of.purchases > 0).astype(float)
-        unit = tuple(max(float(y.mean()), 1e-9) for y in (of.purchases, of.spend, bought))
+        unit = (_unit(of.purchases), _unit(of.spend), _unit(bought))
         purchases_level, spend_level, hazard_level = of.factors.T
         n, s = of.purchases / unit[0], of.spend / unit[1]
         ridge = partial(_ridge, X=of.X, weight=of.weight, penalty=penalty)
@@ -127,9 +127,24 @@ class Members(NamedTuple):
     def from_dict(cls, payload: dict[str, Any]) -> Self:
         """The inverse of `to_dict`."""
         purchases, spend, returns = map(float, payload["unit"])
-        ridges = [np.asarray(payload[f"{name}_ridge"], dtype=float) for name in ("purchases", "spend", "return")]
-        forests = [payload[f"{name}_trees"] for name in ("purchases", "spend", "ticket", "return")]
-        return cls((purchases, spend, returns), *ridges, *(None if f is None else Forest.from_dict(f) for f in forests))
+
+        def ridge(name: str) -> Floats:
+            return np.asarray(payload[f"{name}_ridge"], dtype=float)
+
+        def forest(name: str) -> Forest | None:
+            saved = payload[f"{name}_trees"]
+            return None if saved is None else Forest.from_dict(saved)
+
+        return cls(
+            (purchases, spend, returns),
+            ridge("purchases"),
+            ridge("spend"),
+            ridge("return"),
+            forest("purchases"),
+            forest("spend"),
+            forest("ticket"),
+            forest("return"),
+        )
 
 
 class _Grower(NamedTuple):
@@ -183,6 +198,10 @@ def _ridge(family: glm.Family, X: Floats, y: Floats, offset: Floats, weight: Flo
 def _enough(bought: Floats) -> bool:
     """Trees need a few hundred rows with both outcomes."""
     return len(bought) >= 300 and 50 <= int(bought.sum()) <= len(bought) - 50
+
+
+def _unit(y: Floats) -> float:
+    return max(float(y.mean()), 1e-9)
 
 
 def _log_floored(expected: Floats) -> Floats:

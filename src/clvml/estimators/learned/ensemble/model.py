@@ -129,7 +129,8 @@ def labelled_rows(value: LifetimeValueModel, snapshots: Snapshots, max_rows: int
     expected = expect_origins(value, rows, snapshots.window)
     factors, good = np.zeros((len(rows), 3)), np.zeros(len(rows), dtype=bool)
     purchases, spend = rows["purchases"].to_numpy(float), rows["spend"].to_numpy(float)
-    for some in rows.groupby("origin", sort=False).indices.values():
+    for place in rows.groupby("origin", sort=False).indices.values():
+        some = np.asarray(place, dtype=np.intp)
         found = CommonFactors.of(purchases[some], spend[some], expected.take(some))
         factors[some], good[some] = found, _teaches(purchases[some].sum(), found)
     if not good.any():
@@ -150,6 +151,8 @@ def past_windows(
     and the same weeks a year ago. What the calendar says of a window is taken out.
     """
     found, rows = list[PastWindow](), snapshots.past
+    if rows.empty:
+        return [], None
     first = day_number(snapshots.first_day)
     for origin, some in rows.groupby("origin", sort=False).indices.items():
         frame = rows.iloc[some].reset_index(drop=True)
