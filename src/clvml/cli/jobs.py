@@ -231,7 +231,7 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path
             for path in kept:
                 held.enter_context(working_on(path, "--history"))
             tally = base.write(target, *kept, step=wrote)
-    told = [scores_text(tally), "", f"All {tally.customers:,} scores: {target}"]
+    told = [scores_text(tally, model.level_sd), "", f"All {tally.customers:,} scores: {target}"]
     told += [f"Kept in the history: {path}" for path in kept]
     if dropped:
         told.append(f"Not counted: {dropped:,} of {lines + dropped:,} lines; `clvml check` says which, and why.")

@@ -10,9 +10,11 @@ import pandas as pd
 
 from clvml.cli.terminal import grid, heading, wrapped
 from clvml.scores import segments
+from clvml.scores.totals import total_interval_around
 
 if TYPE_CHECKING:
     from clvml.estimators.learned.audit import Audit
+    from clvml.estimators.uncertainty.totals import LevelSd
     from clvml.evaluation.backtest import Backtest
     from clvml.orders.data_report import DataReport
     from clvml.scores.model import ClvModel
@@ -160,21 +162,36 @@ def _audit_text(audit: Audit, threshold: float) -> str:
     )
 
 
-def scores_text(tally: Tally) -> str:
-    """Counts of the base and the flagged with the most value at risk."""
+def scores_text(tally: Tally, level_sd: LevelSd) -> str:
+    """Counts of the base, its totals with intervals, and the flagged with the most value at risk."""
     return "\n".join(
         [
             heading(f"Scores as of {tally.as_of}, next {tally.horizon_days} days"),
             f"customers  {tally.customers:,} with a purchase by then",
             f"tiers      {_counts(tally.tiers, segments.TIERS)}",
             f"states     {_counts(tally.states, segments.STATES)}",
-            f"expected   {tally.purchases:,.0f} purchases, {tally.spend:,.0f} spend, "
-            f"{tally.clv:,.0f} CLV (discounted contribution)",
+            *_totals(tally, level_sd),
             f"flagged    {tally.flagged:,} good customers at risk, {tally.value_at_risk:,.0f} value at risk",
             heading("Flagged: most value at risk"),
             flagged_table(tally.top),
         ]
     )
+
+
+def _totals(tally: Tally, level_sd: LevelSd) -> list[str]:
+    """Expected totals with their intervals; spend is as uncertain as the CLV that is made of it."""
+    relative = tally.clv_variance / max(tally.clv, 1e-300) ** 2
+    rows = (
+        ("purchases", tally.purchases, tally.purchases_variance, level_sd.purchases),
+        ("spend", tally.spend, relative * tally.spend**2, level_sd.spend),
+        ("CLV (discounted contribution)", tally.clv, tally.clv_variance, level_sd.spend),
+    )
+    lines = []
+    for name, total, variance, sd in rows:
+        low, high = total_interval_around(total, variance, sd)
+        head = "" if lines else "expected"
+        lines.append(f"{head:10} {total:,.0f} {name}, 90 % interval {low:,.0f} to {high:,.0f}")
+    return lines
 
 
 def _counts(found: Mapping[str, int], order: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@ from clvml.errors import DataError, OptionError
 from clvml.files import check_folder, working_on, write_folder_aside
 from clvml.orders.engines.spark import as_data_error, gathered
 from clvml.scores.stream import Tally
+from clvml.scores.totals import variance_sql
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -48,7 +49,7 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: str 
         scores = score_spark(model, open_log(), job.as_of, job.horizon)
     with show.stage("write"):
         rows = write_scores(scores, target)
-        told = scores_text(_tally(scores))
+        told = scores_text(_tally(scores), model.level_sd)
     return f"{told}\n\nAll {rows:,} scores: {target}"
 
 
@@ -101,6 +102,8 @@ def _rows(folder: Path) -> int:
 
 
 _SUMS = (
+    f"SUM({variance_sql('purchases_low', 'purchases_high')}) AS purchases_variance, "
+    f"SUM({variance_sql('clv_low', 'clv_high')}) AS clv_variance, "
     "MIN(as_of) AS as_of, MIN(horizon_days) AS horizon_days, COUNT(*) AS customers, "
     "SUM(expected_purchases) AS purchases, SUM(expected_spend) AS spend, SUM(clv) AS clv, "
     "SUM(CASE WHEN flagged THEN 1 ELSE 0 END) AS flagged, "

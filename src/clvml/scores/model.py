@@ -24,6 +24,7 @@ from clvml.estimators.learned.ensemble.special_days import calendar_of
 from clvml.estimators.learned.hybrid import HybridValueModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import ParetoNBDModel
+from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.horizon import as_date, day_of_number, horizon_days
 from clvml.orders.snapshots import FEATURES, take_snapshots
 from clvml.orders.transactions import Transactions
@@ -236,6 +237,11 @@ class ClvModel(Estimator):
 
     def _day(self, frame: pd.DataFrame) -> str:
         return str(frame.attrs.get("as_of", self.as_of_))
+
+    @property
+    def level_sd(self) -> LevelSd:
+        """How far the level of all customers together can be off: see `clvml.expected_totals`."""
+        return LevelSd() if self.level_ is None else LevelSd(*self.level_.log_sd)
 
     def needs(self) -> tuple[str, ...]:
         """The columns that `predict` cannot do without."""

@@ -30,6 +30,7 @@ from clvml.resources import in_order
 from clvml.scores import segments
 from clvml.scores.model import ClvModel
 from clvml.scores.score import ScoredRows, scores_table, to_frame
+from clvml.scores.totals import variance_within
 from clvml.spreadsheets import neutralized, warn_of_neutralized
 from clvml.tables import SCORES
 
@@ -76,6 +77,9 @@ class Tally:
     purchases: float = 0.0
     spend: float = 0.0
     clv: float = 0.0
+    purchases_variance: float = 0.0
+    clv_variance: float = 0.0
+    """Of the totals, customers being independent of each other."""
     flagged: int = 0
     value_at_risk: float = 0.0
     top: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -100,6 +104,8 @@ class Tally:
             purchases=sums["expected_purchases"],
             spend=sums["expected_spend"],
             clv=sums["clv"],
+            purchases_variance=_variance(scores, "purchases"),
+            clv_variance=_variance(scores, "clv"),
             flagged=len(flagged),
             value_at_risk=pc.sum(flagged["value_at_risk"], min_count=0).as_py(),
             top=to_frame(flagged).nlargest(_TOP_ROWS, "value_at_risk"),
@@ -108,12 +114,24 @@ class Tally:
     def add(self, part: Tally) -> None:
         """Add a later part."""
         self.as_of, self.horizon_days = part.as_of, part.horizon_days
-        for name in ("customers", "purchases", "spend", "clv", "flagged", "value_at_risk"):
+        for name in _SUMMED:
             setattr(self, name, getattr(self, name) + getattr(part, name))
         self.tiers += part.tiers
         self.states += part.states
         known = [top for top in (self.top, part.top) if len(top)] or [part.top]
         self.top = pd.concat(known).nlargest(_TOP_ROWS, "value_at_risk")
+
+
+_SUMMED = (
+    *("customers", "purchases", "spend", "clv", "purchases_variance", "clv_variance"),
+    *("flagged", "value_at_risk"),
+)
+"""Fields of a tally that add up over parts."""
+
+
+def _variance(scores: pa.Table, name: str) -> float:
+    low, high = (scores[f"{name}_{end}"].to_numpy() for end in ("low", "high"))
+    return float(variance_within(low, high).sum())
 
 
 class Sink(Protocol):

@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from clvml.checks import check_level
 from clvml.errors import DataError, did_you_mean
 from clvml.estimators.uncertainty.totals import LevelSd, check_level_sd
 
-__all__ = ["SCORES_LEVEL", "expected_totals", "total_interval_around", "variance_within"]
+__all__ = ["SCORES_LEVEL", "expected_totals", "total_interval_around", "variance_sql", "variance_within"]
 
 Floats = NDArray[np.float64]
 
 SCORES_LEVEL = 0.9
 """Level of the predictive intervals in scores."""
-_WIDTH = 2.0 * float(norm.ppf(0.5 + 0.5 * SCORES_LEVEL))
+_WIDTH = 2.0 * float(ndtri(0.5 + 0.5 * SCORES_LEVEL))
 """Standard deviations between the ends of such an interval of a normal distribution."""
 
 
@@ -38,6 +38,11 @@ def variance_within(low: ArrayLike, high: ArrayLike) -> Floats:
     return np.asarray((width / _WIDTH) ** 2)
 
 
+def variance_sql(low: str, high: str) -> str:
+    """`variance_within` as a SQL expression of two columns."""
+    return f"POWER(({high} - {low}) / {_WIDTH!r}, 2)"
+
+
 def total_interval_around(
     expected: Any, variance: Any, level_sd: float, level: float = SCORES_LEVEL
 ) -> tuple[Any, Any]:
@@ -47,7 +52,7 @@ def total_interval_around(
     """
     mean = np.maximum(np.asarray(expected, dtype=np.float64), 0.0)
     relative = np.divide(variance, mean**2, out=np.zeros_like(mean), where=mean > 0)
-    reach = float(norm.ppf(0.5 + 0.5 * check_level(level))) * np.sqrt(level_sd**2 + np.log1p(relative))
+    reach = float(ndtri(0.5 + 0.5 * check_level(level))) * np.sqrt(level_sd**2 + np.log1p(relative))
     low, high = mean * np.exp(-reach), mean * np.exp(reach)
     return (float(low), float(high)) if low.ndim == 0 else (low, high)
 
