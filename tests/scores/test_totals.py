@@ -60,8 +60,9 @@ def test_a_stream_tells_the_same_totals(trained, cdnow_log, scores, tmp_path):
 
 def test_sql_says_the_same():
     low, high = np.array([0.0, 1.0]), np.array([3.0, 5.5])
-    rows = pd.DataFrame({"low": low, "high": high})
-    found = duckdb.sql(f"SELECT {variance_sql('low', 'high')} AS v FROM rows").df()["v"]
+    connection = duckdb.connect()
+    connection.register("ends", pd.DataFrame({"low": low, "high": high}))
+    found = connection.sql(f"SELECT {variance_sql('low', 'high')} AS v FROM ends").df()["v"]
     np.testing.assert_allclose(found, variance_within(low, high))
 
 
