@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from clvml import Plan, Transactions, load_cdnow, plan_audience, read_audience, read_history, read_plan
+from clvml.campaigns.learning.past import Delivered, campaign_rows, keep_campaign
 from clvml.cli.campaign_jobs import read_table
 from clvml.errors import DataError
 
@@ -161,6 +162,31 @@ def test_days_of_contacts_are_read_as_those_of_a_log(here, clvml):
     code, _, err = clvml("audience", "scores.csv", "--contacts", "c.csv", "--out", "b.csv")
     assert code == 2
     assert "1 of 1 dates that cannot be read, first '05/06/1997' in row 0" in err
+
+
+def test_finished_and_running_campaigns_enter_the_plan(here, clvml):
+    clvml("audience", "scores.csv", "--out", "first.csv")
+    first = read_audience("first.csv")
+    (here / "past").mkdir()
+    code, out, err = clvml("audience", "scores.csv", "--campaigns", "past", "--out", "a.csv")
+    assert code == 0
+    assert "past holds no finished campaigns yet" in err
+    rows = campaign_rows(
+        first, np.zeros(len(first)), first["clv"], end="1998-06-30", delivered=Delivered(1.0, 0.0, 2.0)
+    )
+    many = [rows.assign(customer_id=rows["customer_id"] + f"-{k}") for k in range(40)]
+    keep_campaign(pd.concat(many), here / "past")
+    code, out, err = clvml("audience", "scores.csv", "--campaigns", "past", "--out", "a.csv")
+    assert (code, err) == (0, "")
+    assert "learned from 1 past campaigns" in " ".join(out.split())
+    plan = (here / "clv.toml").read_text(encoding="utf-8").replace('name = "autumn"', 'name = "winter"')
+    (here / "clv.toml").write_text(plan, encoding="utf-8")
+    code, out, err = clvml(
+        "audience", "scores.csv", "--running", "first.csv", "--running", "first.csv", "--out", "b.csv"
+    )
+    assert code == 0
+    assert "in the campaign 'autumn' until" in out
+    assert not set(first["customer_id"]) & set(read_audience("b.csv")["customer_id"])
 
 
 def test_the_example_is_a_plan_that_runs(here, clvml):

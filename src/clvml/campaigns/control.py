@@ -21,9 +21,8 @@ _ALPHA, _POWER = 0.05, 0.80
 def hash_uniform(ids: Sequence[str], salt: str, purpose: str) -> Array:
     """A number in [0, 1) for each customer: the first 52 bits of sha256(salt|purpose|customer). No other state."""
     head = f"{salt}|{purpose}|".encode()
-    return np.array(
-        [int(hashlib.sha256(head + i.encode()).hexdigest()[:13], 16) / 16.0**13 for i in ids], dtype=np.float64
-    )
+    bits = [int.from_bytes(hashlib.sha256(head + i.encode()).digest()[:7], "big") >> 4 for i in ids]
+    return np.array(bits, dtype=np.float64) / 2.0**52
 
 
 def draw_control(strata: npt.NDArray[Any], priority: Array, uniform: Array, share: float) -> npt.NDArray[np.bool_]:

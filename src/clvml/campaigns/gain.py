@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.stats import beta, norm
 
 from clvml.campaigns.treatments import Treatment
 
-__all__ = ["Array", "Belief", "Customers", "Economics", "break_even", "economics", "incentive_of", "linear_gain"]
+__all__ = [
+    "BASES",
+    "LEARNED",
+    "Array",
+    "Belief",
+    "Customers",
+    "Economics",
+    "break_even",
+    "economics",
+    "incentive_of",
+    "linear_gain",
+    "sd_of",
+]
 
 Array = npt.NDArray[np.float64]
 PRIOR_WEIGHT = 20.0
 """A save rate of .30 is then Beta(6, 14), the default of Verbraken et al. 2013 (IEEE TKDE 25) for an offer."""
+
+
+LEARNED = "learned"
+"""The kind of an effect in money that past campaigns taught; through it customers return who would have stayed away."""
+
+
+def _column(name: str) -> Callable[[pd.DataFrame], Array]:
+    return lambda table: np.asarray(table[name].to_numpy(np.float64))
+
+
+BASES: dict[str, Callable[[pd.DataFrame], Array]] = {
+    "save_rate": lambda table: _column("churn_probability")(table) * _column("value_if_kept")(table),
+    "extra_return": _column("value_if_kept"),
+    "extra_contribution": lambda table: np.ones(len(table)),
+    "lift": _column("clv"),
+}
+"""What one unit of each kind of effect is worth for a customer, before incentives and contact costs."""
 
 
 class Customers(NamedTuple):
@@ -31,9 +62,10 @@ class Customers(NamedTuple):
 class Belief(NamedTuple):
     """What the treatment is believed to do: an effect for each customer and how sure it is."""
 
-    kind: str  # one of treatments.EFFECTS
+    kind: str  # one of treatments.EFFECTS, or LEARNED
     mean: Array
-    sd: float | None  # None: Beta of PRIOR_WEIGHT for a save rate, half of the mean otherwise
+    sd: float | Array | None  # None: Beta of PRIOR_WEIGHT for a save rate, half of the mean otherwise
+    sd_of_sum: Callable[[Array], float] | None = None  # of a weighted sum over customers; None: all share one error
 
 
 class Economics(NamedTuple):
@@ -45,6 +77,16 @@ class Economics(NamedTuple):
     threshold: Array  # churn probability above which treating pays; NaN where the effect does not work through it
     extra_return: Array  # expected rise of the return probability; NaN where it is not known
     incentive: Array  # d: what one redemption costs
+    slope: Array  # change of the gain with one unit of the effect
+
+
+def sd_of(belief: Belief) -> Array:
+    """Standard deviation of the effect on each customer."""
+    if belief.sd is not None:
+        return np.broadcast_to(np.asarray(belief.sd, dtype=np.float64), belief.mean.shape)
+    if belief.kind == "save_rate":
+        return np.asarray(np.sqrt(np.maximum(belief.mean * (1 - belief.mean), 0) / (PRIOR_WEIGHT + 1)))
+    return np.abs(belief.mean) / 2
 
 
 def incentive_of(t: Treatment, c: Customers, window_days: float | None) -> Array:
@@ -67,6 +109,7 @@ def linear_gain(kind: str, c: Customers, d: Array, rho: float, f: float) -> tupl
     extra_return e:        D = e (V − d) − (1 − p) rho d − f
     extra_contribution m:  D = m − (1 − p) rho d − f
     lift l:                D = l CLV − (1 − p) rho d − f
+    learned m:             D = m (1 − d / V) − (1 − p) rho d − f, for m / V more customers return and redeem
     The second term is the discount for those who would have bought anyway.
     """
     slope = {
@@ -74,6 +117,7 @@ def linear_gain(kind: str, c: Customers, d: Array, rho: float, f: float) -> tupl
         "extra_return": c.value - d,
         "extra_contribution": np.ones_like(d),
         "lift": c.clv,
+        LEARNED: np.where(c.value > 0, np.clip(1 - d / np.where(c.value > 0, c.value, 1.0), 0.0, 1.0), d == 0),
     }[kind]
     return slope, (1 - c.churn) * rho * d + f
 
@@ -90,7 +134,11 @@ def economics(t: Treatment, belief: Belief, c: Customers, window_days: float | N
     effect = np.minimum(belief.mean, c.churn) if belief.kind == "extra_return" else belief.mean
     slope, fixed = linear_gain(belief.kind, c, d, t.redemption, t.contact_cost)
     none = np.full_like(d, np.nan)
-    extra = {"save_rate": c.churn * effect, "extra_return": effect}.get(belief.kind, none)
+    extra = none
+    if belief.kind in ("save_rate", "extra_return"):
+        extra = c.churn * effect if belief.kind == "save_rate" else effect
+    elif belief.kind == LEARNED:
+        extra = np.clip(np.divide(effect, c.value, out=np.zeros_like(d), where=c.value > 0), 0.0, c.churn)
     won = np.where(np.isfinite(extra), extra, 0.0)
     return Economics(
         gain=effect * slope - fixed,
@@ -99,6 +147,7 @@ def economics(t: Treatment, belief: Belief, c: Customers, window_days: float | N
         threshold=break_even(effect, c, d, t.redemption, t.contact_cost) if belief.kind == "save_rate" else none,
         extra_return=extra,
         incentive=d,
+        slope=slope,
     )
 
 
@@ -106,17 +155,17 @@ def _sure(belief: Belief, c: Customers, slope: Array, fixed: Array) -> Array:
     """P(effect · slope > fixed). The gain is linear in the effect, so this is one tail probability."""
     needed = np.divide(fixed, slope, out=np.full_like(fixed, np.inf), where=slope > 0)
     if belief.kind == "save_rate":
-        weight = PRIOR_WEIGHT if belief.sd is None else _weight(belief.mean, belief.sd)
+        weight = PRIOR_WEIGHT if belief.sd is None else _weight(belief.mean, sd_of(belief))
         a, b = np.maximum(weight * belief.mean, 1e-9), np.maximum(weight * (1 - belief.mean), 1e-9)
         chance = beta.sf(np.minimum(needed, 1.0), a, b)
     else:
-        sd = np.abs(belief.mean) / 2 if belief.sd is None else np.full_like(fixed, belief.sd)
+        sd = sd_of(belief)
         chance = np.where(sd > 0, norm.sf(needed, belief.mean, np.maximum(sd, 1e-12)), belief.mean > needed)
         if belief.kind == "extra_return":
             chance = np.where(needed < c.churn, chance, 0.0)
     return np.where(slope > 0, chance, 0.0)
 
 
-def _weight(mean: Array, sd: float) -> Array:
+def _weight(mean: Array, sd: Array) -> Array:
     """Sum a + b of the Beta distribution with this mean and standard deviation (at least 2)."""
-    return np.maximum(mean * (1 - mean) / max(sd, 1e-6) ** 2 - 1, 2.0)
+    return np.asarray(np.maximum(mean * (1 - mean) / np.maximum(sd, 1e-6) ** 2 - 1, 2.0))

@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clvml.campaigns.treatments import Plan
 from clvml.errors import DataError, did_you_mean
+from clvml.horizon import as_date
 from clvml.orders.reading.day_column import days_of_column
 from clvml.tables import canonical_ids
 
-__all__ = ["matched_ids", "often_contacted", "suppressed_ids"]
+__all__ = ["in_running", "matched_ids", "often_contacted", "suppressed_ids"]
 
 
 def suppressed_ids(suppress: Iterable[object] | pd.DataFrame | None) -> set[str]:
@@ -76,6 +78,26 @@ def _most_in_a_row(
     most = np.zeros(n, dtype=np.int64)
     np.maximum.at(most, (starts + days) // (4 * days), held)
     return most
+
+
+def in_running(campaigns: Iterable[pd.DataFrame], plan: Plan, as_of: dt.date) -> dict[str, str]:
+    """Customers of other campaigns that end after as_of, treated or control, and what to say of them.
+
+    campaigns: audiences as `read_audience` gives them. A campaign ends on its day `until`, or after its horizon.
+    """
+    found: dict[str, str] = {}
+    for audience in campaigns:
+        if not len(audience):
+            continue
+        first = audience.iloc[0]
+        if "until" not in audience and "horizon_days" not in audience:
+            raise DataError("A running campaign tells neither until nor horizon_days: give the planner's own file.")
+        begun = as_date(first["as_of"])
+        end = as_date(first["until"]) if "until" in audience else begun + dt.timedelta(int(first["horizon_days"]))
+        name = str(first.get("campaign", ""))
+        if name != plan.name and as_of < end:
+            found |= dict.fromkeys(audience["customer_id"], f"in the campaign '{name}' until {end}")
+    return found
 
 
 def _ids(values: Iterable[object]) -> set[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,22 +11,24 @@ import numpy.typing as npt
 import pandas as pd
 
 from clvml.campaigns.control import hash_uniform
-from clvml.campaigns.gain import Array, Belief, Customers, Economics, economics
+from clvml.campaigns.gain import LEARNED, Array, Belief, Customers, Economics, economics, sd_of
+from clvml.campaigns.learning.measured import MeasuredEffect
+from clvml.campaigns.learning.pooled import learn_effect
 from clvml.campaigns.treatments import Plan, Treatment
-from clvml.campaigns.uplift.study import UpliftResult
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.tables import canonical_ids
 
 __all__ = [
     "NEEDED",
     "UNIT",
-    "MeasuredEffect",
     "Options",
-    "check_measured",
+    "beliefs_of",
     "checked",
+    "customers_of",
     "eligible",
     "kept_out",
     "options_of",
+    "outlay_of",
     "rounded",
 ]
 
@@ -47,39 +49,11 @@ UNIT = 10_000.0
 """Costs are counted in whole ten-thousandths, so that no sum of them can slip over the budget."""
 
 
-@dataclass(frozen=True)
-class MeasuredEffect:
-    """The effect of a treatment as a past experiment showed it, in place of the plan's assumption.
-
-    kind: what the experiment's outcome is, 'extra_return' (bought or not) or 'extra_contribution' (money before
-    incentive and contact cost). Where the experiment's gate is open its features must be columns of the scores.
-    """
-
-    result: UpliftResult
-    arm: str
-    kind: str = "extra_contribution"
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("extra_return", "extra_contribution"):
-            raise OptionError(f"kind='{self.kind}' is neither 'extra_return' nor 'extra_contribution'.")
-
-    def belief(self, scores: pd.DataFrame) -> Belief:
-        """Expected effect of each customer, as sure as the average effect."""
-        average = self.result.effect_of(self.arm)
-        return Belief(self.kind, self.result.predict(scores)[self.arm].to_numpy(np.float64), average.se)
-
-    def __str__(self) -> str:
-        e = self.result.effect_of(self.arm)
-        return (
-            f"measured in a {self.result.assignment} campaign of {self.result.n:,} customers: {e.effect:+.4g} "
-            f"({e.low:+.4g} to {e.high:+.4g}) per customer, {self.result.verdict.name.lower()}"
-        )
-
-
 class Options(NamedTuple):
     """Treatments x customers, ready to be allocated."""
 
     economics: tuple[Economics, ...]
+    beliefs: tuple[Belief, ...]
     gain: Array  # (n, treatments), −inf where it may not or does not pay
     cost: Array  # in ten-thousandths
     why: npt.NDArray[Any]  # reason of those without any option, '' otherwise
@@ -92,14 +66,6 @@ class Options(NamedTuple):
 
 
 # --- who may be treated ---
-
-
-def check_measured(plan: Plan, measured: Mapping[str, MeasuredEffect] | None) -> None:
-    """Raises OptionError where an effect names no treatment of the plan."""
-    names = [t.name for t in plan.treatments]
-    for name in measured or {}:
-        if name not in names:
-            raise OptionError(f"measured names '{name}', which is no treatment of the plan.{did_you_mean(name, names)}")
 
 
 def checked(scores: pd.DataFrame, plan: Plan) -> tuple[pd.DataFrame, list[str]]:
@@ -154,10 +120,13 @@ def rounded(values: Array) -> Array:
     return np.asarray(np.round(values * unit) / unit)
 
 
-def kept_out(ids: list[str], plan: Plan, suppressed: set[str], often: set[str]) -> npt.NDArray[Any]:
-    """Why a customer may not be touched at all, '' where it may."""
+def kept_out(
+    ids: list[str], plan: Plan, suppressed: set[str], often: set[str], under_way: Mapping[str, str]
+) -> npt.NDArray[Any]:
+    """Why a customer may not be touched at all, '' where they may. under_way: the campaign that a customer is in."""
     held = hash_uniform(ids, plan.salt, "holdout") < plan.holdout_share
     why = np.where(held, "held out of all campaigns, to measure them together", "").astype(object)
+    why = np.array([under_way.get(i, reason) for i, reason in zip(ids, why, strict=True)], dtype=object)
     why[[i in often for i in ids]] = f"contacted {plan.max_contacts} times or more in {plan.contact_days} days"
     why[[i in suppressed for i in ids]] = "on the suppression list"
     return why
@@ -179,27 +148,58 @@ def eligible(t: Treatment, table: pd.DataFrame) -> npt.NDArray[np.bool_]:
 # --- what it would bring ---
 
 
+def beliefs_of(
+    table: pd.DataFrame, plan: Plan, measured: Mapping[str, MeasuredEffect], past: pd.DataFrame | None
+) -> tuple[tuple[Belief, ...], tuple[str, ...]]:
+    """What each treatment is believed to do, and where that comes from: one experiment, all past campaigns, the plan.
+
+    Raises OptionError where an effect names no treatment of the plan.
+    """
+    names = [t.name for t in plan.treatments]
+    for name in measured:
+        if name not in names:
+            raise OptionError(f"measured names '{name}', which is no treatment of the plan.{did_you_mean(name, names)}")
+    found = [_belief(t, table, measured.get(t.name), past) for t in plan.treatments]
+    return tuple(belief for belief, _ in found), tuple(source for _, source in found)
+
+
+def _belief(
+    t: Treatment, table: pd.DataFrame, measured: MeasuredEffect | None, past: pd.DataFrame | None
+) -> tuple[Belief, str]:
+    if measured is not None:
+        return measured.belief(table), str(measured)
+    kind, value = t.effect
+    stated = Belief(kind, np.full(len(table), value), t.effect_sd)
+    prior_sd = float(sd_of(stated)[0])
+    learned = None if past is None else learn_effect(past, t.name, kind, value, prior_sd)
+    if learned is None:
+        return stated, t.effect_source
+    mean, sd = learned.effect(table)
+    return Belief(LEARNED, rounded(mean), rounded(sd), functools.partial(learned.sd_of_sum, table)), str(learned)
+
+
 def options_of(
-    table: pd.DataFrame, plan: Plan, measured: Mapping[str, MeasuredEffect], kept_out: npt.NDArray[Any]
+    table: pd.DataFrame,
+    plan: Plan,
+    beliefs: tuple[Belief, ...],
+    sources: tuple[str, ...],
+    kept_out: npt.NDArray[Any],
 ) -> Options:
     """Economics of every treatment for every customer; what may not or does not pay has gain −inf."""
-    customers = Customers(*(table[name].to_numpy(np.float64) for name in (*_MONEY, "horizon_days")))
+    customers = customers_of(table)
     n = len(table)
-    found, sources = [], []
+    found = []
     gain, cost = np.full((n, len(plan.treatments)), -np.inf), np.zeros((n, len(plan.treatments)))
     rank = np.zeros(n, dtype=np.intp)  # the nearest a customer came to being treated: 0 not eligible … 3 pays
     for a, t in enumerate(plan.treatments):
-        belief = measured[t.name].belief(table) if t.name in measured else _stated(t, n)
-        e = economics(t, belief, customers, plan.window_days)
+        e = economics(t, beliefs[a], customers, plan.window_days)
         found.append(e)
-        sources.append(str(measured[t.name]) if t.name in measured else t.effect_source)
         meant = eligible(t, table)
         would_buy = meant & t.discounts & (1 - customers.churn >= plan.sure_buyer)
         paying = meant & ~would_buy & (e.gain > 0)
         taken = paying & (e.sure >= plan.confidence)
-        gain[taken & (kept_out == ""), a] = e.gain[taken & (kept_out == "")]
-        outlay = e.cost if plan.budget_counts == "expected" else t.contact_cost + e.incentive
-        cost[:, a] = np.ceil(np.round(outlay * UNIT, 3))
+        gain[taken & (kept_out == ""), a] = rounded(e.gain[taken & (kept_out == "")])
+        cost[:, a] = outlay_of(plan, t, e)
         for level, rows in ((1, would_buy), (2, meant & ~would_buy), (3, paying), (4, taken)):
             rank = np.where(rows, np.maximum(rank, level), rank)
     why = np.array(
@@ -215,9 +215,15 @@ def options_of(
     at_risk = table["state"].astype("string").isin(["late", "at risk"]).to_numpy(np.bool_)
     why[(rank == 2) & at_risk] = "at risk, but with too little to gain by treating them"
     why = np.where(kept_out != "", kept_out, why)
-    return Options(tuple(found), gain, cost, why, tuple(sources))
+    return Options(tuple(found), beliefs, gain, cost, why, sources)
 
 
-def _stated(t: Treatment, n: int) -> Belief:
-    kind, value = t.effect
-    return Belief(kind, np.full(n, value), t.effect_sd)
+def outlay_of(plan: Plan, t: Treatment, e: Economics) -> Array:
+    """What a treatment counts against the budget, in UNITs, rounded up."""
+    outlay = e.cost if plan.budget_counts == "expected" else t.contact_cost + e.incentive
+    return np.asarray(np.ceil(np.round(outlay * UNIT, 3)))
+
+
+def customers_of(table: pd.DataFrame) -> Customers:
+    """The score columns that the formulas need."""
+    return Customers(*(table[name].to_numpy(np.float64) for name in (*_MONEY, "horizon_days")))

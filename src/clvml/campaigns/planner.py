@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import norm
 
 from clvml.campaigns.allocation import Allocation, allocate, allocate_exact
 from clvml.campaigns.control import Power, draw_control, hash_uniform, power_of
-from clvml.campaigns.gain import Array
-from clvml.campaigns.lists import matched_ids, often_contacted, suppressed_ids
+from clvml.campaigns.explore import EXPLORED_CONTROL, drawn_options, explored
+from clvml.campaigns.gain import Array, sd_of
+from clvml.campaigns.learning.measured import MeasuredEffect
+from clvml.campaigns.learning.past import read_campaigns
+from clvml.campaigns.lists import in_running, matched_ids, often_contacted, suppressed_ids
 from clvml.campaigns.options import (
     UNIT,
-    MeasuredEffect,
     Options,
-    check_measured,
+    beliefs_of,
     checked,
     eligible,
     kept_out,
     options_of,
+    rounded,
 )
-from clvml.campaigns.result import Audience
-from clvml.campaigns.table import Draft, account_of, left_out_of, strata_of, table_of
+from clvml.campaigns.result import Audience, read_audience
+from clvml.campaigns.table import Draft, account_of, left_out_of, predicted_sd, strata_of, table_of
 from clvml.campaigns.treatments import Plan
 from clvml.checks import check_amount
 from clvml.horizon import as_date
@@ -44,48 +50,125 @@ def plan_audience(
     suppress: Iterable[object] | pd.DataFrame | None = None,
     contacts: pd.DataFrame | None = None,
     measured: Mapping[str, MeasuredEffect] | None = None,
+    past: str | os.PathLike[str] | pd.DataFrame | None = None,
+    running: Iterable[Audience | pd.DataFrame | str | os.PathLike[str]] = (),
 ) -> Audience:
     """Choose whom to treat with what, so that the expected incremental contribution is largest.
 
-    scores: the columns of a score file. budget: most that may be spent, expected outlay counted; None: what pays.
-    suppress: ids never to be treated. contacts: past contacts (customer_id, date) for the plan's frequency cap.
-    measured: treatment name -> effect of a past experiment, in place of the plan's own. The control group is drawn from
-    all whom treating would pay, before the budget is looked at, and follows the same rule as the others after that.
-    Raises DataError where the scores or lists break their contract, OptionError for the settings.
+    The control group is drawn from all whom treating would pay, before the budget is looked at, and follows the same
+    rule as the others after that.
+
+    Parameters
+    ----------
+    scores : DataFrame, a row a customer
+        The columns of a score file, of one `as_of` and one horizon.
+    plan : Plan
+        Treatments and rules.
+    budget : float, optional
+        The most that may be spent, expected outlay counted; None: what pays.
+    suppress : ids or a table with customer_id, optional
+        Customers never to be treated.
+    contacts : DataFrame, optional
+        Contacts behind and ahead (customer_id, date), for the plan's frequency cap.
+    measured : mapping of treatment name to MeasuredEffect, optional
+        Effects of one experiment each, in place of the plan's own.
+    past : folder or DataFrame, optional
+        Finished campaigns (`clvml.campaigns.learning.past`); treatments that they gave are planned by what was learned
+        from all of them, with the plan's own effect as the prior.
+    running : audiences, optional
+        Campaigns under way: their customers, treated or control, are left alone until those end.
+
+    Returns
+    -------
+    Audience
+        Who is treated, who is control, who was left out and why, the promised gain with a 90 % interval.
+
+    Raises
+    ------
+    DataError
+        Where scores or lists break their contract.
+    OptionError
+        For settings out of range.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clvml import Plan, Treatment, plan_audience
+    >>> scores = pd.DataFrame({"customer_id": [1, 2], "frequency": 3, "days_since_last": 90, "as_of": "2011-08-31",
+    ...     "churn_probability": [0.6, 0.1], "value_if_kept": 100.0, "clv": 50.0, "expected_spend": 100.0,
+    ...     "expected_purchases": 2.0, "tier": "good", "state": "late", "horizon_days": 90})
+    >>> call = Treatment(name="call", contact_cost=4.0, save_rate=0.3)
+    >>> found = plan_audience(scores, Plan(name="spring", treatments=(call,), control_share=0.0, holdout_share=0.0))
+    >>> found.table[["customer_id", "treatment", "expected_gain"]].values.tolist()
+    [[1, 'call', 14.0]]
     """
     if budget is not None:
         check_amount("budget", budget, "; None stands for whatever pays")
-    check_measured(plan, measured)
     table, ids = checked(scores, plan)
     as_of = as_date(table["as_of"].iloc[0])
-    listed, often, lists = _lists(plan, set(ids), as_of, suppress, contacts)
-    options = options_of(table, plan, measured or {}, kept_out(ids, plan, listed, often))
-    tie = hash_uniform(ids, plan.salt, f"{plan.name}|tie")
+    why, lists = _kept_out(plan, ids, as_of, suppress, contacts, running)
+    beliefs, sources = beliefs_of(table, plan, measured or {}, None if past is None else read_campaigns(past))
+    options = options_of(table, plan, beliefs, sources, why)
+    tie = _order_of_equals(table, ids, plan)
     limit = float("inf") if budget is None else float(np.floor(budget * UNIT + 1e-6))
     share, notes = _share(plan, table, options, tie, limit)
     notes += lists
     notes += [f"'{t.name}' is for nobody in these scores" for t in plan.treatments if not eligible(t, table).any()]
-    control = _draw(table, ids, plan, options, share)
-    found = _allocate(plan, options, limit, control, tie)
+    group = explored(ids, plan)
+    control, found = _chosen(table, ids, plan, options, why != "", group, share, limit, tie)
     free = found if budget is None else _allocate(plan, options, float("inf"), control, tie)
     power = _power(table, options, found.choice, control)
-    draft = Draft(table, plan, budget, options, control, found, free, share, power, as_of, tuple(notes))
+    promised = _promised(options, found, control)
+    draft = Draft(
+        table, plan, budget, options, control, found, free, share, group >= 0, promised, power, as_of, tuple(notes)
+    )
     frame, left_out = table_of(draft), left_out_of(draft)
     return Audience(frame, left_out, account_of(draft, frame, left_out), power)
 
 
 def treatment_gains(
-    scores: pd.DataFrame, plan: Plan, *, measured: Mapping[str, MeasuredEffect] | None = None
+    scores: pd.DataFrame,
+    plan: Plan,
+    *,
+    measured: Mapping[str, MeasuredEffect] | None = None,
+    past: str | os.PathLike[str] | pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """What every treatment would bring every customer it is for, before budget, lists and control.
 
-    Columns: customer_id, treatment, gain (D: expected contribution more, after all costs), cost, certainty (P(D > 0)),
-    threshold (churn probability from which it pays; NaN where it does not work through it), pays (gain > 0, certain
-    enough, and no discount for a sure buyer). In order of id; treatments not for a customer are left out.
+    Parameters
+    ----------
+    scores, plan, measured, past
+        As for `plan_audience`.
+
+    Returns
+    -------
+    DataFrame
+        A row a customer and treatment that is for them, in order of id: customer_id, treatment, gain (D: expected
+        contribution more, after all costs), cost, certainty (P(D > 0)), threshold (churn probability from which it
+        pays; NaN where it does not work through it), pays (gain > 0, certain enough, no discount for a sure buyer).
+
+    Raises
+    ------
+    DataError
+        Where the scores break their contract.
+    OptionError
+        For settings out of range.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clvml import Plan, Treatment, treatment_gains
+    >>> scores = pd.DataFrame({"customer_id": [1, 2], "frequency": 3, "days_since_last": 90, "as_of": "2011-08-31",
+    ...     "churn_probability": [0.6, 0.1], "value_if_kept": 100.0, "clv": 50.0, "expected_spend": 100.0,
+    ...     "expected_purchases": 2.0, "tier": "good", "state": "late", "horizon_days": 90})
+    >>> call = Treatment(name="call", contact_cost=4.0, save_rate=0.3)
+    >>> found = treatment_gains(scores, Plan(name="spring", treatments=(call,)))
+    >>> found[["customer_id", "gain", "threshold", "pays"]].round(3).values.tolist()
+    [[1, 14.0, 0.133, True], [2, -1.0, 0.133, False]]
     """
-    check_measured(plan, measured)
     table, ids = checked(scores, plan)
-    options = options_of(table, plan, measured or {}, np.full(len(ids), "", dtype=object))
+    beliefs, sources = beliefs_of(table, plan, measured or {}, None if past is None else read_campaigns(past))
+    options = options_of(table, plan, beliefs, sources, np.full(len(ids), "", dtype=object))
     parts = []
     for a, t in enumerate(plan.treatments):
         e, rows = options.economics[a], np.flatnonzero(eligible(t, table))
@@ -98,14 +181,16 @@ def treatment_gains(
     return found
 
 
-def _lists(
+def _kept_out(
     plan: Plan,
-    known: set[str],
+    ids: list[str],
     as_of: dt.date,
     suppress: Iterable[object] | pd.DataFrame | None,
     contacts: pd.DataFrame | None,
-) -> tuple[set[str], set[str], list[str]]:
-    """Ids never to be treated, ids contacted often enough, and what to say of the lists. Raises DataError."""
+    running: Iterable[Audience | pd.DataFrame | str | os.PathLike[str]],
+) -> tuple[npt.NDArray[Any], list[str]]:
+    """Why each customer may not be touched at all, '' where they may; and what to say of the lists."""
+    known = set(ids)
     listed, often = suppressed_ids(suppress), set()
     notes = matched_ids(listed, known, "suppression list")
     if suppress is not None and not listed:
@@ -115,7 +200,59 @@ def _lists(
     elif contacts is not None and plan.max_contacts is not None:
         often = often_contacted(contacts, as_of, plan.contact_days, plan.max_contacts)
         notes += matched_ids(suppressed_ids(contacts), known, "contact list")
-    return listed, often, notes
+    under_way = in_running([read_audience(audience) for audience in running], plan, as_of)
+    return kept_out(ids, plan, listed, often, under_way), notes
+
+
+def _order_of_equals(table: pd.DataFrame, ids: list[str], plan: Plan) -> Array:
+    """A place for each customer among those with equal gains: by value, then by hash."""
+    uniform = hash_uniform(ids, plan.salt, f"{plan.name}|tie")
+    place = np.empty(len(ids))
+    place[np.lexsort((uniform, -table["value_if_kept"].to_numpy(np.float64)))] = np.arange(len(ids))
+    return place
+
+
+def _chosen(
+    table: pd.DataFrame,
+    ids: list[str],
+    plan: Plan,
+    options: Options,
+    out: Mask,
+    group: npt.NDArray[np.intp],
+    share: float,
+    limit: float,
+    tie: Array,
+) -> tuple[Mask, Allocation]:
+    """Control and choice: of the explored by a draw of what is believed, of all others by what is expected."""
+    strata = strata_of(table, group >= 0).to_numpy(dtype=object).astype(str)
+    known = options._replace(gain=np.where((group >= 0)[:, None], -np.inf, options.gain))
+    control = _draw(ids, strata, plan, known, share)
+    part = plan.explore_share
+    found = _allocate(plan, known, np.floor(limit * (1 - part)), control, tie, 1 - part)
+    if part == 0:
+        return control, found
+    trial = drawn_options(table, plan, options, out, group)
+    left = limit - found.cost if np.isfinite(limit) else np.floor(found.cost * part / max(1 - part, 1e-9))
+    control |= _draw(ids, strata, plan, trial, max(EXPLORED_CONTROL, share))
+    tried = _allocate(plan, trial, min(left, np.ceil(limit * part)), control, tie, part)
+    choice = np.where(group >= 0, tried.choice, found.choice)
+    rows = np.flatnonzero((choice >= 0) & ~control)
+    gain = float(np.array([e.gain for e in options.economics])[choice[rows], rows].sum())
+    best = _allocate(plan, options, limit, control, tie)
+    return control, best._replace(
+        choice=choice, gain=gain, cost=found.cost + tried.cost, bound=max(best.bound, gain), price=found.price
+    )
+
+
+def _promised(options: Options, found: Allocation, control: Mask) -> tuple[float, float]:
+    """5 and 95 % points of the gain of all treated: what is not known of a treatment's effect is shared by them."""
+    variance = 0.0
+    for a, (belief, e) in enumerate(zip(options.beliefs, options.economics, strict=True)):
+        weight = np.where((found.choice == a) & ~control, e.slope, 0.0)
+        sd = abs(float(weight @ sd_of(belief))) if belief.sd_of_sum is None else belief.sd_of_sum(weight)
+        variance += sd**2
+    half = float(norm.ppf(0.95)) * float(np.sqrt(variance))
+    return found.gain - half, found.gain + half
 
 
 def _share(plan: Plan, table: pd.DataFrame, options: Options, tie: Array, limit: float) -> tuple[float, list[str]]:
@@ -133,20 +270,20 @@ def _share(plan: Plan, table: pd.DataFrame, options: Options, tie: Array, limit:
     ]
 
 
-def _draw(table: pd.DataFrame, ids: list[str], plan: Plan, options: Options, share: float) -> Mask:
+def _draw(ids: list[str], strata: npt.NDArray[Any], plan: Plan, options: Options, share: float) -> Mask:
     """Control among all whom treating would pay."""
     rows = np.flatnonzero(options.candidate)
-    control = np.zeros(len(table), dtype=np.bool_)
-    efficiency: Array = np.max(options.gain[rows] / np.maximum(options.cost[rows], 1.0), axis=1).astype(np.float64)
+    control = np.zeros(len(ids), dtype=np.bool_)
+    efficiency = rounded(np.max(options.gain[rows] / np.maximum(options.cost[rows], 1.0), axis=1, initial=0.0))
     uniform = hash_uniform([ids[i] for i in rows], plan.salt, f"{plan.name}|control")
-    control[rows] = draw_control(strata_of(table).to_numpy(dtype=object)[rows].astype(str), efficiency, uniform, share)
+    control[rows] = draw_control(strata[rows], efficiency, uniform, share)
     return control
 
 
-def _allocate(plan: Plan, options: Options, limit: float, control: Mask, tie: Array) -> Allocation:
-    """Over candidates only; gains in money, costs and limit in UNITs."""
+def _allocate(plan: Plan, options: Options, limit: float, control: Mask, tie: Array, part: float = 1.0) -> Allocation:
+    """Over candidates only; gains in money, costs and limit in UNITs. part: of the plan's capacities."""
     rows = np.flatnonzero(options.candidate)
-    capacity = np.array([np.inf if t.capacity is None else float(t.capacity) for t in plan.treatments])
+    capacity = np.floor([np.inf if t.capacity is None else t.capacity * part + 1e-9 for t in plan.treatments])
     solve = allocate_exact if plan.method == "exact" else allocate
     found = solve(options.gain[rows], options.cost[rows], limit, capacity, np.where(control[rows], 0.0, 1.0), tie[rows])
     choice = np.full(len(control), -1, dtype=np.intp)
@@ -173,6 +310,6 @@ def _power(table: pd.DataFrame, options: Options, choice: npt.NDArray[np.intp], 
     variance = float((p * (1 - p))[known].mean())
     found = [power_of("return", "share", variance, float(extra[known].mean()), int((~own).sum()), int(own.sum()))]
     if {"clv_low", "clv_high"} <= set(table):
-        sd = (table["clv_high"] - table["clv_low"]).to_numpy(np.float64)[rows] / 3.29
+        sd = predicted_sd(table)[rows]
         found.append(power_of("contribution", "money", float((sd**2).mean()), float(gross.mean()), treated, held))
     return tuple(found)

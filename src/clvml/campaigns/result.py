@@ -24,7 +24,7 @@ AUDIENCE_COLUMNS = (
     "customer_id", "treatment", "reason", "cost", "expected_gain", "group", "planned_treatment", "campaign", "as_of",
     "horizon_days", "certainty", "churn_probability", "threshold", "value_if_kept", "value_at_risk", "tier",
     "state", "stratum", "control_share", "contact_cost", "incentive", "p_return", "expected_spend", "clv",
-    "effect_source",
+    "effect_source", "explored", "propensity", "clv_sd", "promised_low", "promised_high", "until",
 )  # fmt: skip
 """`treatment` is what to do ('none' for the control group), `planned_treatment` what the rule chose for both groups."""
 
@@ -60,6 +60,7 @@ class Audience:
             f"Campaign '{self.plan['settings']['name']}' as of {self.plan['as_of']}: "
             f"{told['treated']:,} treated, {told['control']:,} control",
             f"  expected to cost {spent} and to bring {told['expected_gain']:,.2f} after that",
+            f"  (90 % interval of that: {told['expected_gain_low']:,.2f} to {told['expected_gain_high']:,.2f})",
             f"  (no choice of customers brings more than {told['bound']:,.2f})",
         ]
         if told["control"]:

@@ -11,13 +11,14 @@ import pandas as pd
 
 from clvml.campaigns.allocation import Allocation
 from clvml.campaigns.control import Power
+from clvml.campaigns.explore import EXPLORED_CONTROL
 from clvml.campaigns.gain import Array
 from clvml.campaigns.options import NEEDED, UNIT, Options
 from clvml.campaigns.result import AUDIENCE_COLUMNS
 from clvml.campaigns.treatments import Plan
 from clvml.files import sha256
 
-__all__ = ["Draft", "account_of", "left_out_of", "strata_of", "table_of"]
+__all__ = ["Draft", "account_of", "left_out_of", "predicted_sd", "strata_of", "table_of"]
 
 
 class Draft(NamedTuple):
@@ -30,15 +31,23 @@ class Draft(NamedTuple):
     control: npt.NDArray[np.bool_]  # drawn as control, whether or not the budget reaches them
     found: Allocation
     free: Allocation  # what would be done if money were no limit
-    share: float
+    share: float  # of control among those not explored
+    explored: npt.NDArray[np.bool_]  # planned by a draw of what is believed, to learn
+    promised: tuple[float, float]  # 5 and 95 % points of the expected gain
     power: tuple[Power, ...]
     as_of: dt.date
     notes: tuple[str, ...]
 
 
-def strata_of(table: pd.DataFrame) -> pd.Series:
-    """Tier and state: within each, control and treated are alike."""
-    return table["tier"].astype("string").fillna("?") + " | " + table["state"].astype("string").fillna("?")
+def strata_of(table: pd.DataFrame, explored: npt.NDArray[np.bool_]) -> pd.Series:
+    """Tier, state and whether explored: within each, control and treated are alike and equally likely."""
+    words = table["tier"].astype("string").fillna("?") + " | " + table["state"].astype("string").fillna("?")
+    return words + np.where(explored, " | explored", "")
+
+
+def control_share_of(draft: Draft) -> Array:
+    """The chance of each customer to be control."""
+    return np.where(draft.explored, max(EXPLORED_CONTROL, draft.share), draft.share)
 
 
 def table_of(draft: Draft) -> pd.DataFrame:
@@ -55,6 +64,9 @@ def table_of(draft: Draft) -> pd.DataFrame:
     planned = np.array([t.name for t in treatments], dtype=object)[choice]
     cost = draft.options.cost[rows, choice] / UNIT
     gain, threshold = of("gain"), of("threshold")
+    held = control_share_of(draft)[rows]
+    horizon = int(draft.table["horizon_days"].iloc[0])
+    days = horizon if draft.plan.window_days is None else min(horizon, draft.plan.window_days)
     told = zip(
         control, planned, cost, gain, churn, value, threshold, scores["tier"], scores["state"],
         scores["days_since_last"], scores["frequency"], strict=True,
@@ -78,18 +90,31 @@ def table_of(draft: Draft) -> pd.DataFrame:
             "value_at_risk": np.round(churn * value, 4),
             "tier": scores["tier"],
             "state": scores["state"],
-            "stratum": strata_of(scores),
-            "control_share": draft.share,
+            "stratum": strata_of(scores, draft.explored[rows]),
+            "control_share": np.round(held.mean(), 6) if len(held) else draft.share,
             "contact_cost": np.array([t.contact_cost for t in treatments], dtype=np.float64)[choice],
             "incentive": np.round(of("incentive"), 4),
             "p_return": np.round(1 - churn, 6),
             "expected_spend": np.round(scores["expected_spend"].to_numpy(np.float64), 4),
             "clv": np.round(scores["clv"].to_numpy(np.float64), 4),
             "effect_source": np.array(draft.options.sources, dtype=object)[choice],
+            "explored": draft.explored[rows],
+            "propensity": np.round(1 - held, 6),
+            "clv_sd": np.round(predicted_sd(scores), 4),
+            "promised_low": round(draft.promised[0], 4),
+            "promised_high": round(draft.promised[1], 4),
+            "until": str(draft.as_of + dt.timedelta(days=days)),
         }
     )[list(AUDIENCE_COLUMNS)]
     order = np.lexsort((frame["customer_id"].astype(str), -frame["expected_gain"], frame["group"] == "control"))
     return frame.iloc[order].reset_index(drop=True)
+
+
+def predicted_sd(table: pd.DataFrame) -> Array:
+    """Standard deviation of the predicted contribution: the width of its 90 % interval over 3.29; NaN if not known."""
+    if not {"clv_low", "clv_high"} <= set(table):
+        return np.full(len(table), np.nan)
+    return np.asarray((table["clv_high"] - table["clv_low"]).to_numpy(np.float64) / 3.29)
 
 
 def _reason(
@@ -141,7 +166,7 @@ def account_of(draft: Draft, frame: pd.DataFrame, left_out: pd.DataFrame) -> dic
         "by_treatment": [_of_treatment(t.name, frame) for t in draft.plan.treatments],
         "effects": [
             f"{t.name}: {source}"
-            if source.startswith("measured")
+            if source.startswith(("measured", "learned"))
             else f"{t.name}: {t.effect[0]} {t.effect[1]:.4g}, {source}"
             for t, source in zip(draft.plan.treatments, draft.options.sources, strict=True)
         ],
@@ -158,6 +183,7 @@ def account_of(draft: Draft, frame: pd.DataFrame, left_out: pd.DataFrame) -> dic
 def _totals(draft: Draft, frame: pd.DataFrame) -> dict[str, Any]:
     treated = frame["group"] == "treat"
     held = np.flatnonzero((draft.found.choice >= 0) & draft.control)
+    gains = np.array([e.gain for e in draft.options.economics])
     return {
         "treated": int(treated.sum()),
         "control": int((~treated).sum()),
@@ -167,8 +193,11 @@ def _totals(draft: Draft, frame: pd.DataFrame) -> dict[str, Any]:
         "cost": round(draft.found.cost / UNIT, 4),
         "cost_if_all_redeem": round(float((frame["contact_cost"] + frame["incentive"])[treated].sum()), 4),
         "expected_gain": round(draft.found.gain, 4),
+        "expected_gain_low": round(draft.promised[0], 4),
+        "expected_gain_high": round(draft.promised[1], 4),
+        "explored": int(draft.explored[draft.found.choice >= 0].sum()),
         "bound": round(draft.found.bound, 4),
-        "gain_forgone": round(float(draft.options.gain[held, draft.found.choice[held]].sum()), 4),
+        "gain_forgone": round(float(gains[draft.found.choice[held], held].sum()), 4),
         "gain_of_one_more": round(draft.found.price * UNIT, 6),
         "best_budget": round(draft.free.cost / UNIT, 4),
         "gain_at_best_budget": round(draft.free.gain, 4),

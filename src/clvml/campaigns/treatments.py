@@ -96,6 +96,7 @@ class Plan:
     treatments: tuple[Treatment, ...]
     control_share: float | str = 0.10  # of those who would be treated, or "power": as many as the expected effect needs
     max_control_share: float = 0.50  # the most that "power" may take
+    explore_share: float = 0.0  # of the budget, for what is not known: see `clvml.campaigns.explore`
     holdout_share: float = 0.02  # never treated by any campaign of this salt, to see what all campaigns together do
     sure_buyer: float = 0.90  # return probability from which no discount is given
     confidence: float = 0.60  # least probability that treating pays
@@ -170,7 +171,7 @@ def _check_plan(plan: Plan) -> None:
     _distinct(who, [t.name for t in plan.treatments])
     if plan.control_share != "power":
         check_share(f"{who}: control_share", plan.control_share, zero=True, example="0.1, nor 'power'")
-    _shares(who, plan, ("holdout_share", "sure_buyer", "confidence", "max_control_share"))
+    _shares(who, plan, ("explore_share", "holdout_share", "sure_buyer", "confidence", "max_control_share"))
     _at_least_zero(who, plan, ("max_contacts", "contact_days", "window_days"))
     check_choice(f"{who}: budget_counts", plan.budget_counts, ("expected", "worst"))
     check_choice(f"{who}: method", plan.method, ("greedy", "exact"))

@@ -41,6 +41,8 @@ class AudienceJob:
     budget: float | None = None
     suppress: Path | None = None
     contacts: Path | None = None
+    campaigns: Path | None = None
+    running: tuple[Path, ...] = ()
     json: Path | None = None
     verbose: bool = False
     quiet: bool = False
@@ -58,6 +60,7 @@ class AudienceJob:
             "--plan": self.plan,
             "--suppress": self.suppress,
             "--contacts": self.contacts,
+            **{f"--running {path}": path for path in self.running},
         }
 
 
@@ -101,12 +104,18 @@ def audience_job(job: AudienceJob) -> str:
         scores = read_table(job.scores, "scores")
         suppress = None if job.suppress is None else _suppressed(job.suppress)
         contacts = None if job.contacts is None else read_table(job.contacts, "contacts")
+        running = [read_table(path, "running campaign") for path in job.running]
     if plan.max_contacts is not None and contacts is None:
         show.note(
             f"The plan limits contacts to {plan.max_contacts}, but none were given (--contacts): all may be asked."
         )
+    past = job.campaigns if job.campaigns is not None and any(job.campaigns.glob("*.parquet")) else None
+    if job.campaigns is not None and past is None:
+        show.note(f"{job.campaigns} holds no finished campaigns yet: the effects are those that the plan states.")
     with show.stage("choose"):
-        found = plan_audience(scores, plan, budget=job.budget, suppress=suppress, contacts=contacts)
+        found = plan_audience(
+            scores, plan, budget=job.budget, suppress=suppress, contacts=contacts, past=past, running=running
+        )
     with show.stage("write"):  # both files are ready before either takes its place
         write_aside(target, lambda csv: write_aside(account, lambda plan_file: found.write(csv, plan_file)))
     return f"{found}\n\nFor the CRM:    {target}\nThe whole plan: {account}"

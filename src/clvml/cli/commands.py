@@ -235,6 +235,17 @@ def _example(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option(
     "--contacts", type=click.Path(path_type=Path), help="Past contacts (customer_id, date), for max_contacts."
 )
+@click.option(
+    "--campaigns",
+    type=click.Path(path_type=Path),
+    help="Folder of finished campaigns that `clvml outcome --campaigns` keeps: effects are learned from them.",
+)
+@click.option(
+    "--running",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Audience of a campaign under way, whose customers are left alone. May be given several times.",
+)
 @click.option("--example", is_flag=True, is_eager=True, expose_value=False, callback=_example, help="Print a plan.")
 @show_options
 def audience(**settings: Any) -> None:

@@ -1,0 +1,52 @@
+"""The effect of a treatment as one past experiment showed it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from clvml.campaigns.gain import Belief
+from clvml.campaigns.uplift.study import UpliftResult
+from clvml.errors import OptionError
+
+__all__ = ["MeasuredEffect"]
+
+
+@dataclass(frozen=True)
+class MeasuredEffect:
+    """The effect of a treatment as a past experiment showed it, in place of the plan's assumption.
+
+    kind: what the experiment's outcome is, 'extra_return' (bought or not) or 'extra_contribution' (money before
+    incentive and contact cost). Where the experiment's gate is open its features must be columns of the scores.
+    """
+
+    result: UpliftResult
+    arm: str
+    kind: str = "extra_contribution"
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("extra_return", "extra_contribution"):
+            raise OptionError(f"kind='{self.kind}' is neither 'extra_return' nor 'extra_contribution'.")
+
+    def belief(self, scores: pd.DataFrame) -> Belief:
+        """Expected effect of each customer, as sure as the average effect.
+
+        Where the experiment cannot tell customers apart, half of an effect in money is taken as the same for all and
+        half as proportional to value: those of most value come first, and none is written off.
+        """
+        se = self.result.effect_of(self.arm).se
+        mean = self.result.predict(scores)[self.arm].to_numpy(np.float64)
+        if self.kind == "extra_return" or self.result.verdict.individual:
+            return Belief(self.kind, mean, se)
+        value = np.maximum(scores["value_if_kept"].to_numpy(np.float64), 0.0)
+        factor = (1 + value / max(float(value.mean()), 1e-12)) / 2
+        return Belief(self.kind, mean * factor, se * factor, lambda weight: se * abs(float(weight @ factor)))
+
+    def __str__(self) -> str:
+        e = self.result.effect_of(self.arm)
+        return (
+            f"measured in a {self.result.assignment} campaign of {self.result.n:,} customers: {e.effect:+.4g} "
+            f"({e.low:+.4g} to {e.high:+.4g}) per customer, {self.result.verdict.name.lower()}"
+        )

@@ -1,0 +1,182 @@
+"""The loop that learns: effects come back from past campaigns, promises have intervals, what is not known is tried."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvml.campaigns import Plan, Treatment, plan_audience, treatment_gains
+from clvml.campaigns.learning.past import Delivered, campaign_rows
+from clvml.campaigns.learning.pooled import learn_effect
+from clvml.errors import OptionError
+from tests.campaigns.test_audience import scores
+
+
+def plan(name: str = "spring", **rules) -> Plan:
+    mail = Treatment(name="mail", contact_cost=2.0, save_rate=0.1)
+    return Plan(
+        name=name, treatments=(mail,), **{"holdout_share": 0.0, "control_share": 0.3, "confidence": 0.0} | rules
+    )
+
+
+def constant(s: pd.DataFrame):
+    return np.full(len(s), 6.0)
+
+
+def by_value(s: pd.DataFrame):
+    return 0.08 * s["value_if_kept"].to_numpy()
+
+
+def late_alone(s: pd.DataFrame):
+    return np.where(s["state"] == "late", 0.25 * s["value_if_kept"].to_numpy(), 0.0)
+
+
+def none(s: pd.DataFrame):
+    return np.zeros(len(s))
+
+
+@functools.cache
+def past(truth, campaigns: int = 4, noise: float = 15.0) -> pd.DataFrame:
+    """Campaigns whose effect on everybody is known; what customers bring without one is their CLV and noise."""
+    kept = []
+    for k in range(campaigns):
+        s, rng = scores(4000, seed=100 + k), np.random.default_rng(k)
+        table = plan_audience(s, plan(f"past {k}")).table
+        own = s.set_index("customer_id").loc[table["customer_id"]]
+        effect = np.where(table["group"] == "treat", truth(own), 0.0)
+        money = own["clv"].to_numpy() + rng.normal(0, noise, len(own)) + effect
+        rows = table.assign(customer_id=table["customer_id"].astype(str), clv_sd=noise)
+        kept.append(campaign_rows(rows, np.zeros(len(own)), money, end="2011-12-09", delivered=Delivered()))
+    return pd.concat(kept).assign(as_of=lambda t: t["campaign"].map(lambda name: f"20{name[-1]}1-08-31"))
+
+
+@pytest.mark.parametrize("truth", [constant, by_value, late_alone, none])
+def test_an_effect_comes_back_in_its_own_shape(truth):
+    """The plan believes in a save rate; the data say otherwise. Within 90 % intervals, and near in the mean."""
+    learned = learn_effect(past(truth), "mail", "save_rate", 0.1, 0.065)
+    s = scores(4000, seed=7)
+    mean, sd = learned.effect(s)
+    true = truth(s)
+    assert (learned.campaigns, learned.control > 1000) == (4, True)
+    assert mean.mean() == pytest.approx(true.mean(), abs=3 * learned.sd_of_sum(s, np.full(4000, 1 / 4000)) + 0.2)
+    assert np.mean(np.abs(mean - true) <= 2.6 * sd + 0.2) > 0.9
+    if truth is not none:
+        assert np.abs(mean - true).mean() < 0.35 * np.abs(true).mean()
+
+
+def test_more_campaigns_make_it_surer_and_few_customers_teach_nothing():
+    one, four = (learn_effect(past(by_value, k), "mail", "save_rate", 0.1, 0.065) for k in (1, 4))
+    weight = np.full(4000, 1 / 4000)
+    assert four.sd_of_sum(scores(4000), weight) < one.sd_of_sum(scores(4000), weight)
+    few = past(by_value).groupby("group").head(20)
+    assert learn_effect(few, "mail", "save_rate", 0.1, 0.065) is None
+    assert learn_effect(past(by_value), "fax", "save_rate", 0.1, 0.065) is None
+
+
+def test_unequal_propensities_are_corrected_for():
+    """Customers of much value were treated more often: the plain difference in means is far off, the effect is not."""
+    rng = np.random.default_rng(0)
+    s = scores(20_000, seed=3)
+    chance = np.where(s["value_if_kept"] > 100, 0.9, 0.3)
+    treated = rng.random(len(s)) < chance
+    table = plan_audience(s, plan(control_share=0.0)).table.iloc[:0]
+    frame = s.assign(
+        customer_id=s["customer_id"].astype(str), campaign="x", planned_treatment="mail", incentive=0.0, clv_sd=15.0,
+        group=np.where(treated, "treat", "control"), propensity=chance, expected_gain=0.0, control_share=0.4,
+    )  # fmt: skip
+    money = s["clv"].to_numpy() + rng.normal(0, 15, len(s)) + np.where(treated, 5.0, 0.0)
+    rows = campaign_rows(frame, np.zeros(len(s)), money, end="2011-12-09", delivered=Delivered())
+    plain = money[treated].mean() - money[~treated].mean()
+    mean, _ = learn_effect(rows, "mail", "save_rate", 0.1, 0.065).effect(s)
+    assert plain > 20
+    assert mean.mean() == pytest.approx(5, abs=1)
+    assert table.empty
+
+
+def test_the_next_plan_is_made_from_what_was_learned():
+    s = scores(1500, seed=9)
+    found = plan_audience(s, plan("next"), budget=300.0, past=past(late_alone))
+    treated = found.table[found.table["group"] == "treat"]
+    assert (treated["state"] == "late").mean() > 0.9
+    assert "learned from 4 past campaigns" in str(found)
+    told = found.plan["totals"]
+    assert told["expected_gain_low"] < told["expected_gain"] < told["expected_gain_high"]
+    own = s.set_index("customer_id").loc[treated["customer_id"]]
+    assert told["expected_gain_low"] <= late_alone(own).sum() - treated["cost"].sum() <= told["expected_gain_high"]
+    assert (found.table["promised_low"] == round(told["expected_gain_low"], 4)).all()
+    assert not len(plan_audience(s, plan("next"), past=past(none)).table.query("expected_gain > 1"))
+
+
+def test_the_interval_of_a_stated_effect_is_that_of_its_prior():
+    s = scores(500)
+    sure, unsure = (
+        plan_audience(s, Plan(name="x", holdout_share=0.0, treatments=(treatment,)))
+        for treatment in (Treatment(name="m", contact_cost=1, lift=0.2, effect_sd=sd) for sd in (0.0, 0.05))
+    )
+    assert sure.plan["totals"]["expected_gain_low"] == sure.plan["totals"]["expected_gain_high"]
+    treated = unsure.table[unsure.table["group"] == "treat"]
+    half = unsure.plan["totals"]["expected_gain_high"] - unsure.plan["totals"]["expected_gain"]
+    assert half == pytest.approx(1.6448536 * 0.05 * treated["clv"].sum(), rel=1e-5)
+
+
+# --- exploration ---
+
+
+def test_a_share_of_the_budget_goes_to_what_is_not_known():
+    s = scores(4000)
+    good = Treatment(name="good", contact_cost=1.0, lift=0.3, effect_sd=0.01)
+    vague = Treatment(name="vague", contact_cost=1.0, lift=0.2, effect_sd=0.2)
+    rules = {"name": "x", "treatments": (good, vague), "holdout_share": 0.0}
+    plain = plan_audience(s, Plan(**rules), budget=400.0).table
+    found = plan_audience(s, Plan(explore_share=0.25, **rules), budget=400.0)
+    table = found.table
+    assert set(plain["planned_treatment"]) == {"good"}
+    assert not plain["explored"].any()
+    tried = table[table["explored"]]
+    assert 0.1 < (tried["planned_treatment"] == "vague").mean() < 0.9  # as often as it may be the better
+    assert (table[~table["explored"]]["planned_treatment"] == "good").all()
+    assert tried["cost"].sum() <= 0.25 * 400 + 1
+    assert table["cost"].sum() <= 400
+    assert table["cost"].sum() > 395
+    assert ((tried["group"] == "control").mean()) == pytest.approx(0.5, abs=0.1)
+    assert (tried["propensity"] == 0.5).all()
+    assert (table[~table["explored"]]["propensity"] == 0.9).all()
+    assert table["control_share"].iloc[0] == pytest.approx(1 - table["propensity"].mean(), abs=1e-5)
+    assert tried["stratum"].str.endswith("| explored").all()
+    assert found.plan["totals"]["expected_gain"] <= found.plan["totals"]["bound"]
+    again = plan_audience(s.sample(frac=1, random_state=1), Plan(explore_share=0.25, **rules), budget=400.0).table
+    pd.testing.assert_frame_equal(again, table)
+
+
+def test_explored_discounts_still_leave_sure_buyers_alone():
+    s = scores(1000).assign(churn_probability=0.05)
+    off = Treatment(name="off", incentive=1.0, lift=0.5, effect_sd=0.3)
+    assert not len(plan_audience(s, Plan(name="x", treatments=(off,), explore_share=0.5), budget=100.0).table)
+
+
+def test_the_share_is_a_share():
+    with pytest.raises(OptionError, match=r"explore_share=2 must be a share"):
+        plan(explore_share=2)
+
+
+# --- nothing hangs on the last bits of a score ---
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nobody_moves_when_scores_move_by_1e_14(seed):
+    s, rng = scores(1500, seed=seed), np.random.default_rng(seed)
+    s.loc[:400, "value_if_kept"] = 100.0  # ties, and a cut at the edge of a sure buyer
+    s.loc[:100, "churn_probability"] = 0.1
+    moved = s.copy()
+    for column in ("churn_probability", "value_if_kept", "clv", "expected_spend", "expected_purchases"):
+        moved[column] = moved[column] * (1 + 1e-14 * rng.choice([-1, 1], len(s)))
+    voucher = Treatment(name="voucher", contact_cost=1.0, incentive=5.0, save_rate=0.3, capacity=50)
+    call = Treatment(name="call", contact_cost=4.0, save_rate=0.3)
+    p = Plan(name="x", treatments=(voucher, call), control_share=0.2, explore_share=0.1)
+    one, other = (plan_audience(t, p, budget=900.0, past=past(by_value, 2)) for t in (s, moved))
+    pd.testing.assert_frame_equal(one.table, other.table)
+    gains = [treatment_gains(t, p) for t in (s, moved)]
+    pd.testing.assert_frame_equal(gains[0], gains[1])
