@@ -155,7 +155,7 @@ def test_every_prediction_is_that_of_the_customers_own_parameters(cls, summary, 
     for i in range(12):
         one = some.iloc[[i]].reset_index(drop=True)
         one.attrs = summary.attrs
-        own = model._module_for(model._histories(one)).own(model.params_)
+        own = model._module_for(model._histories(one)).params_by_history(model.params_)
         plain = cls()
         plain._set(model.module.Params(*(float(np.ravel(v)[0]) for v in own)), np.eye(4), 0.0, model.status_)
         for verb, args in (

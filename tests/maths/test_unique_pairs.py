@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from clvml.maths import unique_pairs as alike
+from clvml.maths import unique_pairs
 from clvml.maths.unique_pairs import UniquePairs, distinct
 from clvml.resources import in_order
 
@@ -16,56 +16,56 @@ def product(x, y):
 
 @pytest.mark.parametrize("cells", [2**26, 50])  # with a grid, and with numbers that no grid holds
 def test_each_pair_finds_its_own(monkeypatch, cells):
-    monkeypatch.setattr(alike, "_CELLS", cells)
-    rng, seen = np.random.default_rng(0), UniquePairs()
+    monkeypatch.setattr(unique_pairs, "_MAX_GRID_CELLS", cells)
+    rng, pairs = np.random.default_rng(0), UniquePairs()
     for longest in (9, 40, 700):
         x, y = rng.integers(0, longest, 500).astype(float), rng.integers(0, longest, 500).astype(float)
-        place = seen.find(x, y)
-        assert (seen.column("product", product)[place] == product(x, y)).all()
-        assert (seen.column("sum", lambda x, y: x + y)[place] == x + y).all()
-    again = seen.find(x[::-1].reshape(5, 100), y[::-1].reshape(5, 100))
-    assert (seen.column("product", product)[again].ravel() == product(x, y)[::-1]).all()
+        place = pairs.find(x, y)
+        assert (pairs.column("product", product)[place] == product(x, y)).all()
+        assert (pairs.column("sum", lambda x, y: x + y)[place] == x + y).all()
+    again = pairs.find(x[::-1].reshape(5, 100), y[::-1].reshape(5, 100))
+    assert (pairs.column("product", product)[again].ravel() == product(x, y)[::-1]).all()
 
 
 def test_a_quantity_is_worked_out_once_a_pair():
-    asked, seen = [], UniquePairs()
+    asked, pairs = [], UniquePairs()
 
-    def tell(x, y):
+    def compute(x, y):
         asked.append(x.size)
         return x + y
 
     x = np.array([1.0, 2.0, 1.0, 1.0])
     for y in (x, x, x + 1):
-        place = seen.find(x, y)
-        assert (seen.column("sum", tell)[place] == x + y).all()
+        place = pairs.find(x, y)
+        assert (pairs.column("sum", compute)[place] == x + y).all()
     assert asked == [2, 2]
 
 
 def test_ages_that_are_no_whole_numbers_are_not_rounded():
-    seen, x, y = UniquePairs(), np.zeros(4), np.array([1.25, 1.5, 1.25, 1.0])
-    place = seen.find(x, y)
-    assert (seen.column("sum", lambda x, y: x + y)[place] == y).all()
+    pairs, x, y = UniquePairs(), np.zeros(4), np.array([1.25, 1.5, 1.25, 1.0])
+    place = pairs.find(x, y)
+    assert (pairs.column("sum", lambda x, y: x + y)[place] == y).all()
 
 
 def test_rows_may_be_of_any_length():
-    seen = UniquePairs()
+    pairs = UniquePairs()
     for n in (2, 3, 1):
-        place = seen.find(np.arange(2.0), np.full(2, float(n)))
-        rows = seen.column("rows", lambda x, y: np.tile(y[:, None], int(y.max())))[place]
+        place = pairs.find(np.arange(2.0), np.full(2, float(n)))
+        rows = pairs.column("rows", lambda x, y: np.tile(y[:, None], int(y.max())))[place]
         assert (rows[:, :n] == n).all()
         assert (rows[:, n:] == 0).all()
     assert rows.shape == (2, 3)
 
 
 def test_threads_may_share_one():
-    seen, errors = UniquePairs(), []
+    pairs, errors = UniquePairs(), []
 
     def look(k):
         rng = np.random.default_rng(k)
         for _ in range(30):
             x, y = rng.integers(0, 60, 300).astype(float), rng.integers(0, 900, 300).astype(float)
-            place = seen.find(x, y)
-            if (seen.column("product", product)[place] != product(x, y)).any():
+            place = pairs.find(x, y)
+            if (pairs.column("product", product)[place] != product(x, y)).any():
                 errors.append(k)
 
     threads = [threading.Thread(target=look, args=(k,)) for k in range(4)]

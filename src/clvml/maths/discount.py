@@ -19,11 +19,11 @@ from clvml.maths.sample import Floats, Numbers
 
 __all__ = ["daily_rate", "discounted"]
 
-_FORGOTTEN = 40.0
-"""exp(-40) of a purchase's worth is nothing: later times are left out, which makes the infinite horizon finite."""
-_ORDERS = {6: 0.5, 8: 1.0, 10: 2.0, 16: 4.0, 24: np.inf}
+_MAX_DISCOUNT = 40.0
+"""A purchase discounted by exp(-40) counts for nothing. Later times are left out, which makes perpetuity finite."""
+_NODE_LENGTHS = {6: 0.5, 8: 1.0, 10: 2.0, 16: 4.0, 24: np.inf}
 """Nodes that suffice, by trial, up to a length in w: more the further E bends."""
-_FADED, _MANY = 4.0, 64
+_MAX_SMOOTH_DISCOUNT, _MAX_NODES = 4.0, 64
 """Nodes where the discount factor falls below exp(-4)."""
 
 
@@ -37,17 +37,20 @@ def discounted(expected: Callable[[Any], Callable[[Floats], Floats]], A: Floats,
     which E bends; delta per unit of time.
 
     t may be inf where delta > 0. Relative error below 1e-8 for the models here, up to 500 purchases within a time of A.
-    How many nodes a customer gets depends on himself alone.
+    How many nodes a customer gets depends on no other customer.
     """
     t = np.broadcast_to(np.asarray(t, dtype=np.float64), A.shape)
     if delta == 0.0:
         return expected(...)(t)
-    t = np.minimum(t, _FORGOTTEN / delta)
+    t = np.minimum(t, _MAX_DISCOUNT / delta)
     length, out, least = np.log1p(t / A), np.empty(A.shape), -1.0
-    for nodes, longest in _ORDERS.items():
+    for nodes, longest in _NODE_LENGTHS.items():
         rows = (length > least) & (length <= longest)
         least = longest
-        for order, some in ((nodes, rows & (delta * t <= _FADED)), (_MANY, rows & (delta * t > _FADED))):
+        for order, some in (
+            (nodes, rows & (delta * t <= _MAX_SMOOTH_DISCOUNT)),
+            (_MAX_NODES, rows & (delta * t > _MAX_SMOOTH_DISCOUNT)),
+        ):
             if some.any():
                 at: Any = ... if some.all() else some
                 out[at] = _discounted(expected(at), A[at], t[at], length[at], delta, order)

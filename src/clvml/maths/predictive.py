@@ -1,4 +1,4 @@
-"""Exact predictive distributions of one customer: how many purchases he will make, and how much he will spend.
+"""Exact predictive distributions of one customer: how many purchases they will make, and how much they will spend.
 
 Both start from the closed-form tail P(Y >= n) of a model's future. Spend: given Y = n > 0, the total over v + x m is a
 beta-prime(p n, p x + q), see `clvml.maths.models.gammagamma`, so
@@ -20,15 +20,15 @@ from clvml.maths.sample import Floats, Numbers, row_sums
 
 __all__ = ["Future", "counts_alive", "purchases_quantile", "spend_alive", "spend_at_most", "spend_quantile"]
 
-_TAIL = 1e-6
+_TAIL_CHANCE = 1e-6
 """Probability of more purchases than are looked at."""
-_NOTHING = 1e-12
+_NO_CHANCE = 1e-12
 """A number of purchases with less chance than this is not looked at."""
-_ROWS = 256
+_BATCH_ROWS = 256
 """Rows worked on at once: few, so that those who need many counts do not widen the table of the others."""
-_MOVED = 1e-9
-"""A step shorter than this tells no slope, and nothing more is to be gained."""
-_CLOSE, _NEAR = 1e-4, 1e-3
+_MIN_STEP = 1e-9
+"""A step shorter than this gives no slope, and nothing more is to be gained."""
+_LAST_STEP, _LAST_TABLE_STEP = 1e-4, 1e-3
 """A step of Newton's method so short leaves an error of about its square; of the tables a millionth is enough."""
 
 
@@ -90,12 +90,12 @@ def spend_quantile(future: Future, t: float, level: Numbers, p: float, c: Floats
     """
     out, chance = np.zeros(c.shape), np.broadcast_to(1.0 - np.asarray(level, dtype=np.float64), c.shape)
     rows = np.flatnonzero(future.at_least(1.0, t) > chance)
-    most = purchases_quantile(future.take(rows), t, 1.0 - _TAIL)
+    most = purchases_quantile(future.take(rows), t, 1.0 - _TAIL_CHANCE)
     typical = np.maximum(purchases_quantile(future.take(rows), t, 1.0 - chance[rows]), 1.0)
     order = np.argsort(most, kind="stable")  # neighbours need about as many counts
     rows, typical, most = rows[order], typical[order], most[order]
-    for start in range(0, rows.size, _ROWS):
-        part = slice(start, start + _ROWS)
+    for start in range(0, rows.size, _BATCH_ROWS):
+        part = slice(start, start + _BATCH_ROWS)
         mass, shape = _by_count(future.take(rows[part]), t, p, most[part])
         ci = c[rows[part]]
         norm, above = betaln(shape, ci[:, None]), chance[rows[part]]
@@ -124,11 +124,11 @@ def counts_alive(future: Future, t: float, v: Floats) -> tuple[Floats, Floats]:
     for k, aim in enumerate(aims):
         rows, aside = every, _onwards(found, step) - y if found else np.full(y.shape, 1e-3)
         while rows.size:
-            moved = np.abs(aside) > _MOVED
+            moved = np.abs(aside) > _MIN_STEP
             new = rarity(rows, y[rows] + aside)
             rise[rows] = np.maximum(np.where(moved, (new - z[rows]) / np.where(moved, aside, 1.0), rise[rows]), 1e-3)
             y[rows], z[rows] = y[rows] + aside, new
-            rows = rows[moved & (np.abs(aim - new) > _CLOSE**1.5)]
+            rows = rows[moved & (np.abs(aim - new) > _LAST_STEP**1.5)]
             aside = np.clip((aim - z[rows]) / rise[rows], -1.0, 1.0)
         out[:, k], slope[:, k] = y, 1.0 / rise
         found = [*found[-1:], (out[:, k], slope[:, k])]
@@ -143,15 +143,17 @@ def spend_alive(future: Future, t: float, v: Floats, p: float, c: Floats) -> tup
     """
     out, slope = np.empty((2, c.size, v.size))
     some, step = future.at_least(1.0, t), float(np.log1p(-v[1]) - np.log(v[1]) - np.log1p(-v[0]) + np.log(v[0]))
-    most = purchases_quantile(future, t, 1.0 - _TAIL)
+    most = purchases_quantile(future, t, 1.0 - _TAIL_CHANCE)
     order = np.argsort(most, kind="stable")
-    for start in range(0, c.size, _ROWS):
-        part = order[start : start + _ROWS]
+    for start in range(0, c.size, _BATCH_ROWS):
+        part = order[start : start + _BATCH_ROWS]
         mass, shape = _by_count(future.take(part), t, p, most[part])
         y = np.log(row_sums(mass * shape) / np.maximum(some[part], 1e-300) / c[part])
         found, norm = list[tuple[Floats, Floats]](), betaln(shape, c[part, None])
         for k, chance in enumerate(v):
-            y = _solve(mass, shape, c[part], norm, chance * some[part], _onwards(found, step) if found else y, _NEAR)
+            y = _solve(
+                mass, shape, c[part], norm, chance * some[part], _onwards(found, step) if found else y, _LAST_TABLE_STEP
+            )
             rise = chance * (1.0 - chance) * some[part] / _density(mass, shape, c[part], norm, y)
             out[part, k], slope[part, k] = y, rise
             found = [*found[-1:], (y, rise)]
@@ -173,11 +175,11 @@ def spend_at_most(future: Future, t: float, u: Floats, p: float, c: Floats) -> F
     """P(spend within t <= u (v + x m)) per customer, u >= 0; c = p x + q. At u = 0 the chance of silence."""
     out = 1.0 - future.p_return(t)
     rows = np.flatnonzero(u > 0.0)
-    most = purchases_quantile(future.take(rows), t, 1.0 - _TAIL)
+    most = purchases_quantile(future.take(rows), t, 1.0 - _TAIL_CHANCE)
     order = np.argsort(most, kind="stable")
     rows, most = rows[order], most[order]
-    for start in range(0, rows.size, _ROWS):
-        part, last = rows[start : start + _ROWS], most[start : start + _ROWS]
+    for start in range(0, rows.size, _BATCH_ROWS):
+        part, last = rows[start : start + _BATCH_ROWS], most[start : start + _BATCH_ROWS]
         mass, shape = _by_count(future.take(part), t, p, last)
         out[part] += (mass * betainc(shape, c[part, None], (u[part] / (1.0 + u[part]))[:, None])).sum(axis=1)
     return out
@@ -186,7 +188,7 @@ def spend_at_most(future: Future, t: float, u: Floats, p: float, c: Floats) -> F
 def _by_count(future: Future, t: float, p: float, most: Floats) -> tuple[Floats, Floats]:
     """Chance of each number of purchases, in bins, one row a customer; and the shape p n of the spend in each bin.
 
-    Each customer is looked at as far as his own `most`, so that no result depends on who else is in the batch.
+    Each customer is looked at as far as their own `most`, so that no result depends on who else is in the batch.
     """
     edges = _edges(most.max())
     tail = np.stack([future.at_least(e, t) for e in edges], axis=1)
@@ -195,9 +197,9 @@ def _by_count(future: Future, t: float, p: float, most: Floats) -> tuple[Floats,
 
 
 def _solve(
-    mass: Floats, shape: Floats, c: Floats, log_norm: Floats, above: Floats, y: Floats, close: float = _CLOSE
+    mass: Floats, shape: Floats, c: Floats, log_norm: Floats, above: Floats, y: Floats, close: float = _LAST_STEP
 ) -> Floats:
-    """Log of the u that spend exceeds with chance `above`: Newton's method from y, kept within what the signs seen so
+    """Log of the u that spend exceeds with chance `above`: Newton's method from y, kept within what the signs so
     far allow.
 
     mass (n, k) and shape (k,) as of _by_count; log_norm (n, k) = betaln(shape, c); c, above, y (n,).
@@ -206,7 +208,7 @@ def _solve(
     for _ in range(100):
         yi, ci = y[active, None], c[active, None]
         log1p_u, of = np.logaddexp(0.0, yi), mass[active]
-        tail = betainc(ci, shape, np.exp(-log1p_u), where=of > _NOTHING, out=np.zeros(of.shape))
+        tail = betainc(ci, shape, np.exp(-log1p_u), where=of > _NO_CHANCE, out=np.zeros(of.shape))
         over = row_sums(of * tail) - above[active]
         density = _density(of, shape, c[active], log_norm[active], y[active])
         low[active] = np.where(over > 0.0, yi[:, 0], low[active])

@@ -1,4 +1,4 @@
-"""Quantiles of purchases and spend of many customers, read off tables of the living.
+"""Quantiles of purchases and spend of many customers, read off tables of customers who are alive.
 
 Where a model's future depends on the last purchase through p_alive alone (BG/NBD, MBG/NBD, Pareto/NBD, NBD), what those
 who are alive will do is a smooth function of frequency x and age T. So it is computed exactly for few of either, spaced
@@ -20,12 +20,12 @@ from clvml.maths.unique_pairs import UniquePairs
 
 __all__ = ["QuantileTables", "exceeded"]
 
-_AGES = 0.2
+_AGE_STEP = 0.2
 """Between ages, in log(scale + T)."""
-_EACH, _ROOTS = 8, 0.6
+_MIN_ROOT_FREQUENCY, _ROOT_STEP = 8, 0.6
 """Frequencies below are tabled each; between those beyond, in sqrt(x)."""
-_STEP = 0.5
-_GRID = np.arange(-9.0, 4.6, _STEP)
+_LOGIT_STEP = 0.5
+_LOGITS = np.arange(-9.0, 4.6, _LOGIT_STEP)
 """log((1 - v) / v) of the chances v, of those who buy, that are tabled: down to 0.05 of all, with some to spare."""
 _STENCIL = np.arange(-2, 4)
 
@@ -33,8 +33,8 @@ _STENCIL = np.arange(-2, 4)
 class QuantileTables:
     """Tables for one horizon; they grow with the (x, T) asked for.
 
-    future_at: the future of living customers with given x and T; scale: the smallest number that is added to T in it, T
-    in whole units; t: the horizon, in the unit of the future; p, q: of Gamma-Gamma.
+    future_at: the future of customers who are alive with given x and T; scale: the smallest number that is added to T
+    in it, T in whole units; t: the horizon, in the unit of the future; p, q: of Gamma-Gamma.
     """
 
     def __init__(self, future_at: Callable[[Floats, Floats], Future], scale: float, t: float, p: float, q: float):
@@ -42,22 +42,22 @@ class QuantileTables:
         self._spots, self._lines = UniquePairs(), UniquePairs()
 
     def of(self, x: Floats, T: Floats) -> Floats:
-        """(n, 4 k), of those who buy: what `counts_alive` and `spend_alive` tell of each of the k chances that are
+        """(n, 4 k), of those who buy: what `counts_alive` and `spend_alive` give for each of the k chances that are
         tabled, each followed by how it rises from one chance to the next.
         """
-        root = (np.sqrt(np.maximum(x, _EACH)) - np.sqrt(_EACH)) / _ROOTS
+        root = (np.sqrt(np.maximum(x, _MIN_ROOT_FREQUENCY)) - np.sqrt(_MIN_ROOT_FREQUENCY)) / _ROOT_STEP
         below = np.floor(root)
-        table = np.empty((x.size, 4 * _GRID.size))
-        each = np.flatnonzero(x < _EACH)
+        table = np.empty((x.size, 4 * _LOGITS.size))
+        each = np.flatnonzero(x < _MIN_ROOT_FREQUENCY)
         table[each] = self._between(self._lines, self._along_ages, [(x[each], T[each])], [np.ones(each.size)])
-        rest = np.flatnonzero(x >= _EACH)
-        spots = [(below[rest] + _EACH + i, T[rest]) for i in range(_STENCIL.size)]
+        rest = np.flatnonzero(x >= _MIN_ROOT_FREQUENCY)
+        spots = [(below[rest] + _MIN_ROOT_FREQUENCY + i, T[rest]) for i in range(_STENCIL.size)]
         table[rest] = self._between(self._lines, self._along_ages, spots, _lagrange((root - below)[rest]))
         return table
 
     def _along_ages(self, spot: Floats, T: Floats) -> Floats:
         """The same at frequencies that are tabled, by the number of each."""
-        age = np.log1p(T / self._scale) / _AGES
+        age = np.log1p(T / self._scale) / _AGE_STEP
         below = np.floor(age)
         spots = [(spot, below + i) for i in range(_STENCIL.size)]
         return self._between(self._spots, self._exactly, spots, _lagrange(age - below))
@@ -65,13 +65,13 @@ class QuantileTables:
     def _between(
         self,
         known: UniquePairs,
-        tell: Callable[[Floats, Floats], Floats],
+        compute: Callable[[Floats, Floats], Floats],
         spots: list[tuple[Floats, Floats]],
         weights: list[Floats],
     ) -> Floats:
         """Of what is known at each of some spots, what they make with these weights."""
         places = [known.find(*spot) for spot in spots]
-        table = known.column("table", tell)
+        table = known.column("table", compute)
         total = weights[0][:, None] * table[places[0]]
         for weight, place in zip(weights[1:], places[1:], strict=True):
             total += weight[:, None] * table[place]
@@ -79,26 +79,26 @@ class QuantileTables:
 
     def _exactly(self, spot: Floats, age: Floats) -> Floats:
         """The same at frequencies and ages that are tabled, by the numbers of both."""
-        root = np.sqrt(_EACH) + _ROOTS * (spot - _EACH + _STENCIL[0])
-        x = np.where(spot < _EACH, spot, root * root)
-        living = self._future_at(x, self._scale * np.expm1((age + _STENCIL[0]) * _AGES))
-        chances = 1.0 / (1.0 + np.exp(_GRID))
-        counts, often = counts_alive(living, self._t, chances)
-        spend, much = spend_alive(living, self._t, chances, self._p, self._p * x + self._q)
-        return np.concatenate([counts, often * _STEP, spend, much * _STEP], axis=1)
+        root = np.sqrt(_MIN_ROOT_FREQUENCY) + _ROOT_STEP * (spot - _MIN_ROOT_FREQUENCY + _STENCIL[0])
+        x = np.where(spot < _MIN_ROOT_FREQUENCY, spot, root * root)
+        alive = self._future_at(x, self._scale * np.expm1((age + _STENCIL[0]) * _AGE_STEP))
+        chances = 1.0 / (1.0 + np.exp(_LOGITS))
+        counts, often = counts_alive(alive, self._t, chances)
+        spend, much = spend_alive(alive, self._t, chances, self._p, self._p * x + self._q)
+        return np.concatenate([counts, often * _LOGIT_STEP, spend, much * _LOGIT_STEP], axis=1)
 
 
 def exceeded(table: Floats, place: NDArray[np.intp], some: Floats, chance: Floats) -> tuple[Floats, Floats]:
     """Smallest number of purchases that is exceeded with no more than `chance` (n,), and the u = spend over (v + x m)
     that is exceeded with it; 0 where buying at all is no likelier.
 
-    some (n,): the chance that a living customer buys; place: the row of `table` of each. Cubic between the chances that
-    are tabled, with the slopes that are known there.
+    some (n,): the chance that a customer who is alive buys; place: the row of `table` of each. Cubic between the
+    chances that are tabled, with the slopes that are known there.
     """
-    counts, spend, k = np.zeros(chance.size), np.zeros(chance.size), _GRID.size
+    counts, spend, k = np.zeros(chance.size), np.zeros(chance.size), _LOGITS.size
     rows = np.flatnonzero(some > chance)
     v = chance[rows] / some[rows]
-    at = (np.log((1.0 - v) / v) - _GRID[0]) / _STEP
+    at = (np.log((1.0 - v) / v) - _LOGITS[0]) / _LOGIT_STEP
     cell = np.clip(np.floor(at), 0, k - 2).astype(np.intp)
     flat, start, f, less = table.ravel(), place[rows] * table.shape[1] + cell, at - cell, np.minimum(at, 0.0)
     f = np.clip(f, 0.0, 1.0)

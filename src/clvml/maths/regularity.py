@@ -16,30 +16,30 @@ from clvml.maths.sample import Floats
 
 __all__ = ["regularity"]
 
-_LEAST, _MOST = 1e-2, 1e3
+_MIN_K, _MAX_K = 1e-2, 1e3
 """Where k is looked for; at either end it is not measurable."""
 
 
 def regularity(x: Floats, t_x: Floats, log_gaps: Floats, weight: Floats) -> tuple[float, float]:
     """The most likely k and its standard error, from x gaps that add up to t_x; nan where nobody has two gaps.
 
-    Gaps told in whole days make k a little too high where gaps of a day or two are common.
+    Gaps in whole days make k a little too high where gaps of a day or two are common.
     """
     some = (x > 1.0) & (weight > 0.0)
     x, n = x[some], weight[some]
     if not n.size:
         return np.nan, np.nan
-    told = float(n @ (log_gaps[some] - x * np.log(t_x[some])))
+    log_shares = float(n @ (log_gaps[some] - x * np.log(t_x[some])))
     xs, place = np.unique(x, return_inverse=True)
     many = np.bincount(place, weights=n) * xs
 
     def slope(k: float) -> float:
-        return float(many @ (digamma(k * xs) - digamma(k))) + told
+        return float(many @ (digamma(k * xs) - digamma(k))) + log_shares
 
-    low, high = np.log(_LEAST), np.log(_MOST)
+    low, high = np.log(_MIN_K), np.log(_MAX_K)
     for _ in range(60):  # the log-likelihood is concave in k
         middle = 0.5 * (low + high)
         low, high = (middle, high) if slope(np.exp(middle)) > 0.0 else (low, middle)
     k = float(np.exp(high))
     curvature = float(many @ (polygamma(1, k) - xs * polygamma(1, k * xs)))
-    return k, float(1.0 / np.sqrt(curvature)) if _LEAST < k < 0.999 * _MOST else np.inf
+    return k, float(1.0 / np.sqrt(curvature)) if _MIN_K < k < 0.999 * _MAX_K else np.inf

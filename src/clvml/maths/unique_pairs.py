@@ -1,4 +1,4 @@
-"""Customers who are alike: what depends on two numbers of them alone is worked out once for each pair.
+"""Unique pairs: what depends on two numbers of a customer alone is worked out once for each pair of them.
 
 A million customers of two years of orders are some thirty thousand pairs of frequency and age.
 """
@@ -16,9 +16,9 @@ from clvml.maths.sample import Floats
 
 __all__ = ["UniquePairs", "distinct"]
 
-_CELLS = 2**26
+_MAX_GRID_CELLS = 2**26
 """Of the grid in which pairs of whole numbers are looked up: a daily buyer of twenty years fits."""
-_SPARSE = 4, 10**6
+_DENSE_CELLS = 4, 10**6
 """A grid of all values of either number pays up to so many cells a pair, and so many in all."""
 
 
@@ -30,51 +30,52 @@ class Pairs(NamedTuple):
 
 
 class UniquePairs:
-    """The pairs (x, y) that were seen so far, and quantities of them, each worked out when it is first read.
+    """The distinct pairs (x, y) found so far, and quantities of them, each worked out when it is first read.
 
     Threads may share one. A quantity must not depend on which other pairs it is worked out with: then it is the same
-    whatever was seen before.
+    whatever was found before.
     """
 
     def __init__(self) -> None:
         self._pairs = Pairs(np.empty(0), np.empty(0))
         self._grid = np.zeros((1, 1), dtype=np.int32)
-        self._told: dict[Hashable, Floats] = {}
+        self._columns: dict[Hashable, Floats] = {}
         self._lock = threading.RLock()
 
     def find(self, x: NDArray[np.generic], y: NDArray[np.generic]) -> NDArray[np.intp]:
-        """The place of each pair among all that were seen, in the shape of x and y, which are at least 0."""
+        """The place of each pair among all found so far, in the shape of x and y, which are at least 0."""
         if np.ndim(x) > 1:
             return self.find(np.ravel(x), np.ravel(y)).reshape(np.shape(x))
         whole = [np.asarray(v).astype(np.intp) for v in (x, y)]
         shape = tuple(int(v.max(initial=0)) + 1 for v in whole)
-        if shape[0] * shape[1] > _CELLS or not all((v == w).all() for v, w in zip((x, y), whole, strict=True)):
-            return self._apart(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
+        if shape[0] * shape[1] > _MAX_GRID_CELLS or not all((v == w).all() for v, w in zip((x, y), whole, strict=True)):
+            return self._without_grid(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
         grid = self._grid
         held = grid.shape[0] >= shape[0] and grid.shape[1] >= shape[1]
         place = grid[whole[0], whole[1]] if held else np.zeros(len(whole[0]), dtype=np.int32)
         new = np.flatnonzero(place == 0)
         if new.size:
-            place[new] = self._learn(whole[0][new], whole[1][new], shape)
+            place[new] = self._insert(whole[0][new], whole[1][new], shape)
         found: NDArray[np.intp] = place.astype(np.intp) - 1
         return found
 
-    def column(self, key: Hashable, tell: Callable[[Floats, Floats], Floats]) -> Floats:
-        """A quantity of all pairs that were seen, by their places: tell(x, y) (n,), or (n, k) for several numbers each.
+    def column(self, key: Hashable, compute: Callable[[Floats, Floats], Floats]) -> Floats:
+        """A quantity of all pairs found so far, by their places: compute(x, y) (n,), or (n, k) for several
+        numbers each.
 
-        key: what it is remembered by. Of pairs that were seen at other times one may have more numbers than another,
+        key: what it is remembered by. Of pairs found at other times one may have more numbers than another,
         which then ends in zeros.
         """
         with self._lock:
-            told = self._told.get(key)
-            known = 0 if told is None else len(told)
-            if told is None or known < self._pairs.x.size:
-                more = tell(self._pairs.x[known:], self._pairs.y[known:])
-                told = more if told is None else _below(told, more)
-                self._told[key] = told
-        return told
+            column = self._columns.get(key)
+            known = 0 if column is None else len(column)
+            if column is None or known < self._pairs.x.size:
+                more = compute(self._pairs.x[known:], self._pairs.y[known:])
+                column = more if column is None else _below(column, more)
+                self._columns[key] = column
+        return column
 
-    def _learn(self, x: NDArray[np.intp], y: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.int32]:
+    def _insert(self, x: NDArray[np.intp], y: NDArray[np.intp], shape: tuple[int, ...]) -> NDArray[np.int32]:
         """What the grid says of pairs, those that it did not know added."""
         with self._lock:
             self._widen(shape)
@@ -85,7 +86,7 @@ class UniquePairs:
             found: NDArray[np.int32] = self._grid[x, y]
             return found
 
-    def _apart(self, x: Floats, y: Floats) -> NDArray[np.intp]:
+    def _without_grid(self, x: Floats, y: Floats) -> NDArray[np.intp]:
         """Pairs that no grid holds are not remembered."""
         first, place = distinct(x, y)
         with self._lock:
@@ -110,7 +111,7 @@ def distinct(x: Floats, y: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """(where each distinct pair stands first or later, which of them each pair is); x, y (n,)."""
     (xs, i), (ys, j) = (np.unique(v, return_inverse=True) for v in (x, y))
     key = i * ys.size + j
-    if xs.size * ys.size > _SPARSE[0] * x.size + _SPARSE[1]:
+    if xs.size * ys.size > _DENSE_CELLS[0] * x.size + _DENSE_CELLS[1]:
         _, first, place = np.unique(key, return_index=True, return_inverse=True)
         return first, place
     table = np.full(xs.size * ys.size, -1)
@@ -123,7 +124,7 @@ def distinct(x: Floats, y: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 def _ascending(cells: NDArray[np.intp], size: int) -> NDArray[np.intp]:
     """Distinct whole numbers below `size` in ascending order."""
-    if size > _SPARSE[0] * cells.size + _SPARSE[1]:
+    if size > _DENSE_CELLS[0] * cells.size + _DENSE_CELLS[1]:
         return np.unique(cells)
     there = np.zeros(size, dtype=np.bool_)
     there[cells] = True

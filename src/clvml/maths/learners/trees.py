@@ -92,16 +92,16 @@ class Forest(NamedTuple):
         return {name: part.tolist() if isinstance(part, np.ndarray) else part for name, part in self._asdict().items()}
 
     @classmethod
-    def from_dict(cls, told: dict[str, Any]) -> Self:
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
         """The inverse of `to_dict`. Raises ValueError where the parts do not fit together."""
-        feature = np.asarray(told["feature"], dtype=np.int64)
-        threshold, value = (np.asarray(told[name], dtype=np.float64) for name in ("threshold", "value"))
-        left = np.asarray(told["left"], dtype=np.uint8)
+        feature = np.asarray(saved["feature"], dtype=np.int64)
+        threshold, value = (np.asarray(saved[name], dtype=np.float64) for name in ("threshold", "value"))
+        left = np.asarray(saved["left"], dtype=np.uint8)
         if not feature.shape == threshold.shape == left.shape or value.shape != (len(feature), MOST_LEAVES):
             raise ValueError(
                 f"a forest of shapes {feature.shape}, {threshold.shape}, {left.shape} and {value.shape} is none"
             )
-        return cls(float(told["start"]), feature, threshold, left, value)
+        return cls(float(saved["start"]), feature, threshold, left, value)
 
 
 def _leaf(

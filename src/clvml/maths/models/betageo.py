@@ -44,7 +44,7 @@ NEVER = 1e-100
 
 _MANY = 1000
 """Fewer customers than this are not worth looking for like ones."""
-_ROWS = 8192
+_BATCH_ROWS = 8192
 """Rows worked on at once, so that the working arrays stay in the processor's cache."""
 
 
@@ -102,8 +102,8 @@ def log_likelihood(params: Params, x: Floats, t_x: Floats, T: Floats, flips: Flo
 def objective(params: Params, sample: Sample, extra_flips: float) -> Objective:
     """The log-likelihood of a sample where flips = x + extra_flips, with its derivatives."""
     total = by_x(params, sample, extra_flips)
-    for i in range(0, sample.x.size, _ROWS):
-        x, t_x, T, n = (v[i : i + _ROWS] for v in sample[:4])
+    for i in range(0, sample.x.size, _BATCH_ROWS):
+        x, t_x, T, n = (v[i : i + _BATCH_ROWS] for v in sample[:4])
         total = total.plus(_bracket(params, x, t_x, T, x + extra_flips).total(n))
     return total.in_logs(params)
 
@@ -230,8 +230,8 @@ class BetaGeoFuture(NamedTuple):
     def discounted(self, t: Numbers, delta: float) -> Floats:
         """Expected purchases within t (which may be inf), each weighted by exp(-delta s) at its time s."""
         few, place = self._alike(t)
-        worth: Floats = self.p_alive * discounted(lambda rows: few.take(rows).expected_if_alive, few.A, t, delta)[place]
-        return worth
+        total: Floats = self.p_alive * discounted(lambda rows: few.take(rows).expected_if_alive, few.A, t, delta)[place]
+        return total
 
     def _alike(self, t: Numbers) -> tuple[BetaGeoFuture, Any]:
         """Customers who differ in p_alive alone, once each, and where everybody finds his like.
@@ -246,7 +246,7 @@ class BetaGeoFuture(NamedTuple):
         return self.take(first), place
 
     def at_least(self, n: Numbers, t: Numbers) -> Floats:
-        """P(Y >= n), n >= 0: he survives the first n - 1 occasions to leave, and his rate alone brings n purchases by
+        """P(Y >= n), n >= 0: surviving the first n - 1 occasions to leave, where the rate alone brings n purchases by
         t.
         """
         n = np.asarray(n, dtype=np.float64)
@@ -266,12 +266,12 @@ class BetaGeoFuture(NamedTuple):
 
     def median_wait(self) -> Floats:
         """Median time to the next purchase of one who is alive: (A / (A + t))^R = 1/2."""
-        with np.errstate(over="ignore"):  # a rate near zero: he is not expected back, and infinity says so
+        with np.errstate(over="ignore"):  # a rate near zero: not expected back, and infinity says so
             wait: Floats = self.A * np.expm1(np.log(2.0) / self.R)
         return wait
 
     def simulate(self, t: float, rng: np.random.Generator) -> Floats:
-        """One draw of the purchases of each customer within t: those his rate brings, up to the one he leaves after."""
+        """One draw of the purchases of each customer within t: those their rate brings, up to the one they leave after."""
         alive = rng.random(self.R.shape) < self.p_alive
         counts = np.where(alive, rng.poisson(rng.gamma(self.R) * (t / self.A)), 0).astype(np.float64)
         return leave(counts, self.a, self.B, rng)
@@ -285,14 +285,14 @@ def leave(counts: Floats, a: float | Floats, B: Floats, rng: np.random.Generator
     """The purchases that would come, cut off after the one at which each customer leaves: geometric, p ~ Beta(a, B)."""
     out, some = counts.copy(), np.flatnonzero(counts)
     p = rng.beta(np.broadcast_to(a, counts.shape)[some], B[some])
-    with np.errstate(divide="ignore"):  # p = 0 or 1: he never leaves, or at once
+    with np.errstate(divide="ignore"):  # p = 0 or 1: never leaves, or at once
         occasions = 1.0 + np.floor(-rng.standard_exponential(some.size) / np.log1p(-p))
     out[some] = np.minimum(counts[some], occasions)
     return out
 
 
 def future(params: Params, x: Numbers, t_x: Numbers, T: Numbers, extra_flips: float) -> BetaGeoFuture:
-    """The posterior after a history. A history of (0, 0, 0) gives a customer who has just made his first purchase."""
+    """The posterior after a history. A history of (0, 0, 0) gives a customer who has just made the first purchase."""
     x, t_x, T = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, t_x, T)))
     flips = x + extra_flips
     p_alive = expit(-_log_odds_gone(params, x, t_x, T, flips))

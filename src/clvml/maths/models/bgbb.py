@@ -2,13 +2,13 @@
 Science 29(6).
 
 Purchases can be made at chances only: once a year, or at each campaign. While alive a customer takes a chance with
-probability p ~ Beta(alpha, beta); before each chance he leaves with probability theta ~ Beta(gamma, delta). With m the
-chances he lived through, the likelihood of a history is eq. (5),
+probability p ~ Beta(alpha, beta); before each chance they leave with probability theta ~ Beta(gamma, delta). With m the
+chances lived through, the likelihood of a history is eq. (5),
 
     B(alpha + x, beta + n - x) B(gamma, delta + n) + sum over m = t_x .. n - 1 of B(alpha + x, beta + m - x)
     B(gamma + 1, delta + m),   over B(alpha, beta) B(gamma, delta)
 
-a mixture over "alive at n" and the chance he did not live to see, so its derivatives are moments over that mixture.
+a mixture over "alive at n" and the chance they did not live to see, so its derivatives are moments over that mixture.
 
 x: chances taken; t_x: the last chance taken, 0 where none; n: chances so far. All whole numbers.
 """
@@ -40,12 +40,12 @@ __all__ = [
 
 TIME: tuple[str, ...] = ()
 """No parameter is a time: chances are counted."""
-_CELLS = 1 << 20
+_BATCH_CELLS = 1 << 20
 """Ways worked on at once, over all histories."""
-_ONE_BY_ONE = 1024
+_SUMMED_CHANCES = 1024
 """Chances ahead that are added up one by one."""
-_FORGOTTEN = 40.0
-"""exp(-40) of a purchase's worth is nothing."""
+_MAX_DISCOUNT = 40.0
+"""A purchase discounted by exp(-40) counts for nothing."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 Whole = NDArray[np.intp]
 
@@ -107,7 +107,7 @@ def _whole(x: Numbers, t_x: Numbers, n: Numbers) -> tuple[tuple[int, ...], tuple
 
 
 def _parts(t_x: Whole, n: Whole) -> list[slice]:
-    size = max(1, _CELLS // (1 + int((n - t_x).max(initial=0))))
+    size = max(1, _BATCH_CELLS // (1 + int((n - t_x).max(initial=0))))
     return [slice(i, i + size) for i in range(0, n.size, size)]
 
 
@@ -193,7 +193,7 @@ class ChancesFuture(NamedTuple):
         return self.p_alive * self.a / (self.a + self.b) * out
 
     def at_least(self, n: Numbers, t: Numbers) -> Floats:
-        """P(Y >= n): the sum over the chance i >= 0 after the nth from now at which he takes his nth."""
+        """P(Y >= n): the sum over the chance i >= 0 after the nth from now at which they take their nth."""
         shape = np.broadcast_shapes(np.shape(n), np.shape(t), self.d.shape)
         n, t = np.broadcast_to(n, shape).astype(np.float64), np.floor(np.broadcast_to(t, shape))
         a, b, d, m = self.a, self.b, self.d, np.maximum(n, 1.0)
@@ -223,9 +223,9 @@ class ChancesFuture(NamedTuple):
         return np.where(wait > 1e9, np.inf, wait)
 
     def simulate(self, t: float, rng: np.random.Generator) -> Floats:
-        """One draw of how many of the next t chances each customer takes: a binomial count over those he lives to."""
+        """One draw of how many of the next t chances each customer takes: a binomial count over those they live to."""
         theta, p = rng.beta(self.gamma, self.d), rng.beta(self.a, self.b)
-        with np.errstate(divide="ignore"):  # theta = 0 or 1: he stays, or sees no more than the next
+        with np.errstate(divide="ignore"):  # theta = 0 or 1: stays, or sees no more than the next
             lived = 1.0 + np.floor(-rng.standard_exponential(theta.shape) / np.log1p(-theta))
         lived = np.where(rng.random(theta.shape) < self.p_alive, np.minimum(lived, np.floor(t)), 0.0)
         return rng.binomial(lived.astype(np.int64), p).astype(np.float64)
@@ -240,17 +240,17 @@ def _lived(gamma: float, d: float, t: float, delta: float) -> float:
 
     The first 1024 one by one, the others as an integral in log j (Euler-Maclaurin, midpoint form).
     """
-    last = min(np.floor(t), _FORGOTTEN / delta if delta > 0.0 else np.inf)
+    last = min(np.floor(t), _MAX_DISCOUNT / delta if delta > 0.0 else np.inf)
 
-    def worth(j: Floats) -> Floats:
+    def present_value(j: Floats) -> Floats:
         value: Floats = np.exp(betaln(gamma, d + j - 1.0) - betaln(gamma, d) - delta * j)
         return value
 
-    total = float(worth(np.arange(1.0, min(last, _ONE_BY_ONE) + 1.0)).sum())
-    if last > _ONE_BY_ONE:
-        low, high = np.log(_ONE_BY_ONE + 0.5), np.log(last + 0.5)
+    total = float(present_value(np.arange(1.0, min(last, _SUMMED_CHANCES) + 1.0)).sum())
+    if last > _SUMMED_CHANCES:
+        low, high = np.log(_SUMMED_CHANCES + 0.5), np.log(last + 0.5)
         j = np.exp(0.5 * (low + high) + 0.5 * (high - low) * _NODES)
-        total += 0.5 * (high - low) * float(_WEIGHTS @ (j * worth(j)))
+        total += 0.5 * (high - low) * float(_WEIGHTS @ (j * present_value(j)))
     return total
 
 

@@ -1,6 +1,6 @@
 """BG/NBD: Fader, Hardie & Lee (2005), "Counting your customers" the easy way, Marketing Science 24(2).
 
-Drop-out is possible right after each repeat purchase, so a one-time buyer is alive for certain: judge him by p_return.
+Drop-out is possible right after each repeat purchase, so a one-time buyer is alive for certain: judge them by p_return.
 x: repeat purchases; t_x: age at the last purchase; T: age now; in any unit of time, the same throughout.
 """
 

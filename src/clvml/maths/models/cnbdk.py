@@ -32,15 +32,15 @@ from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample
 
 __all__ = ["Erlang", "ErlangFuture"]
 
-_ROWS = 4096
+_BATCH_ROWS = 4096
 """Rows worked on at once."""
-_ONE_BY_ONE = 32
+_SUMMED_COUNTS = 32
 """Counts of purchases that are added up one by one."""
-_STAGES = 4096
+_SUMMED_STAGES = 4096
 """Stages that are added up one by one; where more may be passed, purchases are counted and integrated instead."""
-_UNDERFLOW = 600.0
+_MAX_LOG_SMALLNESS = 600.0
 """exp(-600) is the smallest probability that such sums may start from."""
-_TAIL = 1e-13
+_TAIL_CHANCE = 1e-13
 """Sums over purchases end where the chance of more, of one who is alive, has fallen to this."""
 
 
@@ -85,8 +85,8 @@ class Erlang:
         total = betageo.by_x(params, sample, self.extra_flips, self.k)
         constant = (self.k - 1.0) * sample.log_gaps - sample.purchases * float(gammaln(self.k))
         total = total._replace(value=total.value + constant)
-        for i in range(0, sample.x.size, _ROWS):
-            rows = slice(i, i + _ROWS)
+        for i in range(0, sample.x.size, _BATCH_ROWS):
+            rows = slice(i, i + _BATCH_ROWS)
             total = total.plus(_by_row(params, self, *(v[rows] for v in sample[:4])))
         return total.in_logs(params)
 
@@ -165,7 +165,7 @@ class ErlangFuture(NamedTuple):
     a: float
 
     def at_least(self, n: Numbers, t: Numbers) -> Floats:
-        """P(Y >= n): he stays through n - 1 occasions to leave, and passes the n k - j stages that are missing by t."""
+        """P(Y >= n): staying through n - 1 occasions to leave, and passing the n k - j stages that are missing by t."""
         n = np.asarray(n, dtype=np.float64)
         m, k, z = np.maximum(n, 1.0), self.stage.shape[-1], np.asarray(t / (self.A + t))
         stays = np.exp(betaln(self.a, self.B + m - 1.0) - betaln(self.a, self.B))
@@ -188,11 +188,11 @@ class ErlangFuture(NamedTuple):
         flat = ErlangFuture(self.p_alive.ravel(), self.stage.reshape(-1, k), s, A, B, self.a)
         times, out = np.broadcast_to(t, shape).ravel(), np.zeros(flat.s.size)
         work = _stages_needed(flat, times)
-        short = (work < _STAGES) & (flat.s * np.log1p(times / A) < _UNDERFLOW)
+        short = (work < _SUMMED_STAGES) & (flat.s * np.log1p(times / A) < _MAX_LOG_SMALLNESS)
         for rule, some in ((_stage_sum, np.flatnonzero(short)), (_tail_sum, np.flatnonzero(~short))):
             order = some[np.argsort(work[some], kind="stable")]  # neighbours need about as many terms
-            for i in range(0, order.size, _ROWS):
-                rows = order[i : i + _ROWS]
+            for i in range(0, order.size, _BATCH_ROWS):
+                rows = order[i : i + _BATCH_ROWS]
                 out[rows] = rule(flat.take(rows), times[rows])
         return out.reshape(shape)
 
@@ -207,8 +207,8 @@ class ErlangFuture(NamedTuple):
         k = self.stage.shape[-1]
         table = np.column_stack([self.s.ravel(), self.A.ravel(), self.B.ravel()])
         few, place = np.unique(table, axis=0, return_inverse=True)
-        worth = discounted_perpetuity(k, few[:, 0], few[:, 1], self.a, few[:, 2], delta)[place.ravel()]
-        total: Floats = (self.stage.reshape(-1, k) * worth).sum(axis=1).reshape(self.s.shape)
+        by_stage = discounted_perpetuity(k, few[:, 0], few[:, 1], self.a, few[:, 2], delta)[place.ravel()]
+        total: Floats = (self.stage.reshape(-1, k) * by_stage).sum(axis=1).reshape(self.s.shape)
         return total
 
     def median_wait(self) -> Floats:
@@ -223,9 +223,9 @@ class ErlangFuture(NamedTuple):
         return wait
 
     def simulate(self, t: float, rng: np.random.Generator) -> Floats:
-        """One draw of the purchases of each customer within t: the stages he passes, k a purchase, until he leaves."""
+        """One draw of the purchases of each customer within t: the stages they pass, k a purchase, until they leave."""
         k, u = self.stage.shape[-1], rng.random(self.s.shape)
-        passed = (u[..., None] > np.cumsum(self.stage, axis=-1)).sum(axis=-1)  # k: he is gone
+        passed = (u[..., None] > np.cumsum(self.stage, axis=-1)).sum(axis=-1)  # k: gone
         stages = rng.poisson(rng.gamma(self.s + np.minimum(passed, k - 1)) * (t / self.A))
         counts = np.where(passed < k, (stages + passed) // k, 0).astype(np.float64)
         return betageo.leave(counts, self.a, self.B, rng)
@@ -236,7 +236,7 @@ class ErlangFuture(NamedTuple):
 
 
 def _stages_needed(ahead: ErlangFuture, t: Floats) -> Floats:
-    """About how many stages he may pass within t: their negative-binomial tail falls by t / (A + t) a stage."""
+    """About how many stages may be passed within t: their negative-binomial tail falls by t / (A + t) a stage."""
     with np.errstate(divide="ignore"):  # t = 0: none
         fall = np.log1p(ahead.A / t)
     needed: Floats = (ahead.s + 10.0 * np.sqrt(ahead.s) + 34.0) / fall
@@ -244,13 +244,13 @@ def _stages_needed(ahead: ErlangFuture, t: Floats) -> Floats:
 
 
 def _stage_sum(ahead: ErlangFuture, t: Floats) -> Floats:
-    """Sum over the stages l that lie behind him since his last purchase, those of today included, of their probability
+    """Sum over the stages l passed since the last purchase, those of today included, of their probability
     times the purchases expected of one who passes them: l // k, less what drop-out takes. Recurrences, no functions.
     """
     k, z = ahead.stage.shape[-1], t / (ahead.A + t)
     passed = ahead.stage.T * np.exp(-np.log1p(t / ahead.A) * (ahead.s + np.arange(k)[:, None]))  # of l, given j: l = j
     total, bought, stays, grow = np.zeros(t.size), np.zeros(t.size), np.ones(t.size), np.empty(t.size)
-    for stages in range(10 * _STAGES):
+    for stages in range(10 * _SUMMED_STAGES):
         known = min(stages + 1, k)  # j up to l
         if stages and stages % k == 0:
             n = stages // k
@@ -263,7 +263,7 @@ def _stage_sum(ahead: ErlangFuture, t: Floats) -> Floats:
         passed[:known] /= stages + 1.0 - np.arange(known)[:, None]
         if stages % 16 == 15:
             left = 1.0 - grow / (stages + 1.0)  # from here on the terms fall by at least this share
-            if (left > 0.0).all() and (chance * (bought + 1.0 / left) <= _TAIL * left * total).all():
+            if (left > 0.0).all() and (chance * (bought + 1.0 / left) <= _TAIL_CHANCE * left * total).all():
                 break
     return total
 
@@ -272,13 +272,13 @@ def _tail_sum(ahead: ErlangFuture, t: Floats) -> Floats:
     """Sum of P(Y >= n) over n: the first 32 one by one, the others as an integral (Euler-Maclaurin, midpoint form)."""
     last, total = ahead.at_least(1.0, t), np.zeros(t.size)
     total += last
-    for n in range(2, _ONE_BY_ONE + 2):
-        if (last <= _TAIL * ahead.p_alive).all():
+    for n in range(2, _SUMMED_COUNTS + 2):
+        if (last <= _TAIL_CHANCE * ahead.p_alive).all():
             return total
         before, last = last, ahead.at_least(float(n), t)
         total += last
     total += (last - before) / 24.0 - last  # the slope at 32.5; the 33rd belongs to the integral
-    rows = np.flatnonzero(last > _TAIL * ahead.p_alive)
+    rows = np.flatnonzero(last > _TAIL_CHANCE * ahead.p_alive)
     total[rows] += _integral(ahead.take(rows), t[rows])
     return total
 
@@ -287,7 +287,7 @@ def _integral(ahead: ErlangFuture, t: Floats) -> Floats:
     """The integral of P(Y >= n) over n > 32.5, by Gauss-Legendre in log n: where it is smooth, then where it falls to
     nothing.
     """
-    start, k = _ONE_BY_ONE + 0.5, ahead.stage.shape[-1]
+    start, k = _SUMMED_COUNTS + 0.5, ahead.stage.shape[-1]
     centre = ahead.s / ahead.A * t / k + 1.0
     spread = np.sqrt(1.0 / ahead.s + 1.0 / (centre * k))
     bend = np.log(np.maximum(start, centre * (1.0 - 10.0 * spread)))

@@ -24,7 +24,7 @@ from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample
 
 __all__ = ["WithCovariates", "params_type"]
 
-_ROWS = 4096
+_BATCH_ROWS = 4096
 """Rows worked on at once."""
 
 
@@ -95,17 +95,17 @@ class WithCovariates:
 
     def log_likelihood(self, params: Any, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:
         """Log-likelihood of each history."""
-        return self.base.log_likelihood(self.own(params), x, t_x, T)
+        return self.base.log_likelihood(self.params_by_history(params), x, t_x, T)
 
     def future(self, params: Any, x: Numbers, t_x: Numbers, T: Numbers) -> Future:
         """What is to come after each history."""
-        return self.base.future(self.own(params), x, t_x, T)
+        return self.base.future(self.params_by_history(params), x, t_x, T)
 
     def p_alive(self, params: Any, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:
         """Probability of not having left by T."""
         return self.future(params, x, t_x, T).p_alive
 
-    def own(self, params: Any) -> Any:
+    def params_by_history(self, params: Any) -> Any:
         """The model's parameters, of each history where they differ."""
         first, alpha, third, fourth, *effects = params
         m, logs = self.rate.shape[1], np.log(np.array(effects, dtype=np.float64))
@@ -115,10 +115,10 @@ class WithCovariates:
 
     def value_gradient_hessian(self, params: Any, sample: Sample) -> Objective:
         """Sum over a sample, with its derivatives with respect to the logarithms of the parameters."""
-        k, own = len(params), self.own(params)
+        k, own = len(params), self.params_by_history(params)
         total = Objective(0.0, np.zeros(k), np.zeros((k, k)))
-        for i in range(0, sample.x.size, _ROWS):
-            total = total.plus(self._of_rows(own, sample, slice(i, i + _ROWS)))
+        for i in range(0, sample.x.size, _BATCH_ROWS):
+            total = total.plus(self._of_rows(own, sample, slice(i, i + _BATCH_ROWS)))
         return total
 
     def _of_rows(self, own: Any, sample: Sample, rows: slice) -> Objective:

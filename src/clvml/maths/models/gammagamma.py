@@ -1,6 +1,6 @@
 """Gamma-Gamma: Fader & Hardie (2013), "The Gamma-Gamma model of monetary value", brucehardie.com note 025.
 
-The amounts of one customer are Gamma(p, nu) and nu ~ Gamma(q, v) across customers. With m the mean of x amounts, his
+The amounts of one customer are Gamma(p, nu) and nu ~ Gamma(q, v) across customers. With m the mean of x amounts, the
 posterior is nu ~ Gamma(p x + q, v + x m): mean amount p (v + x m) / (p x + q - 1), total of n further amounts (v + x
 m) times a beta-prime(p n, p x + q). The mean amount of a new customer, p v / (q - 1), exists only for q > 1.
 

@@ -21,11 +21,11 @@ from clvml.maths.sample import Floats, Numbers, row_sums
 
 __all__ = ["beta_geometric_mean"]
 
-_Z_SERIES = 0.9
+_MAX_SERIES_Z = 0.9
 """Above this h / (1 + h) the series needs more terms than the quadrature needs nodes."""
-_ROWS = 8192
+_BATCH_ROWS = 8192
 """Rows worked on at once, so that the working arrays stay in the processor's cache."""
-_DROP = 50.0
+_LOG_FALL = 50.0
 """Where the beta density has fallen by exp(-50) from its mode it no longer counts."""
 
 
@@ -39,12 +39,12 @@ def beta_geometric_mean(R: Numbers, a: float, B: Numbers, h: Numbers) -> Floats:
     # The series cancels where its terms alternate (B - R very negative) and where N is small beside a + B (R tiny);
     # it overflows where a is large.
     C = a + B - 1.0
-    safe = (a < 100.0) & (h <= _Z_SERIES / (1.0 - _Z_SERIES)) & (C - R > -15.0) & (np.abs(C) < 1e4 * R)
+    safe = (a < 100.0) & (h <= _MAX_SERIES_Z / (1.0 - _MAX_SERIES_Z)) & (C - R > -15.0) & (np.abs(C) < 1e4 * R)
     out = np.zeros(h.shape)
     for rule, rows in ((_series, np.flatnonzero(safe & (h > 0.0))), (_quadrature, np.flatnonzero(~safe))):
         rows = rows[np.argsort(h[rows], kind="stable")]  # neighbours need about as many terms  # noqa: PLW2901
-        for start in range(0, rows.size, _ROWS):
-            part = rows[start : start + _ROWS]
+        for start in range(0, rows.size, _BATCH_ROWS):
+            part = rows[start : start + _BATCH_ROWS]
             out[part] = rule(R[part], a, B[part], h[part])
     return out.reshape(shape)
 
@@ -105,12 +105,12 @@ def _range(R: Floats, a: float, B: Floats, h: Floats) -> tuple[Floats, Floats]:
 
 def _thin(a: Numbers, B: Numbers) -> Numbers:
     """The logit beyond which exp(-B p) has ended the density of Beta(a, B), or inf."""
-    c = (4.0 * a + 1.2 * _DROP) / B
+    c = (4.0 * a + 1.2 * _LOG_FALL) / B
     end: Numbers = np.where(c < 1.0, np.log(c) - np.log1p(-np.minimum(c, 0.5)) + 1.0, np.inf)
     return end
 
 
 def _reach(shape: Numbers) -> Numbers:
-    """The distance d from a mode where shape d^2 / (2 + d), a lower bound of the fall of the log-density, is _DROP."""
-    reach: Numbers = (_DROP + np.sqrt(_DROP * (_DROP + 8.0 * shape))) / (2.0 * shape)
+    """The distance d from a mode where shape d^2 / (2 + d), a lower bound of the log-density's fall, is _LOG_FALL."""
+    reach: Numbers = (_LOG_FALL + np.sqrt(_LOG_FALL * (_LOG_FALL + 8.0 * shape))) / (2.0 * shape)
     return reach

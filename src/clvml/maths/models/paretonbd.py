@@ -1,6 +1,6 @@
 """Pareto/NBD: Schmittlein, Morrison & Colombo (1987), Management Science 33(1).
 
-While alive a customer buys at a rate lambda ~ Gamma(r, alpha); he leaves at a rate mu ~ Gamma(s, beta), at any time.
+While alive a customer buys at a rate lambda ~ Gamma(r, alpha); they leave at a rate mu ~ Gamma(s, beta), at any time.
 Averaged over both, with tau the time of leaving, the likelihood of a history is
 
     G(r + x) / G(r) alpha^r beta^s [(alpha + T)^-(r+x) (beta + T)^-s + int_t_x^T s (alpha + tau)^-(r+x) (beta +
@@ -48,9 +48,9 @@ TIME = ("alpha", "beta")
 """The parameters that are times, and change with the unit."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _FINE_NODES, _FINE_WEIGHTS = np.polynomial.legendre.leggauss(64)
-_DROP = 40.0
+_LOG_FALL = 40.0
 """Where an integrand has fallen by exp(-40) from its peak it no longer counts."""
-_ROWS = 512
+_BATCH_ROWS = 512
 """Rows worked on at once, so that the working arrays, one column a node, stay in the processor's cache."""
 
 
@@ -118,7 +118,7 @@ def _reach(params: Params, k: Floats, t_x: Floats, base: Floats, longest: Floats
         grown = np.expm1(y)
         fall = k * np.log1p(per_A * grown) + (s + 1.0) * np.log1p(per_B * grown) - y
         slope = (grown + 1.0) * (k * per_A / (1.0 + per_A * grown) + (s + 1.0) * per_B / (1.0 + per_B * grown)) - 1.0
-        y = np.where((fall > _DROP) & (slope > 0.0), y - (fall - _DROP) / np.where(slope > 0.0, slope, 1.0), y)
+        y = np.where((fall > _LOG_FALL) & (slope > 0.0), y - (fall - _LOG_FALL) / np.where(slope > 0.0, slope, 1.0), y)
     return y
 
 
@@ -146,7 +146,7 @@ def _of(params: Any, rows: slice) -> Params:
 
 
 def _parts(size: int) -> list[slice]:
-    return [slice(i, i + _ROWS) for i in range(0, max(size, 1), _ROWS)]
+    return [slice(i, i + _BATCH_ROWS) for i in range(0, max(size, 1), _BATCH_ROWS)]
 
 
 def value_gradient_hessian(params: Params, sample: Sample) -> Objective:
@@ -253,7 +253,7 @@ class ParetoFuture(NamedTuple):
         return discounted(lambda rows: self.take(rows).expected, np.minimum(self.A, self.B), t, delta)
 
     def at_least(self, n: Numbers, t: Numbers) -> Floats:
-        """P(Y >= n): the nth purchase would come before t, and he is still there when it does.
+        """P(Y >= n): the nth purchase would come before t, and the customer is still there when it does.
 
         int_0^t (B / (B + tau))^s dP(nth purchase <= tau), by Gauss-Legendre in y = log(tau / A) where the density is
         log-concave.
@@ -279,13 +279,13 @@ class ParetoFuture(NamedTuple):
 
     def median_wait(self) -> Floats:
         """Median time to the next purchase of one who is alive and stays: (A / (A + t))^R = 1/2."""
-        with np.errstate(over="ignore"):  # a rate near zero: he is not expected back, and infinity says so
+        with np.errstate(over="ignore"):  # a rate near zero: not expected back, and infinity says so
             wait: Floats = self.A * np.expm1(np.log(2.0) / self.R)
         return wait
 
     def simulate(self, t: float, rng: np.random.Generator) -> Floats:
-        """One draw of the purchases of each customer within t: a Poisson count over the time he stays."""
-        with np.errstate(divide="ignore"):  # mu = 0: he stays
+        """One draw of the purchases of each customer within t: a Poisson count over the time they stay."""
+        with np.errstate(divide="ignore"):  # mu = 0: never leaves
             stays = rng.standard_exponential(self.R.shape) / (rng.gamma(self.s, size=self.R.shape) / self.B)
         lived = np.where(rng.random(self.R.shape) < self.p_alive, np.minimum(stays, t), 0.0)
         return rng.poisson(rng.gamma(self.R) / self.A * lived).astype(np.float64)
@@ -305,7 +305,7 @@ def _span(n: Floats, R: Floats, end: Floats) -> tuple[Floats, Floats]:
         return value
 
     peak = np.minimum(end, np.log(n / R))
-    floor = curve(peak) - _DROP
+    floor = curve(peak) - _LOG_FALL
     low, high = floor / n, np.maximum(-floor / R, peak)  # on its asymptotes n y and -R y the curve lies below
     for _ in range(8):
         low = low - (curve(low) - floor) / (n - (n + R) / (1.0 + np.exp(-low)))
@@ -332,7 +332,7 @@ def _leaving_weight_of(params: Params, x: Floats, tau: Floats) -> Floats:
         return np.zeros(x.shape)
     k, base = r + x, np.minimum(alpha, beta) + tau
     per_A, per_B = base / (alpha + tau), base / (beta + tau)
-    beyond = (_DROP - (s + 1.0) * np.log(per_B) - k * np.log(per_A)) / (k + s)  # by the asymptote
+    beyond = (_LOG_FALL - (s + 1.0) * np.log(per_B) - k * np.log(per_A)) / (k + s)  # by the asymptote
     reach = _reach(params, k, tau, base, beyond)
     y = 0.5 * reach[:, None] * (1.0 + _FINE_NODES)
     grown = np.expm1(y)
