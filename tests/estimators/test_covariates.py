@@ -10,7 +10,7 @@ import pytest
 
 from clvml import compare
 from clvml.errors import ClvWarning, DataError, ModelError, OptionError
-from clvml.estimators.fit import fit
+from clvml.estimators.fit import Fit, fit
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel
 from clvml.maths.models import bgnbd, mbgnbd, paretonbd
@@ -68,7 +68,7 @@ def test_derivatives_equal_differences(base, away, sample):
 
 
 @bases
-def test_without_traits_it_is_the_model_itself(base, sample):
+def test_without_covariates_it_is_the_model_itself(base, sample):
     none, params = np.zeros((sample.x.size, 1)), BASES[base]
     with_ = WithCovariates(base, none, none)
     for got, want in zip(
@@ -127,7 +127,7 @@ def test_simulated_effects_are_recovered():
     truth[1] *= np.exp(-0.2 * (table["age"].mean() - 40) / 10)
     assert np.abs((np.array(model.params_) - truth) / np.sqrt(np.diag(model.covariance_))).max() < 3.5
     effects = model.effects().set_index("covariate")
-    assert effects.loc["channel", "trait"] == "offline, not online"
+    assert effects.loc["channel", "contrast"] == "offline, not online"
     assert effects.loc["channel", "rate_low"] < 1.8 < effects.loc["channel", "rate_high"]
     assert effects.loc["channel", "leave_low"] < 0.5 < effects.loc["channel", "leave_high"]
     assert 0 < effects.loc["age", "leave_low"] < 1 < effects.loc["age", "leave_high"]
@@ -157,7 +157,8 @@ def test_every_prediction_is_that_of_the_customers_own_parameters(cls, summary, 
         one.attrs = summary.attrs
         own = model._module_for(model._histories(one)).params_by_history(model.params_)
         plain = cls()
-        plain._set(model.module.Params(*(float(np.ravel(v)[0]) for v in own)), np.eye(4), 0.0, model.status_)
+        params = model._module.Params(*(float(np.ravel(v)[0]) for v in own))
+        plain._set(Fit(params, np.eye(4), 0.0, model.status_, 0))
         for verb, args in (
             ("p_alive", ()), ("p_return", (90,)), ("expected_purchases", ("12m",)), ("median_wait", ()),
             ("discounted_purchases", (None, 0.1)), ("pmf", (2, 90)),

@@ -53,11 +53,11 @@ def test_a_start_from_some_of_the_histories_ends_at_the_same_maximum(monkeypatch
     x, t_x, T = many()
     sample = sample_of(x, t_x, T)
     whole = fit(bgnbd, sample)
-    monkeypatch.setattr(fitting, "_SOME", 400)
+    monkeypatch.setattr(fitting, "_START_HISTORIES", 400)
     some = fit(bgnbd, sample)
     np.testing.assert_allclose(some.params, whole.params, rtol=1e-7)
     assert some.status is whole.status
-    monkeypatch.setattr(fitting, "_SOME", 1)  # one history says nothing: the usual start is used
+    monkeypatch.setattr(fitting, "_START_HISTORIES", 1)  # one history says nothing: the usual start is used
     np.testing.assert_allclose(fit(bgnbd, sample_of(x[:40], t_x[:40], T[:40])).params[:2], whole.params[:2], rtol=3)
 
 
@@ -93,9 +93,9 @@ def test_a_ridge_of_many_histories_ends_soon_and_as_high_as_from_afar(monkeypatc
     x = rng.poisson(rate * lived).astype(float)
     t_x = np.where(x > 0, np.floor(lived * rng.random(n) ** (1 / np.maximum(x, 1))), 0.0)
     sample = sample_of(x, t_x, T)
-    monkeypatch.setattr(fitting, "_SOME", 2_000)
+    monkeypatch.setattr(fitting, "_START_HISTORIES", 2_000)
     some = fit(paretonbd, sample)
-    monkeypatch.setattr(fitting, "_SOME", n)
+    monkeypatch.setattr(fitting, "_START_HISTORIES", n)
     whole = fit(paretonbd, sample)
     assert some.evaluations <= 12
     assert some.log_likelihood == pytest.approx(whole.log_likelihood, abs=0.01)

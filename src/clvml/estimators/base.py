@@ -43,12 +43,12 @@ class Estimator:
     def __repr__(self) -> str:
         """The settings that differ from their defaults, as a call."""
         own = inspect.signature(type(self)).parameters
-        told = [
+        changed = [
             f"{n}={getattr(self, n)!r}"
             for n, p in own.items()
             if getattr(self, n) is not p.default and getattr(self, n) != p.default
         ]
-        return f"{type(self).__name__}({', '.join(told)})"
+        return f"{type(self).__name__}({', '.join(changed)})"
 
     def _check_fitted(self, attribute: str) -> None:
         if not hasattr(self, attribute):

@@ -29,35 +29,44 @@ from clvml.maths.sample import Floats
 
 __all__ = ["Comparison", "compare"]
 
-_CLEAR = 2.0
+_CLEAR_DIFFERENCE = 2.0
 """A smaller difference in AIC is none; so are fewer standard errors of a difference out of time."""
-_REGULAR = 1.2
+_MIN_REGULAR_K = 1.2
 """Above this k models of random gaps lose; below its inverse purchases come in bursts."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Models of purchases side by side, fitted to the same customers."""
+    """Models of purchases side by side, fitted to the same customers.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row a model, lowest AIC first: model, log_likelihood (all of days), parameters, aic, bic, k (stages of a
+        gap; 1: random gaps), status; with a holdout purchases_deviance, purchases_bias, return_auc, return_brier.
+    recommended : str
+        Name of the model to use.
+    reason : str
+        Why, in words.
+    models : dict of str to PurchaseModel
+        The fitted models by name.
+    regularity, regularity_error : float
+        Wheat and Morrison's k of the gaps themselves, whatever the model, and its standard error; nan where the summary
+        has no gaps.
+    """
 
     table: pd.DataFrame
-    """One row a model, lowest AIC first: model, log_likelihood (all of days), parameters, aic, bic, k (stages of a gap;
-    1: random gaps), status; with a holdout purchases_deviance, purchases_bias, return_auc, return_brier."""
     recommended: str
-    """Name of the model to use."""
     reason: str
-    """Why, in words."""
     models: dict[str, PurchaseModel]
-    """The fitted models by name."""
     regularity: float
-    """Wheat and Morrison's k of the gaps themselves, whatever the model; nan where the summary cannot tell."""
     regularity_error: float
-    """Its standard error."""
 
     def __str__(self) -> str:
         """The table and the recommendation."""
         shown = self.table.drop(columns="status").round(dict.fromkeys(("log_likelihood", "aic", "bic"), 1)).round(3)
-        told = f"{self.reason[0].upper()}{self.reason[1:]}"
-        return f"{shown.to_string(index=False)}\n\nRecommended: {self.recommended}. {told}"
+        reason = f"{self.reason[0].upper()}{self.reason[1:]}"
+        return f"{shown.to_string(index=False)}\n\nRecommended: {self.recommended}. {reason}"
 
 
 def compare(
@@ -67,14 +76,48 @@ def compare(
     *,
     sample_weight: ArrayLike | None = None,
 ) -> Comparison:
-    """Fit each model to the summary and compare; the models passed in stay as they are.
-
-    models: None for the whole family, those of regular gaps where the summary has log_gaps. holdout: what the same
-    customers bought next, as `Transactions.split` gives it: `compare(None, *log.split(cut, end))`.
+    """Fit each model to the summary, compare them, and recommend one.
 
     The recommendation is the lowest AIC; within 2 of it, the fewest parameters. With a holdout, models whose deviance
     out of time is clearly worse than the best one's (2 standard errors of the paired difference) are left out first.
-    Raises OptionError for BG/BB beside others: its likelihood is of chances, not of days.
+
+    Parameters
+    ----------
+    models : sequence or mapping of str to PurchaseModel, or None
+        The models to compare, which stay as they are; None for the whole family, those of regular gaps where the
+        summary has `log_gaps`.
+    summary : pandas.DataFrame
+        One row a customer, as `Transactions.summarize` gives it.
+    holdout : pandas.DataFrame, optional
+        What the same customers bought next, as `Transactions.split` gives it.
+    sample_weight : array-like of shape (n,), optional
+        Customers that each row stands for.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    DataError
+        Where the summary breaks its contract, or the holdout is of other customers or days.
+    OptionError
+        Also for BG/BB beside others: its likelihood is of chances, not of days.
+
+    References
+    ----------
+    Wheat, R. D. and Morrison, D. G. (1990). Estimating purchase regularity with two interpurchase times. Journal of
+    Marketing Research 27(1).
+
+    Examples
+    --------
+    >>> from clvml import BetaGeoModel, NBDModel, Transactions, compare, load_cdnow
+    >>> summary = Transactions(load_cdnow(sample=True)).summarize("1997-09-30")
+    >>> found = compare([BetaGeoModel(), NBDModel()], summary)
+    >>> found.recommended
+    'BG/NBD'
+    >>> found.reason
+    'gaps between purchases are about random (k = 1); BG/NBD gains 181 log-likelihood units over NBD.'
     """
     named = _named(models, summary)
     fitted = {name: _fitted(model, summary, sample_weight) for name, model in named.items()}
@@ -83,7 +126,7 @@ def compare(
     fitted = {name if isinstance(models, Mapping) else model.name: model for name, model in fitted.items()}
     weight = counts_of(len(summary), sample_weight)
     k, error = _regularity(summary, weight)
-    table = pd.DataFrame([_row(name, model, float(weight.sum())) for name, model in fitted.items()])
+    table = pd.DataFrame([_row(name, model) for name, model in fitted.items()])
     losses: dict[str, Floats] = {}
     if holdout is not None:
         actual, days = _actual(summary, holdout)
@@ -107,8 +150,8 @@ def _named(
     named = dict(models) if isinstance(models, Mapping) else {repr(m): m for m in models}
     wrong = [name for name, model in named.items() if not isinstance(model, PurchaseModel)]
     if not named or wrong:
-        told = f"{wrong[0]} is none" if wrong else "none was given"
-        raise OptionError(f"compare needs models of purchases, such as BetaGeoModel() and ParetoNBDModel(); {told}.")
+        found = f"{wrong[0]} is none" if wrong else "none was given"
+        raise OptionError(f"compare needs models of purchases, such as BetaGeoModel() and ParetoNBDModel(); {found}.")
     chances = [name for name, model in named.items() if isinstance(model, BetaGeoBetaBinomialModel)]
     if chances and len(named) > 1:
         raise OptionError(f"{chances[0]} counts chances, the others days: their likelihoods cannot be compared.")
@@ -116,22 +159,20 @@ def _named(
 
 
 def _fitted(model: PurchaseModel, summary: pd.DataFrame, sample_weight: ArrayLike | None) -> PurchaseModel:
-    """A copy that tells its likelihood of days, fitted."""
+    """A copy whose likelihood is of days, fitted."""
     settings = model.get_params(deep=False)
     if "time_unit" in settings:
         settings["time_unit"] = "day"
     return type(model)(**settings).fit(summary, sample_weight=sample_weight)
 
 
-def _row(name: str, model: PurchaseModel, customers: float) -> dict[str, Any]:
-    chosen = isinstance(model, BetaGeoErlangModel) and model.k is None
-    parameters = len(model.params_) + chosen
+def _row(name: str, model: PurchaseModel) -> dict[str, Any]:
     return {
         "model": name,
         "log_likelihood": model.log_likelihood_,
-        "parameters": parameters,
-        "aic": 2.0 * (parameters - model.log_likelihood_),
-        "bic": float(np.log(customers)) * parameters - 2.0 * model.log_likelihood_,
+        "parameters": model._n_parameters,
+        "aic": model.aic_,
+        "bic": model.bic_,
         "k": _stages(model),
         "status": model.status_.name,
     }
@@ -196,7 +237,7 @@ def _clearly_worse(losses: dict[str, Floats], weight: Floats) -> set[str]:
         gap = loss - losses[best]
         mean = float(weight @ gap / weight.sum())
         error = np.sqrt(float(weight @ (gap - mean) ** 2)) / float(weight.sum())
-        if mean > _CLEAR * error:
+        if mean > _CLEAR_DIFFERENCE * error:
             behind.add(name)
     return behind
 
@@ -205,16 +246,16 @@ def _choose(table: pd.DataFrame, fitted: dict[str, PurchaseModel], behind: set[s
     """Among models with parameters of their own that are not behind out of time; among all, if that leaves none."""
     sound = {name for name, model in fitted.items() if model.status_.usable and name not in behind}
     rows = table[table["model"].isin(sound or set(fitted) - behind)]
-    near = rows[rows["aic"] <= rows["aic"].min() + _CLEAR]
+    near = rows[rows["aic"] <= rows["aic"].min() + _CLEAR_DIFFERENCE]
     return str(near.sort_values(["parameters", "aic"], kind="stable")["model"].iloc[0])
 
 
 def _reason(table: pd.DataFrame, chosen: str, k: float, fitted: dict[str, PurchaseModel], behind: set[str]) -> str:
     """Regularity, the gain over the best of the other models, and what the holdout said."""
     parts = []
-    if k > _REGULAR:
+    if k > _MIN_REGULAR_K:
         parts.append(f"gaps between purchases are regular (k = {k:.2g})")
-    elif k < 1.0 / _REGULAR:
+    elif k < 1.0 / _MIN_REGULAR_K:
         parts.append(f"purchases come in bursts (k = {k:.2g}), which none of these models describes")
     elif np.isfinite(k):
         parts.append(f"gaps between purchases are about random (k = {k:.2g})")
@@ -237,11 +278,11 @@ def _gain(table: pd.DataFrame, chosen: str, fitted: dict[str, PurchaseModel]) ->
     rival = (rivals or others)[0]
     gain = float(table.loc[chosen, "log_likelihood"] - table.loc[rival, "log_likelihood"])
     gap = float(table.loc[rival, "aic"] - table.loc[chosen, "aic"])
-    if abs(gap) < _CLEAR:
+    if abs(gap) < _CLEAR_DIFFERENCE:
         fewer = table.loc[chosen, "parameters"] < table.loc[rival, "parameters"]
         return f"{chosen} describes them as well as {rival}" + (" with fewer parameters" if fewer else "")
     if gap < 0.0:
-        return f"{rival} has a lower AIC by {-gap:,.0f}, but its status or the holdout speaks against it"
+        return f"{rival} has a lower AIC by {-gap:,.0f}, but how its fit ended or the holdout speaks against it"
     if gain < 1.0:
         return f"{chosen} has fewer parameters than {rival} for about the same log-likelihood"
     return f"{chosen} gains {gain:,.0f} log-likelihood units over {rival}"

@@ -38,26 +38,26 @@ __all__ = [
 P = TypeVar("P", bound=Parameters)
 """A model's own NamedTuple of parameters."""
 
-_BOUND = 12.0
+_MAX_DISTANCE = 12.0
 """No parameter goes further than a factor of 160,000 from its start: there a model equals its limit."""
-_TOUCH = 1e-9
+_BOUND_TOLERANCE = 1e-9
 """As near to its bound as this, a parameter is at it."""
-_STEP = 3.0
+_MAX_STEP = 3.0
 """Longest Newton step in log-parameters: a factor of 20."""
-_DECREMENT = 1e-9
+_MIN_GAIN = 1e-9
 """Converged when a Newton step promises less log-likelihood than this. That last step is still taken: after it the
 error is below 1e-6 standard errors, and derivatives there would add nothing."""
-_ROUNDING = 1e-3
+_MAX_UNFINISHED_GAIN = 1e-3
 """Log-likelihood that may remain where rounding ends the search."""
-_NOISE = 1e-13
+_RELATIVE_ROUNDING = 1e-13
 """Relative error of a log-likelihood: steps that promise less than this of it are lost in rounding."""
-_FLAT = 1e-8
+_MIN_CURVATURE = 1e-8
 """Less curvature than this, in log-parameters, is none."""
-_IDLE, _PATIENCE = 1e-3, 3
+_IDLE_GAIN, _MAX_IDLE_STEPS = 1e-3, 3
 """A ridge is left after so many steps in a row that gained less log-likelihood than this each."""
-_SOME = 8_192
+_START_HISTORIES = 8_192
 """Histories that are enough for a start."""
-_ITERATIONS = 200
+_MAX_EVALUATIONS = 200
 
 
 class FitStatus(enum.Enum):
@@ -78,8 +78,8 @@ class FitStatus(enum.Enum):
         "which all buy at the same rate r / alpha. Predictions are sound as long as that is true of new customers."
     )
     UNIDENTIFIED = (
-        "Converged on a ridge: the data hardly tell some parameters apart, so their standard errors are huge or "
-        "missing. Predictions within the range of the data are sound; a weak prior (prior='weak') settles them."
+        "Converged on a ridge: the data hardly separate some parameters, so their standard errors are huge or "
+        "missing. Predictions within the range of the data are sound; a weak prior (prior='weak') makes them definite."
     )
     NO_REPEATS = (
         "Nobody has bought twice, so the data say little about rates and nothing about drop-out. "
@@ -185,22 +185,23 @@ def maximise(function: Callable[[Floats], Objective], theta: Floats, around: Flo
     3 and halved until they climb; a parameter at its bound that wants to leave stays there.
     """
     centre = theta if around is None else around
-    lowest, highest = centre - _BOUND, centre + _BOUND
+    lowest, highest = centre - _MAX_DISTANCE, centre + _MAX_DISTANCE
     here, evaluations, idle = function(theta), 1, 0
     gain = np.inf
-    while evaluations < _ITERATIONS and idle < _PATIENCE:
+    while evaluations < _MAX_EVALUATIONS and idle < _MAX_IDLE_STEPS:
         free = ~(
-            ((theta < lowest + _TOUCH) & (here.gradient < 0.0)) | ((theta > highest - _TOUCH) & (here.gradient > 0.0))
+            ((theta < lowest + _BOUND_TOLERANCE) & (here.gradient < 0.0))
+            | ((theta > highest - _BOUND_TOLERANCE) & (here.gradient > 0.0))
         )
         step = np.zeros_like(theta)
         step[free] = _ascent(here.gradient[free], here.hessian[np.ix_(free, free)])
         gain = float(here.gradient @ step)
-        noise = _NOISE * abs(here.value)
-        if gain < max(_DECREMENT, noise):
+        noise = _RELATIVE_ROUNDING * abs(here.value)
+        if gain < max(_MIN_GAIN, noise):
             value = here.value + 0.5 * gain
             return Maximum(np.clip(theta + step, lowest, highest), here._replace(value=value), True, evaluations)
         room = np.where(step > 0.0, highest - theta, theta - lowest) / np.maximum(np.abs(step), 1e-300)
-        step *= min(1.0, _STEP / float(np.max(np.abs(step))), float(room[free].min()))
+        step *= min(1.0, _MAX_STEP / float(np.max(np.abs(step))), float(room[free].min()))
         promised = float(here.gradient @ step)
         while promised > max(noise, 1e-12):
             trial = np.clip(theta + step, lowest, highest)
@@ -210,10 +211,10 @@ def maximise(function: Callable[[Floats], Objective], theta: Floats, around: Flo
             step, promised = 0.5 * step, 0.5 * promised
         else:
             break
-        idle = idle + 1 if there.value - here.value < _IDLE else 0
+        idle = idle + 1 if there.value - here.value < _IDLE_GAIN else 0
         theta, here = trial, there
     # On a ridge far out rounding hides gains as small as this: it is as good as it gets.
-    return Maximum(theta, here, gain < _ROUNDING or idle == _PATIENCE, evaluations)
+    return Maximum(theta, here, gain < _MAX_UNFINISHED_GAIN or idle == _MAX_IDLE_STEPS, evaluations)
 
 
 def _ascent(gradient: Floats, hessian: Floats) -> Floats:
@@ -230,10 +231,10 @@ def natural_covariance(theta: Floats, hessian: Floats) -> Floats:
     """Covariance of exp(theta) by the delta method, from the Hessian in theta; inf on the diagonal where there is
     none.
     """
-    bent = -np.diag(hessian) > _FLAT
+    bent = -np.diag(hessian) > _MIN_CURVATURE
     scale = np.sqrt(np.where(bent, -np.diag(hessian), 1.0))
     curvature, axes = np.linalg.eigh(-hessian / np.outer(scale, scale))
-    flat = curvature < _FLAT
+    flat = curvature < _MIN_CURVATURE
     lost = (np.abs(axes[:, flat]) > 1e-3).any(axis=1) | ~bent
     inverse = (axes[:, ~flat] / curvature[~flat]) @ axes[:, ~flat].T
     spread = np.exp(theta) / scale
@@ -266,12 +267,12 @@ def fit(model: PurchaseModule[P], sample: Sample, *, prior: str | None = None) -
 
 def _start(model: PurchaseModule[P], sample: Sample, penalty: Penalty | None, guess: Floats) -> Floats:
     """Log-parameters to start from: where histories are many, those of every so-manyth, which are nearly there."""
-    every = sample.x.size // _SOME
+    every = sample.x.size // _START_HISTORIES
     if every < 4:
         return guess
     some = sample_of(*(v[::every] for v in (sample.x, sample.t_x, sample.T, sample.weight)))
     found = maximise(PenalizedLikelihood(model, some, penalty), guess)
-    within = np.abs(found.theta - guess).max() < _BOUND - 1.0  # else it is the limit of these few
+    within = np.abs(found.theta - guess).max() < _MAX_DISTANCE - 1.0  # else it is the limit of these few
     return found.theta if found.converged and within else guess
 
 
@@ -367,7 +368,7 @@ def fit_slope(sample: MeanSpend) -> Slope:
     hessian = free.objective.hessian
     rest = hessian[3, :3] @ np.linalg.pinv(hessian[:3, :3]) @ hessian[:3, 3]
     curvature, estimate = float(rest - hessian[3, 3]), float(free.theta[3])
-    if curvature <= _FLAT:
+    if curvature <= _MIN_CURVATURE:
         return NO_SLOPE
     gain = max(0.0, free.objective.value - none.objective.value)
     value = estimate * max(0.0, 1.0 - 1.0 / (curvature * estimate**2)) if estimate else 0.0
@@ -396,6 +397,6 @@ def _in_money(
 ) -> Fit[gammagamma.Params]:
     """From units of the mean amount to the log's currency: v, its covariances and the density of m scale."""
     scale = np.array([1.0, 1.0, sample.unit])
-    told = gammagamma.Params(*(float(v) for v in np.array(params) * scale))
+    in_money = gammagamma.Params(*(float(v) for v in np.array(params) * scale))
     value = gammagamma.value_gradient_hessian(params, sample).value - sample.customers * float(np.log(sample.unit))
-    return Fit(told, covariance * np.outer(scale, scale), value, status, evaluations)
+    return Fit(in_money, covariance * np.outer(scale, scale), value, status, evaluations)

@@ -25,7 +25,7 @@ MIN_TABLE_LINES = 300_000
 """Lines of a log from which on intervals are read off tables, which moves them by less than 0.5 % of their width."""
 _MAX_TABLE_P = 10.0
 """Gamma-Gamma's p up to which the tables bear it: above, the prices of a customer hardly differ, and the distribution
-of his total is a stair of one step a purchase, which cannot be read off between a few points."""
+of their total is a stair of one step a purchase, which cannot be read off between a few points."""
 
 _TINY = 1e-300
 
@@ -64,7 +64,7 @@ class FittedPurchases(Protocol):
 
 
 class ForecastCache:
-    """What the batches of a base have in common, all predicted by one model: it grows as they are seen.
+    """What the batches of a base have in common, all predicted by one model: it grows with them.
 
     use_tables: whether intervals are read off tables; otherwise each is solved for.
     """
@@ -116,7 +116,7 @@ class CustomerForecast(ABC):
 
     @property
     def spend(self) -> GammaGammaModel:
-        """The model of what a purchase is worth."""
+        """The model of spend per purchase."""
         assert self._spend is not None
         return self._spend
 

@@ -4,6 +4,7 @@ once each.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,10 @@ from clvml.errors import DataError
 from clvml.maths.sample import Floats
 from clvml.tables import check_summary
 
-__all__ = ["NEW", "Histories", "counts_of", "histories_of"]
+__all__ = ["NEW", "Customers", "Histories", "counts_of", "histories_of", "summary_frame"]
+
+Customers = pd.DataFrame | pd.Series | Mapping[str, Any]
+"""A summary, or a single customer."""
 
 
 class Histories(NamedTuple):
@@ -31,7 +35,19 @@ class Histories(NamedTuple):
 
 
 NEW = Histories(np.zeros(1), np.zeros(1), np.zeros(1), np.ones(1), np.zeros(1, dtype=np.intp))
-"""The history of a customer who has just made his first purchase."""
+"""The history of customers who have just made their first purchase."""
+
+
+def summary_frame(customers: Customers) -> pd.DataFrame:
+    """A summary as a frame; of a single customer, one row, whose key `as_of` (if any) is that of the summary."""
+    if isinstance(customers, pd.DataFrame) or not isinstance(customers, pd.Series | Mapping):
+        return customers  # what is neither is refused by the contract of a summary
+    fields = dict(customers)
+    as_of = fields.pop("as_of", None)
+    frame = pd.DataFrame([fields])
+    if as_of is not None:
+        frame.attrs["as_of"] = as_of
+    return frame
 
 
 def histories_of(
@@ -48,13 +64,13 @@ def histories_of(
     if covariates is not None:
         columns.append(_kinds(covariates))
     (x, t_x, T, *_), place = _distinct(columns)
-    told = None
+    distinct = None
     if covariates is not None:
         first = np.empty(x.size, dtype=np.intp)
         first[place[::-1]] = np.arange(len(summary) - 1, -1, -1)
-        told = covariates[first]
+        distinct = covariates[first]
     weight = np.bincount(place, weights=sample_weight, minlength=x.size).astype(np.float64)
-    return Histories(x, t_x, T, weight, place, told)
+    return Histories(x, t_x, T, weight, place, distinct)
 
 
 def _kinds(covariates: Floats) -> NDArray[np.intp]:
@@ -64,7 +80,7 @@ def _kinds(covariates: Floats) -> NDArray[np.intp]:
 
 
 def counts_of(rows: int, sample_weight: ArrayLike | None) -> Floats:
-    """How many customers each row stands for: one, unless told. Raises DataError for a weight that is no count."""
+    """How many customers each row stands for: one, unless given. Raises DataError for a weight that is no count."""
     if rows == 0:
         raise DataError("The summary has no rows, so there is nothing to learn or predict. Check the log and as_of.")
     weight = np.ones(rows) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)

@@ -43,16 +43,41 @@ _GENERATORS = {
 }
 """What draws new customers, in lifetimes.generate_data."""
 
-_MAXIMUM = 0.01
+_MAX_NEWTON_GAIN = 0.01
 """A maximum is where one more Newton step would gain less log-likelihood than this."""
 
 
 def to_lifetimes(model: PurchaseModel | GammaGammaModel, summary: pd.DataFrame | None = None) -> Any:
     """The lifetimes fitter with this model's parameters, in this model's unit of time, and with its standard errors.
 
-    summary: the customers (a clvml summary, in days), for plots that draw them or take their range from them; a model
-    keeps no customers, so without it `max_frequency` and `max_recency` must be given to a plot.
-    Raises ModelError for a model that lifetimes does not have, NotFittedError for one that was not fitted.
+    Parameters
+    ----------
+    model : BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel or GammaGammaModel
+        Fitted.
+    summary : pandas.DataFrame, optional
+        The customers (a clvml summary, in days), for plots that draw them or take their range from them; a model keeps
+        no customers, so without it `max_frequency` and `max_recency` must be given to a plot.
+
+    Returns
+    -------
+    lifetimes.BetaGeoFitter, ModifiedBetaGeoFitter, ParetoNBDFitter or GammaGammaFitter
+
+    Raises
+    ------
+    ModelError
+        For a model that lifetimes does not have, such as one with covariates.
+    NotFittedError
+
+    Examples
+    --------
+    >>> from clvml import BetaGeoModel, Transactions, interop, load_cdnow
+    >>> summary = Transactions(load_cdnow(sample=True)).summarize("1997-09-30")
+    >>> model = BetaGeoModel(time_unit="week").fit(summary)
+    >>> fitter = interop.to_lifetimes(model, summary)
+    >>> fitter
+    <lifetimes.BetaGeoFitter: fitted with 2349 subjects, a: 0.79, alpha: 4.42, b: 2.42, r: 0.24>
+    >>> interop.from_lifetimes(fitter, time_unit="week").params_ == model.params_
+    True
     """
     name = _FITTERS.get(type(model))
     if name is None:
@@ -82,34 +107,51 @@ def to_lifetimes(model: PurchaseModel | GammaGammaModel, summary: pd.DataFrame |
 def from_lifetimes(fitter: Any, time_unit: Literal["day", "week"] = "day") -> PurchaseModel | GammaGammaModel:
     """The clvml model with a lifetimes fitter's parameters; predictions then take summaries in days.
 
-    time_unit: in which the fitter was fitted ("D" or "W" of lifetimes); of no account to Gamma-Gamma.
     Standard errors, covariance and log-likelihood are computed anew from the customers that the fitter keeps (those of
     lifetimes are wrong off the diagonal); where it keeps none, or its parameters are not those of maximum likelihood,
-    they are missing and a ClvWarning says so. Raises ModelError for anything but such a fitter, fitted.
+    they are missing and a ClvWarning says so.
+
+    Parameters
+    ----------
+    fitter : lifetimes.BetaGeoFitter, ModifiedBetaGeoFitter, ParetoNBDFitter or GammaGammaFitter
+        Fitted.
+    time_unit : {'day', 'week'}, default 'day'
+        In which the fitter was fitted ("D" or "W" of lifetimes); of no account to Gamma-Gamma.
+
+    Returns
+    -------
+    BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel or GammaGammaModel
+
+    Raises
+    ------
+    ModelError
+        For anything but such a fitter, fitted.
     """
     cls = _counterpart(fitter)
     params = _params(fitter, cls)
-    told = {"type": cls.__name__, "format": FORMAT, "params": params, "n_excluded": 0.0} | _quality(fitter, cls, params)
-    told["settings"] = {} if cls is GammaGammaModel else {"time_unit": time_unit}
-    model: PurchaseModel | GammaGammaModel = cls.from_dict(told)
+    saved = {"type": cls.__name__, "format": FORMAT, "params": params, "n_excluded": 0.0} | _quality(
+        fitter, cls, params
+    )
+    saved["settings"] = {} if cls is GammaGammaModel else {"time_unit": time_unit}
+    model: PurchaseModel | GammaGammaModel = cls.from_dict(saved)
     return model
 
 
 def _quality(fitter: Any, cls: Any, params: dict[str, float]) -> dict[str, Any]:
-    """What the customers that the fitter keeps say of its parameters, as `to_dict` tells it."""
+    """What the customers that the fitter keeps say of its parameters, as `to_dict` saves it."""
     data = getattr(fitter, "data", None)
     unknown = jsonable(np.diag([math.inf] * len(params)))
-    told = {"covariance": unknown, "log_likelihood": math.nan, "status": FitStatus.TAKEN_OVER.name}
+    saved = {"covariance": unknown, "log_likelihood": math.nan, "status": FitStatus.TAKEN_OVER.name}
     if not isinstance(data, pd.DataFrame):
         _warn(fitter, "it keeps no customers")
-        return told | {"n_customers": 0.0, "n_rows": 0}
+        return saved | {"n_customers": 0.0, "n_rows": 0}
     histories = [c for c in ("frequency", "recency", "T") if c in data.columns]
     counts = {"n_customers": float(_weights(data).sum()), "n_rows": len(data.drop_duplicates(histories))}
     found = (_of_spend if cls is GammaGammaModel else _of_purchases)(cls, params, data)
     covariance = _covariance(params, found)
     if covariance is None:
         _warn(fitter, "its parameters are not those of maximum likelihood (a penalizer, or a fit that stopped early)")
-        return told | counts | {"log_likelihood": found.value}
+        return saved | counts | {"log_likelihood": found.value}
     status = FitStatus.CONVERGED.name
     return counts | {"covariance": jsonable(covariance), "log_likelihood": found.value, "status": status}
 
@@ -182,11 +224,11 @@ def _counterpart(fitter: Any) -> Any:
 
 def _params(fitter: Any, cls: Any) -> dict[str, float]:
     """Parameters by name, all finite and above 0."""
-    told = getattr(fitter, "params_", None)
-    if told is None:
+    saved = getattr(fitter, "params_", None)
+    if saved is None:
         raise ModelError(f"This {type(fitter).__name__} has no params_: fit it first.")
-    names = gammagamma.Params._fields if cls is GammaGammaModel else cls.module.Params._fields
-    params = {name: float(told[name]) for name in names if name in told}
+    names = gammagamma.Params._fields if cls is GammaGammaModel else cls._module.Params._fields
+    params = {name: float(saved[name]) for name in names if name in saved}
     bad = [name for name in names if not 0.0 < params.get(name, math.nan) < math.inf]
     if bad:
         raise ModelError(
@@ -202,7 +244,7 @@ def _weights(data: pd.DataFrame) -> Floats:
 def _of_purchases(cls: Any, params: dict[str, float], data: pd.DataFrame) -> Objective:
     """Log-likelihood of the customers kept, with its derivatives in the logarithms of the parameters."""
     sample = sample_of(data["frequency"], data["recency"], data["T"], _weights(data))
-    found: Objective = cls.module.value_gradient_hessian(cls.module.Params(**params), sample)
+    found: Objective = cls._module.value_gradient_hessian(cls._module.Params(**params), sample)
     return found
 
 
@@ -222,7 +264,7 @@ def _covariance(params: dict[str, float], found: Objective) -> Floats | None:
     if not np.isfinite(covariance).all():
         return None
     slope = found.gradient / np.exp(theta)
-    return covariance if 0.5 * float(slope @ covariance @ slope) < _MAXIMUM else None
+    return covariance if 0.5 * float(slope @ covariance @ slope) < _MAX_NEWTON_GAIN else None
 
 
 def _warn(fitter: Any, why: str) -> None:
@@ -238,7 +280,24 @@ def lifetimes_forecast(frame: pd.DataFrame, days: int) -> Forecast:
     """BG/NBD and Gamma-Gamma as the documentation of lifetimes uses them: fitted by lifetimes, predicted by lifetimes.
 
     Its churn score is P(alive). Where a fit does not converge, the penalizer that its error message asks for is
-    raised step by step. Raises ModelError where none helps.
+    raised step by step.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A summary: `frequency`, `recency`, `T` (days) and `monetary_value`.
+    days : int
+        How far ahead.
+
+    Returns
+    -------
+    Forecast
+        Purchases, spend and P(alive), arrays of shape (n,).
+
+    Raises
+    ------
+    ModelError
+        Where no penalizer helps.
     """
     x, t_x, T = (frame[name].to_numpy(dtype=np.float64) for name in ("frequency", "recency", "T"))
     money = frame["monetary_value"].to_numpy(dtype=np.float64)

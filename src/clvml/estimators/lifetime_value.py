@@ -14,6 +14,7 @@ from clvml.errors import OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.compare import compare
 from clvml.estimators.forecast import CustomerForecast, ForecastCache, customer_forecast
+from clvml.estimators.histories import Customers, summary_frame
 from clvml.estimators.purchases.models import BetaGeoModel, PurchaseModel, purchase_model_from
 from clvml.estimators.saved import FORMAT, settings_from
 from clvml.estimators.spend import GammaGammaModel
@@ -25,19 +26,51 @@ from clvml.maths.sample import Floats
 __all__ = ["LifetimeValueModel", "prediction_frame"]
 
 _LEVEL = 0.9
-"""Of the intervals that `predict` tells."""
-_FAR = 36_525
-"""Days: a next purchase expected later than in a hundred years has no date."""
+"""Of the intervals that `predict` gives."""
+_MAX_DUE_DAYS = 36_525
+"""A next purchase expected later than in a hundred years has no date."""
 
 
 class LifetimeValueModel(Estimator):
-    """A model of purchases and one of spend, taken as independent.
+    """Customer lifetime value: a model of purchases and one of spend, taken as independent.
 
-    purchases, spend: the models to fit (BetaGeoModel(), GammaGammaModel()); purchases="auto": the one that
-    `clvml.compare` recommends; horizon: how far ahead unless told otherwise; discount_rate: per year; margin: share of
-    the amount that is earned.
+    The value of a customer is margin x expected spend per purchase x expected discounted purchases over the horizon.
 
-    Learned: purchases_, spend_ (fitted copies), choice_ (why this model of purchases, or None where it was given).
+    Parameters
+    ----------
+    purchases : PurchaseModel, 'auto' or None
+        The model of purchases to fit; None for BetaGeoModel(), 'auto' for the one that `clvml.compare` recommends.
+    spend : GammaGammaModel or None
+        The model of spend to fit; None for GammaGammaModel().
+    horizon : int or str, default '12m'
+        How far ahead, unless a prediction says otherwise: days, '39w', '12m', '1y'.
+    discount_rate : float, default 0.10
+        A year.
+    margin : float, default 1.0
+        The share of the amount that is earned.
+
+    Attributes
+    ----------
+    purchases_, spend_ : PurchaseModel, GammaGammaModel
+        Fitted copies.
+    choice_ : str or None
+        Why this model of purchases, where it was chosen.
+
+    References
+    ----------
+    Fader, P. S., Hardie, B. G. S. and Lee, K. L. (2005). RFM and CLV: using iso-value curves for customer base
+    analysis. Journal of Marketing Research 42(4).
+
+    Examples
+    --------
+    >>> from clvml import LifetimeValueModel, Transactions, load_cdnow
+    >>> summary = Transactions(load_cdnow(sample=True)).summarize("1997-09-30")
+    >>> model = LifetimeValueModel(horizon="39w", margin=0.3).fit(summary)
+    >>> table = model.predict(summary)
+    >>> table[["p_return", "expected_purchases", "clv"]].head(2).round(2)
+       p_return  expected_purchases   clv
+    0      0.55                1.23  8.77
+    1      0.12                0.20  1.12
     """
 
     choice_: str | None
@@ -58,8 +91,26 @@ class LifetimeValueModel(Estimator):
         self.margin = margin
 
     def fit(self, summary: pd.DataFrame, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit both parts to a summary; the models passed in stay as they are."""
-        del y  # scikit-learn's pipelines pass it
+        """Fit both parts to a summary; the models passed in stay as they are.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+            One row a customer: `frequency`, `recency`, `T` (days) and `monetary_value`.
+        y : None
+            Not used; scikit-learn's pipelines pass it.
+        sample_weight : array-like of shape (n,), optional
+            Customers that each row stands for.
+
+        Returns
+        -------
+        the fitted model itself
+
+        Raises
+        ------
+        DataError, OptionError
+        """
+        del y
         check_rate(self.discount_rate)
         _check_margin(self.margin)
         self._fit_purchases(summary, sample_weight)
@@ -68,8 +119,22 @@ class LifetimeValueModel(Estimator):
         return self
 
     def fit_base(self, counts: pd.DataFrame, spend: pd.DataFrame) -> Self:
-        """The same from counts of histories (frequency, recency, T, customers) and from what repeat buyers spend
-        (frequency, monetary_value): all that memory has to hold of a base of any size.
+        """The same from counts alone: all that memory has to hold of a base of any size.
+
+        Parameters
+        ----------
+        counts : pandas.DataFrame
+            Distinct histories: `frequency`, `recency`, `T`, and the `customers` who share each.
+        spend : pandas.DataFrame
+            Repeat buyers: `frequency` and `monetary_value`.
+
+        Returns
+        -------
+        the fitted model itself
+
+        Raises
+        ------
+        DataError, OptionError
         """
         check_rate(self.discount_rate)
         _check_margin(self.margin)
@@ -90,55 +155,168 @@ class LifetimeValueModel(Estimator):
         self.purchases_ = type(purchases)(**purchases.get_params()).fit(summary, sample_weight=sample_weight)
         self.choice_ = None
 
-    def p_alive(self, summary: pd.DataFrame) -> Floats:
-        """Probability of not having left by as_of. A property of the model: act on p_return instead."""
+    def p_alive(self, summary: Customers) -> Floats:
+        """Probability of not having left by `as_of`. A property of the model: act on `p_return` instead.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            Customers with `frequency`, `recency`, `T` in days; a Series or dict is a single customer.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+
+        Raises
+        ------
+        DataError, NotFittedError
+        """
         return self._purchases().p_alive(summary)
 
-    def p_return(self, summary: pd.DataFrame, horizon: int | str | None = None) -> Floats:
-        """Probability of at least one purchase within the horizon."""
+    def p_return(self, summary: Customers, horizon: int | str | None = None) -> Floats:
+        """Probability of at least one purchase within the horizon.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            Customers with `frequency`, `recency`, `T` in days; a Series or dict is a single customer.
+        horizon : int or str, optional
+            Days, '39w', '12m' or '1y'; the model's own unless given.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+
+        Raises
+        ------
+        DataError, NotFittedError, OptionError
+        """
         return self._purchases().p_return(summary, self._horizon(horizon))
 
-    def expected_purchases(self, summary: pd.DataFrame, horizon: int | str | None = None) -> Floats:
-        """Expected number of purchases within the horizon."""
+    def expected_purchases(self, summary: Customers, horizon: int | str | None = None) -> Floats:
+        """Expected number of purchases within the horizon.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            Customers with `frequency`, `recency`, `T` in days; a Series or dict is a single customer.
+        horizon : int or str, optional
+            Days, '39w', '12m' or '1y'; the model's own unless given.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+
+        Raises
+        ------
+        DataError, NotFittedError, OptionError
+        """
         return self._purchases().expected_purchases(summary, self._horizon(horizon))
 
-    def expected_spend(self, summary: pd.DataFrame, horizon: int | str | None = None) -> Floats:
-        """Expected total amount over the horizon, not discounted."""
+    def expected_spend(self, summary: Customers, horizon: int | str | None = None) -> Floats:
+        """Expected total amount over the horizon, not discounted.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            Customers with `frequency`, `recency`, `T` in days and `monetary_value`; a Series or dict is a single one.
+        horizon : int or str, optional
+            Days, '39w', '12m' or '1y'; the model's own unless given.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+            In the log's currency.
+
+        Raises
+        ------
+        DataError, NotFittedError, OptionError
+        """
         return self.expected_purchases(summary, horizon) * self.spend_.expected_spend(summary)
 
-    def clv(self, summary: pd.DataFrame, horizon: int | str | None = None) -> Floats:
-        """Expected discounted contribution over the horizon: margin x spend per purchase x discounted purchases."""
+    def clv(self, summary: Customers, horizon: int | str | None = None) -> Floats:
+        """Expected discounted contribution over the horizon: margin x spend per purchase x discounted purchases.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            Customers with `frequency`, `recency`, `T` in days and `monetary_value`; a Series or dict is a single one.
+        horizon : int or str, optional
+            Days, '39w', '12m' or '1y'; the model's own unless given.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+            In the log's currency.
+
+        Raises
+        ------
+        DataError, NotFittedError, OptionError
+        """
         purchases = self._purchases().discounted_purchases(
             summary, self._horizon(horizon), check_rate(self.discount_rate)
         )
         return _check_margin(self.margin) * purchases * self.spend_.expected_spend(summary)
 
     def spend_interval(
-        self, summary: pd.DataFrame, horizon: int | str | None = None, level: float = 0.9
+        self, summary: Customers, horizon: int | str | None = None, level: float = 0.9
     ) -> tuple[Floats, Floats]:
-        """Central predictive interval of the total amount over the horizon, not discounted: of the total itself, not
-        its mean.
+        """Central predictive interval of the total amount over the horizon, not discounted: of the total, not its mean.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            As of `expected_spend`.
+        horizon : int or str, optional
+            Days, '39w', '12m' or '1y'; the model's own unless given.
+        level : float, default 0.9
+            Probability that the interval is to hold.
+
+        Returns
+        -------
+        low, high : numpy.ndarray of shape (n,)
+            In the log's currency.
+
+        Raises
+        ------
+        DataError, NotFittedError, OptionError
         """
         below = 0.5 * (1.0 - check_level(level))
         return self._spend_quantile(summary, horizon, below), self._spend_quantile(summary, horizon, 1.0 - below)
 
     def predict(
-        self, summary: pd.DataFrame, horizon: int | str | None = None, *, cache: ForecastCache | None = None
+        self, summary: Customers, horizon: int | str | None = None, *, cache: ForecastCache | None = None
     ) -> pd.DataFrame:
         """Everything about every customer, one row each in the summary's order.
 
-        clv_low, clv_high: 90 % predictive interval, that of the amount scaled by what discounting takes off its
-        expectation. purchases_low, purchases_high: 90 % predictive interval. next_purchase_median: median date, given
-        that the customer is alive; missing where it lies more than a hundred years ahead or the summary does not say
-        its as_of. cache: what the batches of a base have in common, see `clvml.estimators.forecast`.
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            Customers with `frequency`, `recency`, `T` in days and `monetary_value`; a Series or dict is a single one.
+        horizon : int or str, optional
+            Days, '39w', '12m' or '1y'; the model's own unless given.
+        cache : ForecastCache, optional
+            What the batches of one base have in common, see `clvml.estimators.forecast`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            customer_id (where the summary has it), p_alive, p_return, expected_purchases, expected_spend (total, not
+            discounted), clv; clv_low and clv_high (90 % predictive interval of the amount, scaled by what discounting
+            takes off its expectation), purchases_low and purchases_high (90 %), next_purchase_median (median date, given
+            that the customer is alive; missing beyond a hundred years or where the summary does not say its as_of).
+
+        Raises
+        ------
+        DataError, NotFittedError, OptionError
         """
         ahead = self._customer_forecast(summary, cache)
         return prediction_frame(ahead, self._prediction_columns(ahead, horizon))
 
-    def _customer_forecast(self, summary: pd.DataFrame, cache: ForecastCache | None = None) -> CustomerForecast:
-        """What is to come of these customers, to be told of once or several times."""
+    def _customer_forecast(self, summary: Customers, cache: ForecastCache | None = None) -> CustomerForecast:
+        """What is to come of these customers, for one or several predictions."""
         self._check_fitted("purchases_")
-        return customer_forecast(self.purchases_, summary, self.spend_, cache)
+        return customer_forecast(self.purchases_, summary_frame(summary), self.spend_, cache)
 
     def _value_columns(self, ahead: CustomerForecast, horizon: int | str | None = None) -> dict[str, Floats]:
         """Of the columns of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""
@@ -153,7 +331,7 @@ class LifetimeValueModel(Estimator):
         """The columns of `predict` that are numbers."""
         table = self._value_columns(ahead, horizon)
         spend = table["expected_purchases"] * ahead.spend_per_purchase
-        worth = np.divide(table["clv"], spend, out=np.zeros_like(spend), where=spend > 0)
+        per_amount = np.divide(table["clv"], spend, out=np.zeros_like(spend), where=spend > 0)
         few, many, low, high = ahead.intervals(self._horizon(horizon), _LEVEL)
         return {
             "p_alive": ahead.p_alive,
@@ -161,19 +339,20 @@ class LifetimeValueModel(Estimator):
             "expected_purchases": table["expected_purchases"],
             "expected_spend": spend,
             "clv": table["clv"],
-            "clv_low": worth * low,
-            "clv_high": worth * high,
+            "clv_low": per_amount * low,
+            "clv_high": per_amount * high,
             "purchases_low": few,
             "purchases_high": many,
         }
 
-    def _spend_quantile(self, summary: pd.DataFrame, horizon: int | str | None, level: float) -> Floats:
+    def _spend_quantile(self, summary: Customers, horizon: int | str | None, level: float) -> Floats:
         """Solved once per distinct history: given it, spend over (v + x m) has one distribution for all."""
         purchases, (p, q, _) = self._purchases(), self.spend_.params_
-        t = purchases._units(self._horizon(horizon), summary.attrs.get("as_of"))
-        rows = purchases._histories(summary)
+        frame = summary_frame(summary)
+        t = purchases._units(self._horizon(horizon), frame.attrs.get("as_of"))
+        rows = purchases._histories(frame)
         normalised = spend_quantile(purchases._future(rows), t, level, p, p * rows.x + q)
-        spend: Floats = normalised[rows.place] * self.spend_._spend_scale(summary)
+        spend: Floats = normalised[rows.place] * self.spend_._spend_scale(frame)
         return spend
 
     def _purchases(self) -> PurchaseModel:
@@ -182,6 +361,11 @@ class LifetimeValueModel(Estimator):
 
     def _horizon(self, horizon: int | str | None) -> int | str:
         return self.horizon if horizon is None else horizon
+
+    def __repr__(self) -> str:
+        """The settings that differ from their defaults; once fitted, both parts too."""
+        own = super().__repr__()
+        return f"{own}\n\n{self.purchases_!r}\n\n{self.spend_!r}" if hasattr(self, "spend_") else own
 
     def to_dict(self) -> dict[str, Any]:
         """Settings and both fitted parts, as JSON knows them."""
@@ -197,7 +381,7 @@ class LifetimeValueModel(Estimator):
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
-        """The model that `to_dict` told. Raises ModelError where it is not one."""
+        """The model that `to_dict` saved. Raises ModelError where it is not one."""
         model = cls(**settings_from(cls, saved, ("purchases", "spend")))
         model.purchases_, model.choice_ = purchase_model_from(saved["purchases"]), None
         model.spend_ = GammaGammaModel.from_dict(saved["spend"])
@@ -224,6 +408,6 @@ def _median_day(days: Floats, as_of: Any) -> NDArray[np.datetime64]:
     """as_of plus whole days, missing where too far ahead or as_of is unknown."""
     due = np.full(days.shape, np.datetime64("NaT", "s"))
     if as_of is not None:
-        near = days < _FAR
+        near = days < _MAX_DUE_DAYS
         due[near] = np.datetime64(as_date(as_of), "D") + np.ceil(days[near]).astype("timedelta64[D]")
     return due

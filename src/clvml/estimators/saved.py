@@ -5,7 +5,8 @@ share.
 from __future__ import annotations
 
 import math
-from typing import Any
+import sys
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from clvml.maths.sample import Floats
 
 __all__ = [
     "FORMAT",
+    "count_from",
+    "customers_from",
     "jsonable",
     "params_from",
     "quality_from",
@@ -23,6 +26,7 @@ __all__ = [
 
 FORMAT = 1
 """Version of the layout of `to_dict`."""
+_MAX_FLOAT = sys.float_info.max
 
 
 def jsonable(covariance: Floats) -> list[list[float | None]]:
@@ -33,8 +37,8 @@ def jsonable(covariance: Floats) -> list[list[float | None]]:
 def settings_from(cls: type, saved: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     """The settings of a saved `cls`, once its type, format and keys are right."""
     if not isinstance(saved, dict) or saved.get("type") != cls.__name__:
-        told = saved.get("type") if isinstance(saved, dict) else type(saved).__name__
-        raise ModelError(f"Expected a saved {cls.__name__}, found {told!r}. Load it with the class that saved it.")
+        payload = saved.get("type") if isinstance(saved, dict) else type(saved).__name__
+        raise ModelError(f"Expected a saved {cls.__name__}, found {payload!r}. Load it with the class that saved it.")
     if saved.get("format") != FORMAT:
         raise ModelError(
             f"A saved {cls.__name__} has format {saved.get('format')!r}; this version of clvml reads {FORMAT}. "
@@ -50,18 +54,18 @@ def settings_from(cls: type, saved: dict[str, Any], keys: tuple[str, ...]) -> di
 
 def params_from(cls: type, saved: dict[str, Any]) -> Any:
     """Parameters by name, all finite and above 0."""
-    told = saved["params"]
+    payload = saved["params"]
     fields: tuple[str, ...] = cls._fields  # type: ignore[attr-defined]
-    if not isinstance(told, dict) or set(told) != set(fields):
+    if not isinstance(payload, dict) or set(payload) != set(fields):
         raise ModelError(
-            f"The saved model's parameters must be {', '.join(fields)}; found {told!r}. The file is damaged."
+            f"The saved model's parameters must be {', '.join(fields)}; found {payload!r}. The file is damaged."
         )
-    bad = [n for n in fields if not _is_number(told[n]) or not 0.0 < told[n] < math.inf]
+    bad = [n for n in fields if not _is_number(payload[n]) or not 0.0 < payload[n] <= _MAX_FLOAT]
     if bad:
         raise ModelError(
-            f"The saved model's parameter {bad[0]}={told[bad[0]]!r} is not a number above 0. The file is damaged."
+            f"The saved model's parameter {bad[0]}={payload[bad[0]]!r} is not a number above 0. The file is damaged."
         )
-    return cls(*(float(told[n]) for n in fields))
+    return cls(*(float(payload[n]) for n in fields))
 
 
 def quality_from(saved: dict[str, Any], k: int) -> tuple[Floats, float, FitStatus]:
@@ -71,7 +75,7 @@ def quality_from(saved: dict[str, Any], k: int) -> tuple[Floats, float, FitStatu
             [[math.inf if v is None else float(v) for v in row] for row in saved["covariance"]], dtype=np.float64
         )
         log_likelihood = float(saved["log_likelihood"])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(
             f"The saved model's covariance or log-likelihood is not made of numbers ({error}). The file is damaged."
         ) from None
@@ -85,5 +89,21 @@ def quality_from(saved: dict[str, Any], k: int) -> tuple[Floats, float, FitStatu
     return covariance, log_likelihood, known[status]
 
 
-def _is_number(value: object) -> bool:
+def count_from(saved: dict[str, Any], key: str) -> int:
+    """A saved count, a whole number from 0."""
+    value = saved.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
+        raise ModelError(f"The saved model's {key} {value!r} is not a whole number from 0. The file is damaged.")
+    return value
+
+
+def customers_from(saved: dict[str, Any], key: str) -> float:
+    """A saved sum of weights of customers, a finite number from 0."""
+    value = saved.get(key)
+    if not _is_number(value) or not 0.0 <= value <= _MAX_FLOAT:
+        raise ModelError(f"The saved model's {key} {value!r} is not a number from 0. The file is damaged.")
+    return float(value)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 
 from clvml.checks import check_choice
 from clvml.errors import DataError, ModelError
-from clvml.estimators.base import Estimator
-from clvml.estimators.fit import NO_SLOPE, Fit, FitStatus, Slope, fit_slope, fit_spend
-from clvml.estimators.histories import counts_of
-from clvml.estimators.saved import FORMAT, jsonable, params_from, quality_from, settings_from
+from clvml.estimators.fit import NO_SLOPE, FitStatus, Slope, fit_slope, fit_spend
+from clvml.estimators.fitted import FittedModel
+from clvml.estimators.histories import Customers, counts_of, summary_frame
+from clvml.estimators.saved import customers_from
 from clvml.maths.models import gammagamma
 from clvml.maths.models.gammagamma import MeanSpend, Params, spend_of
 from clvml.maths.sample import Floats
@@ -23,30 +23,89 @@ from clvml.tables import check_summary
 __all__ = ["GammaGammaModel"]
 
 
-class GammaGammaModel(Estimator):
-    """Gamma-Gamma (Fader & Hardie 2013): params_ p, q, v (v in the log's currency).
+class GammaGammaModel(FittedModel[Params]):
+    """Gamma-Gamma: how much customers spend at a purchase, given that amounts do not depend on how often they buy.
 
-    Learned from customers with repeat purchases of positive mean value; how many were left out is n_excluded_. The
-    mean of the fitted distribution is always finite: where the likelihood wants none, status_ says what was done
-    instead.
+    Learned from customers with repeat purchases of positive mean value. The mean of the fitted distribution is always
+    finite: where the likelihood wants none, `status_` says what was done instead.
 
-    frequency_effect: whether spend may depend on frequency, which Gamma-Gamma rules out. Then v is multiplied by a
-    power of the frequency: slope_.value, that of maximum likelihood shrunk by its error. `spend_tests` tells
-    whether it matters; params_ are those of a customer of mean log-frequency.
+    Parameters
+    ----------
+    prior : {None, 'weak'}, default None
+        As of the models of purchases.
+    frequency_effect : bool, default False
+        Whether spend may depend on frequency, which Gamma-Gamma rules out. Then v is multiplied by a power of the
+        frequency: `slope_.value`, that of maximum likelihood shrunk by its error; `params_` are those of a customer of
+        mean log-frequency.
 
-    Also learned: slope_ (a Slope), standard_errors_, covariance_ (3 x 3), log_likelihood_, status_, n_customers_.
+    Attributes
+    ----------
+    params_, standard_errors_ : NamedTuple of p, q, v
+        v in the log's currency.
+    covariance_ : numpy.ndarray of shape (3, 3)
+    summary_ : pandas.DataFrame
+    log_likelihood_, aic_, bic_ : float
+    status_ : FitStatus
+    mean_ : float
+        Mean net amount per purchase of a new customer.
+    slope_ : Slope
+    n_customers_, n_excluded_ : float
+        Customers learned from, and those left out: without a repeat purchase, or whose mean is not above 0.
+
+    References
+    ----------
+    Fader, P. S. and Hardie, B. G. S. (2013). The Gamma-Gamma model of monetary value. brucehardie.com, note 025.
+
+    Examples
+    --------
+    >>> from clvml import GammaGammaModel, Transactions, load_cdnow
+    >>> summary = Transactions(load_cdnow(sample=True)).summarize("1997-09-30")
+    >>> spend = GammaGammaModel().fit(summary)
+    >>> spend
+    GammaGammaModel()
+    Gamma-Gamma, 946 customers, log-likelihood -4,055.92
+        coef    se 95 % interval
+    p   6.25  1.19   4.3 to 9.08
+    q  3.744  0.29  3.22 to 4.36
+    v  15.44  4.16  9.11 to 26.2
+    Converged.
+    >>> spend.expected_spend({"frequency": 4, "monetary_value": 60.0}).round(2)
+    array([57.54])
     """
+
+    _kind: ClassVar[str] = "Gamma-Gamma"
+
+    slope_: Slope
+    n_excluded_: float
 
     def __init__(self, *, prior: Literal["weak"] | None = None, frequency_effect: bool = False) -> None:
         self.prior = prior
         self.frequency_effect = frequency_effect
 
     def fit(self, summary: pd.DataFrame, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit to frequency and monetary_value; to first_amount where nobody has a repeat purchase of value.
+        """Fit by maximum likelihood to the mean spend of repeat buyers; of first purchases where nobody is one.
 
-        Raises DataError where there is no positive amount at all.
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+            One row a customer: `frequency` and `monetary_value` (mean net amount per repeat purchase); `first_amount`
+            is used where nobody has a repeat purchase of value.
+        y : None
+            Not used; scikit-learn's pipelines pass it.
+        sample_weight : array-like of shape (n,), optional
+            Customers that each row stands for.
+
+        Returns
+        -------
+        the fitted model itself
+
+        Raises
+        ------
+        DataError
+            Where the summary breaks its contract, or holds no positive amount at all.
+        OptionError
         """
-        del y  # scikit-learn's pipelines pass it
+        del y
         check_summary(summary, ("frequency", "monetary_value"))
         prior = check_choice("prior", self.prior, (None, "weak"))
         self.slope_ = NO_SLOPE
@@ -60,6 +119,51 @@ class GammaGammaModel(Estimator):
         evened = float(sample.weight @ np.log(self.slope_.factor(sample.x)))
         return self._set(found._replace(log_likelihood=found.log_likelihood - evened))
 
+    def expected_spend(self, summary: Customers) -> Floats:
+        """Expected mean net amount per purchase: the posterior mean, eq. (5) of the note.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            Customers with `frequency` and `monetary_value`; a Series or dict is a single customer.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+            In the log's currency; for one-time buyers the mean of all customers (`mean_`).
+
+        Raises
+        ------
+        DataError, NotFittedError
+        """
+        self._check_fitted("params_")
+        frame = check_summary(summary_frame(summary), ("frequency", "monetary_value"))
+        x, m = (frame[c].to_numpy(float) for c in ("frequency", "monetary_value"))
+        factor = self._frequency_factor(x)
+        return factor * gammagamma.expected_spend(self.params_, x, m / factor)
+
+    @property
+    def mean_(self) -> float:
+        """Mean net amount per purchase of a new customer."""
+        self._check_fitted("params_")
+        return gammagamma.mean(self.params_) * float(self.slope_.factor(np.zeros(1))[0])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As every model, and the customers left out and the effect of frequency."""
+        return super().to_dict() | {"n_excluded": self.n_excluded_, "slope": self.slope_._asdict()}
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        """The model that `to_dict` saved. Raises ModelError where it is not one."""
+        model = super().from_dict(saved)
+        model.slope_ = _slope_from(saved.get("slope", NO_SLOPE._asdict()))
+        model.n_excluded_ = customers_from(saved, "n_excluded")
+        return model
+
+    @classmethod
+    def _params_type(cls, saved: dict[str, Any]) -> type[Params]:
+        return Params
+
     def _mean_spend(
         self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None
     ) -> tuple[MeanSpend, FitStatus | None]:
@@ -69,20 +173,6 @@ class GammaGammaModel(Estimator):
         weight = counts_of(len(summary), sample_weight)
         repeats = _repeat_spend(summary, weight, self.slope_)
         return (_first_spend(summary, weight), FitStatus.FIRST_PURCHASES) if repeats is None else (repeats, None)
-
-    def _set(self, found: Fit[Params]) -> Self:
-        self.params_: Params = found.params
-        self.covariance_, self.log_likelihood_, self.status_ = found.covariance, found.log_likelihood, found.status
-        self.standard_errors_ = Params(*(float(v) for v in np.sqrt(np.diag(found.covariance))))
-        return self
-
-    def expected_spend(self, summary: pd.DataFrame) -> Floats:
-        """Expected mean net amount per purchase; for one-time buyers the mean of all customers (`mean_`)."""
-        self._check_fitted("params_")
-        check_summary(summary, ("frequency", "monetary_value"))
-        x, m = (summary[c].to_numpy(float) for c in ("frequency", "monetary_value"))
-        factor = self._frequency_factor(x)
-        return factor * gammagamma.expected_spend(self.params_, x, m / factor)
 
     def _frequency_factor(self, frequency: Floats) -> Floats:
         """What v is multiplied by for customers of these frequencies: 1 without a frequency effect."""
@@ -94,46 +184,14 @@ class GammaGammaModel(Estimator):
         x, m = (summary[c].to_numpy(float) for c in ("frequency", "monetary_value"))
         return np.asarray(self._frequency_factor(x) * self.params_.v + x * np.maximum(m, 0.0))
 
-    @property
-    def mean_(self) -> float:
-        """Mean net amount per purchase of a new customer."""
-        self._check_fitted("params_")
-        return gammagamma.mean(self.params_) * float(self.slope_.factor(np.zeros(1))[0])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Everything needed to predict, as JSON knows it: no code, no customers. Variances that are inf become None."""
-        self._check_fitted("params_")
-        return {
-            "type": type(self).__name__,
-            "format": FORMAT,
-            "settings": self.get_params(),
-            "params": self.params_._asdict(),
-            "covariance": jsonable(self.covariance_),
-            "log_likelihood": self.log_likelihood_,
-            "status": self.status_.name,
-            "n_customers": self.n_customers_,
-            "n_excluded": self.n_excluded_,
-            "slope": self.slope_._asdict(),
-        }
-
-    @classmethod
-    def from_dict(cls, saved: dict[str, Any]) -> Self:
-        """The model that `to_dict` told. Raises ModelError where it is not one."""
-        model = cls(
-            **settings_from(cls, saved, ("params", "covariance", "log_likelihood", "n_customers", "n_excluded"))
-        )
-        model.slope_ = _slope_from(saved.get("slope", NO_SLOPE._asdict()))
-        model.n_customers_, model.n_excluded_ = float(saved["n_customers"]), float(saved["n_excluded"])
-        return model._set(Fit(params_from(Params, saved), *quality_from(saved, 3), evaluations=0))
-
-
-def _slope_from(told: Any) -> Slope:
+def _slope_from(payload: Any) -> Slope:
     try:
-        slope = Slope(**{name: float(value) for name, value in told.items()})
+        slope = Slope(**{name: float(value) for name, value in payload.items()})
     except (AttributeError, TypeError, ValueError):
         slope = NO_SLOPE._replace(value=math.nan)
     if not all(map(math.isfinite, slope)):
-        raise ModelError(f"The saved model's slope {told!r} is not made of numbers. The file is damaged.")
+        raise ModelError(f"The saved model's slope {payload!r} is not made of numbers. The file is damaged.")
     return slope
 
 

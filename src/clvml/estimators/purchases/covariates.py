@@ -24,7 +24,7 @@ from clvml.tables import check_summary
 
 __all__ = ["Covariate", "CovariateModel"]
 
-_MOST_LEVELS = 50
+_MAX_LEVELS = 50
 _MISSING = "(missing)"
 _WITHIN = 1.959964
 """Standard errors on each side of a 95 % interval."""
@@ -77,10 +77,10 @@ def _learn(summary: pd.DataFrame, name: str, weight: Floats) -> Covariate:
         return Covariate(name, (), mean, spread)
     counts = pd.Series(weight).groupby(_words(column).to_numpy()).sum()
     levels = sorted(counts.index, key=lambda level: (-counts[level], level))
-    if not 2 <= len(levels) <= _MOST_LEVELS:
-        told = f"only one level, {levels[0]!r}" if len(levels) == 1 else f"{len(levels):,} levels"
+    if not 2 <= len(levels) <= _MAX_LEVELS:
+        found = f"only one level, {levels[0]!r}" if len(levels) == 1 else f"{len(levels):,} levels"
         raise DataError(
-            f"The covariate '{name}' has {told}. It must have 2 to {_MOST_LEVELS}: leave it out or group it."
+            f"The covariate '{name}' has {found}. It must have 2 to {_MAX_LEVELS}: leave it out or group it."
         )
     return Covariate(name, tuple(levels), 0.0, 1.0)
 
@@ -103,14 +103,13 @@ def _numbers(summary: pd.DataFrame, name: str) -> Floats:
 class CovariateModel(PurchaseModel):
     """A model of purchases whose rate and drop-out may depend on columns of the summary.
 
-    covariates: their names; text (the most common level is what the others are compared with) or numbers (per standard
-    deviation). Each has a multiplier of the mean rate of purchases and one of drop-out (its rate in Pareto/NBD, its
-    odds in the others); params_ has them as rate_1, …, leave_1, …, and `effects` tells them in words. The first four
-    parameters are those of a customer with the most common levels and mean numbers.
-    penalty: 0.5 penalty log(multiplier)^2 is taken from the log-likelihood; 1 is worth about one customer.
+    Text is compared with its most common level, numbers count per standard deviation. Each contrast has a multiplier of
+    the mean rate of purchases and one of drop-out (its rate in Pareto/NBD, its odds in the others): params_ has them as
+    rate_1, …, leave_1, …, and `effects` says what they stand for. The first four parameters are those of a customer
+    with the most common levels and mean numbers.
     """
 
-    module: ClassVar[HistoryModule[Any]]
+    _module: ClassVar[HistoryModule[Any]]
     coded_: tuple[Covariate, ...] = ()
 
     def __init__(
@@ -126,7 +125,27 @@ class CovariateModel(PurchaseModel):
         self.penalty = penalty
 
     def fit(self, summary: pd.DataFrame, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit to frequency, recency, T (days) and the covariates. `sample_weight`: customers per row."""
+        """As every model, to its covariates too.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+            `frequency`, `recency`, `T` (days), and the covariates.
+        y : None
+            Not used.
+        sample_weight : array-like of shape (n,), optional
+            Customers that each row stands for.
+
+        Returns
+        -------
+        the fitted model itself
+
+        Raises
+        ------
+        DataError
+            Also for a covariate that explains nothing, has too many levels, or gaps in its numbers.
+        OptionError
+        """
         self._check_penalty()
         check_summary(summary, self._names())
         weight = counts_of(len(summary), sample_weight)
@@ -148,12 +167,28 @@ class CovariateModel(PurchaseModel):
 
     def _module_for(self, rows: Histories) -> PurchaseModule[Any]:
         if not self.coded_:
-            return self.module
+            return self._module
         z = np.zeros((rows.x.size, self._size())) if rows.covariates is None else rows.covariates
-        return WithCovariates(self.module, z, z, float(self.penalty))
+        return WithCovariates(self._module, z, z, float(self.penalty))
 
     def effects(self) -> pd.DataFrame:
-        """One row a contrast: covariate, contrast, and the multipliers rate and leave with their 95 % intervals."""
+        """What each covariate does to the rate of purchases and to drop-out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a contrast: `covariate`, `contrast`, and the multipliers `rate` and `leave` with their 95 %
+            intervals (`rate_low`, `rate_high`, …).
+
+        Raises
+        ------
+        NotFittedError
+
+        References
+        ----------
+        Fader, P. S. and Hardie, B. G. S. (2007). Incorporating time-invariant covariates into the Pareto/NBD and BG/NBD
+        models. brucehardie.com, note 019.
+        """
         self._check_fitted("params_")
         m = self._size()
         error = np.sqrt(np.diag(self.covariance_))[4:] / np.array(self.params_[4:])
@@ -167,21 +202,38 @@ class CovariateModel(PurchaseModel):
         return table
 
     def covariate_tests(self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> pd.DataFrame:
-        """Likelihood-ratio tests on the rows of the fit: is a covariate worth it for the rate, for drop-out, for both?
+        """Likelihood-ratio tests: does a covariate explain the rate, drop-out, or both?
 
-        covariate, part, statistic (twice the log-likelihood lost without it, no penalty), df, p_value.
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+            The rows of the fit.
+        sample_weight : array-like of shape (n,), optional
+            As of the fit.
+
+        Returns
+        -------
+        pandas.DataFrame
+            `covariate`, `part` ('rate', 'leave' or 'both'), `statistic` (twice the log-likelihood lost without it, no
+            penalty), `df`, `p_value`.
+
+        Raises
+        ------
+        DataError, NotFittedError
+        OptionError
+            For a model without covariates.
         """
         self._check_fitted("params_")
         rows = self._histories(summary, sample_weight)
         sample, z = self._sample(rows), rows.covariates
         if z is None:
             raise OptionError("There are no covariates to test: name them, as in covariates=('channel',).")
-        whole = fit(WithCovariates(self.module, z, z), sample).log_likelihood
+        whole = fit(WithCovariates(self._module, z, z), sample).log_likelihood
         edges, tests = np.cumsum([0, *(len(c.contrasts) for c in self.coded_)]), []
         for i, covariate in enumerate(self.coded_):
             without = np.delete(z, np.arange(edges[i], edges[i + 1]), axis=1)
             for part, rate, leave in (("rate", without, z), ("leave", z, without), ("both", without, without)):
-                lost = 2.0 * (whole - fit(WithCovariates(self.module, rate, leave), sample).log_likelihood)
+                lost = 2.0 * (whole - fit(WithCovariates(self._module, rate, leave), sample).log_likelihood)
                 df = len(covariate.contrasts) * (2 if part == "both" else 1)
                 p_value = float(gammaincc(0.5 * df, 0.5 * max(lost, 0.0)))
                 tests.append((covariate.name, part, max(lost, 0.0), df, p_value))
@@ -191,7 +243,7 @@ class CovariateModel(PurchaseModel):
     def name(self) -> str:
         """The model and its covariates."""
         names = ", ".join(self._names())
-        return f"{self.kind} by {names}" if names else self.kind
+        return f"{self._kind} by {names}" if names else self._kind
 
     def _names(self) -> tuple[str, ...]:
         names = (self.covariates,) if isinstance(self.covariates, str) else tuple(self.covariates)
@@ -203,9 +255,9 @@ class CovariateModel(PurchaseModel):
         return sum(len(c.contrasts) for c in self.coded_)
 
     def _check_penalty(self) -> None:
-        told = self.penalty
-        if isinstance(told, bool) or not isinstance(told, int | float) or not 0.0 <= told < math.inf:
-            raise OptionError(f"penalty={told!r} is no weight. Give a number from 0.")
+        found = self.penalty
+        if isinstance(found, bool) or not isinstance(found, int | float) or not 0.0 <= found < math.inf:
+            raise OptionError(f"penalty={found!r} is no weight. Give a number from 0.")
 
     def to_dict(self) -> dict[str, Any]:
         """As every model, and how the covariates are coded."""
@@ -214,13 +266,13 @@ class CovariateModel(PurchaseModel):
         return saved | {"coded": [c._asdict() | {"levels": list(c.levels)} for c in self.coded_]}
 
     @classmethod
-    def _saved_params(cls, saved: dict[str, Any]) -> Any:
+    def _params_type(cls, saved: dict[str, Any]) -> type[Any]:
         m = sum(len(c.contrasts) for c in _coded_from(saved))
-        return params_type(cls.module.Params._fields, m, m) if m else cls.module.Params
+        return params_type(cls._module.Params._fields, m, m) if m else cls._module.Params
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
-        """The model that `to_dict` told. Raises ModelError where it is not one."""
+        """The model that `to_dict` saved. Raises ModelError where it is not one."""
         model = super().from_dict(saved)
         model.coded_ = _coded_from(saved)
         model.covariates = check_choice("covariates", tuple(model.covariates), (tuple(c.name for c in model.coded_),))
@@ -230,12 +282,12 @@ class CovariateModel(PurchaseModel):
 def _coded_from(saved: dict[str, Any]) -> tuple[Covariate, ...]:
     """The codings of a saved model; none in models that were saved without."""
     try:
-        told = [(c["name"], tuple(c["levels"]), c["mean"], c["spread"]) for c in saved.get("coded", [])]
+        found = [(c["name"], tuple(c["levels"]), c["mean"], c["spread"]) for c in saved.get("coded", [])]
     except (TypeError, KeyError, AttributeError):
         raise ModelError("The saved model's covariates are not as they were written. The file is damaged.") from None
-    for name, levels, mean, spread in told:
+    for name, levels, mean, spread in found:
         words = isinstance(name, str) and all(isinstance(v, str) for v in levels) and len(levels) != 1
         numbers = all(isinstance(v, int | float) and math.isfinite(v) for v in (mean, spread)) and spread > 0
-        if not (words and numbers and len(levels) <= _MOST_LEVELS):
+        if not (words and numbers and len(levels) <= _MAX_LEVELS):
             raise ModelError(f"The saved model's covariate {name!r} is not as it was written. The file is damaged.")
-    return tuple(Covariate(name, levels, float(mean), float(spread)) for name, levels, mean, spread in told)
+    return tuple(Covariate(name, levels, float(mean), float(spread)) for name, levels, mean, spread in found)

@@ -26,16 +26,43 @@ _PERIODS = {"year": "Y", "quarter": "Q", "month": "M"}
 
 
 class BetaGeoBetaBinomialModel(PurchaseModel):
-    """BG/BB (Fader, Hardie & Shang 2010): at each chance he buys or not. params_ alpha, beta, gamma, delta.
+    """BG/BB: purchases that can be made at chances only: once a year, or at each campaign.
 
-    A summary has, counted in chances: frequency (taken after the first purchase), recency (the last one taken, 0 where
-    none), T (chances so far); `summarize_chances` makes it. Horizons are whole numbers of chances.
-    chances_per_year: for discounting and due dates only; prior: as of every model.
-    p_alive is the probability of being alive at the next chance, as published.
+    While alive, customers take a chance with probability p ~ Beta(alpha, beta); before each chance they leave with
+    probability theta ~ Beta(gamma, delta). A summary counts in chances: `frequency` (taken after the first purchase),
+    `recency` (the last one taken, 0 where none), `T` (chances so far); `summarize_chances` makes it. Horizons are whole
+    numbers of chances. p_alive is the probability of being alive at the next chance, as published.
+
+    Parameters
+    ----------
+    chances_per_year : float, default 1.0
+        For discounting and due dates only.
+    prior : {None, 'weak'}, default None
+        'weak' for a prior that counts as much as about one customer, for samples of a few dozen.
+
+    Attributes
+    ----------
+    params_ : NamedTuple of alpha, beta, gamma, delta
+    standard_errors_, covariance_, summary_, log_likelihood_, aic_, bic_, status_, n_customers_, n_rows_
+        As of every model of purchases: how sure the parameters are, and how the fit ended.
+
+    References
+    ----------
+    Fader, P. S., Hardie, B. G. S. and Shang, J. (2010). Customer-base analysis in a discrete-time noncontractual
+    setting. Marketing Science 29(6): the likelihood is eq. (5), p_alive eq. (11), expected purchases eq. (13).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clvml import BetaGeoBetaBinomialModel
+    >>> donors = pd.DataFrame({"frequency": [3, 1, 0, 2], "recency": [5, 1, 0, 5], "T": [6, 6, 6, 6]})
+    >>> model = BetaGeoBetaBinomialModel(prior="weak").fit(donors, sample_weight=[40, 60, 90, 30])
+    >>> model.expected_purchases(donors, 2).shape
+    (4,)
     """
 
-    kind: ClassVar[str] = "BG/BB"
-    module: ClassVar[PurchaseModule[Any]] = bgbb
+    _kind: ClassVar[str] = "BG/BB"
+    _module: ClassVar[PurchaseModule[Any]] = bgbb
 
     def __init__(self, *, chances_per_year: float = 1.0, prior: Literal["weak"] | None = None) -> None:
         self.chances_per_year = chances_per_year
@@ -85,15 +112,42 @@ def summarize_chances(
     date: str = "date",
     amount: str | None = "amount",
 ) -> pd.DataFrame:
-    """One row a customer: which of the chances after the first purchase were taken, for `BetaGeoBetaBinomialModel`.
+    """Which of the chances after the first purchase each customer took, for `BetaGeoBetaBinomialModel`.
 
-    purchases: one row a purchase (positive amounts; what was refunded in full should be gone). chances: calendar
-    periods, of which the last counts only if `as_of` is its last day; or the first days of the campaigns, each of which
-    lasts until the next and the last until `as_of`. A chance is taken if anything was bought in it; the one in which a
-    customer first bought is no chance of his.
+    A chance is taken if anything was bought in it; the one in which a customer first bought is no chance of theirs.
 
-    Columns: customer_id, frequency, recency, T (in chances), and with `amount` monetary_value (mean per chance taken)
-    and first_amount. Those without a purchase by `as_of` within the chances are left out.
+    Parameters
+    ----------
+    purchases : pandas.DataFrame
+        One row a purchase, with real dates and positive amounts; what was refunded in full should be gone.
+    chances : {'year', 'quarter', 'month'} or sequence of dates
+        Calendar periods, of which the last counts only if `as_of` is its last day; or the first days of campaigns, each
+        of which lasts until the next and the last until `as_of`.
+    as_of : date-like
+        The last day that may be known.
+    customer, date, amount : str
+        Columns of `purchases`; amount=None where there is none.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a customer: customer_id, frequency, recency, T (in chances), and with `amount` monetary_value (mean per
+        chance taken) and first_amount. Those without a purchase by `as_of` within the chances are left out.
+
+    Raises
+    ------
+    DataError
+        For a missing column, dates that are none, gaps, or no purchase within the chances.
+    OptionError
+        For chances that are none.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> gifts = pd.DataFrame({"customer_id": [1, 1, 2], "amount": [20.0, 30.0, 15.0],
+    ...     "date": pd.to_datetime(["2018-05-01", "2020-11-03", "2019-01-20"])})
+    >>> summarize_chances(gifts, "year", "2020-12-31")[["customer_id", "frequency", "recency", "T"]].values.tolist()
+    [[1, 1, 2, 2], [2, 0, 0, 1]]
     """
     end = pd.Timestamp(as_date(as_of))
     log = _lines(purchases, [customer, date, *([amount] if amount else [])], date)

@@ -10,17 +10,11 @@ from numpy.typing import ArrayLike
 
 from clvml.checks import check_choice, check_level, check_rate, check_whole
 from clvml.errors import OptionError
-from clvml.estimators.base import Estimator
-from clvml.estimators.fit import Fit, FitStatus, PenalizedLikelihood, fit, penalized_likelihood
+from clvml.estimators.fit import Fit, PenalizedLikelihood, fit, penalized_likelihood
+from clvml.estimators.fitted import FittedModel
 from clvml.estimators.forecast import CustomerForecast, customer_forecast
-from clvml.estimators.histories import NEW, Histories, histories_of
-from clvml.estimators.saved import (
-    FORMAT,
-    jsonable,
-    params_from,
-    quality_from,
-    settings_from,
-)
+from clvml.estimators.histories import NEW, Customers, Histories, histories_of, summary_frame
+from clvml.estimators.saved import count_from
 from clvml.horizon import horizon_days
 from clvml.maths import MemorylessModule, PurchaseModule, discount
 from clvml.maths.predictive import Future, purchases_quantile
@@ -29,73 +23,154 @@ from clvml.maths.unique_pairs import UniquePairs
 
 __all__ = ["PurchaseModel"]
 
-_DAYS = {"day": 1.0, "week": 7.0}
+_UNIT_DAYS = {"day": 1.0, "week": 7.0}
 
 
-class PurchaseModel(Estimator):
-    """What every model of repeat purchases can do; the formulas are those of `maths`.
+class PurchaseModel(FittedModel[Any]):
+    """What every model of repeat purchases can do. Choose one: `BetaGeoModel`, `ParetoNBDModel`, …, or `clvml.compare`.
 
-    time_unit: 'day' or 'week', the unit in which params_ and log_likelihood_ are told; predictions do not depend on
-    it. prior: None for maximum likelihood; 'weak' for the most probable parameters under a prior that is worth about
-    one customer and has no unit, for samples of a few dozen.
+    Parameters
+    ----------
+    time_unit : {'day', 'week'}, default 'day'
+        The unit of `params_` and `log_likelihood_`. Predictions do not depend on it; summaries are in days always.
+    prior : {None, 'weak'}, default None
+        None for maximum likelihood; 'weak' for the most probable parameters under a prior that counts as much as about
+        one customer and has no unit: for samples of a few dozen.
 
-    Learned: params_ and standard_errors_ (NamedTuples), covariance_ (k x k), log_likelihood_, status_ (an FitStatus:
-    its value says in words how the fit ended), n_customers_, n_rows_ (distinct histories).
+    Attributes
+    ----------
+    params_, standard_errors_ : NamedTuple
+        Maximum-likelihood estimates, all positive, and their standard errors (inf where not identified).
+    covariance_ : numpy.ndarray of shape (k, k)
+        Of the parameters.
+    summary_ : pandas.DataFrame
+        The parameters with standard errors and 95 % intervals, one row each.
+    log_likelihood_, aic_, bic_ : float
+    status_ : FitStatus
+        How the fit ended; `status_.value` says it in words.
+    n_customers_ : float
+    n_rows_ : int
+        Distinct histories.
     """
 
-    kind: ClassVar[str]
-    module: ClassVar[PurchaseModule[Any]]
+    _module: ClassVar[PurchaseModule[Any]]
+
+    n_rows_: int
 
     def __init__(self, *, time_unit: Literal["day", "week"] = "day", prior: Literal["weak"] | None = None) -> None:
         self.time_unit = time_unit
         self.prior = prior
 
     def fit(self, summary: pd.DataFrame, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit to the columns frequency, recency, T (days). `sample_weight`: customers per row, the same as repeating
-        it.
+        """Fit by maximum likelihood to distinct histories and their counts.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+            One row a customer, as `Transactions.summarize` gives it: `frequency` (repeat purchases), `recency` (age at
+            the last purchase, days) and `T` (age now, days).
+        y : None
+            Not used; scikit-learn's pipelines pass it.
+        sample_weight : array-like of shape (n,), optional
+            Customers that each row stands for; the same as repeating the row.
+
+        Returns
+        -------
+        the fitted model itself
+
+        Raises
+        ------
+        DataError
+            Where the summary breaks its contract, with how many rows and the first of them.
+        OptionError
+            For a setting that does not exist.
         """
-        del y  # scikit-learn's pipelines pass it
+        del y
         prior = check_choice("prior", self.prior, (None, "weak"))
         rows = self._histories(summary, sample_weight)
         return self._learn(fit(self._module_for(rows), self._sample(rows), prior=prior), rows)
 
-    def _histories(self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> Histories:
-        """The distinct histories of a summary, as far as they matter to this model."""
-        return histories_of(summary, sample_weight)
+    def p_alive(self, summary: Customers) -> Floats:
+        """Probability of not having left by `as_of`. A property of the model: act on `p_return` instead.
 
-    def _sample(self, rows: Histories) -> Sample:
-        return sample_of(*self._in_units(rows), rows.weight)
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            Customers with `frequency`, `recency` and `T` in days; a Series or dict is a single customer.
 
-    def _in_units(self, rows: Histories) -> tuple[Floats, Floats, Floats]:
-        """x, t_x, T of the histories in this model's unit of time."""
-        unit = self.unit_days
-        return rows.x, rows.t_x / unit, rows.T / unit
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+            In the summary's order; one entry for a single customer.
 
-    def _learn(self, found: Fit[Any], rows: Histories) -> Self:
-        self.n_customers_, self.n_rows_ = float(rows.weight.sum()), rows.x.size
-        return self._set(found.params, found.covariance, found.log_likelihood, found.status)
-
-    def _set(self, params: Any, covariance: Floats, log_likelihood: float, status: FitStatus) -> Self:
-        self.params_, self.covariance_ = params, covariance
-        self.standard_errors_ = type(params)(*(float(v) for v in np.sqrt(np.diag(covariance))))
-        self.log_likelihood_, self.status_ = log_likelihood, status
-        return self
-
-    def p_alive(self, summary: pd.DataFrame) -> Floats:
-        """Probability of not having left by as_of. A property of the model: act on p_return instead."""
+        Raises
+        ------
+        DataError, NotFittedError
+        """
         return self._forecast(summary).p_alive
 
-    def p_return(self, summary: pd.DataFrame, horizon: int | str) -> Floats:
-        """Probability of at least one purchase within the horizon."""
+    def p_return(self, summary: Customers, horizon: int | str) -> Floats:
+        """Probability of at least one purchase within the horizon.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            As of `p_alive`.
+        horizon : int or str
+            Days, or text such as '39w', '12m' or '1y'; months and years are those of the calendar from `as_of`, which
+            the summary's attrs (of a single customer, the key `as_of`) must then say.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+
+        Raises
+        ------
+        DataError, NotFittedError, OptionError
+        """
         return self._forecast(summary).p_return(horizon)
 
-    def expected_purchases(self, summary: pd.DataFrame, horizon: int | str) -> Floats:
-        """Expected number of purchases within the horizon."""
+    def expected_purchases(self, summary: Customers, horizon: int | str) -> Floats:
+        """Expected number of purchases within the horizon.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            As of `p_alive`.
+        horizon : int or str
+            As of `p_return`.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+
+        Raises
+        ------
+        DataError, NotFittedError, OptionError
+        """
         return self._forecast(summary).expected_purchases(horizon)
 
-    def discounted_purchases(self, summary: pd.DataFrame, horizon: int | str | None, discount_rate: float) -> Floats:
-        """Expected purchases, each worth 1 / (1 + discount_rate)^(years from as_of). horizon=None: for ever (the
-        DERT).
+    def discounted_purchases(self, summary: Customers, horizon: int | str | None, discount_rate: float) -> Floats:
+        """Expected purchases, each counted as 1 / (1 + discount_rate)^(years from as_of).
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            As of `p_alive`.
+        horizon : int, str or None
+            As of `p_return`; None for perpetuity: the discounted expected residual transactions, DERT.
+        discount_rate : float
+            A year, at least 0: 0.10 is 10 %.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+
+        Raises
+        ------
+        DataError, NotFittedError
+        OptionError
+            Also for perpetuity at a rate of 0, which has no finite sum.
         """
         rate = discount.daily_rate(check_rate(discount_rate))
         if horizon is None and rate == 0.0:
@@ -104,30 +179,137 @@ class PurchaseModel(Estimator):
             )
         return self._forecast(summary).discounted_purchases(horizon, rate)
 
-    def pmf(self, summary: pd.DataFrame, n: int, horizon: int | str) -> Floats:
-        """Probability of exactly n purchases within the horizon."""
+    def pmf(self, summary: Customers, n: int, horizon: int | str) -> Floats:
+        """Probability of exactly n purchases within the horizon.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            As of `p_alive`.
+        n : int
+            A number of purchases, from 0.
+        horizon : int or str
+            As of `p_return`.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+
+        Raises
+        ------
+        DataError, NotFittedError, OptionError
+        """
         count = check_whole("n", n, least=0)
         ahead, rows, t = self._ahead(summary, horizon)
         return ahead.pmf(float(count), t)[rows.place]
 
-    def purchases_interval(
-        self, summary: pd.DataFrame, horizon: int | str, level: float = 0.9
-    ) -> tuple[Floats, Floats]:
-        """Central predictive interval of the number of purchases: of the count itself, not of its mean."""
+    def purchases_interval(self, summary: Customers, horizon: int | str, level: float = 0.9) -> tuple[Floats, Floats]:
+        """Central predictive interval of the number of purchases: of the count itself, not of its mean.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            As of `p_alive`.
+        horizon : int or str
+            As of `p_return`.
+        level : float, default 0.9
+            Probability that the interval is to hold; counts are whole, so it holds at least that.
+
+        Returns
+        -------
+        low, high : numpy.ndarray of shape (n,)
+
+        Raises
+        ------
+        DataError, NotFittedError, OptionError
+        """
         below = 0.5 * (1.0 - check_level(level))
         ahead, rows, t = self._ahead(summary, horizon)
         return purchases_quantile(ahead, t, below)[rows.place], purchases_quantile(ahead, t, 1.0 - below)[rows.place]
 
     def expected_purchases_new(self, horizon: int | str) -> float:
-        """Expected repeat purchases, within the horizon, of a customer who has just made his first purchase."""
+        """Expected repeat purchases, within the horizon, of customers who have just made their first purchase.
+
+        Parameters
+        ----------
+        horizon : int or str
+            Days or weeks, as of `p_return`.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        NotFittedError, OptionError
+        """
         self._check_fitted("params_")
         return float(self._future(NEW).expected(self._units(horizon))[0])
 
-    def median_wait(self, summary: pd.DataFrame) -> Floats:
-        """Median days from as_of to the next purchase, given that the customer is alive; inf where none is to be
-        expected.
+    def median_wait(self, summary: Customers) -> Floats:
+        """Median days from as_of to the next purchase, given that the customer is alive.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame, pandas.Series or dict
+            As of `p_alive`.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+            Days; inf where no purchase is to be expected.
+
+        Raises
+        ------
+        DataError, NotFittedError
         """
         return self._forecast(summary).median_wait()
+
+    @property
+    def unit_days(self) -> float:
+        """Days in this model's unit of time."""
+        return _UNIT_DAYS[check_choice("time_unit", self.time_unit, tuple(_UNIT_DAYS))]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As every model, and the number of distinct histories."""
+        return super().to_dict() | {"n_rows": self.n_rows_}
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        """The model that `to_dict` saved. Raises ModelError where it is not one."""
+        model = super().from_dict(saved)
+        model.n_rows_ = count_from(saved, "n_rows")
+        return model
+
+    @classmethod
+    def _params_type(cls, saved: dict[str, Any]) -> type[Any]:
+        return cls._module.Params
+
+    # What the other parts of the package ask of a model, in arrays.
+
+    def _histories(self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> Histories:
+        """The distinct histories of a summary, as far as they matter to this model."""
+        return histories_of(summary, sample_weight)
+
+    def _in_units(self, rows: Histories) -> tuple[Floats, Floats, Floats]:
+        """x, t_x, T of the histories in this model's unit of time."""
+        unit = self.unit_days
+        return rows.x, rows.t_x / unit, rows.T / unit
+
+    def _sample(self, rows: Histories) -> Sample:
+        return sample_of(*self._in_units(rows), rows.weight)
+
+    def _learn(self, found: Fit[Any], rows: Histories) -> Self:
+        self.n_customers_, self.n_rows_ = float(rows.weight.sum()), rows.x.size
+        return self._set(found)
+
+    def _module_for(self, rows: Histories) -> PurchaseModule[Any]:
+        """The formulas with whatever else was learned about them, as they apply to these histories."""
+        return self._module
+
+    def _units(self, horizon: int | str, as_of: Any = None) -> float:
+        """A horizon in this model's unit of time."""
+        return horizon_days(horizon, as_of) / self.unit_days
 
     def _future(self, rows: Histories, params: Any = None) -> Future:
         """What is to come after distinct histories, in this model's unit of time (see `unit_days`).
@@ -138,6 +320,17 @@ class PurchaseModel(Estimator):
         params = self.params_ if params is None else params
         return self._module_for(rows).future(params, *self._in_units(rows))
 
+    def _forecast(self, summary: Customers) -> CustomerForecast:
+        self._check_fitted("params_")
+        return customer_forecast(self, summary_frame(summary))
+
+    def _ahead(self, summary: Customers, horizon: int | str) -> tuple[Future, Histories, float]:
+        """The future of the distinct histories, where each row finds its own, and the horizon in the model's unit."""
+        self._check_fitted("params_")
+        frame = summary_frame(summary)
+        rows = self._histories(frame)
+        return self._future(rows), rows, self._units(horizon, frame.attrs.get("as_of"))
+
     @property
     def _memoryless(self) -> bool:
         """Whether the future of customers who are alive depends on frequency and age alone, not on recency."""
@@ -145,18 +338,16 @@ class PurchaseModel(Estimator):
 
     def _future_if_alive(self, x: Floats, T: Floats) -> Future:
         """The future, in this model's unit of time, of customers who are alive; x purchases, age T in days (n,)."""
-        self._check_fitted("params_")
-        assert isinstance(self.module, MemorylessModule)
-        return self.module.future_if_alive(self.params_, x, T / self.unit_days)
+        assert isinstance(self._module, MemorylessModule)
+        return self._module.future_if_alive(self.params_, x, T / self.unit_days)
 
     def _p_alive_of(self, x: Floats, t_x: Floats, T: Floats, cached: UniquePairs) -> Floats:
         """p_alive of each customer by frequency, recency and age (days), for a model that is memoryless.
 
         cached: keeps what depends on two of them.
         """
-        self._check_fitted("params_")
         del cached
-        return self.module.p_alive(self.params_, x, t_x / self.unit_days, T / self.unit_days)
+        return self._module.p_alive(self.params_, x, t_x / self.unit_days, T / self.unit_days)
 
     @property
     def _smallest_scale(self) -> float:
@@ -168,59 +359,3 @@ class PurchaseModel(Estimator):
         self._check_fitted("status_")
         prior = self.prior or ("weak" if self.status_.from_prior else None)
         return penalized_likelihood(self._module_for(rows), self._sample(rows), prior=prior)
-
-    def _module_for(self, rows: Histories) -> PurchaseModule[Any]:
-        """The maths with whatever else was learned about it, as it applies to these histories."""
-        return self.module
-
-    @property
-    def name(self) -> str:
-        """The model as the literature calls it."""
-        return self.kind
-
-    @property
-    def unit_days(self) -> float:
-        """Days in this model's unit of time."""
-        return _DAYS[check_choice("time_unit", self.time_unit, tuple(_DAYS))]
-
-    def _units(self, horizon: int | str, as_of: Any = None) -> float:
-        """A horizon in this model's unit of time."""
-        return horizon_days(horizon, as_of) / self.unit_days
-
-    def _forecast(self, summary: pd.DataFrame) -> CustomerForecast:
-        self._check_fitted("params_")
-        return customer_forecast(self, summary)
-
-    def _ahead(self, summary: pd.DataFrame, horizon: int | str) -> tuple[Future, Histories, float]:
-        """The future of the distinct histories, where each row finds its own, and the horizon in the model's unit."""
-        self._check_fitted("params_")
-        rows = self._histories(summary)
-        return self._future(rows), rows, self._units(horizon, summary.attrs.get("as_of"))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything needed to predict, as JSON knows it: no code, no customers. Variances that are inf become None."""
-        self._check_fitted("params_")
-        return {
-            "type": type(self).__name__,
-            "format": FORMAT,
-            "settings": self.get_params(),
-            "params": self.params_._asdict(),
-            "covariance": jsonable(self.covariance_),
-            "log_likelihood": self.log_likelihood_,
-            "status": self.status_.name,
-            "n_customers": self.n_customers_,
-            "n_rows": self.n_rows_,
-        }
-
-    @classmethod
-    def from_dict(cls, saved: dict[str, Any]) -> Self:
-        """The model that `to_dict` told. Raises ModelError where it is not one."""
-        model = cls(**settings_from(cls, saved, ("params", "covariance", "log_likelihood", "n_customers", "n_rows")))
-        params = params_from(cls._saved_params(saved), saved)
-        model.n_customers_, model.n_rows_ = float(saved["n_customers"]), int(saved["n_rows"])
-        return model._set(params, *quality_from(saved, len(params)))
-
-    @classmethod
-    def _saved_params(cls, saved: dict[str, Any]) -> Any:
-        """The type of the saved parameters."""
-        return cls.module.Params

@@ -36,24 +36,141 @@ __all__ = [
 
 
 class BetaGeoModel(CovariateModel):
-    """BG/NBD (Fader, Hardie & Lee 2005): params_ r, alpha (a time), a, b."""
+    """BG/NBD: purchases at a Gamma rate, and a chance to leave right after each repeat purchase.
 
-    kind: ClassVar[str] = "BG/NBD"
-    module: ClassVar[HistoryModule[Any]] = bgnbd
+    While alive, customers buy at a rate lambda ~ Gamma(r, alpha); after each repeat purchase they leave with
+    probability p ~ Beta(a, b). One-time buyers are alive for certain: judge them by `p_return`.
+
+    Parameters
+    ----------
+    time_unit : {'day', 'week'}, default 'day'
+        The unit of `params_` and `log_likelihood_`; predictions do not depend on it.
+    prior : {None, 'weak'}, default None
+        'weak' for a prior that counts as much as about one customer, for samples of a few dozen.
+    covariates : sequence of str, default ()
+        Columns of the summary that the rate of purchases and drop-out may depend on.
+    penalty : float, default 1.0
+        0.5 penalty log(multiplier)^2 is taken from the log-likelihood for each effect of a covariate.
+
+    Attributes
+    ----------
+    params_ : NamedTuple of r, alpha, a, b
+        alpha is a time; with covariates, their multipliers too (see `effects`).
+    standard_errors_, covariance_, summary_, log_likelihood_, aic_, bic_, status_, n_customers_, n_rows_
+        As of every model of purchases: how sure the parameters are, and how the fit ended.
+
+    References
+    ----------
+    Fader, P. S., Hardie, B. G. S. and Lee, K. L. (2005). "Counting your customers" the easy way: an alternative to the
+    Pareto/NBD model. Marketing Science 24(2): the likelihood is eq. (6), expected purchases eq. (10).
+
+    Examples
+    --------
+    >>> from clvml import BetaGeoModel, Transactions, load_cdnow
+    >>> summary = Transactions(load_cdnow(sample=True)).summarize("1997-09-30")
+    >>> model = BetaGeoModel(time_unit="week").fit(summary)
+    >>> model
+    BetaGeoModel(time_unit='week')
+    BG/NBD, 2,349 customers, log-likelihood -9,578.20
+             coef      se  95 % interval
+    r      0.2439  0.0126   0.22 to 0.27
+    alpha   4.422   0.379   3.74 to 5.23
+    a      0.7925   0.186  0.501 to 1.25
+    b       2.423   0.704   1.37 to 4.28
+    Converged.
+    >>> print(f"{model.expected_purchases(summary, '39w').sum():,.0f} purchases in the next 39 weeks")
+    1,653 purchases in the next 39 weeks
+    >>> model.p_return({"frequency": 2, "recency": 213, "T": 273}, "39w").round(3)
+    array([0.553])
+    """
+
+    _kind: ClassVar[str] = "BG/NBD"
+    _module: ClassVar[HistoryModule[Any]] = bgnbd
 
 
 class ModifiedBetaGeoModel(CovariateModel):
-    """MBG/NBD (Batislam et al. 2007): as BG/NBD, but one-time buyers may have left. params_ r, alpha (time), a, b."""
+    """MBG/NBD: as BG/NBD, but customers may leave right after their first purchase too.
 
-    kind: ClassVar[str] = "MBG/NBD"
-    module: ClassVar[HistoryModule[Any]] = mbgnbd
+    Parameters
+    ----------
+    time_unit : {'day', 'week'}, default 'day'
+        The unit of `params_` and `log_likelihood_`; predictions do not depend on it.
+    prior : {None, 'weak'}, default None
+        'weak' for a prior that counts as much as about one customer, for samples of a few dozen.
+    covariates : sequence of str, default ()
+        Columns of the summary that the rate of purchases and drop-out may depend on.
+    penalty : float, default 1.0
+        0.5 penalty log(multiplier)^2 is taken from the log-likelihood for each effect of a covariate.
+
+    Attributes
+    ----------
+    params_ : NamedTuple of r, alpha, a, b
+        alpha is a time; with covariates, their multipliers too (see `effects`).
+    standard_errors_, covariance_, summary_, log_likelihood_, aic_, bic_, status_, n_customers_, n_rows_
+        As of every model of purchases: how sure the parameters are, and how the fit ended.
+
+    References
+    ----------
+    Batislam, E. P., Denizel, M. and Filiztekin, A. (2007). Empirical validation and comparison of models for customer
+    base analysis. International Journal of Research in Marketing 24(3): the likelihood is eq. (5).
+
+    Hoppe, D. and Wagner, U. (2007). Customer base analysis: the case for a central variant of the Betageometric/NBD
+    model. Marketing Journal of Research and Management 3(2).
+
+    Examples
+    --------
+    >>> from clvml import ModifiedBetaGeoModel, Transactions, load_cdnow
+    >>> summary = Transactions(load_cdnow(sample=True)).summarize("1997-09-30")
+    >>> model = ModifiedBetaGeoModel().fit(summary)
+    >>> bool(model.p_alive({"frequency": 0, "recency": 0, "T": 270}) < 1.0)
+    True
+    """
+
+    _kind: ClassVar[str] = "MBG/NBD"
+    _module: ClassVar[HistoryModule[Any]] = mbgnbd
 
 
 class ParetoNBDModel(CovariateModel):
-    """Pareto/NBD (Schmittlein et al. 1987): customers leave at any time. params_ r, alpha (time), s, beta (time)."""
+    """Pareto/NBD: purchases at a Gamma rate while alive, and customers may leave at any time.
 
-    kind: ClassVar[str] = "Pareto/NBD"
-    module: ClassVar[HistoryModule[Any]] = paretonbd
+    While alive, customers buy at a rate lambda ~ Gamma(r, alpha); they leave at a rate mu ~ Gamma(s, beta).
+
+    Parameters
+    ----------
+    time_unit : {'day', 'week'}, default 'day'
+        The unit of `params_` and `log_likelihood_`; predictions do not depend on it.
+    prior : {None, 'weak'}, default None
+        'weak' for a prior that counts as much as about one customer, for samples of a few dozen.
+    covariates : sequence of str, default ()
+        Columns of the summary that the rate of purchases and drop-out may depend on.
+    penalty : float, default 1.0
+        0.5 penalty log(multiplier)^2 is taken from the log-likelihood for each effect of a covariate.
+
+    Attributes
+    ----------
+    params_ : NamedTuple of r, alpha, s, beta
+        alpha and beta are times; with covariates, their multipliers too (see `effects`).
+    standard_errors_, covariance_, summary_, log_likelihood_, aic_, bic_, status_, n_customers_, n_rows_
+        As of every model of purchases: how sure the parameters are, and how the fit ended.
+
+    References
+    ----------
+    Schmittlein, D. C., Morrison, D. G. and Colombo, R. (1987). Counting your customers: who are they and what will they
+    do next? Management Science 33(1): expected purchases are eq. (22).
+
+    Fader, P. S. and Hardie, B. G. S. (2005). A note on deriving the Pareto/NBD model. brucehardie.com, note 009.
+
+    Examples
+    --------
+    >>> from clvml import ParetoNBDModel, Transactions, load_cdnow
+    >>> summary = Transactions(load_cdnow(sample=True)).summarize("1997-09-30")
+    >>> model = ParetoNBDModel(time_unit="week").fit(summary)
+    >>> model.summary_.loc[["r", "alpha", "s", "beta"], "coef"].round(3).tolist()
+    [0.556, 10.603, 0.608, 11.737]
+    """
+
+    _kind: ClassVar[str] = "Pareto/NBD"
+    _module: ClassVar[HistoryModule[Any]] = paretonbd
 
     def _p_alive_of(self, x: Floats, t_x: Floats, T: Floats, cached: UniquePairs) -> Floats:
         """As in PurchaseModel; an integral for each frequency and age, here those at the last purchase and now."""
@@ -66,10 +183,36 @@ class ParetoNBDModel(CovariateModel):
 
 
 class NBDModel(PurchaseModel):
-    """NBD (Ehrenberg 1959): nobody ever leaves; the limit of the others, and a baseline. params_ r, alpha (a time)."""
+    """NBD: purchases at a Gamma rate for ever; nobody leaves. A baseline, and the limit of the other models.
 
-    kind: ClassVar[str] = "NBD"
-    module: ClassVar[PurchaseModule[Any]] = nbd
+    Parameters
+    ----------
+    time_unit : {'day', 'week'}, default 'day'
+        The unit of `params_` and `log_likelihood_`; predictions do not depend on it.
+    prior : {None, 'weak'}, default None
+        'weak' for a prior that counts as much as about one customer, for samples of a few dozen.
+
+    Attributes
+    ----------
+    params_ : NamedTuple of r, alpha
+        alpha is a time.
+    standard_errors_, covariance_, summary_, log_likelihood_, aic_, bic_, status_, n_customers_, n_rows_
+        As of every model of purchases: how sure the parameters are, and how the fit ended.
+
+    References
+    ----------
+    Ehrenberg, A. S. C. (1959). The pattern of consumer purchases. Applied Statistics 8(1).
+
+    Examples
+    --------
+    >>> from clvml import NBDModel, Transactions, load_cdnow
+    >>> summary = Transactions(load_cdnow(sample=True)).summarize("1997-09-30")
+    >>> float(NBDModel().fit(summary).p_alive(summary).min())
+    1.0
+    """
+
+    _kind: ClassVar[str] = "NBD"
+    _module: ClassVar[PurchaseModule[Any]] = nbd
 
     @property
     def _memoryless(self) -> bool:
@@ -78,14 +221,41 @@ class NBDModel(PurchaseModel):
 
 
 class BetaGeoErlangModel(PurchaseModel):
-    """BG/CNBD-k (Reutterer et al. 2021): regular buyers, whose gaps are Erlang-k. params_ r, alpha (a time), a, b.
+    """BG/CNBD-k: as BG/NBD, for regular buyers, whose gaps are Erlang-k. The summary needs `log_gaps` as well.
 
-    k: stages a gap has, or None to choose it by likelihood, up to 12 (k_ is what was used; 1 is BG/NBD). Needs the
-    summary's column log_gaps as well.
+    Parameters
+    ----------
+    time_unit : {'day', 'week'}, default 'day'
+        The unit of `params_` and `log_likelihood_`; predictions do not depend on it.
+    prior : {None, 'weak'}, default None
+        'weak' for a prior that counts as much as about one customer, for samples of a few dozen.
+    k : int from 1 to 12, or None
+        Stages that a gap has; None, the default, to choose it by likelihood. 1 is a random gap.
+
+    Attributes
+    ----------
+    params_ : NamedTuple of r, alpha, a, b
+        alpha is the time of a stage, of which a purchase takes k.
+    k_ : int
+        Stages used.
+    standard_errors_, covariance_, summary_, log_likelihood_, aic_, bic_, status_, n_customers_, n_rows_
+        As of every model of purchases: how sure the parameters are, and how the fit ended.
+
+    References
+    ----------
+    Reutterer, T., Platzer, M. and Schröder, N. (2021). Leveraging purchase regularity for predicting customer behavior
+    the easy way. International Journal of Research in Marketing 38(1).
+
+    Examples
+    --------
+    >>> from clvml import BetaGeoErlangModel, Transactions, load_cdnow
+    >>> summary = Transactions(load_cdnow(sample=True)).summarize("1997-09-30")
+    >>> BetaGeoErlangModel().fit(summary).k_  # CDNOW's buyers are not regular
+    1
     """
 
-    kind: ClassVar[str] = "BG/CNBD-k"
-    module: ClassVar[PurchaseModule[Any]] = bgnbd
+    _kind: ClassVar[str] = "BG/CNBD-k"
+    _module: ClassVar[PurchaseModule[Any]] = bgnbd
     _extra_flips: ClassVar[float] = 0.0
 
     def __init__(
@@ -99,8 +269,26 @@ class BetaGeoErlangModel(PurchaseModel):
         self.k = k
 
     def fit(self, summary: pd.DataFrame, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit to frequency, recency, T (days) and log_gaps, for the k given or the likeliest."""
-        del y  # scikit-learn's pipelines pass it
+        """As every model, to `log_gaps` (the sum of the logarithms of a customer's gaps in days) too.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+            `frequency`, `recency`, `T` and `log_gaps`, as `Transactions.summarize` gives them.
+        y : None
+            Not used.
+        sample_weight : array-like of shape (n,), optional
+            Customers that each row stands for.
+
+        Returns
+        -------
+        the fitted model itself
+
+        Raises
+        ------
+        DataError, OptionError
+        """
+        del y
         prior = check_choice("prior", self.prior, (None, "weak"))
         rows = self._histories(check_summary(summary, ("log_gaps",)), sample_weight)
         log_gaps = float(counts_of(len(summary), sample_weight) @ summary["log_gaps"].to_numpy(float))
@@ -116,10 +304,15 @@ class BetaGeoErlangModel(PurchaseModel):
         return self._learn(found, rows)
 
     @property
+    def _n_parameters(self) -> int:
+        """With k, where it was chosen by likelihood."""
+        return super()._n_parameters + (self.k is None)
+
+    @property
     def name(self) -> str:
         """The model with its k, where it has one."""
         k = getattr(self, "k_", self.k)
-        return self.kind if k is None else self.kind.replace("-k", f"-{k}")
+        return self._kind if k is None else self._kind.replace("-k", f"-{k}")
 
     def _module_for(self, rows: Histories) -> Erlang:
         return Erlang(self.k_, self._extra_flips)
@@ -130,7 +323,7 @@ class BetaGeoErlangModel(PurchaseModel):
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
-        """The model that `to_dict` told. Raises ModelError where it is not one."""
+        """The model that `to_dict` saved. Raises ModelError where it is not one."""
         model = super().from_dict(saved)
         try:
             model.k_ = check_whole("k", saved.get("k"), most=MAX_STAGES)
@@ -140,10 +333,41 @@ class BetaGeoErlangModel(PurchaseModel):
 
 
 class ModifiedBetaGeoErlangModel(BetaGeoErlangModel):
-    """MBG/CNBD-k: as BG/CNBD-k, but one-time buyers may have left."""
+    """MBG/CNBD-k: as BG/CNBD-k, but customers may leave right after their first purchase too.
 
-    kind: ClassVar[str] = "MBG/CNBD-k"
-    module: ClassVar[PurchaseModule[Any]] = mbgnbd
+    Parameters
+    ----------
+    time_unit : {'day', 'week'}, default 'day'
+        The unit of `params_` and `log_likelihood_`; predictions do not depend on it.
+    prior : {None, 'weak'}, default None
+        'weak' for a prior that counts as much as about one customer, for samples of a few dozen.
+    k : int from 1 to 12, or None
+        Stages that a gap has; None, the default, to choose it by likelihood. 1 is a random gap.
+
+    Attributes
+    ----------
+    params_ : NamedTuple of r, alpha, a, b
+        alpha is the time of a stage, of which a purchase takes k.
+    k_ : int
+        Stages used.
+    standard_errors_, covariance_, summary_, log_likelihood_, aic_, bic_, status_, n_customers_, n_rows_
+        As of every model of purchases: how sure the parameters are, and how the fit ended.
+
+    References
+    ----------
+    Reutterer, T., Platzer, M. and Schröder, N. (2021). Leveraging purchase regularity for predicting customer behavior
+    the easy way. International Journal of Research in Marketing 38(1).
+
+    Examples
+    --------
+    >>> from clvml import ModifiedBetaGeoErlangModel, Transactions, load_cdnow
+    >>> summary = Transactions(load_cdnow(sample=True)).summarize("1997-09-30")
+    >>> ModifiedBetaGeoErlangModel(k=2).fit(summary).name
+    'MBG/CNBD-2'
+    """
+
+    _kind: ClassVar[str] = "MBG/CNBD-k"
+    _module: ClassVar[PurchaseModule[Any]] = mbgnbd
     _extra_flips: ClassVar[float] = 1.0
 
 
@@ -165,7 +389,7 @@ _MODELS: dict[str, type[PurchaseModel]] = {
 
 
 def purchase_model_from(saved: dict[str, Any]) -> PurchaseModel:
-    """The model of purchases that a `to_dict` told, whichever it is. Raises ModelError where it is none of them."""
+    """The model of purchases that a `to_dict` saved, whichever it is. Raises ModelError where it is none of them."""
     name = saved.get("type") if isinstance(saved, dict) else None
     if name not in _MODELS:
         raise ModelError(

@@ -271,7 +271,7 @@ class BetaGeoFuture(NamedTuple):
         return wait
 
     def simulate(self, t: float, rng: np.random.Generator) -> Floats:
-        """One draw of the purchases of each customer within t: those their rate brings, up to the one they leave after."""
+        """One draw of the purchases of each customer within t: those their rate brings, until they leave."""
         alive = rng.random(self.R.shape) < self.p_alive
         counts = np.where(alive, rng.poisson(rng.gamma(self.R) * (t / self.A)), 0).astype(np.float64)
         return leave(counts, self.a, self.B, rng)

@@ -1,0 +1,156 @@
+"""What every fitted model of a likelihood shows and saves: its parameters, how sure they are, and how the fit ended."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from clvml.estimators.base import Estimator
+from clvml.estimators.fit import Fit, FitStatus
+from clvml.estimators.saved import FORMAT, customers_from, jsonable, params_from, quality_from, settings_from
+from clvml.maths.sample import Floats, Parameters
+
+__all__ = ["FittedModel"]
+
+P = TypeVar("P", bound=Parameters)
+
+_NORMAL_95 = 1.959964
+"""Standard errors on each side of a 95 % interval."""
+_SAVED_KEYS = ("params", "covariance", "log_likelihood", "n_customers")
+
+
+class FittedModel(Estimator, ABC, Generic[P]):
+    """A model fitted by maximum likelihood: `summary_`, `aic_`, `bic_`, a `repr` that shows it, and its saved form."""
+
+    _kind: ClassVar[str]
+
+    params_: P
+    covariance_: Floats
+    standard_errors_: P
+    log_likelihood_: float
+    status_: FitStatus
+    n_customers_: float
+
+    @property
+    def name(self) -> str:
+        """The model as the literature calls it."""
+        return self._kind
+
+    @property
+    def summary_(self) -> pd.DataFrame:
+        """Parameters, one row each: `coef`, `se` (standard error), `low` and `high` (95 % interval), `z` (coef / se).
+
+        Parameters are positive, so intervals are those of their logarithms, exp(log coef -+ 1.96 se / coef); from 0 to
+        inf where the data do not identify a parameter.
+        """
+        self._check_fitted("params_")
+        coef, se = (np.array([*v], dtype=np.float64) for v in (self.params_, self.standard_errors_))
+        with np.errstate(over="ignore", divide="ignore"):
+            factor = np.exp(_NORMAL_95 * se / coef)
+            columns = {"coef": coef, "se": se, "low": coef / factor, "high": coef * factor, "z": coef / se}
+        return pd.DataFrame(columns, index=pd.Index(self.params_._fields, name="parameter"))
+
+    @property
+    def aic_(self) -> float:
+        """Akaike's information criterion, 2 k - 2 log-likelihood with k parameters; lower is better."""
+        self._check_fitted("params_")
+        return 2.0 * (self._n_parameters - self.log_likelihood_)
+
+    @property
+    def bic_(self) -> float:
+        """The Bayesian information criterion, k log(n_customers_) - 2 log-likelihood; lower is better."""
+        self._check_fitted("params_")
+        return math.log(self.n_customers_) * self._n_parameters - 2.0 * self.log_likelihood_
+
+    @property
+    def _n_parameters(self) -> int:
+        """How many numbers were chosen by likelihood."""
+        return len(self.params_)
+
+    def __repr__(self) -> str:
+        """The settings that differ from their defaults; once fitted, the parameters and what they are worth too."""
+        if not hasattr(self, "params_"):
+            return super().__repr__()
+        table = self.summary_
+        shown = pd.DataFrame(
+            {
+                "coef": table["coef"].map("{:.4g}".format),
+                "se": table["se"].map(_rounded),
+                "95 % interval": [
+                    f"{_rounded(low)} to {_rounded(high)}" for low, high in table[["low", "high"]].values
+                ],
+            }
+        ).rename_axis(None)
+        customers = f"{self.n_customers_:,.0f} customers" if self.n_customers_ else "customers unknown"
+        return (
+            f"{super().__repr__()}\n{self.name}, {customers}, log-likelihood {self.log_likelihood_:,.2f}\n"
+            f"{shown.to_string()}\n{self.status_.value}"
+        )
+
+    def _set(self, found: Fit[P]) -> Self:
+        self.params_, self.covariance_ = found.params, found.covariance
+        self.standard_errors_ = type(found.params)(*(float(v) for v in np.sqrt(np.diag(found.covariance))))
+        self.log_likelihood_, self.status_ = found.log_likelihood, found.status
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything needed to predict, as JSON knows it.
+
+        Returns
+        -------
+        dict
+            Type, settings, parameters, covariance (None where a variance is infinite), log-likelihood, status and
+            counts: no code, no customers.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        """
+        self._check_fitted("params_")
+        return {
+            "type": type(self).__name__,
+            "format": FORMAT,
+            "settings": self.get_params(),
+            "params": self.params_._asdict(),
+            "covariance": jsonable(self.covariance_),
+            "log_likelihood": self.log_likelihood_,
+            "status": self.status_.name,
+            "n_customers": self.n_customers_,
+        }
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Self:
+        """The model that `to_dict` saved.
+
+        Parameters
+        ----------
+        saved : dict
+            As `to_dict` returns it.
+
+        Returns
+        -------
+        the fitted model
+
+        Raises
+        ------
+        ModelError
+            Where it is not a saved model of this class: another type or format, a number missing or out of range.
+        """
+        model = cls(**settings_from(cls, saved, _SAVED_KEYS))
+        params = params_from(cls._params_type(saved), saved)
+        model.n_customers_ = customers_from(saved, "n_customers")
+        return model._set(Fit(params, *quality_from(saved, len(params)), evaluations=0))
+
+    @classmethod
+    @abstractmethod
+    def _params_type(cls, saved: dict[str, Any]) -> type[P]:
+        """The type of a saved model's parameters."""
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "unknown"
