@@ -48,6 +48,9 @@ TIME = ("alpha", "beta")
 """The parameters that are times, and change with the unit."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _FINE_NODES, _FINE_WEIGHTS = np.polynomial.legendre.leggauss(64)
+_MAX_PANEL, _TURN_LENGTH, _ASYMPTOTE_AT = 40.0, 12.0, 36.0
+"""An integral over more than 40 of y is cut in three, around where it turns from the slope of the smaller of alpha and
+beta to that of both; 36 behind it the integrand is its asymptote."""
 _LOG_FALL = 40.0
 """Where an integrand has fallen by exp(-40) from its peak it no longer counts."""
 _BATCH_ROWS = 512
@@ -264,14 +267,14 @@ class ParetoFuture(NamedTuple):
         return np.concatenate(chance).reshape(self.R.shape)
 
     def _at_least(self, n: Floats, t: Floats, p_alive: Floats, R: Floats, A: Floats, B: Floats) -> Floats:
-        m = np.maximum(n, 1.0)
-        low, high = _span(m, R, np.log(t / A))
+        m, some = np.maximum(n, 1.0), t > 0.0
+        low, high = _span(m, R, np.log(np.where(some, t, 1.0) / A))
         y = 0.5 * (low + high)[:, None] + 0.5 * (high - low)[:, None] * _FINE_NODES
         tau = np.exp(y)  # over A
         density = m[:, None] * y - (m + R)[:, None] * np.log1p(tau) - self.s * np.log1p((A / B)[:, None] * tau)
         density = np.exp(density - betaln(m, R)[:, None])
         chance = p_alive * (density * _FINE_WEIGHTS).sum(axis=1) * 0.5 * (high - low)
-        return np.where(n > 0, np.minimum(chance, 1.0), 1.0)
+        return np.where(n > 0, np.where(some, np.minimum(chance, 1.0), 0.0), 1.0)
 
     def pmf(self, n: Numbers, t: Numbers) -> Floats:
         """P(Y = n), as the difference of two tails."""
@@ -332,14 +335,26 @@ def _leaving_weight_of(params: Params, x: Floats, tau: Floats) -> Floats:
         return np.zeros(x.shape)
     k, base = r + x, np.minimum(alpha, beta) + tau
     per_A, per_B = base / (alpha + tau), base / (beta + tau)
-    beyond = (_LOG_FALL - (s + 1.0) * np.log(per_B) - k * np.log(per_A)) / (k + s)  # by the asymptote
-    reach = _reach(params, k, tau, base, beyond)
-    y = 0.5 * reach[:, None] * (1.0 + _FINE_NODES)
-    grown = np.expm1(y)
-    ln = y - k[:, None] * np.log1p(per_A[:, None] * grown) - (s + 1.0) * np.log1p(per_B[:, None] * grown)
-    # Each row summed by itself, so that it is the same whatever rows are beside it.
-    total: Floats = s * per_B * 0.5 * reach * (np.exp(ln) * _FINE_WEIGHTS).sum(axis=1)
-    return total
+    turn, fall = -np.log(np.minimum(per_A, per_B)), -(s + 1.0) * np.log(per_B) - k * np.log(per_A)
+    beyond = (_LOG_FALL + fall) / (k + s)  # by the asymptote
+    end = turn + _ASYMPTOTE_AT
+    reach = _reach(params, k, tau, base, np.minimum(beyond, end))
+
+    def panel(low: Floats, high: Floats) -> Floats:
+        y = low[:, None] + 0.5 * (high - low)[:, None] * (1.0 + _FINE_NODES)
+        grown = np.expm1(y)
+        ln = y - k[:, None] * np.log1p(per_A[:, None] * grown) - (s + 1.0) * np.log1p(per_B[:, None] * grown)
+        # Each row summed by itself, so that it is the same whatever rows are beside it.
+        mass: Floats = 0.5 * (high - low) * (np.exp(ln) * _FINE_WEIGHTS).sum(axis=1)
+        return mass
+
+    total, slow = panel(np.zeros(reach.shape), reach), (reach > _MAX_PANEL) | (beyond > end)
+    if slow.any():
+        first, second = np.minimum(turn, reach), np.minimum(turn + _TURN_LENGTH, reach)
+        parts = panel(np.zeros(reach.shape), first) + panel(first, second) + panel(second, reach)
+        rest = np.where(beyond > end, np.exp(fall - (k + s) * end) / (k + s), 0.0)
+        total = np.where(slow, parts + rest, total)
+    return s * per_B * total
 
 
 def p_alive_given(params: Params, x: Floats, t_x: Floats, T: Floats, early: Floats, late: Floats) -> Floats:
