@@ -98,6 +98,7 @@ def test_regular_buyers_return_with_a_chance_of_no_more_than_one():
         assert (ahead.p_return(36_500.0) <= 1.0).all()
 
 
+@pytest.mark.slow  # mpmath takes its time over 2F1 at minus thousands
 @pytest.mark.parametrize("days", [30.0, np.inf])
 def test_discounting_of_thousands_of_purchases_in_days(days):
     """Purchases at time u come at the rate E[lambda exp(-lambda p u)] = r / alpha 2F1(r + 1, a; a + b; -u / alpha)."""

@@ -186,7 +186,7 @@ def _totals(tally: Tally, level_sd: LevelSd) -> list[str]:
         ("spend", tally.spend, relative * tally.spend**2, level_sd.spend),
         ("CLV (discounted contribution)", tally.clv, tally.clv_variance, level_sd.spend),
     )
-    lines = []
+    lines: list[str] = []
     for name, total, variance, sd in rows:
         low, high = total_interval_around(total, variance, sd)
         head = "" if lines else "expected"

@@ -354,7 +354,8 @@ def _leaving_weight_of(params: Params, x: Floats, tau: Floats) -> Floats:
         parts = panel(np.zeros(reach.shape), first) + panel(first, second) + panel(second, reach)
         rest = np.where(beyond > end, np.exp(fall - (k + s) * end) / (k + s), 0.0)
         total = np.where(slow, parts + rest, total)
-    return s * per_B * total
+    weight: Floats = s * per_B * total
+    return weight
 
 
 def p_alive_given(params: Params, x: Floats, t_x: Floats, T: Floats, early: Floats, late: Floats) -> Floats:
