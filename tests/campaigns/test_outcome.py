@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from clvml.campaigns import Treatment
-from clvml.campaigns.outcome import campaign_experiment, cuped, measure_outcome, stratified_difference
+from clvml.campaigns.outcome import campaign_experiment, measure_outcome
 from clvml.campaigns.uplift import average_effects
 from clvml.errors import DataError, OptionError
 from clvml.orders.transactions import Transactions
@@ -65,12 +65,12 @@ def lift_of(outcome, customers: str, measure: str):
 
 
 def test_a_known_effect_comes_back():
-    table = audience(20_000)
+    table = audience(10_000)
     outcome = measure_outcome(table, log(orders(table)))
     returned, money = lift_of(outcome, "all", "returned"), lift_of(outcome, "all", "contribution")
     assert returned.low < 0.1 < returned.high
     assert money.low < 0.1 * 100 * 0.4 < money.high
-    assert returned.high - returned.low < 0.04
+    assert returned.high - returned.low < 0.06
     assert outcome.cost == pytest.approx(0.5 * outcome.treated)
     assert outcome.profit == pytest.approx(outcome.treated * money.effect - outcome.cost)
     assert outcome.profit_low > 0
@@ -82,12 +82,11 @@ def test_a_known_effect_comes_back():
 def test_the_measured_effect_enters_the_next_plan():
     table = audience(8000)
     outcome = measure_outcome(table, log(orders(table)), level=0.8)
-    told = outcome.effect_of("mail")
-    mail = lift_of(outcome, "mail", "contribution")
-    assert told["extra_contribution"] == mail.effect
-    assert mail.high - mail.low == pytest.approx(2 * 1.2815516 * told["effect_sd"])
-    assert str(told["effect_source"]).startswith("measured in 'spring', 2011-06-30 to 2011-08-29")
-    assert Treatment(name="mail", contact_cost=0.5, **told).effect == ("extra_contribution", mail.effect)
+    settings = outcome.effect_of("mail")
+    mail = outcome.lift_of("mail")
+    assert (settings["extra_contribution"], settings["effect_sd"]) == (mail.effect, mail.se)
+    assert str(settings["effect_source"]).startswith("measured in 'spring', 2011-06-30 to 2011-08-29")
+    assert Treatment(name="mail", contact_cost=0.5, **settings).effect == ("extra_contribution", mail.effect)
     with pytest.raises(OptionError, match=r"No effect was measured for 'fax'\. Measured: all, call, mail"):
         outcome.effect_of("fax")
 
@@ -134,48 +133,51 @@ def test_the_scores_narrow_the_interval_and_leave_the_effect():
     assert plain.variance_removed == 0
 
 
-def test_intervals_cover_no_effect():
-    """40 campaigns without effect: 95 % intervals miss zero at most six times (chance 0.01 of more)."""
-    missed = 0
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        x = rng.normal(size=300)
-        treated = rng.permutation(300) < 200
-        y, _ = cuped(x + rng.normal(size=300), x, treated)
-        effect, se = stratified_difference(y, treated, rng.choice(["a", "b"], 300))
-        missed += abs(effect) > 1.96 * se
-    assert missed <= 6
-
-
 def test_nothing_sent_shows_nothing():
-    """60 draws of one audience of which nobody was treated: 95 % intervals miss zero in three of them on average, in
-    more than nine with chance 0.001. The draws differ, the customers do not: nothing hangs on a fitted model.
+    """40 draws of one audience of which nobody was treated: 95 % intervals miss zero in two of them on average, in
+    more than seven with chance 0.001. The draws differ, the customers do not: nothing hangs on a fitted model.
     """
-    table = audience(1500)
+    table = audience(500)
     transactions = log(orders(table, effect=0.0))
     missed = {"returned": 0, "contribution": 0}
-    for seed in range(60):
+    for seed in range(40):
         drawn = np.random.default_rng(seed).permutation(table["group"])
         outcome = measure_outcome(table.assign(group=drawn), transactions, by=None)
         for measure in missed:
             lift = lift_of(outcome, "all", measure)
             missed[measure] += not lift.low < 0 < lift.high
-    assert max(missed.values()) <= 9
+    assert max(missed.values()) <= 7
 
 
-def test_plain_difference_without_strata():
-    rng = np.random.default_rng(0)
-    y, treated = rng.normal(size=50), np.arange(50) < 20
-    effect, se = stratified_difference(y, treated, np.zeros(50))
-    assert effect == pytest.approx(y[:20].mean() - y[20:].mean())
-    assert se == pytest.approx(np.sqrt(y[:20].var(ddof=1) / 20 + y[20:].var(ddof=1) / 30))
+def test_a_look_before_the_end_is_judged_for_all_looks():
+    table = audience(6000, horizon_days=120)
+    early, late = (measure_outcome(table, log(orders(table)), end=end, by=None) for end in ("2011-07-20", None))
+    assert (early.end, early.planned_end, early.complete) == ("2011-07-20", "2011-10-28", False)
+    assert (late.end, late.complete) == ("2011-10-28", True)
+    for outcome, elapsed in ((early, 20 / 120), (late, 1.0)):
+        lift = outcome.lift_of("all", "returned")
+        stretch = (lift.anytime_high - lift.effect) / (lift.high - lift.effect)
+        assert stretch == pytest.approx(2.241403 / 1.959964 / np.sqrt(elapsed), rel=1e-5)
+        assert outcome.profit_anytime_low < outcome.profit_low < outcome.profit_high < outcome.profit_anytime_high
+    assert early.lift_of("all", "returned").effect == late.lift_of("all", "returned").effect  # all bought on 15 July
+    assert "interval at all looks together" in early.message
+    assert "100 days before the end on 2011-10-28" in early.message
+    assert "Had you looked every night" in late.message
 
 
-def test_thin_strata_are_put_together():
-    treated = np.array([1, 1, 1, 0, 0, 0, 1, 0], bool)
-    stratum = np.array(["a"] * 6 + ["b", "c"], object)
-    effect, se = stratified_difference(np.arange(8.0), treated, stratum)
-    assert np.isfinite([effect, se]).all()
+def test_parts_hold_together():
+    """21 parts: the interval of each is that of 95 % to the power of 1/21; the whole stays at 95 %."""
+    table = audience(6000)
+    table["part"] = [f"p{i % 21:02}" for i in range(len(table))]
+    outcome = measure_outcome(table, log(orders(table, effect=0.0)), by="part")
+    parts = [x for x in outcome.lifts if x.customers != "all" and x.measure == "returned"]
+    assert len(parts) == 21
+    assert "intervals of the 21 parts are wider" in str(outcome)
+    uncorrected = measure_outcome(table[table["part"] == "p00"], log(orders(table, effect=0.0)), by=None)
+    one, alone = parts[0], uncorrected.lift_of("all", "returned")
+    assert one.effect == pytest.approx(alone.effect)
+    assert (one.high - one.effect) / (alone.high - alone.effect) == pytest.approx(3.03074 / 1.959964, rel=1e-5)
+    assert one.p_value == pytest.approx(1 - (1 - alone.p_value) ** 21)
 
 
 def test_without_control_nothing_is_compared():
@@ -183,9 +185,9 @@ def test_without_control_nothing_is_compared():
     outcome = measure_outcome(table, log(orders(table)))
     assert not outcome.comparable
     assert np.isnan(outcome.profit)
-    told = " ".join(str(outcome).split())
-    assert "There is no control group: what the campaign did cannot be told" in told
-    assert "of the treated bought, where the scores had foretold" in told
+    text = " ".join(str(outcome).split())
+    assert "There is no control group: the effect of the campaign cannot be measured" in text
+    assert "of the treated bought, where the scores had predicted" in text
     assert outcome.to_dict()["profit"] is None
     assert outcome.to_frame().empty
 
@@ -210,7 +212,7 @@ def test_a_later_window_shows_purchases_pulled_forward():
     table = audience(3000)
     outcome = measure_outcome(table, log(orders(table)), start="2011-08-29", end="2011-12-30")
     assert lift_of(outcome, "all", "returned").effect == 0
-    assert "cannot be told" in outcome.message or "lost money" in outcome.message
+    assert "is not clear" in outcome.message or "lost money" in outcome.message
 
 
 def test_lost_rows_and_unlike_groups_are_noted():
@@ -261,5 +263,5 @@ def test_messages_of_the_audience():
         measure_outcome(table.assign(customer_id=1), transactions)
     with pytest.raises(DataError, match="The audience is empty"):
         measure_outcome(table.iloc[:0], transactions)
-    with pytest.raises(OptionError, match="does not tell its horizon"):
+    with pytest.raises(OptionError, match="has no horizon_days"):
         measure_outcome(table.drop(columns="horizon_days"), transactions)

@@ -189,9 +189,9 @@ def next_plan(found: Outcome, audience: pd.DataFrame) -> list[str]:
     for name in names:
         customers = name if name in measured else "all" if len(names) == 1 and "all" in measured else None
         if customers is not None:
-            told = found.effect_of(customers)
+            settings = found.effect_of(customers)
             lines += ["", "[[plan.treatments]]", f"name = {json.dumps(name, ensure_ascii=False)}"]
-            lines += [f"{key} = {_toml(value)}" for key, value in told.items()]
+            lines += [f"{key} = {_toml(value)}" for key, value in settings.items()]
     return lines[1:]
 
 

@@ -1,0 +1,7 @@
+"""Did it pay: treated against control in the orders since, by intention to treat, with intervals."""
+
+from clvml.campaigns.outcome.experiment import campaign_experiment
+from clvml.campaigns.outcome.measure import measure_outcome
+from clvml.campaigns.outcome.result import Lift, Outcome
+
+__all__ = ["Lift", "Outcome", "campaign_experiment", "measure_outcome"]
