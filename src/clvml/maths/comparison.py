@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 __all__ = ["Comparison", "compare", "cuped", "joined_strata", "stratified_difference"]
 
@@ -42,7 +42,7 @@ class Comparison(NamedTuple):
         is at most 1 − level where what a customer spends early and late is not negatively correlated (Slepian).
         """
         each = level ** (1 / groups)
-        z = _two_sided(each) if elapsed is None else float(norm.isf((1 - each) / 4) / np.sqrt(min(elapsed, 1.0)))
+        z = _two_sided(each) if elapsed is None else float(-ndtri((1 - each) / 4) / np.sqrt(min(elapsed, 1.0)))
         stretch = z / _two_sided(_BASE_LEVEL) * self.se
         return self.effect - self.below * stretch, self.effect + self.above * stretch
 
@@ -51,12 +51,12 @@ class Comparison(NamedTuple):
         if self.se == 0:
             return float(self.effect == 0)
         arm = self.below if self.effect > 0 else self.above
-        p = float(2 * norm.sf(_two_sided(_BASE_LEVEL) * abs(self.effect) / (arm * self.se)))
+        p = float(2 * ndtr(-_two_sided(_BASE_LEVEL) * abs(self.effect) / (arm * self.se)))
         return float(-np.expm1(groups * np.log1p(-p))) if p < 1 else 1.0
 
 
 def _two_sided(level: float) -> float:
-    return float(norm.ppf(0.5 + level / 2))
+    return float(ndtri(0.5 + level / 2))
 
 
 def cuped(y: Array, x: Array, treated: Flags) -> tuple[Array, float]:
@@ -76,7 +76,7 @@ def cuped(y: Array, x: Array, treated: Flags) -> tuple[Array, float]:
 
 def joined_strata(treated: Flags, stratum: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
     """A code for each stratum: those with fewer than two rows in a group are put together, or with all the others."""
-    code = np.unique(stratum.astype(str), return_inverse=True)[1].astype(np.intp)
+    code = np.unique(stratum, return_inverse=True)[1].astype(np.intp)
     counts = np.stack([np.bincount(code[rows], minlength=code.max() + 1) for rows in (treated, ~treated)])
     thin = np.flatnonzero((counts < 2).any(axis=0))
     code = np.where(np.isin(code, thin), -1, code)
@@ -105,10 +105,10 @@ def compare(y: Array, treated: Flags, stratum: npt.NDArray[Any], *, draws: int =
     lie in a small control group, or not, are allowed for: with nothing sent the test is exact at any skew, with
     unequal variances it is right in large samples. Above `MAX_DRAWN_ROWS` rows by Edgeworth expansion instead.
     """
-    effect, se = stratified_difference(y, treated, stratum)
+    code = joined_strata(treated, stratum)
+    effect, se = stratified_difference(y, treated, code)
     if se == 0:
         return Comparison(effect, 0.0, 1.0, 1.0)
-    code = joined_strata(treated, stratum)
     rest = y - effect * treated
     z = _two_sided(_BASE_LEVEL)
     if len(y) > MAX_DRAWN_ROWS:
