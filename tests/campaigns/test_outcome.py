@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from clvml.campaigns import Treatment
-from clvml.campaigns.outcome import campaign_experiment, measure_outcome
+from clvml.campaigns.control import hash_uniform
+from clvml.campaigns.outcome import campaign_experiment, measure_outcome, measure_programme
 from clvml.campaigns.uplift import average_effects
 from clvml.errors import DataError, OptionError
 from clvml.orders.transactions import Transactions
@@ -234,6 +235,52 @@ def test_ids_of_a_file_match_those_of_the_log(tmp_path):
 def test_fits_a_terminal():
     table = audience(500)
     assert max(map(len, str(measure_outcome(table, log(orders(table)), by="stratum")).splitlines())) <= 100
+
+
+# --- the whole programme ---
+
+
+def programme(n: int = 6000, effect: float = 0.2, share: float = 0.1) -> pd.DataFrame:
+    """Orders of customers of whom those not held out buy more often by `effect`."""
+    table = audience(n)
+    held = hash_uniform([str(i) for i in table["customer_id"]], "spring", "holdout") < share
+    return orders(table.assign(group=np.where(held, "control", "treat")), effect=effect)
+
+
+def test_the_whole_programme_is_read_from_the_holdout():
+    """An effect of 0.2 on the chance to buy for 100 at a margin of 0.4: 8 each; five standard errors of room."""
+    frame = programme()
+    found = measure_programme(log(frame), "2011-06-30", end="2011-12-30", salt="spring", holdout_share=0.1, cost=1000.0)
+    lift = found.lift_of("all")
+    assert found.treated + found.control == 6000
+    assert found.control / 6000 == pytest.approx(0.1, abs=0.02)
+    assert lift.effect == pytest.approx(8.0, abs=5 * lift.se)
+    assert lift.low > 0
+    assert found.profit == pytest.approx(found.treated * lift.effect - 1000)
+    assert "The programme paid" in found.message
+    other = measure_programme(log(frame), "2011-06-30", end="2011-12-30", salt="other", holdout_share=0.1)
+    assert abs(other.lift_of("all").effect) < 5 * other.lift_of("all").se
+    assert "before the cost of the campaigns" in other.message
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"start": "2011-06-30", "holdout_share": 0.0}, "holdout_share=0.0 must lie between"),
+        ({"start": "2011-12-31"}, "must lie after start"),
+        ({"start": "2011-01-01"}, "no customers by start=2011-01-01"),
+        ({"start": "2011-06-30", "end": "2012-06-30"}, "The log ends on 2011-12-31"),
+    ],
+)
+def test_messages_of_the_programme(settings, message):
+    with pytest.raises((DataError, OptionError), match=message):
+        measure_programme(log(programme(200)), **settings)
+
+
+def test_too_small_a_holdout_is_said():
+    found = measure_programme(log(programme(300)), "2011-06-30", holdout_share=0.01)
+    assert not found.comparable
+    assert "customers were held out of all campaigns (at least 10 are needed)" in found.message
 
 
 @pytest.mark.parametrize(

@@ -3,5 +3,6 @@
 from clvml.campaigns.outcome.experiment import campaign_experiment
 from clvml.campaigns.outcome.measure import measure_outcome
 from clvml.campaigns.outcome.result import Lift, Outcome
+from clvml.campaigns.outcome.universal import measure_programme
 
-__all__ = ["Lift", "Outcome", "campaign_experiment", "measure_outcome"]
+__all__ = ["Lift", "Outcome", "campaign_experiment", "measure_outcome", "measure_programme"]

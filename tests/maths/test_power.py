@@ -1,0 +1,46 @@
+"""What a comparison can see: textbook sizes without skew, and the promised power with it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from clvml.maths.comparison import compare
+from clvml.maths.power import control_share_for, detectable_difference
+
+
+def test_sizes_of_the_textbook():
+    """Two groups of n see (1.96 + 0.8416) sigma sqrt(2 / n)."""
+    assert detectable_difference(4.0, 100, 100) == pytest.approx(2.80159 * 2 * np.sqrt(2 / 100), rel=1e-5)
+    assert detectable_difference(4.0, 0, 100) == float("inf")
+    # Equal groups: the skews of both means cancel.
+    assert detectable_difference(4.0, 100, 100, skewness=9) == detectable_difference(4.0, 100, 100)
+
+
+def test_a_small_skewed_control_group_sees_less():
+    plain, skewed = (detectable_difference(1.0, 4800, 200, skewness=s) for s in (0.0, 5.0))
+    assert skewed / plain == pytest.approx(1 + 0.3324 * (1.96**2 - 0.8416**2) / 3 / 2.8016, rel=1e-3)
+
+
+@pytest.mark.parametrize("skewness", [0.0, 6.0])
+def test_the_share_is_where_the_effect_becomes_detectable(skewness):
+    share = control_share_for(1.0, 0.1, 5000, skewness=skewness)
+    seen = detectable_difference(1.0, 5000 * (1 - share), 5000 * share, skewness=skewness)
+    assert seen == pytest.approx(0.1, rel=1e-9)
+    assert np.isnan(control_share_for(1.0, 0.01, 5000, skewness=skewness))
+
+
+def test_the_power_is_what_is_said():
+    """150 campaigns with exactly the detectable gain in gamma money of skewness 4: 80 % are shown; fewer than 105 or
+    more than 135 have chance 0.005.
+    """
+    shape = 0.25  # skewness 2 / sqrt(shape)
+    gain = detectable_difference(shape, 1900, 100, skewness=4.0)
+    seen = 0
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        treated = np.ones(2000, dtype=bool)
+        treated[rng.permutation(2000)[:100]] = False
+        y = rng.gamma(shape, size=2000) + gain * treated
+        seen += compare(y, treated, np.zeros(2000), draws=299).interval()[0] > 0
+    assert 105 <= seen <= 135
