@@ -135,19 +135,19 @@ def test_the_scores_narrow_the_interval_and_leave_the_effect():
 
 
 def test_nothing_sent_shows_nothing():
-    """40 draws of one audience of which nobody was treated: 95 % intervals miss zero in two of them on average, in
-    more than seven with chance 0.001. The draws differ, the customers do not: nothing hangs on a fitted model.
+    """25 draws of one audience of which nobody was treated: 95 % intervals miss zero in one of them on average, in
+    more than five with chance 0.001. The draws differ, the customers do not: nothing hangs on a fitted model.
     """
     table = audience(500)
     transactions = log(orders(table, effect=0.0))
     missed = {"returned": 0, "contribution": 0}
-    for seed in range(40):
+    for seed in range(25):
         drawn = np.random.default_rng(seed).permutation(table["group"])
         outcome = measure_outcome(table.assign(group=drawn), transactions, by=None)
         for measure in missed:
             lift = lift_of(outcome, "all", measure)
             missed[measure] += not lift.low < 0 < lift.high
-    assert max(missed.values()) <= 7
+    assert max(missed.values()) <= 5
 
 
 def test_a_look_before_the_end_is_judged_for_all_looks():
@@ -268,7 +268,7 @@ def test_the_whole_programme_is_read_from_the_holdout():
     [
         ({"start": "2011-06-30", "holdout_share": 0.0}, "holdout_share=0.0 must lie between"),
         ({"start": "2011-12-31"}, "must lie after start"),
-        ({"start": "2011-01-01"}, "no customers by start=2011-01-01"),
+        ({"start": "2011-01-01"}, "Nothing was booked up to 2011-01-01"),
         ({"start": "2011-06-30", "end": "2012-06-30"}, "The log ends on 2011-12-31"),
     ],
 )

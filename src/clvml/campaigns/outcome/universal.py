@@ -10,7 +10,7 @@ from clvml.campaigns.control import hash_uniform
 from clvml.campaigns.outcome.measure import MIN_GROUP_CUSTOMERS, check_level, lift_between
 from clvml.campaigns.outcome.result import Outcome
 from clvml.campaigns.outcome.window import Arms, check_booked, measures_of, purchases_within
-from clvml.errors import DataError, OptionError
+from clvml.errors import OptionError
 from clvml.horizon import as_date
 from clvml.orders.transactions import Transactions
 
@@ -58,7 +58,7 @@ def measure_programme(
     Raises
     ------
     DataError
-        Where the log has no customers by `start`, or ends before `end`.
+        Where the log begins after `start`, or ends before `end`.
     OptionError
         For a share or level outside (0, 1), or dates out of order.
 
@@ -83,8 +83,6 @@ def measure_programme(
         raise OptionError(f"end={last} must lie after start={first}.")
     check_booked(log, last)
     before = purchases_within(log, first - (last - first), first)
-    if before.empty:
-        raise DataError(f"The log has no customers by start={first}; its first day is {log.first_date}.")
     after = purchases_within(log, first, last).reindex(before.index).fillna(0.0)
     held = hash_uniform([str(i) for i in before.index], salt, "holdout") < holdout_share
     arms = Arms(~held, np.zeros(len(held)), measures_of(after), measures_of(before))
