@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from clvml import Plan, Transactions, load_cdnow, plan_audience, read_audience, read_history, read_plan
-from clvml.campaigns.learning.past import Delivered, campaign_rows, keep_campaign
+from clvml.campaigns.learning.past import Delivered, campaign_rows, keep_campaign, read_campaigns
 from clvml.cli.campaign_jobs import read_table
 from clvml.errors import DataError
 
@@ -289,15 +289,35 @@ def test_outcome_compares_the_groups_of_the_file_in_the_orders_of_the_log(here, 
     assert returned["control_mean"] == pytest.approx(bought[table["group"] == "control"].mean())
 
 
-def test_the_measured_effect_is_lines_of_the_next_plan(here, clvml):
+def test_finished_campaigns_are_kept_and_promised_stands_beside_delivered(here, clvml):
     clvml("audience", "scores.csv", "--out", "audience.csv")
-    _, out, _ = clvml("outcome", "audience.csv", "log.csv", "--margin", "0.5")
-    lines = out[out.index("[[plan.treatments]]") :]
-    measured = {t["name"]: t for t in tomllib.loads(lines)["plan"]["treatments"]}
-    assert "mail" in measured
-    assert measured["mail"]["effect_source"].startswith("measured in 'autumn', 1997-09-30 to 1998-03-31")
-    plan = Plan.from_dict({"name": "next", "treatments": list(measured.values())})
-    assert plan.treatments[0].effect[0] == "extra_contribution"
+    code, out, err = clvml("outcome", "audience.csv", "log.csv", "--campaigns", "past", "--out", "o.json")
+    assert (code, err) == (0, "")
+    (row,) = read_campaigns("past")[["campaign", "promised", "delivered"]].drop_duplicates().to_dict("records")
+    assert row["campaign"] == "autumn"
+    promised = read_table(here / "audience.csv", "audience").query("group == 'treat'")["expected_gain"].sum()
+    assert row["promised"] == pytest.approx(promised)
+    assert row["delivered"] == pytest.approx(json.loads((here / "o.json").read_bytes())["profit"])
+    assert "Promised and delivered, after costs" in out
+    assert f"{row['promised']:,.2f}" in out
+    assert "[[plan.treatments]]" not in out
+    _, out, _ = clvml("outcome", "audience.csv", "log.csv", "--campaigns", "later", "--end", "1997-12-31")
+    assert "Not kept in later yet: its window ends on 1998-03-31." in out
+    assert "interval at all looks together" in out.replace("\n", " ")
+    assert not (here / "later").exists()
+
+
+def test_the_whole_programme_from_the_log_alone(here, clvml):
+    (here / "clv.toml").write_text(PLAN.replace("[plan]", "[plan]\nholdout_share = 0.2"), encoding="utf-8")
+    arguments = ("outcome", "--universal", "log.csv", "--plan", "clv.toml")
+    code, out, err = clvml(*arguments, "--start", "1997-09-30", "--end", "1998-03-31", "--out", "o.json")
+    assert (code, err) == (0, "")
+    found = json.loads((here / "o.json").read_bytes())
+    assert found["treated"] + found["control"] == 2357
+    assert 0.16 < found["control"] / 2357 < 0.24
+    assert "before the cost of the campaigns" in out.replace("\n", " ")
+    code, _, err = clvml(*arguments)
+    assert (code, "--universal needs --start" in err) == (2, True)
 
 
 def test_without_a_control_group_nothing_is_compared(here, clvml):
@@ -307,7 +327,6 @@ def test_without_a_control_group_nothing_is_compared(here, clvml):
     assert code == 0
     assert "There is no control group" in out
     assert "What can be said: " in out.replace("\n", " ")
-    assert "[[plan.treatments]]" not in out
     assert json.loads((here / "outcome.json").read_bytes())["profit"] is None
 
 

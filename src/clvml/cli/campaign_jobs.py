@@ -16,17 +16,17 @@ from clvml.files import check_target, write_aside
 from clvml.spreadsheets import read_csv
 
 if TYPE_CHECKING:
-    from clvml.campaigns.outcome import Outcome
     from clvml.orders.transactions import Transactions
 
 __all__ = [
     "AudienceJob",
     "MonitorJob",
     "OutcomeJob",
+    "ProgrammeJob",
     "audience_job",
     "monitor_job",
-    "next_plan",
     "outcome_job",
+    "programme_job",
     "read_table",
 ]
 
@@ -73,6 +73,21 @@ class OutcomeJob:
     end: str | None = None
     by: str = "planned_treatment"
     incentive_in_log: bool = False
+    level: float = 0.95
+    campaigns: Path | None = None
+    out: Path | None = None
+    verbose: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class ProgrammeJob:
+    """What `clvml outcome --universal` was asked."""
+
+    start: str | None = None
+    end: str | None = None
+    plan: Path | None = None
+    cost: float = 0.0
     level: float = 0.95
     out: Path | None = None
     verbose: bool = False
@@ -122,28 +137,57 @@ def audience_job(job: AudienceJob) -> str:
 
 
 def outcome_job(open_log: Callable[[], Transactions], job: OutcomeJob) -> str:
-    """Compare treated with control in the log; what is printed."""
-    from clvml.campaigns.outcome import measure_outcome
+    """Compare treated with control in the log, and keep a finished campaign; what is printed."""
+    from clvml.campaigns.outcome import keep_outcome, measure_outcome
+    from clvml.campaigns.outcome.kept import promised_text
 
     target = check_target(job.out, (".json",)) if job.out else None
     table = read_table(job.audience, "audience")
+    log = open_log()
     with Terminal(1, verbose=job.verbose, quiet=job.quiet).stage("compare"):
         found = measure_outcome(
             table,
-            open_log(),
+            log,
             start=job.start,
             end=job.end,
             by=job.by,
             incentive_in_log=job.incentive_in_log,
             level=job.level,
         )
-    lines = next_plan(found, table)
-    if target is not None:
-        _write_json(target, found.to_dict())
     parts = [str(found)]
-    if lines:
-        parts += [heading("For the next plan: the effect as it was measured"), *lines]
-    return "\n".join([*parts, *([f"\nEvery figure: {target}"] if target else [])])
+    if job.campaigns is not None and found.complete:
+        campaigns = keep_outcome(table, log, found, job.campaigns, incentive_in_log=job.incentive_in_log)
+        parts += [heading("Promised and delivered, after costs"), *promised_text(campaigns)]
+        parts += [f"\nThe next plan learns from them: {job.campaigns}"]
+    elif job.campaigns is not None:
+        parts += [f"\nNot kept in {job.campaigns} yet: its window ends on {found.planned_end}."]
+    return _written(parts, target, found.to_dict())
+
+
+def programme_job(open_log: Callable[[], Transactions], job: ProgrammeJob) -> str:
+    """Compare all others with those held out of all campaigns; what is printed."""
+    from clvml.campaigns import Plan
+    from clvml.campaigns.outcome import measure_programme
+    from clvml.campaigns.plan_file import read_plan
+
+    if job.start is None:
+        raise OptionError("--universal needs --start: the day on which the first campaign began.")
+    target = check_target(job.out, (".json",)) if job.out else None
+    plan = read_plan(job.plan) if job.plan is not None else None
+    salt, share = (Plan.salt, Plan.holdout_share) if plan is None else (plan.salt, plan.holdout_share)
+    with Terminal(1, verbose=job.verbose, quiet=job.quiet).stage("compare"):
+        found = measure_programme(
+            open_log(), job.start, end=job.end, salt=salt, holdout_share=share, cost=job.cost, level=job.level
+        )
+    return _written([str(found)], target, found.to_dict())
+
+
+def _written(parts: list[str], target: Path | None, payload: dict[str, Any]) -> str:
+    """The text to print, the figures beside it where a file was asked for."""
+    if target is None:
+        return "\n".join(parts)
+    _write_json(target, payload)
+    return "\n".join([*parts, f"\nEvery figure: {target}"])
 
 
 def monitor_job(open_log: Callable[[], Transactions], job: MonitorJob) -> tuple[str, bool]:
@@ -181,24 +225,6 @@ def read_table(path: Path, what: str) -> pd.DataFrame:
         raise DataError(f"The {what} '{path}' cannot be read as {kind[1:]}: {first}") from None
 
 
-def next_plan(found: Outcome, audience: pd.DataFrame) -> list[str]:
-    """The measured effects as lines of a plan's treatments; none where nothing was measured."""
-    names = sorted(audience["planned_treatment"].astype(str).unique())
-    measured = {lift.customers for lift in found.lifts}
-    lines = []
-    for name in names:
-        customers = name if name in measured else "all" if len(names) == 1 and "all" in measured else None
-        if customers is not None:
-            settings = found.effect_of(customers)
-            lines += ["", "[[plan.treatments]]", f"name = {json.dumps(name, ensure_ascii=False)}"]
-            lines += [f"{key} = {_toml(value)}" for key, value in settings.items()]
-    return lines[1:]
-
-
-def _toml(value: float | str) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else f"{value:.6g}"
-
-
 def _suppressed(path: Path) -> pd.DataFrame | list[str]:
     """A table with customer_id, or a text file of one id a line."""
     if path.suffix.lower() != ".txt":
@@ -210,6 +236,6 @@ def _suppressed(path: Path) -> pd.DataFrame | list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _write_json(target: Path, told: dict[str, Any]) -> None:
-    text = json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def _write_json(target: Path, payload: dict[str, Any]) -> None:
+    text = json.dumps(payload, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_aside(target, lambda aside: aside.write_text(text, encoding="utf-8"))

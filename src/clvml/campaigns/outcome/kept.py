@@ -7,7 +7,13 @@ import os
 import pandas as pd
 from scipy.special import ndtri
 
-from clvml.campaigns.learning.past import Delivered, campaign_rows, keep_campaign, promised_and_delivered, read_campaigns
+from clvml.campaigns.learning.past import (
+    Delivered,
+    campaign_rows,
+    keep_campaign,
+    promised_and_delivered,
+    read_campaigns,
+)
 from clvml.campaigns.outcome.result import Outcome
 from clvml.campaigns.outcome.window import arms_of, purchases_within
 from clvml.campaigns.result import Audience, read_audience
@@ -57,5 +63,7 @@ def promised_text(campaigns: pd.DataFrame) -> list[str]:
     lines = [f"{'campaign':<26}{'as of':<12}{'promised':>12}{'delivered':>12}  90% interval of delivered"]
     for row in campaigns.itertuples(index=False):
         interval = f"{row.delivered_low:,.2f} to {row.delivered_high:,.2f}" if pd.notna(row.delivered_low) else "-"
-        lines.append(f"{str(row.campaign)[:25]:<26}{row.as_of:<12}{row.promised:>12,.2f}{row.delivered:>12,.2f}  {interval}")
+        lines.append(
+            f"{str(row.campaign)[:25]:<26}{row.as_of:<12}{row.promised:>12,.2f}{row.delivered:>12,.2f}  {interval}"
+        )
     return lines

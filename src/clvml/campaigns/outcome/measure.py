@@ -13,11 +13,12 @@ from scipy.stats import binomtest
 from clvml.campaigns.outcome.result import Lift, Outcome
 from clvml.campaigns.outcome.window import Arms, Window, arms_of, purchases_within, window_of
 from clvml.campaigns.result import Audience, read_audience
+from clvml.checks import check_level
 from clvml.errors import OptionError
 from clvml.maths.comparison import compare, cuped, stratified_difference
 from clvml.orders.transactions import Transactions
 
-__all__ = ["MIN_GROUP_CUSTOMERS", "check_level", "lift_between", "measure_outcome"]
+__all__ = ["MIN_GROUP_CUSTOMERS", "lift_between", "measure_outcome"]
 
 MIN_GROUP_CUSTOMERS = 10
 """Customers in each group below which nothing is compared."""
@@ -124,12 +125,6 @@ def measure_outcome(
     profits = {name: treated * value - cost for name, value in zip(_PROFIT_FIELDS, bounds, strict=True)}
     facts |= profits
     return Outcome(lifts=lifts, message=_verdict(profits, cost, level, window), **facts)
-
-
-def check_level(level: float) -> None:
-    """Raises OptionError for a level outside (0, 1)."""
-    if not 0 < level < 1:
-        raise OptionError(f"level={level} must lie between 0 and 1, for example 0.95.")
 
 
 def _lifts(table: pd.DataFrame, arms: Arms, by: str | None, level: float, window: Window) -> tuple[Lift, ...]:

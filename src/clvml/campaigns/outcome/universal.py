@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from clvml.campaigns.control import hash_uniform
-from clvml.campaigns.outcome.measure import MIN_GROUP_CUSTOMERS, check_level, lift_between
+from clvml.campaigns.outcome.measure import MIN_GROUP_CUSTOMERS, lift_between
 from clvml.campaigns.outcome.result import Outcome
 from clvml.campaigns.outcome.window import Arms, check_booked, measures_of, purchases_within
+from clvml.checks import check_level
 from clvml.errors import OptionError
 from clvml.horizon import as_date
 from clvml.orders.transactions import Transactions
@@ -102,7 +103,8 @@ def measure_programme(
             f"Only {facts['control']} of {len(held):,} customers were held out of all campaigns (at least "
             f"{MIN_GROUP_CUSTOMERS} are needed): what the programme was worth cannot be measured."
         )
-        return Outcome(lifts=(), message=message, **facts, **dict.fromkeys(names, float("nan")))
+        facts |= dict.fromkeys(names, float("nan"))
+        return Outcome(lifts=(), message=message, **facts)
     lifts = tuple(lift_between("all", m, arms, np.ones(len(held), np.bool_), level, 1.0) for m in arms.measures)
     money = lifts[-1]
     bounds = (money.effect, money.low, money.high, money.anytime_low, money.anytime_high)

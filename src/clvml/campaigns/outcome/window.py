@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clvml.errors import DataError, OptionError
-from clvml.horizon import as_date, day_number, horizon_days
+from clvml.horizon import as_date, horizon_days
 from clvml.orders.transactions import Transactions
 from clvml.tables import canonical_ids
 
@@ -78,14 +78,8 @@ def check_booked(log: Transactions, last: dt.date) -> None:
 
 def purchases_within(log: Transactions, first: dt.date, last: dt.date) -> pd.DataFrame:
     """purchases, revenue, contribution within (first, last] of all customers of the log, by customer_id (text)."""
-    inside = f"CASE WHEN day > {day_number(first)} THEN"
-    frame = log.frame(
-        f"SELECT customer_id, CAST(SUM({inside} purchase ELSE 0 END) AS DOUBLE) AS purchases, "
-        f"CAST(SUM({inside} sold - refunds ELSE 0 END) AS DOUBLE) AS revenue, "
-        f"CAST(SUM({inside} contribution ELSE 0 END) AS DOUBLE) AS contribution "
-        f"FROM ({log.purchase_days(last)}) AS days GROUP BY customer_id ORDER BY customer_id"
-    )
-    return frame.assign(customer_id=canonical_ids(frame["customer_id"])).set_index("customer_id")
+    found = log.activity(first, last).rename(columns={"amount": "revenue"})
+    return found.assign(customer_id=canonical_ids(found["customer_id"])).set_index("customer_id")
 
 
 def arms_of(table: pd.DataFrame, after: pd.DataFrame) -> Arms:
