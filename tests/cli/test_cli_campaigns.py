@@ -309,13 +309,13 @@ def test_finished_campaigns_are_kept_and_promised_stands_beside_delivered(here, 
 
 def test_the_whole_programme_from_the_log_alone(here, clvml):
     (here / "clv.toml").write_text(PLAN.replace("[plan]", "[plan]\nholdout_share = 0.2"), encoding="utf-8")
-    arguments = ("outcome", "--universal", "log.csv", "--plan", "clv.toml")
+    arguments = ("outcome", "--universal", "clv.toml", "log.csv", "--spent", "10")
     code, out, err = clvml(*arguments, "--start", "1997-09-30", "--end", "1998-03-31", "--out", "o.json")
     assert (code, err) == (0, "")
     found = json.loads((here / "o.json").read_bytes())
     assert found["treated"] + found["control"] == 2357
     assert 0.16 < found["control"] / 2357 < 0.24
-    assert "before the cost of the campaigns" in out.replace("\n", " ")
+    assert "after 10.00 of cost" in out.replace("\n", " ")
     code, _, err = clvml(*arguments)
     assert (code, "--universal needs --start" in err) == (2, True)
 

@@ -84,10 +84,10 @@ class OutcomeJob:
 class ProgrammeJob:
     """What `clvml outcome --universal` was asked."""
 
+    plan: Path
     start: str | None = None
     end: str | None = None
-    plan: Path | None = None
-    cost: float = 0.0
+    spent: float = 0.0
     level: float = 0.95
     out: Path | None = None
     verbose: bool = False
@@ -166,18 +166,22 @@ def outcome_job(open_log: Callable[[], Transactions], job: OutcomeJob) -> str:
 
 def programme_job(open_log: Callable[[], Transactions], job: ProgrammeJob) -> str:
     """Compare all others with those held out of all campaigns; what is printed."""
-    from clvml.campaigns import Plan
     from clvml.campaigns.outcome import measure_programme
     from clvml.campaigns.plan_file import read_plan
 
     if job.start is None:
         raise OptionError("--universal needs --start: the day on which the first campaign began.")
     target = check_target(job.out, (".json",)) if job.out else None
-    plan = read_plan(job.plan) if job.plan is not None else None
-    salt, share = (Plan.salt, Plan.holdout_share) if plan is None else (plan.salt, plan.holdout_share)
+    plan = read_plan(job.plan)
     with Terminal(1, verbose=job.verbose, quiet=job.quiet).stage("compare"):
         found = measure_programme(
-            open_log(), job.start, end=job.end, salt=salt, holdout_share=share, cost=job.cost, level=job.level
+            open_log(),
+            job.start,
+            end=job.end,
+            salt=plan.salt,
+            holdout_share=plan.holdout_share,
+            cost=job.spent,
+            level=job.level,
         )
     return _written([str(found)], target, found.to_dict())
 

@@ -269,26 +269,25 @@ def audience(**settings: Any) -> None:
 @click.option("--incentive-in-log", is_flag=True, help="The amounts of the log are net of the incentives already.")
 @click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--campaigns", type=click.Path(path_type=Path), help="Folder of past campaigns: keeps a finished one.")
-@click.option("--universal", is_flag=True, help="All campaigns since --start against the holdout; no AUDIENCE.")
-@click.option("--plan", type=click.Path(path_type=Path), help="With --universal: the plan, for salt and holdout_share.")
-@click.option("--cost", type=click.FloatRange(0), default=0.0, help="With --universal: what all campaigns cost.")
+@click.option("--universal", is_flag=True, help="All campaigns since --start; the plan stands in place of AUDIENCE.")
+@click.option("--spent", type=click.FloatRange(0), default=0.0, help="With --universal: what all campaigns cost.")
 @click.option("--out", type=click.Path(path_type=Path), help="outcome.json")
 @show_options
 def outcome(source: tuple[str, ...], *, universal: bool, **settings: Any) -> None:
     """Did the campaign of an AUDIENCE file pay? Treated against control in the orders since.
 
-    It may be read every night with --end: the verdict then holds for all looks together. With --universal, and the log
-    alone: what were all campaigns together worth? Everybody else against those whom the plans never treat.
+    It may be read every night with --end: the verdict then holds for all looks together. With --universal, a plan and
+    the log: what were all campaigns together worth? Everybody else against those whom the plans never treat.
     """
     from clvml.cli.campaign_jobs import OutcomeJob, ProgrammeJob, outcome_job, programme_job
 
     common = {name: settings.pop(name) for name in ("start", "end", "level", "out", "verbose", "quiet")}
-    programme = {name: settings.pop(name) for name in ("plan", "cost")}
+    spent = settings.pop("spent")
     own = {name: settings.pop(name) for name in ("audience", "by", "incentive_in_log", "campaigns")}
     if universal:
-        source = (str(own["audience"]), *source)
-        check_overlap({"--out": common["out"]}, {"SOURCE": source, "--plan": programme["plan"]})
-        click.echo(programme_job(lambda: open_log(source, settings), ProgrammeJob(**common, **programme)))
+        plan = own["audience"]
+        check_overlap({"--out": common["out"]}, {"SOURCE": source, "the plan": plan})
+        click.echo(programme_job(lambda: open_log(source, settings), ProgrammeJob(plan, spent=spent, **common)))
         return
     check_overlap({"--out": common["out"]}, {"SOURCE": source, "AUDIENCE": own["audience"]})
     click.echo(outcome_job(lambda: open_log(source, settings), OutcomeJob(**common, **own)))

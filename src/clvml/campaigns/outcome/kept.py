@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
@@ -61,9 +62,11 @@ def keep_outcome(
 def promised_text(campaigns: pd.DataFrame) -> list[str]:
     """Lines of text: what each campaign promised and what it delivered, after costs, with 90% intervals."""
     lines = [f"{'campaign':<26}{'as of':<12}{'promised':>12}{'delivered':>12}  90% interval of delivered"]
-    for row in campaigns.itertuples(index=False):
-        interval = f"{row.delivered_low:,.2f} to {row.delivered_high:,.2f}" if pd.notna(row.delivered_low) else "-"
+    for row in campaigns.to_dict("records"):
+        measured = np.isfinite(row["delivered_low"])
+        interval = f"{row['delivered_low']:,.2f} to {row['delivered_high']:,.2f}" if measured else "not measured"
+        delivered = f"{row['delivered']:,.2f}" if measured else "-"
         lines.append(
-            f"{str(row.campaign)[:25]:<26}{row.as_of:<12}{row.promised:>12,.2f}{row.delivered:>12,.2f}  {interval}"
+            f"{row['campaign'][:25]:<26}{row['as_of']:<12}{row['promised']:>12,.2f}{delivered:>12}  {interval}"
         )
     return lines
