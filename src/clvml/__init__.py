@@ -59,6 +59,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test keeps it equal to _HO
     from clvml.evaluation.backtest import backtest as backtest
     from clvml.evaluation.monitoring import monitor as monitor
     from clvml.insights.attributes import attributes_of_lines as attributes_of_lines
+    from clvml.insights.audit import base_audit as base_audit
     from clvml.insights.channels import channel_values as channel_values
     from clvml.insights.lookalikes import look_alikes as look_alikes
     from clvml.insights.migration import migration as migration
@@ -75,6 +76,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test keeps it equal to _HO
     from clvml.orders.snapshots import take_snapshots as take_snapshots
     from clvml.orders.transactions import Transactions as Transactions
     from clvml.report import plots as plots
+    from clvml.report.page import make_page as make_page
     from clvml.scores.kept import keep_scores as keep_scores, read_history as read_history
     from clvml.scores.model import ClvModel as ClvModel
     from clvml.scores.spark import score_spark as score_spark
@@ -103,6 +105,7 @@ _HOMES = {
     "Treatment": "clvml.campaigns",
     "attributes_of_lines": "clvml.insights.attributes",
     "average_effects": "clvml.campaigns.uplift",
+    "base_audit": "clvml.insights.audit",
     "backtest": "clvml.evaluation.backtest",
     "campaign_experiment": "clvml.campaigns.outcome",
     "channel_values": "clvml.insights.channels",
@@ -115,6 +118,7 @@ _HOMES = {
     "load_cdnow": "clvml.orders.datasets",
     "load_model": "clvml.tracking",
     "look_alikes": "clvml.insights.lookalikes",
+    "make_page": "clvml.report.page",
     "measure_outcome": "clvml.campaigns.outcome",
     "migration": "clvml.insights.migration",
     "monitor": "clvml.evaluation.monitoring",

@@ -15,7 +15,7 @@ import click
 
 from clvml import __version__
 from clvml.cli.insights.commands import insights
-from clvml.cli.options import log_options, open_log, show_options
+from clvml.cli.options import column_options, log_options, open_log, show_options
 from clvml.cli.overlap import check_overlap
 from clvml.errors import ClvError
 
@@ -314,6 +314,45 @@ def monitor(context: click.Context, /, source: tuple[str, ...], **settings: Any)
 
 
 cli.add_command(insights)
+
+
+@cli.command(short_help="One page of HTML for the shop's manager.")
+@click.argument("scores", type=click.Path(path_type=Path))
+@click.option("--log", "source", multiple=True, help="The orders that were scored; may be repeated.")
+@click.option("--backtest", type=click.Path(path_type=Path), help="What `clvml backtest --out` wrote.")
+@click.option("--audience", type=click.Path(path_type=Path), help="What `clvml audience` wrote as JSON.")
+@click.option("--outcome", type=click.Path(path_type=Path), help="What `clvml outcome --out` wrote.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="report.html")
+@click.option("--title", default="Customers: worth, risk and what to do", show_default=True, help="Head of the page.")
+@click.option("--currency", default="", help="Put before amounts, such as €.")
+@click.option("--redact", is_flag=True, help="Leave customer ids out.")
+@click.option("--rows", type=click.IntRange(1), default=500, show_default=True, help="Most customers in the table.")
+@column_options
+@show_options
+def report(source: tuple[str, ...], **settings: Any) -> None:
+    """Make one page of HTML from SCORES that answers a manager's questions; it needs no network.
+
+    What the base is worth, who is leaving, what sets the best apart, what to do, which channels pay, how value moved,
+    and whether to trust it. Without --log it tells what the scores alone know.
+    """
+    from clvml.cli.report_job import ReportJob, report_job
+
+    own = (
+        "scores",
+        "backtest",
+        "audience",
+        "outcome",
+        "out",
+        "title",
+        "currency",
+        "redact",
+        "rows",
+        "verbose",
+        "quiet",
+    )
+    job = ReportJob(**{name: settings.pop(name) for name in own})
+    check_overlap({"--out": job.out}, {"--log": source, **job.inputs})
+    click.echo(report_job((lambda: open_log(source, settings)) if source else None, job))
 
 
 def main(arguments: list[str] | None = None) -> None:

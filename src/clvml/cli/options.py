@@ -12,7 +12,7 @@ from clvml.errors import ClvError
 if TYPE_CHECKING:
     from clvml.orders.transactions import Transactions
 
-__all__ = ["log_options", "open_log", "show_options"]
+__all__ = ["column_options", "log_options", "open_log", "show_options"]
 
 _LOG_OPTIONS = (
     click.argument("source", nargs=-1, required=True),
@@ -74,6 +74,8 @@ def _together(*decorators: Callable[..., Any]) -> Callable[..., Any]:
 
 
 log_options, show_options = _together(*_LOG_OPTIONS), _together(*_SHOW)
+column_options = _together(*_LOG_OPTIONS[1:])
+"""What describes a log, for a command whose log is an option instead of SOURCE."""
 
 
 def open_log(source: tuple[str, ...], columns: dict[str, Any], *, on_spark: bool = False) -> Transactions:

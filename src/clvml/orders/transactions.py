@@ -26,11 +26,9 @@ from clvml.orders.summaries import CustomerDays, FitTables, concat_columns, cust
 from clvml.resources import Resources, in_order, resources_of
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from clvml.orders.engines.spark import SparkBookings
 
-    from clvml.orders.engines.spark import SparkEngine
-
-__all__ = ["SparkBookings", "Split", "Transactions"]
+__all__ = ["Split", "Transactions"]
 
 BATCH_LINES = PART_CUSTOMERS = 122_880
 """Lines drawn from the engine at once, and customers of a part: those of a row group of DuckDB."""
@@ -60,15 +58,6 @@ class Split(NamedTuple):
 
     summary: pd.DataFrame
     holdout: pd.DataFrame
-
-
-class SparkBookings(NamedTuple):
-    """What was booked in a log on Spark, each customer's rows together in the order of days."""
-
-    engine: SparkEngine
-    frame: DataFrame
-    settings: SummarySettings
-    """With which `clvml.orders.summaries.customer_days` reads the frame."""
 
 
 class Transactions:
@@ -352,7 +341,7 @@ class Transactions:
 
         Raises OptionError where the log is not on Spark.
         """
-        from clvml.orders.engines.spark import SparkEngine
+        from clvml.orders.engines.spark import SparkBookings, SparkEngine
 
         engine = self._log.engine
         if not isinstance(engine, SparkEngine):
@@ -517,6 +506,42 @@ class Transactions:
         self._check_begun(last)
         sql = statement("activity", days=self._days(last, first), until=day_number(last))
         return self._log.engine.frame(sql)
+
+    def purchase_days(self, as_of: Any) -> pd.DataFrame:
+        """Every day on which something of a customer was booked, as it was known on a day.
+
+        Parameters
+        ----------
+        as_of : date or str
+            The last day that may be known.
+
+        Returns
+        -------
+        DataFrame
+            One row a customer and day (with grain="week": the week's Monday), sorted by both: customer_id; day (days
+            since Monday 1970-01-05); purchase (1, or 0 for a day of refunds or zero amounts alone); amount (all money
+            booked, refunds taken out); contribution.
+
+        Raises
+        ------
+        DataError
+            Where nothing was booked by `as_of`.
+        OptionError
+            Where `as_of` is no day, or the log is on Spark.
+
+        Examples
+        --------
+        >>> from clvml import Transactions, load_cdnow
+        >>> log = Transactions(load_cdnow(sample=True))
+        >>> log.purchase_days("1997-09-30").head(2)
+           customer_id   day  purchase  amount  contribution
+        0            1  9857         1   29.33         29.33
+        1            1  9874         1   29.73         29.73
+        """
+        day = as_date(as_of)
+        self._gather("A row for every customer and day")
+        self._check_begun(day)
+        return self._log.engine.frame(statement("purchase_days", days=self._days(day)))
 
     def contribution_by_age(self, as_of: Any, width: float) -> pd.DataFrame:
         """Contribution of each customer by periods since the first purchase.

@@ -16,9 +16,10 @@ import uuid
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, OptionError
+from clvml.maths.customers import SummarySettings
 from clvml.orders.engines.duckdb import SCALE, Dialect, Engine
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["SPARK", "SparkEngine", "as_data_error", "gathered", "read_source", "start_session"]
+__all__ = ["SPARK", "SparkBookings", "SparkEngine", "as_data_error", "gathered", "read_source", "start_session"]
 
 _MONEY = f"DECIMAL(18, {SCALE})"
 
@@ -175,6 +176,15 @@ class SparkEngine(Engine):
         relation = self.relation(sql)
         with as_data_error():
             return relation.toArrow() if hasattr(relation, "toArrow") else pa.Table.from_pandas(relation.toPandas())
+
+
+class SparkBookings(NamedTuple):
+    """What was booked in a log on Spark, each customer's rows together in the order of days."""
+
+    engine: SparkEngine
+    frame: DataFrame
+    settings: SummarySettings
+    """With which `clvml.orders.summaries.customer_days` reads the frame."""
 
 
 def gathered(frame: DataFrame) -> pd.DataFrame:

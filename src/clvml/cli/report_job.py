@@ -1,0 +1,97 @@
+"""The job behind `clvml report`: from files to one page of HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clvml.cli.campaign_jobs import read_table
+from clvml.cli.terminal import Terminal
+from clvml.errors import DataError
+from clvml.files import check_target, working_on
+
+if TYPE_CHECKING:
+    from clvml.orders.transactions import Transactions
+
+__all__ = ["ReportJob", "report_job"]
+
+
+@dataclass(frozen=True)
+class ReportJob:
+    """What `clvml report` was asked."""
+
+    scores: Path
+    out: Path
+    backtest: Path | None = None
+    audience: Path | None = None
+    outcome: Path | None = None
+    title: str = "Customers: worth, risk and what to do"
+    currency: str = ""
+    redact: bool = False
+    rows: int = 500
+    verbose: bool = False
+    quiet: bool = False
+
+    @property
+    def inputs(self) -> dict[str, Path | None]:
+        """What is read, by the option that names it."""
+        return {
+            "SCORES": self.scores,
+            "--backtest": self.backtest,
+            "--audience": self.audience,
+            "--outcome": self.outcome,
+        }
+
+
+_KEYS = {
+    "backtest": ({"table", "cuts", "deciles", "horizon_days"}, "clvml backtest --out"),
+    "audience": ({"totals", "by_treatment", "left_out", "settings"}, "clvml audience --json"),
+    "outcome": ({"message", "campaign", "profit"}, "clvml outcome --out"),
+}
+"""Of each JSON file the keys that the page reads, and what writes it."""
+
+
+def report_job(open_log: Callable[[], Transactions] | None, job: ReportJob) -> str:
+    """Read, make the page, write it; what is printed."""
+    target = check_target(job.out, (".html",))
+    show = Terminal(2, verbose=job.verbose, quiet=job.quiet)
+    with show.stage("read"):
+        scores = read_table(job.scores, "scores")
+        parts = {name: _read(name, getattr(job, name)) for name in _KEYS}
+        log = None if open_log is None else open_log()
+    with working_on(target), show.stage("make the page"):
+        from clvml.report.page import make_page
+
+        page = make_page(
+            scores,
+            log=log,
+            backtest=parts["backtest"],
+            plan=parts["audience"],
+            outcome=parts["outcome"],
+            title=job.title,
+            currency=job.currency,
+            redact=job.redact,
+            rows=job.rows,
+        )
+        page.write(target)
+    return f"{target}: {len(page.html.encode()) / 1e6:.2f} MB. Open it in a browser; it needs no network."
+
+
+def _read(name: str, path: Path | None) -> dict[str, Any] | None:
+    """A JSON file of ours. Raises DataError where it is none."""
+    if path is None:
+        return None
+    keys, writer = _KEYS[name]
+    try:
+        payload = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"--{name} {path} cannot be read: {error.strerror}.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        raise DataError(f"--{name} {path} is no JSON. Give the file that `{writer}` writes.") from None
+    missing = keys - payload.keys() if isinstance(payload, dict) else keys
+    if missing:
+        raise DataError(f"--{name} {path} has no '{min(missing)}'. Give the file that `{writer}` writes.")
+    return dict(payload)

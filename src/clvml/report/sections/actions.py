@@ -1,0 +1,88 @@
+"""What to do with whom, what it costs and should bring, and did it pay?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clvml.report.parts import Cell, Figure, Head, Money, Section, Table
+
+__all__ = ["actions"]
+
+
+def actions(money: Money, plan: Mapping[str, Any] | None, outcome: Mapping[str, Any] | None) -> Section | None:
+    """What to do with whom, what it costs and should bring, who is left alone, and what the last campaign brought."""
+    if plan is None and outcome is None:
+        return None
+    sentences: list[str] = []
+    tables: list[Table] = []
+    figures: list[Figure] = []
+    notes: list[str] = []
+    if plan is not None:
+        totals = plan["totals"]
+        figures = [
+            Figure("treated", f"{totals['treated']:,}"),
+            Figure("left alone as control", f"{totals['control']:,}"),
+            Figure("expected cost", money(totals["cost"])),
+            Figure("expected gain after cost", money(totals["expected_gain"])),
+        ]
+        sentences.append(
+            f"The plan '{plan['settings']['name']}' treats {totals['treated']:,} customers for {money(totals['cost'])} "
+            f"and should bring {money(totals['expected_gain'])} after that. {totals['control']:,} are left alone, so "
+            "that it can be seen whether it paid."
+        )
+        heads = (
+            Head("Treatment"),
+            Head("Treated", True),
+            Head("Control", True),
+            Head("Cost", True),
+            Head("Gain", True),
+        )
+        tables.append(
+            Table(
+                "treatments",
+                "What each treatment costs and should bring",
+                heads,
+                tuple(
+                    (
+                        Cell(row["treatment"]),
+                        Cell(f"{row['treated']:,}"),
+                        Cell(f"{row['control']:,}"),
+                        Cell(money(row["cost"])),
+                        Cell(money(row["expected_gain"])),
+                    )
+                    for row in plan["by_treatment"]
+                ),
+            )
+        )
+        reasons = (Head("Left out because"), Head("Customers", True), Head("Value at risk", True))
+        tables.append(
+            Table(
+                "left-out",
+                "Who gets nothing, and why",
+                reasons,
+                tuple(
+                    (Cell(row["why"]), Cell(f"{row['customers']:,}"), Cell(money(row["value_at_risk"])))
+                    for row in plan["left_out"]
+                ),
+            )
+        )
+        notes += [*plan.get("power_text", ()), *plan.get("notes", ())]
+    if outcome is not None:
+        sentences.append(str(outcome["message"]))
+        if outcome.get("profit") is not None:
+            figures.append(
+                Figure(
+                    f"the last campaign, '{outcome['campaign']}', brought",
+                    money(outcome["profit"]),
+                    f"{money(outcome['profit_low'])} to {money(outcome['profit_high'])}",
+                )
+            )
+    return Section(
+        "actions",
+        "What to do with whom, and did it pay?",
+        tuple(sentences),
+        tuple(figures),
+        tables=tuple(tables),
+        notes=tuple(notes),
+    )
