@@ -91,6 +91,10 @@ def test_facts_of_the_cut_by_hand(tiny):
     }
     assert facts[list(wanted)].to_dict() == wanted
     assert 0 <= facts["purchases_in_90_interval"] <= 1
+    totals = tiny.totals().set_index("target")
+    assert totals.loc["purchases", "actual"] == facts["purchases"]
+    assert (totals["low"] < totals["high"]).all()
+    assert (totals["inside"] == totals["actual"].between(totals["low"], totals["high"])).all()
 
 
 def test_naive_baselines_by_hand(tiny):

@@ -41,10 +41,34 @@ def backtest_text(tested: Backtest) -> str:
         f"their 90 % interval for {100 * cut['purchases_in_90_interval']:.0f} % of the customers."
     )
     return "\n".join(
-        [heading("Backtest, out of time"), wrapped(lead), "", str(tested), wrapped(_LEGEND), "", _verdicts(tested)]
+        [
+            heading("Backtest, out of time"),
+            wrapped(lead),
+            wrapped(_totals_held(tested)),
+            "",
+            str(tested),
+            wrapped(_LEGEND),
+            "",
+            _verdicts(tested),
+        ]
     )
 
 
+def _totals_held(tested: Backtest) -> str:
+    """The totals beside their intervals; over several cuts how many held."""
+    found = tested.totals()
+    if len(tested.cuts) == 1:
+        parts = [
+            f"{row.target} {row.actual:,.0f} (interval {row.low:,.0f} to {row.high:,.0f}: {_INSIDE[bool(row.inside)]})"
+            for row in found.itertuples()
+        ]
+        return f"Totals in their 90 % interval: {', '.join(parts)}."
+    held = found.groupby("target")["inside"].sum()
+    parts = [f"{target} in {count} of {len(tested.cuts)} cuts" for target, count in held.items()]
+    return f"Totals in their 90 % interval: {' and '.join(parts)}."
+
+
+_INSIDE = {True: "inside", False: "outside"}
 _LEGEND = (
     "bias: total predicted against what came, +0% is right. dev.: deviance, the loss per customer, less is better. "
     "Gini: order by worth, 1 is perfect, 0 is chance. AUC: order by who comes back, .5 is chance. Brier, ECE: errors "

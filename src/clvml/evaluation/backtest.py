@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 from clvml.errors import OptionError
 from clvml.estimators.baselines import Forecast, last_period, own_rate, recency_alone, shopkeepers_formula
 from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.horizon import as_date, horizon_days
 from clvml.maths import metrics
 from clvml.orders.transactions import Transactions
 from clvml.scores.model import ClvModel
+from clvml.scores.totals import expected_totals
 
 __all__ = ["Backtest", "backtest"]
 
@@ -50,6 +52,8 @@ _SHOWN = (
     ("return", "brier", "Brier"),
     ("return", "calibration_error", "ECE"),
 )
+_TOTALS = ("purchases_low", "purchases_high", "spend_low", "spend_high")
+"""Ends of the 90 % intervals of the totals, named as the columns of `expected_totals`."""
 _CELLS_AT_ONCE = 4_000_000
 
 
@@ -64,8 +68,9 @@ class Backtest:
     verdict.
     """
     cuts: pd.DataFrame
-    """One row a cut: customers, returned, purchases, spend, late_joiners, late_joiner_spend, coverage of the 90 %
-    intervals.
+    """One row a cut: customers, returned, purchases, spend, late_joiners, late_joiner_spend, purchases_in_90_interval
+    (share of customers whose purchases lie in their own), and the 90 % intervals of the totals: purchases_low,
+    purchases_high, spend_low, spend_high.
     """
     deciles: pd.DataFrame
     """Calibration of ours: cut, target, decile (of the prediction, 1 lowest), predicted, actual (means)."""
@@ -86,6 +91,22 @@ class Backtest:
     def to_json(self, path: str | Path) -> None:
         """Write `to_dict` to a file."""
         Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+
+    def totals(self) -> pd.DataFrame:
+        """Whether the totals lay in their 90 % intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a cut and target (purchases, spend): cut, target, actual, low, high, inside.
+        """
+        rows = [
+            (cut["cut"], name, cut[name], cut[f"{name}_low"], cut[f"{name}_high"])
+            for cut in self.cuts.to_dict("records")
+            for name in ("purchases", "spend")
+        ]
+        table = pd.DataFrame(rows, columns=["cut", "target", "actual", "low", "high"])
+        return table.assign(inside=table["actual"].between(table["low"], table["high"]))
 
     def verdicts(self) -> list[str]:
         """In words, how the model stands to each baseline, mean over the cuts."""
@@ -181,7 +202,7 @@ def _forecasts(
         "same as last period": last_period(before["purchases"].to_numpy(float), before["spend"].to_numpy(float)),
         "ticket x frequency x lifetime": shopkeepers_formula(frame, days),
     }
-    return told, actual, _facts(scores, actual)
+    return told, actual, _facts(scores, actual, model.level_sd)
 
 
 def _btyd(model: ClvModel, frame: pd.DataFrame, days: int) -> dict[str, Forecast]:
@@ -215,9 +236,10 @@ def _told(model: ClvModel, log: Transactions, cut: dt.date, days: int) -> Foreca
     return _forecast(model.predict(model.frame(log, cut), days))
 
 
-def _facts(scores: pd.DataFrame, actual: pd.DataFrame) -> dict[str, Any]:
+def _facts(scores: pd.DataFrame, actual: pd.DataFrame, level_sd: LevelSd) -> dict[str, Any]:
     y = actual["purchases"].to_numpy(float)
     inside = (scores["purchases_low"].to_numpy() <= y) & (y <= scores["purchases_high"].to_numpy())
+    totals = expected_totals(scores, level_sd=level_sd).iloc[0]
     late = actual.attrs
     return {
         "customers": len(actual),
@@ -227,6 +249,7 @@ def _facts(scores: pd.DataFrame, actual: pd.DataFrame) -> dict[str, Any]:
         "late_joiners": int(late["late_joiners"]),
         "late_joiner_spend": float(late["late_joiner_spend"]),
         "purchases_in_90_interval": float(inside.mean()),
+        **{name: float(totals[name]) for name in _TOTALS},
     }
 
 
