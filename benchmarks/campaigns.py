@@ -1,6 +1,6 @@
 """Campaigns that learn, and allocation at size: what benchmarks/campaigns.md reports.
 
-python benchmarks/campaigns.py loop         ten campaigns against four truths
+python benchmarks/campaigns.py loop [TRUTH ...]    ten campaigns against four truths, or those named
 python benchmarks/campaigns.py allocation   a million customers, three treatments
 """
 
@@ -17,7 +17,7 @@ from clvml.campaigns import Plan, Treatment, plan_audience
 from clvml.campaigns.allocation import allocate
 from clvml.campaigns.learning.past import Delivered, campaign_rows, promised_and_delivered
 
-CUSTOMERS, CAMPAIGNS, RUNS = 20_000, 10, 3
+CUSTOMERS, CAMPAIGNS, RUNS = 20_000, 10, 2
 COST, BUDGET = 2.0, 10_000.0
 STATES = np.array(["on rhythm", "late", "at risk", "lapsed"])
 
@@ -65,7 +65,7 @@ def plan(k: int, run: int) -> Plan:
             Treatment(name="call", contact_cost=3 * COST, save_rate=0.20),
         ),
         control_share=0.10,
-        explore_share=0.10,
+        explore_share=0.05,
         holdout_share=0.0,
         confidence=0.0,
     )
@@ -115,15 +115,18 @@ def one_run(name: str, run: int) -> tuple[list[dict[str, float]], pd.DataFrame]:
     return found, promised_and_delivered(pd.concat(past))
 
 
-def loop() -> None:
-    for name in truths(base(np.random.default_rng(0))):
+def loop(names: list[str]) -> None:
+    for name in names or truths(base(np.random.default_rng(0))):
         rows = [row for run in range(RUNS) for row in one_run(name, run)[0]]
         table = pd.DataFrame(rows)
         print(f"\n{name}: mean profit over {RUNS} runs")
-        print(table.groupby("campaign")[["profit", "oracle", "value", "promised", "held"]].mean().round(2).to_string())
+        print(
+            table.groupby("campaign")[["profit", "oracle", "value", "promised", "held"]].mean().round(2).to_string(),
+            flush=True,
+        )
 
 
-def allocation() -> None:
+def allocation(_: list[str]) -> None:
     n, rng = 1_000_000, np.random.default_rng(0)
     cost = np.round(rng.gamma(2, 5, (n, 3)) * 1e4)
     gain, tie, one = cost / 1e4 * rng.gamma(2, 1, (n, 3)), rng.random(n), np.ones(n)
@@ -137,4 +140,4 @@ def allocation() -> None:
 
 
 if __name__ == "__main__":
-    {"loop": loop, "allocation": allocation}[sys.argv[1]]()
+    {"loop": loop, "allocation": allocation}[sys.argv[1]](sys.argv[2:])

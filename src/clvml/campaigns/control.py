@@ -91,20 +91,20 @@ class Power:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, None where there is none."""
-        told = asdict(self) | {"enough": self.enough}
-        return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in told.items()}
+        payload = asdict(self) | {"enough": self.enough}
+        return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in payload.items()}
 
     def __str__(self) -> str:
         if not self.control or not self.treated:
-            return f"{self.outcome}: no control group, so no effect can be told."
+            return f"{self.outcome}: no control group, so no effect can be measured."
         seen = (
             f"{self.outcome}: {self.treated:,} treated against {self.control:,} control show an effect of "
-            f"{self._told(self.detectable)} or more"
+            f"{self._text(self.detectable)} or more"
         )
         if np.isnan(self.expected):
             return seen + "; the plan names no expected effect."
         if self.enough:
-            return f"{seen}; the plan expects {self._told(self.expected)}: enough to see it."
+            return f"{seen}; the plan expects {self._text(self.expected)}: enough to see it."
         way = (
             f"a control share of {self.needed_share:.0%} would show it"
             if np.isfinite(self.needed_share)
@@ -112,9 +112,9 @@ class Power:
             if np.isfinite(self.needed_audience)
             else "no size would show it"
         )
-        return f"{seen}; the plan expects {self._told(self.expected)}: too small to learn, {way}."
+        return f"{seen}; the plan expects {self._text(self.expected)}: too small to learn, {way}."
 
-    def _told(self, value: float) -> str:
+    def _text(self, value: float) -> str:
         return f"{100 * value:.2f} points" if self.unit == "share" else f"{value:,.2f} each"
 
 

@@ -22,11 +22,37 @@ def example_plan() -> str:
 
 
 def read_plan(path: str | os.PathLike[str]) -> Plan:
-    """The plan of a TOML file; whatever else stands in the file is left alone. Raises OptionError."""
-    told = _read(Path(path))
-    if "plan" not in told:
-        raise OptionError(f"{path} has no table [plan].{did_you_mean('plan', told)} {_SEE}")
-    plan, beside = told["plan"], told.get("treatments", [])
+    """The plan of a TOML file.
+
+    Parameters
+    ----------
+    path : path of the file
+        Its table [plan], and the treatments as [[plan.treatments]] or [[treatments]]; all else in it is left alone.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    OptionError
+        Where the file cannot be read or is no plan.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from clvml import read_plan
+    >>> from clvml.campaigns.plan_file import example_plan
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "clv.toml")
+    ...     _ = path.write_text(example_plan(), encoding="utf-8")
+    ...     read_plan(path).name
+    'autumn'
+    """
+    payload = _read(Path(path))
+    if "plan" not in payload:
+        raise OptionError(f"{path} has no table [plan].{did_you_mean('plan', payload)} {_SEE}")
+    plan, beside = payload["plan"], payload.get("treatments", [])
     if not isinstance(plan, dict):
         raise OptionError(f"{path}: plan = {plan!r} is no table. Begin it with [plan]. {_SEE}")
     own = plan.get("treatments", [])

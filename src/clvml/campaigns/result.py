@@ -54,17 +54,17 @@ class Audience:
             write_aside(Path(plan), lambda aside: aside.write_text(text, encoding="utf-8"))
 
     def __str__(self) -> str:
-        told, budget = self.plan["totals"], self.plan["budget"]
-        spent = f"{told['cost']:,.2f}" + ("" if budget is None else f" of {budget:,.2f}")
+        totals, budget = self.plan["totals"], self.plan["budget"]
+        spent = f"{totals['cost']:,.2f}" + ("" if budget is None else f" of {budget:,.2f}")
         lines = [
             f"Campaign '{self.plan['settings']['name']}' as of {self.plan['as_of']}: "
-            f"{told['treated']:,} treated, {told['control']:,} control",
-            f"  expected to cost {spent} and to bring {told['expected_gain']:,.2f} after that",
-            f"  (90 % interval of that: {told['expected_gain_low']:,.2f} to {told['expected_gain_high']:,.2f})",
-            f"  (no choice of customers brings more than {told['bound']:,.2f})",
+            f"{totals['treated']:,} treated, {totals['control']:,} control",
+            f"  expected to cost {spent} and to bring {totals['expected_gain']:,.2f} after that",
+            f"  (90 % interval of that: {totals['expected_gain_low']:,.2f} to {totals['expected_gain_high']:,.2f})",
+            f"  (no choice of customers brings more than {totals['bound']:,.2f})",
         ]
-        if told["control"]:
-            lines.append(f"  leaving the control group alone gives up {told['gain_forgone']:,.2f}")
+        if totals["control"]:
+            lines.append(f"  leaving the control group alone gives up {totals['gain_forgone']:,.2f}")
         lines += ["", f"  {'treatment':<28}{'treated':>10}{'control':>10}{'cost':>14}{'expected gain':>16}"]
         lines += [
             f"  {row['treatment'][:27]:<28}{row['treated']:>10,}{row['control']:>10,}"
@@ -86,7 +86,32 @@ class Audience:
 
 
 def read_audience(source: str | os.PathLike[str] | pd.DataFrame | Audience) -> pd.DataFrame:
-    """An audience table from a file, a frame or an Audience, ids as text. Raises DataError if it is none."""
+    """The audience table that the planner made, ids as text.
+
+    Parameters
+    ----------
+    source : path, DataFrame or Audience
+        What `plan_audience` gave, or the CSV that it wrote.
+
+    Returns
+    -------
+    DataFrame
+        A row a customer; a frame given is copied.
+
+    Raises
+    ------
+    DataError
+        Where there is no such file, a column is missing, or a customer stands twice.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from clvml import read_audience
+    >>> table = pd.DataFrame({"customer_id": [17.0], "group": "treat", "planned_treatment": "mail",
+    ...     "as_of": "2011-08-31"})
+    >>> read_audience(table)["customer_id"].tolist()
+    ['17']
+    """
     if isinstance(source, Audience):
         table = source.to_frame()
     elif isinstance(source, pd.DataFrame):

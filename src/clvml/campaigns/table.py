@@ -67,7 +67,7 @@ def table_of(draft: Draft) -> pd.DataFrame:
     held = control_share_of(draft)[rows]
     horizon = int(draft.table["horizon_days"].iloc[0])
     days = horizon if draft.plan.window_days is None else min(horizon, draft.plan.window_days)
-    told = zip(
+    columns = zip(
         control, planned, cost, gain, churn, value, threshold, scores["tier"], scores["state"],
         scores["days_since_last"], scores["frequency"], strict=True,
     )  # fmt: skip
@@ -75,7 +75,7 @@ def table_of(draft: Draft) -> pd.DataFrame:
         {
             "customer_id": scores["customer_id"],
             "treatment": np.where(control, "none", planned),
-            "reason": [_reason(*row) for row in told],
+            "reason": [_reason(*row) for row in columns],
             "cost": np.where(control, 0.0, cost),
             "expected_gain": np.where(control, 0.0, np.round(gain, 6)),
             "group": np.where(control, "control", "treat"),

@@ -38,29 +38,74 @@ PURPOSES = {
 class Treatment:
     """One thing that can be done to a customer. Money in the log's currency, shares as 0–1.
 
-    Exactly one effect is stated: `save_rate` (share of those who would stay away that are won back), `extra_return`
-    (rise of the return probability), `extra_contribution` (money per customer before incentive and contact cost), or
-    `lift` (share by which the contribution of the horizon rises).
+    Parameters
+    ----------
+    name : str
+        Its name in files and tables; 'none' is taken.
+    contact_cost : float, money
+        For each customer contacted.
+    incentive : float, money
+        For each customer who redeems it.
+    incentive_share : float, 0 to 1
+        Discount on all revenue of a treated buyer while it runs.
+    redemption : float, 0 to 1
+        Share of those who would have bought anyway that redeem it.
+    save_rate, extra_return, extra_contribution, lift : float, exactly one of them
+        The effect: share of those who would stay away that are won back; rise of the return probability; money per
+        customer before incentive and contact cost; share by which the contribution of the horizon rises.
+    effect_sd : float, optional
+        Standard deviation of what is believed of the effect. Default: that of Beta(6, 14) at a save rate of 0.3, half
+        of any other effect.
+    effect_source : str
+        Where the effect comes from, for those who read the plan.
+    purpose : str
+        For whom, in a word: any, save, second_purchase, move_up, win_back.
+    tiers, states : tuple of str, optional
+        For whom, in place of what the purpose says.
+    one_time : bool, optional
+        True: only buyers of one purchase; False: only repeat buyers.
+    min_value, max_value : float, money, optional
+        Limits of value_if_kept.
+    where : mapping of column to allowed values
+        Further columns of the scores.
+    capacity : int, optional
+        The most customers that can get it.
+
+    Raises
+    ------
+    OptionError
+        For settings that contradict or are out of range.
+
+    References
+    ----------
+    T. Verbraken, W. Verbeke, B. Baesens (2013), A novel profit maximizing metric for measuring classification
+    performance of customer churn prediction models, IEEE TKDE 25: the save rate and its Beta(6, 14).
+
+    Examples
+    --------
+    >>> from clvml import Treatment
+    >>> Treatment(name="call", contact_cost=6.0, save_rate=0.3, purpose="save", capacity=200).effect
+    ('save_rate', 0.3)
     """
 
     name: str
-    contact_cost: float = 0.0  # per customer contacted
-    incentive: float = 0.0  # per customer who redeems it
-    incentive_share: float = 0.0  # discount on ALL revenue of a treated buyer while it runs
-    redemption: float = 1.0  # share of those who would have bought anyway that redeem it
+    contact_cost: float = 0.0
+    incentive: float = 0.0
+    incentive_share: float = 0.0
+    redemption: float = 1.0
     save_rate: float | None = None
     extra_return: float | None = None
     extra_contribution: float | None = None
     lift: float | None = None
-    effect_sd: float | None = None  # how sure the effect is; left out: Beta(6, 14)'s weight, or half of the effect
+    effect_sd: float | None = None
     effect_source: str = "assumed by the plan, not measured"
     purpose: str = "any"
     tiers: tuple[str, ...] | None = None
     states: tuple[str, ...] | None = None
-    one_time: bool | None = None  # True: only buyers of one purchase; False: only repeat buyers
-    min_value: float | None = None  # of value_if_kept
+    one_time: bool | None = None
+    min_value: float | None = None
     max_value: float | None = None
-    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # further score columns and their allowed values
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     capacity: int | None = None
 
     def __post_init__(self) -> None:
@@ -90,22 +135,67 @@ class Treatment:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A campaign: its treatments and its rules. The same plan, scores, lists and seed give the same file."""
+    """A campaign: its treatments and its rules. The same plan, scores, lists and seed give the same file.
+
+    Parameters
+    ----------
+    name : str
+        Campaigns of different names draw different control groups.
+    treatments : tuple of Treatment
+        What can be done; each customer gets at most one.
+    control_share : float in [0, 1), or 'power'
+        Share of those who would be treated that gets nothing; 'power': as many as the expected effect needs.
+    max_control_share : float, 0 to 1
+        The most that 'power' may take.
+    explore_share : float, 0 to 1
+        Share of the budget for what is not known: an own part of the customers, half of them control, planned by draws
+        of what is believed (Thompson sampling).
+    holdout_share : float, 0 to 1
+        Share of all customers that no campaign of this salt ever treats, to see what all campaigns together do.
+    sure_buyer : float, 0 to 1
+        Return probability from which no discount is given.
+    confidence : float, 0 to 1
+        Least probability that treating pays.
+    max_contacts : int, optional
+        Contacts within any contact_days in a row from which a customer is left alone.
+    contact_days : int, days
+        Length of that time.
+    window_days : int, days, optional
+        How long an incentive runs. Default: the horizon of the scores.
+    budget_counts : 'expected' or 'worst'
+        Outlay that the budget limits: the expected one, or as if every incentive were redeemed.
+    salt : str
+        The seed: another salt draws other groups.
+    method : 'greedy' or 'exact'
+        'exact' is an integer programme, for some thousand customers.
+
+    Raises
+    ------
+    OptionError
+        For settings out of range.
+
+    Examples
+    --------
+    >>> from clvml import Plan, Treatment
+    >>> plan = Plan(name="autumn", treatments=(Treatment(name="mail", contact_cost=0.4, save_rate=0.05),))
+    >>> Plan.from_dict(plan.to_dict()) == plan
+    True
+    """
 
     name: str
     treatments: tuple[Treatment, ...]
-    control_share: float | str = 0.10  # of those who would be treated, or "power": as many as the expected effect needs
-    max_control_share: float = 0.50  # the most that "power" may take
-    explore_share: float = 0.0  # of the budget, for what is not known: see `clvml.campaigns.explore`
-    holdout_share: float = 0.02  # never treated by any campaign of this salt, to see what all campaigns together do
-    sure_buyer: float = 0.90  # return probability from which no discount is given
-    confidence: float = 0.60  # least probability that treating pays
-    max_contacts: int | None = None  # contacts allowed within contact_days before as_of
+    control_share: float | str = 0.10
+    max_control_share: float = 0.50
+    explore_share: float = 0.0
+    holdout_share: float = 0.02
+    sure_buyer: float = 0.90
+    confidence: float = 0.60
+    max_contacts: int | None = None
     contact_days: int = 30
-    window_days: int | None = None  # how long an incentive runs; left out: the horizon of the scores
-    budget_counts: str = "expected"  # outlay that the budget limits, or "worst": as if every incentive were redeemed
-    salt: str = "clvml"  # the seed: another salt draws other control groups
-    method: str = "greedy"  # or "exact": integer programme, for some thousand customers
+    window_days: int | None = None
+    budget_counts: str = "expected"
+    salt: str = "clvml"
+    method: str = "greedy"
 
     def __post_init__(self) -> None:
         _check_plan(self)
@@ -131,12 +221,12 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, without what was left at None."""
-        told = asdict(self)
-        told["treatments"] = [
+        payload = asdict(self)
+        payload["treatments"] = [
             {k: list(v) if isinstance(v, tuple) else v for k, v in t.items() if v is not None and v != {}}
-            for t in told["treatments"]
+            for t in payload["treatments"]
         ]
-        return {k: v for k, v in told.items() if v is not None}
+        return {k: v for k, v in payload.items() if v is not None}
 
 
 def _refuse_unknown(table: Mapping[str, Any], kind: type[Plan] | type[Treatment], who: str) -> None:

@@ -18,8 +18,31 @@ __all__ = ["MeasuredEffect"]
 class MeasuredEffect:
     """The effect of a treatment as a past experiment showed it, in place of the plan's assumption.
 
-    kind: what the experiment's outcome is, 'extra_return' (bought or not) or 'extra_contribution' (money before
-    incentive and contact cost). Where the experiment's gate is open its features must be columns of the scores.
+    Parameters
+    ----------
+    result : UpliftResult
+        What `study_uplift` found. Where its gate is open, its features must be columns of the scores.
+    arm : str
+        The arm of the experiment that was the treatment.
+    kind : 'extra_return' or 'extra_contribution'
+        What the experiment's outcome is: bought or not, or money before incentive and contact cost.
+
+    Raises
+    ------
+    OptionError
+        For another kind.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from clvml import Experiment, MeasuredEffect, study_uplift
+    >>> rng = np.random.default_rng(0)
+    >>> past = pd.DataFrame({"x": rng.normal(size=400), "arm": rng.choice(["mail", "none"], 400)})
+    >>> past["money"] = 2.0 * (past["arm"] == "mail") + rng.normal(size=400)
+    >>> experiment = Experiment.from_frame(past, treatment="arm", control="none", outcomes=["money"], features=["x"])
+    >>> effect = MeasuredEffect(study_uplift(experiment, "money"), "mail")
+    >>> effect.belief(pd.DataFrame({"x": [0.0], "value_if_kept": [50.0]})).mean.round(0).tolist()
+    [2.0]
     """
 
     result: UpliftResult
