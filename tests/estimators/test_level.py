@@ -42,9 +42,11 @@ def test_windows_of_a_whole_year_have_no_season_and_are_believed():
     assert short.lasting.purchases == pytest.approx(0.05)
 
 
-def test_of_prices_a_third_is_taken_to_last():
+def test_of_prices_a_half_is_taken_to_last_unless_a_year_ago_shows_them():
     level = Level.learn(NO_FACTORS, [window(0, 0.1, spend=0.4)], None, 365)
-    assert level.lasting.spend == pytest.approx(0.1 + 0.3 / 3)
+    assert level.lasting.spend == pytest.approx(0.1 + 0.3 / 2)
+    known = Level.learn(NO_FACTORS, [window(0, 0.1, spend=0.4)], window(0, 0.2), 182.5)
+    assert known.lasting.spend == pytest.approx(0.1 * 0.5**2)
 
 
 def test_without_an_earlier_year_it_says_so_and_is_less_sure():
@@ -73,7 +75,7 @@ def test_past_errors_widen_the_interval_and_calm_ones_narrow_it():
     calm, wild = (
         Level.learn(NO_FACTORS, [window(91 * k, s * (-1) ** k) for k in range(8)], None, 91) for s in (0.02, 0.5)
     )
-    assert calm.log_sd[0] < 0.1 < 0.4 < wild.log_sd[0]
+    assert calm.log_sd[0] < 0.2 < 0.3 < wild.log_sd[0]
 
 
 def test_the_blend_is_drawn_to_the_totals_of_the_base():

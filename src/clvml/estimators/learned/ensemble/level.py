@@ -27,17 +27,20 @@ SOURCES = ("year ago", "past windows", "base")
 _TO_BASE = 0.75
 """How far the blend's totals are drawn to BTYD's, in logarithms."""
 _YEAR = 365.0
-_TICKET = 1.0 / 3.0
-"""How much of an error in the amount of a purchase is taken to last: a holiday in the past must not raise prices."""
+_TICKET = 0.5
+"""How much of past errors in the amount of a purchase is taken to last: a holiday among them must not raise prices."""
 _WHOLE_HISTORY = 180.0
 """Days of history before the weeks of a year ago with which they are believed fully; with fewer, in proportion."""
 _MAX_YEAR_AGO = 1.2
 """A larger log ratio a year ago says that BTYD failed then, not what the season is."""
 _MIN_YEAR_AGO_PURCHASES = 100
-_PRIOR_SD = {"year ago": 0.12, "past windows": 0.18, "base": 0.18}
-"""Standard deviation of the log of actual over predicted totals, before a log has shown its own."""
-_PRIOR_WINDOWS = 2.0
-"""Windows for which the prior counts."""
+_KNOWN_SEASON_SD = (0.14, 0.14)
+_UNKNOWN_SEASON_SD = (0.20, 0.25)
+"""Standard deviations of the log of actual over predicted totals, of purchases and of spend: where the weeks of a year
+ago are known, and where they are not, before a log has shown its own. Measured over all origins of nine logs.
+"""
+_PRIOR_WINDOWS = 4.0
+"""Windows for which the latter count."""
 _MIN_SD = 0.06
 
 
@@ -106,7 +109,7 @@ class Level(NamedTuple):
             ahead = ahead.plus(year_ago.factors.scaled(season))
         source = "year ago" if known else "past windows" if past else "base"
         reason = " ".join(_reasons(past, year_ago if known else None, season, lasts, calendar))
-        lasting = _mean_factors(past).scaled(lasts)
+        lasting = _lasting(_mean_factors(past), lasts, _TICKET * (1.0 - known))
         return cls(to_base, lasting, ahead, source, reason, _log_sds(past, source, window))
 
     def to_dict(self) -> dict[str, Any]:
@@ -140,11 +143,18 @@ def _tells_season(year_ago: PastWindow) -> bool:
 
 
 def _mean_factors(past: list[PastWindow]) -> CommonFactors:
-    """Of past windows; of the amount of a purchase a part."""
+    """Of past windows."""
     if not past:
         return NO_FACTORS
-    purchases, spend, hazard = np.mean([w.factors for w in past], axis=0).tolist()
-    return CommonFactors(purchases, purchases + _TICKET * (spend - purchases), hazard)
+    return CommonFactors(*np.mean([w.factors for w in past], axis=0).tolist())
+
+
+def _lasting(mean: CommonFactors, share: float, ticket_share: float) -> CommonFactors:
+    """What is taken to last of the mean of past windows; of the amount of a purchase, spend over purchases, a share of
+    its own.
+    """
+    purchases, spend, hazard = mean
+    return CommonFactors(share * purchases, share * purchases + ticket_share * (spend - purchases), share * hazard)
 
 
 def _reasons(
@@ -175,21 +185,26 @@ def _more(log_ratio: float) -> str:
 
 
 def _log_sds(past: list[PastWindow], source: str, window: int) -> tuple[float, float]:
-    """From past errors of level after what would have been carried then, shrunk to what other logs show."""
-    prior = _PRIOR_SD[source]
+    """From past errors of level after what would have been carried then, shrunk to what other logs show. Where the
+    season is known they do not count: they are those of seasons that were not.
+    """
+    if source == "year ago":
+        return _KNOWN_SEASON_SD
     if len(past) < 2:
-        return prior, prior
+        return _UNKNOWN_SEASON_SD
     ordered = sorted(past)
     errors = []
     for i, now in enumerate(ordered):
         before = [w for w in ordered[:i] if w.origin + window <= now.origin]
-        carried = _mean_factors(before).scaled(min(1.0, window / _YEAR))
+        carried = _lasting(_mean_factors(before), min(1.0, window / _YEAR), _TICKET)
         errors.append(np.array(now.factors)[:2] - carried[:2])
     count = 1.0 + (ordered[-1].origin - ordered[0].origin) / window
-    squares = (count * np.mean(np.square(errors), axis=0) + _PRIOR_WINDOWS * prior**2) / (count + _PRIOR_WINDOWS)
+    squares = (count * np.mean(np.square(errors), axis=0) + _PRIOR_WINDOWS * np.square(_UNKNOWN_SEASON_SD)) / (
+        count + _PRIOR_WINDOWS
+    )
     purchases, spend = np.maximum(np.sqrt(squares), _MIN_SD).tolist()
     return purchases, spend
 
 
-NO_LEVEL = Level(NO_FACTORS, NO_FACTORS, NO_FACTORS, "base", "", (_PRIOR_SD["base"], _PRIOR_SD["base"]))
+NO_LEVEL = Level(NO_FACTORS, NO_FACTORS, NO_FACTORS, "base", "", _UNKNOWN_SEASON_SD)
 """That of the members as they are."""
