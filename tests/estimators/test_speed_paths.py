@@ -10,7 +10,7 @@ from clvml.estimators.fit import fit
 from clvml.estimators.histories import histories_of
 from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.maths.discount import daily_rate
-from clvml.maths.models import betageo, bgnbd, mbgnbd, paretonbd
+from clvml.maths.models import betageo, bgnbd, paretonbd
 from clvml.maths.sample import sample_of
 
 PARAMS = betageo.Params(0.2426, 30.9, 0.793, 2.426)
@@ -20,18 +20,6 @@ def many(n=5000, seed=0):
     rng = np.random.default_rng(seed)
     x, T = rng.negative_binomial(0.5, 0.2, n), rng.integers(1, 400, n)
     return x.astype(float), np.where(x > 0, 1 + np.floor(rng.random(n) * (T - 1)), 0.0), T.astype(float)
-
-
-@pytest.mark.parametrize("maths", [bgnbd, mbgnbd])
-def test_customers_alike_are_computed_once_and_get_the_same(maths):
-    x, t_x, T = many()
-    ahead, some = maths.future(PARAMS, x, t_x, T), slice(0, 900)  # too few to look for like ones
-    alone = maths.future(PARAMS, x[some], t_x[some], T[some])
-    np.testing.assert_allclose(ahead.expected(365.0)[some], alone.expected(365.0), rtol=1e-12)
-    delta = daily_rate(0.1)
-    np.testing.assert_allclose(ahead.discounted(365.0, delta)[some], alone.discounted(365.0, delta), rtol=1e-8)
-    apart = ahead._replace(B=ahead.B + np.linspace(0, 1, x.size))  # nobody like another
-    np.testing.assert_allclose(apart.expected(365.0)[some], apart.take(np.arange(900)).expected(365.0), rtol=1e-12)
 
 
 @pytest.mark.parametrize("days", [90.0, 3650.0, np.inf])

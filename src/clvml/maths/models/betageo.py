@@ -12,7 +12,7 @@ with the two ways to it in brackets: alive at T, or gone right after the last pu
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ from scipy.special import betainc, betaln, digamma, expit, gammaln, polygamma, x
 from clvml.maths.discount import discounted
 from clvml.maths.models.hyp import beta_geometric_mean
 from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample, Terms
-from clvml.maths.unique_pairs import distinct
 
 __all__ = [
     "NEVER",
@@ -44,8 +43,6 @@ NEVER = 1e-100
 
 _MAX_EVEN_PURCHASES = 500.0
 """Purchases within a time of A up to which expectations bend on that scale."""
-_MIN_SEARCHED_ROWS = 1000
-"""Fewer customers than this are not searched for equal ones."""
 _BATCH_ROWS = 8192
 """Rows worked on at once, so that the working arrays stay in the processor's cache."""
 
@@ -221,32 +218,13 @@ class BetaGeoFuture(NamedTuple):
 
     def expected(self, t: Numbers) -> Floats:
         """Expected number of purchases within t; Fader, Hardie & Lee (2005), eq. (10)."""
-        few, place = self._unique(t)
-        mean: Floats = self.p_alive * few.expected_if_alive(t)[place]
+        mean: Floats = self.p_alive * beta_geometric_mean(self.R, self.a, self.B, t / self.A)
         return mean
-
-    def expected_if_alive(self, t: Numbers) -> Floats:
-        """The same of a customer who is alive."""
-        return beta_geometric_mean(self.R, self.a, self.B, t / self.A)
 
     def discounted(self, t: Numbers, delta: float) -> Floats:
         """Expected purchases within t (which may be inf), each weighted by exp(-delta s) at its time s."""
-        few, place = self._unique(t)
-        bends = np.where(few.R > _MAX_EVEN_PURCHASES, few.A / few.R, few.A)  # drop-out bends E sooner
-        total: Floats = self.p_alive * discounted(lambda rows: few.take(rows).expected_if_alive, bends, t, delta)[place]
-        return total
-
-    def _unique(self, t: Numbers) -> tuple[BetaGeoFuture, Any]:
-        """Customers who differ in p_alive alone, once each, and which of them each customer is.
-
-        Purchases and age alone make R and A, so a million customers are some ten thousand of them.
-        """
-        if np.ndim(t) or np.ndim(self.a) or self.R.size < _MIN_SEARCHED_ROWS:
-            return self, ...
-        if np.ptp(self.B - self.R) > 1e-6 and np.ptp(self.B) > 0.0:  # neither of BG/NBD, nor of NBD
-            return self, ...
-        first, place = distinct(self.R, self.A)
-        return self.take(first), place
+        bends = np.where(self.R > _MAX_EVEN_PURCHASES, self.A / self.R, self.A)  # drop-out bends it sooner
+        return discounted(lambda rows: self.take(rows).expected, bends, t, delta)
 
     def at_least(self, n: Numbers, t: Numbers) -> Floats:
         """P(Y >= n), n >= 0: surviving the first n - 1 occasions to leave, where the rate alone brings n purchases by
