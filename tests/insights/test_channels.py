@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from clvml.errors import DataError, OptionError
-from clvml.insights.channels import channel_values, payback_month, shopkeepers_formula
+from clvml.insights.channels import channel_values, lifetime_by_formula, payback_month
 from clvml.orders.transactions import Transactions
 
 AS_OF = "2011-12-31"
@@ -88,7 +88,7 @@ def test_payback_month():
 
 def test_the_shopkeepers_formula():
     table = pd.DataFrame({"frequency": [3, 1], "T": [304.375, 60.875], "amount": [400.0, 200.0]})
-    assert shopkeepers_formula(table, 0.5, 182.625) == pytest.approx(100 * (6 / 12) * 0.5 * (6 + 6))
+    assert lifetime_by_formula(table, 0.5, 182.625) == pytest.approx(100 * (6 / 12) * 0.5 * (6 + 6))
 
 
 def test_a_channel_table_of_ones_own(scores):

@@ -8,9 +8,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Forecast", "last_period", "own_rate", "recency_alone", "shopkeepers_formula"]
+__all__ = [
+    "MONTH_DAYS",
+    "Forecast",
+    "last_period",
+    "months_as_customer",
+    "own_rate",
+    "rate_since_first_purchase",
+    "recency_alone",
+    "shopkeepers_formula",
+]
+
+MONTH_DAYS = 365.25 / 12
 
 Floats = NDArray[np.float64]
+Numbers = float | Floats
 
 
 class Forecast(NamedTuple):
@@ -35,14 +47,26 @@ def own_rate(frame: pd.DataFrame, days: int) -> Forecast:
     return Forecast(purchases, purchases * _column(frame, "mean_amount"), None)
 
 
-def shopkeepers_formula(frame: pd.DataFrame, days: int) -> Forecast:
-    """Ticket x purchases per month x lifetime, for a lifetime of the horizon: all purchases over the time as a
-    customer.
+def months_as_customer(T: Floats) -> Floats:
+    """Age in months, at least one: a purchase of yesterday is no thirty a month."""
+    return np.maximum(T / MONTH_DAYS, 1.0)
+
+
+def shopkeepers_formula(amount: Numbers, per_month: Numbers, months: Numbers, margin: float = 1.0) -> Numbers:
+    """Amount per purchase x purchases per month x lifetime in months x margin.
+
+    Whose lifetime is the caller's: the horizon, where it stands beside predictions of the horizon; the age so far and
+    the horizon, where it is the worth of a customer as a whole.
     """
-    month = 365.25 / 12
-    per_month = (_column(frame, "frequency") + 1.0) / np.maximum(_column(frame, "T") / month, 1.0)
-    purchases = per_month * days / month
-    return Forecast(purchases, purchases * _column(frame, "mean_amount"), None)
+    return amount * per_month * months * margin
+
+
+def rate_since_first_purchase(frame: pd.DataFrame, days: int) -> Forecast:
+    """The shopkeeper's formula over the horizon: all purchases, the first one too, over the months as a customer."""
+    per_month = (_column(frame, "frequency") + 1.0) / months_as_customer(_column(frame, "T"))
+    months = days / MONTH_DAYS
+    spend = shopkeepers_formula(_column(frame, "mean_amount"), per_month, months)
+    return Forecast(per_month * months, np.asarray(spend), None)
 
 
 def last_period(purchases: Floats, spend: Floats) -> Forecast:

@@ -69,7 +69,7 @@ class FitStatus(enum.Enum):
         "not those of maximum likelihood."
     )
     NO_DROPOUT = (
-        "Drop-out is not identified: the data are about as likely if nobody ever leaves, so the model is its limit "
+        "Drop-out is not identified: it gains less log-likelihood than it has parameters, so the model is its limit "
         "without drop-out (NBD, where gaps are random). p_alive is 1 for everyone. Longer histories would show any "
         "drop-out that there is."
     )

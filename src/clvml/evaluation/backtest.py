@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.errors import OptionError
-from clvml.estimators.baselines import Forecast, last_period, own_rate, recency_alone, shopkeepers_formula
+from clvml.estimators.baselines import Forecast, last_period, own_rate, rate_since_first_purchase, recency_alone
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.horizon import as_date, horizon_days
@@ -200,7 +200,7 @@ def _forecasts(
         "recency alone": recency_alone(frame),
         "own rate x / T": own_rate(frame, days),
         "same as last period": last_period(before["purchases"].to_numpy(float), before["spend"].to_numpy(float)),
-        "ticket x frequency x lifetime": shopkeepers_formula(frame, days),
+        "ticket x frequency x lifetime": rate_since_first_purchase(frame, days),
     }
     return told, actual, _facts(scores, actual, model.level_sd)
 

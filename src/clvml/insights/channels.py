@@ -13,16 +13,16 @@ import pandas as pd
 from scipy.stats import norm
 
 from clvml.errors import DataError, OptionError, did_you_mean
+from clvml.estimators.baselines import MONTH_DAYS, months_as_customer, shopkeepers_formula
 from clvml.estimators.encoding import Encoding
 from clvml.estimators.uncertainty.totals import COMMON_LEVEL_SD
 from clvml.orders.transactions import Transactions
 from clvml.scores.totals import variance_within
 from clvml.tables import canonical_ids
 
-__all__ = ["ChannelValue", "Channels", "channel_values", "life_curve", "payback_month", "shopkeepers_formula"]
+__all__ = ["ChannelValue", "Channels", "channel_values", "life_curve", "payback_month", "lifetime_by_formula"]
 
 Array = npt.NDArray[np.float64]
-_MONTH = 30.4375
 
 
 @dataclass(frozen=True)
@@ -231,13 +231,12 @@ def channel_values(
     return Channels(tuple(rows), str(scores["as_of"].iloc[0]), int(horizon), adjusted_for or ("nothing",))
 
 
-def shopkeepers_formula(table: pd.DataFrame, margin: float, horizon_days: float) -> float:
-    """Ticket × purchases per month × margin × lifetime, which is the age so far plus the horizon, in months."""
+def lifetime_by_formula(table: pd.DataFrame, margin: float, horizon_days: float) -> float:
+    """The shopkeeper's formula for a mean customer of a channel, over the age so far and the horizon."""
     purchases = table["frequency"].to_numpy(np.float64) + 1
-    months = np.maximum(table["T"].to_numpy(np.float64), _MONTH) / _MONTH
-    ticket = float(table["amount"].sum() / purchases.sum())
-    lifetime = float(months.mean() + horizon_days / _MONTH)
-    return ticket * float(purchases.sum() / months.sum()) * margin * lifetime
+    months = months_as_customer(table["T"].to_numpy(np.float64))
+    amount, per_month = float(table["amount"].sum() / purchases.sum()), float(purchases.sum() / months.sum())
+    return float(shopkeepers_formula(amount, per_month, float(months.mean() + horizon_days / MONTH_DAYS), margin))
 
 
 def life_curve(log: Transactions, as_of: str, table: pd.DataFrame) -> dict[str, Array]:
@@ -246,9 +245,9 @@ def life_curve(log: Transactions, as_of: str, table: pd.DataFrame) -> dict[str, 
     Month k averages only customers who have lived through it (maturity-matched), so that young cohorts cannot pull a
     curve down.
     """
-    periods = log.contribution_by_age(as_of, _MONTH)
+    periods = log.contribution_by_age(as_of, MONTH_DAYS)
     frame = periods.assign(month=(periods["period"] - 1).clip(lower=0))  # the first day belongs to the first month
-    lived = np.floor(table["T"].to_numpy(np.float64) / _MONTH).astype(np.intp)
+    lived = np.floor(table["T"].to_numpy(np.float64) / MONTH_DAYS).astype(np.intp)
     of = table.assign(_lived=lived).set_index("customer_id")[["channel", "_lived"]]
     frame = frame.assign(customer_id=canonical_ids(frame["customer_id"])).join(of, on="customer_id", how="inner")
     full = frame[frame["month"] < frame["_lived"]]
@@ -379,11 +378,11 @@ def _row(
     mean, error, shrunk = ltv
     cac = float(own["cac"].mean()) if own["cac"].notna().all() else float("nan")
     z = float(norm.ppf(0.95))
-    formula = shopkeepers_formula(own, margin, horizon)
+    formula = lifetime_by_formula(own, margin, horizon)
     return ChannelValue(
         channel=name,
         customers=len(own),
-        age_months=float(own["T"].mean() / _MONTH),
+        age_months=float(own["T"].mean() / MONTH_DAYS),
         contribution=float(own["contribution"].mean()),
         expected=float(own["clv"].mean()),
         ltv=mean,

@@ -10,7 +10,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["LAPSED_SHARE", "LATE_SHARE", "AT_RISK_SHARE", "gap_quantile", "median_gap", "overdue_share"]
+__all__ = [
+    "LAPSED_SHARE",
+    "LATE_SHARE",
+    "AT_RISK_SHARE",
+    "gap_quantile",
+    "lomax_quantile",
+    "median_gap",
+    "overdue_share",
+]
 
 Floats = NDArray[np.float64]
 
@@ -27,9 +35,16 @@ def overdue_share(r: float, alpha: float, x: ArrayLike, t_x: ArrayLike, since: A
 def gap_quantile(share: float, r: float, alpha: float, x: ArrayLike, t_x: ArrayLike) -> Floats:
     """The time within which a share of a customer's own gaps end; inf where the rate is too near zero to say."""
     x, t_x = (np.asarray(v, dtype=np.float64) for v in (x, t_x))
+    return lomax_quantile(share, r + x, alpha + t_x)
+
+
+def lomax_quantile(share: float, shape: Floats, scale: Floats) -> Floats:
+    """The wait within which a share of gaps end, at a rate ~ Gamma(shape, scale): (scale / (scale + wait))^shape = 1 -
+    share; inf where the rate is too near zero to say.
+    """
     with np.errstate(over="ignore"):
-        gap: Floats = (alpha + t_x) * np.expm1(-np.log1p(-share) / (r + x))
-    return gap
+        wait: Floats = scale * np.expm1(-np.log1p(-share) / shape)
+    return wait
 
 
 def median_gap(r: float, alpha: float, x: ArrayLike, t_x: ArrayLike) -> Floats:

@@ -20,6 +20,7 @@ from scipy.special import betainc, betaln, digamma, expit, gammaln, polygamma, x
 
 from clvml.maths.discount import discounted
 from clvml.maths.models.hyp import beta_geometric_mean
+from clvml.maths.rhythm import lomax_quantile
 from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample, Terms
 
 __all__ = [
@@ -247,9 +248,7 @@ class BetaGeoFuture(NamedTuple):
 
     def median_wait(self) -> Floats:
         """Median time to the next purchase of one who is alive: (A / (A + t))^R = 1/2."""
-        with np.errstate(over="ignore"):  # a rate near zero: not expected back, and infinity says so
-            wait: Floats = self.A * np.expm1(np.log(2.0) / self.R)
-        return wait
+        return lomax_quantile(0.5, self.R, self.A)
 
     def simulate(self, t: float, rng: np.random.Generator) -> Floats:
         """One draw of the purchases of each customer within t: those their rate brings, until they leave."""

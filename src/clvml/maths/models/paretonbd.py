@@ -24,6 +24,7 @@ from scipy.special import betaln, digamma, gammaln, polygamma
 
 from clvml.maths.discount import discounted
 from clvml.maths.models.betageo import NEVER
+from clvml.maths.rhythm import lomax_quantile
 from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample, Terms
 from clvml.maths.unique_pairs import distinct
 
@@ -282,9 +283,7 @@ class ParetoFuture(NamedTuple):
 
     def median_wait(self) -> Floats:
         """Median time to the next purchase of one who is alive and stays: (A / (A + t))^R = 1/2."""
-        with np.errstate(over="ignore"):  # a rate near zero: not expected back, and infinity says so
-            wait: Floats = self.A * np.expm1(np.log(2.0) / self.R)
-        return wait
+        return lomax_quantile(0.5, self.R, self.A)
 
     def simulate(self, t: float, rng: np.random.Generator) -> Floats:
         """One draw of the purchases of each customer within t: a Poisson count over the time they stay."""
