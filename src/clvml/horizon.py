@@ -14,7 +14,10 @@ __all__ = ["EPOCH", "add_months", "as_date", "day_number", "day_of_number", "hor
 EPOCH = dt.date(1970, 1, 5)
 """A Monday, so that floor(day / 7) is an ISO week. Day numbers count from here, in SQL and in Python alike."""
 
-_FORM = re.compile(r"\s*(\d+)\s*([dwmy]?)\s*", re.IGNORECASE)
+MAX_HORIZON_DAYS = 36_525
+"""A hundred years: beyond it no log says anything."""
+
+_FORM = re.compile(r"\s*(\d{1,18})\s*([dwmy]?)\s*", re.IGNORECASE)
 
 
 def as_date(day: Any, name: str = "as_of") -> dt.date:
@@ -26,8 +29,9 @@ def as_date(day: Any, name: str = "as_of") -> dt.date:
         return day.date()
     if isinstance(day, dt.date) and not isinstance(day, dt.datetime):
         return day
-    try:
-        return dt.date.fromisoformat(str(day).strip()[:10])
+    text = str(day).strip()
+    try:  # of a text with a time after the day, all must be one
+        return dt.date.fromisoformat(text) if len(text) <= len("YYYY-MM-DD") else dt.datetime.fromisoformat(text).date()
     except ValueError:
         raise OptionError(f"{name}={day!r} is not a day. Write it as YYYY-MM-DD, for example 1997-09-30.") from None
 
@@ -61,7 +65,13 @@ def horizon_days(horizon: int | str, as_of: Any = None) -> int:
             f"horizon={horizon!r} is not a length of time. "
             "Give whole days (273 or '273d'), weeks ('39w'), calendar months ('12m') or years ('1y'), at least 1."
         )
-    unit = found[2].lower()
+    days = _days(horizon, number, found[2].lower(), as_of)
+    if days > MAX_HORIZON_DAYS:
+        raise OptionError(f"horizon={horizon!r} is more than the hundred years that can be looked ahead.")
+    return days
+
+
+def _days(horizon: int | str, number: int, unit: str, as_of: Any) -> int:
     if unit in ("", "d"):
         return number
     if unit == "w":

@@ -130,7 +130,7 @@ class DataReport:
         if not self.rows:
             return "The log is empty: it has no rows."
         reasons = "; ".join(
-            f"{rule.rows:,} with {rule.name}{rule.first and f' (first: {rule.first})'}"
+            f"{rule.rows:,} with {rule.name} ({rule.message}{rule.first and f'; first: {rule.first}'})"
             for rule in self.rules
             if rule.rows and rule.action == "dropped"
         )

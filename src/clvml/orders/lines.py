@@ -9,7 +9,7 @@ from clvml.errors import DataError, OptionError
 from clvml.orders.data_report import Counts, DataReport, count_rules
 from clvml.orders.engines.duckdb import Engine, statement
 from clvml.orders.reading.columns import Columns, Probe, lines_sql, missing_id, source_sql, text_of, whole_id
-from clvml.orders.reading.csv_files import scan_csv
+from clvml.orders.reading.csv_files import encodings_of, scan_csv
 from clvml.orders.reading.databases import LINE, DuckDBFile, Postgres
 from clvml.orders.reading.dates import DayOrder, shows_day_first, shows_month_first
 from clvml.orders.reading.rules import Condition, Policy, line_rules, log_rules, rule_settings
@@ -225,7 +225,7 @@ def _load(engine: Engine, source: Source, columns: Columns) -> str:
     if source.table is not None:
         engine.register("raw", source.table)
     else:
-        engine.view("raw", source.parquet or scan_csv(source.csv, encoding))
+        engine.view("raw", source.parquet or scan_csv(source.csv))
     names = list(engine.columns("raw"))
     columns.check(names)
     sql = source_sql(columns, "raw", names, engine.dialect)
@@ -237,8 +237,9 @@ def _load(engine: Engine, source: Source, columns: Columns) -> str:
     except DataError as error:
         if "not utf-8 encoded" not in str(error):
             raise
-        encoding = "latin-1"
-        engine.view("raw", scan_csv(source.csv, encoding))
+        encodings = encodings_of(source.csv)
+        encoding = next((other for other in encodings.values() if other != encoding), encoding)
+        engine.view("raw", scan_csv(source.csv, encodings))
         engine.keep("source", sql)
     return encoding
 

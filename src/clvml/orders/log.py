@@ -62,7 +62,7 @@ class Log:
         counted = self.lines.count(known)
         rules = [*counted.rules]
         if self.lines.encoding != "utf-8":
-            message = f"the file is not UTF-8: read as {self.lines.encoding}"
+            message = f"not all files are UTF-8; those are read as {self.lines.encoding}"
             rules.append(Rule("encoding", counted.rows, "", "converted", message))
         later = _after(as_of)
         for condition in later:

@@ -120,6 +120,20 @@ class Engine:
                 f"timezone={timezone!r} is unknown. Name one of the IANA data base, such as 'UTC' or 'Europe/London'."
             ) from None
 
+    def close_files(self) -> None:
+        """From now on no statement reads or writes a file that is not open already; there is no way back."""
+        self.run("SET enable_external_access = false")
+
+    def check_select(self, sql: str) -> None:
+        """Raise OptionError for what is not one SELECT, by the engine's own parser."""
+        try:
+            kinds = [statement.type.name for statement in self._connection.extract_statements(sql)]
+        except self._error as error:
+            raise OptionError(f"query is not one SELECT: {_message(error)}") from error
+        if kinds != ["SELECT"]:
+            found = ", then ".join(kinds) or "nothing"
+            raise OptionError(f"query is to be one SELECT, and is {found}. Give the SELECT alone.")
+
     def register(self, name: str, table: Any) -> None:
         """Make an arrow table or dataset readable as a relation, without copying it."""
         self._connection.register(name, table)

@@ -29,22 +29,30 @@ LINE = "clvml_line"
 """A hash of the whole row, made by the server: equal rows are counted though only the columns needed are sent."""
 
 
+_POSTGRES = re.compile(r"postgres(?:ql)?(?:\+\w+)?://", re.IGNORECASE)
+"""Also as SQLAlchemy writes it, with a driver: postgresql+psycopg://."""
+
+
 def is_postgres(source: str) -> bool:
     """Whether a text is the address of a PostgreSQL data base."""
-    return source.startswith(("postgresql://", "postgres://"))
+    return _POSTGRES.match(source) is not None
 
 
 def is_duckdb(path: str) -> bool:
     """Whether a path is a DuckDB file, by its own mark."""
     if not os.path.isfile(path):
         return False
-    with Path(path).open("rb") as file:
-        return file.read(12)[8:] == b"DUCK"
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(12)[8:] == b"DUCK"
+    except OSError as error:
+        raise DataError(f"{path} could not be read: {error.strerror}.") from error
 
 
 def open_database(source: str, table: str | None, query: str | None) -> DuckDBFile | Postgres:
     """The log in a data base. Raises OptionError unless one of table and query says which."""
     if is_postgres(source):
+        source = _POSTGRES.sub("postgresql://", source)
         _check(source)
     if (table is None) == (query is None):
         both = "not both" if table is not None else f"as {label_of(source)} may hold several"
@@ -59,7 +67,7 @@ def open_database(source: str, table: str | None, query: str | None) -> DuckDBFi
 
 def label_of(source: str) -> str:
     """What may be shown of the address: never a password."""
-    if not is_postgres(source):
+    if "://" not in source:
         return source
     address = urlsplit(source)
     place = address.netloc.rpartition("@")[2]
@@ -84,6 +92,9 @@ class DuckDBFile(NamedTuple):
             if "lock" not in str(error):
                 raise
             raise DataError(_locked(self.path, str(error))) from error
+        engine.close_files()  # a query of the caller's reads this data base, and no file beside it
+        if self.table is None:
+            engine.check_select(self.query)
         engine.run(f"USE {name}")
         raw = f"({self.query}) AS log" if self.table is None else _qualified(name, self.table)
         try:
@@ -131,6 +142,8 @@ class Postgres(NamedTuple):
 
         Raises OptionError without the driver, DataError where the server refuses.
         """
+        if ";" in _NOT_CODE.sub("", self.query):
+            raise OptionError("query is to be one SELECT, and holds several statements (';'). Give the SELECT alone.")
         dbapi = _driver()
         try:
             with dbapi.connect(self.url) as connection, connection.cursor() as cursor:
@@ -143,6 +156,10 @@ class Postgres(NamedTuple):
                 yield schema.names, cursor.fetch_record_batch()
         except dbapi.Error as error:
             raise DataError(f"{label_of(self.url)}: {_without_secrets(str(error), self.url)}") from None
+
+
+_NOT_CODE = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/[*].*?[*]/|[$](\w*)[$].*?[$]\1[$]", re.DOTALL)
+"""Texts, names and comments of a query."""
 
 
 def _driver() -> Any:

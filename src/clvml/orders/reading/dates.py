@@ -10,16 +10,18 @@ from clvml.orders.engines.duckdb import Dialect
 
 __all__ = ["DayOrder", "date_sql", "day_month_text", "is_zoned", "shows_day_first", "shows_month_first", "zoned_text"]
 
-_DAY_MONTH = r"^([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4})([T ,].*)?$"
-_YEAR_FIRST = r"^[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}([T ,].*)?$"
-_COMPACT = r"^([0-9]{4})([0-9]{2})([0-9]{2})([.]0+|[T ].*)?$"
+_CLOCK = "([01]?[0-9]|2[0-4]):[0-5][0-9](:[0-6][0-9]([.,][0-9]+)?)?( ?[AaPp][.]?[Mm][.]?)?"
+"""A time of day. Whatever else stands after a day, such as a zone by its name, makes it no date."""
+_DAY_MONTH = rf"^([0-9]{{1,2}})[-/.]([0-9]{{1,2}})[-/.]([0-9]{{4}})([T ,]+{_CLOCK})?$"
+_YEAR_FIRST = rf"^[0-9]{{4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}}([T ,]+{_CLOCK})?$"
+_COMPACT = rf"^([0-9]{{4}})([0-9]{{2}})([0-9]{{2}})([.]0+|[T ]+{_CLOCK}|[T ]+[0-9]{{4}}([0-9]{{2}})?)?$"
 _ZONED = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})[0-9:.,]* ?(Z|UTC|GMT|([+-][0-9]{2}):?([0-9]{2})?)$"
 _MONTHS = "jan01feb02mar03apr04may05jun06jul07aug08sep09oct10nov11dec12"
 _MONTH = (
     "(?i:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:tember)?"
     "|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
-_GAP, _TIME = "[-/., ]+", r"[-/., ]*([ T][0-9]{1,2}:[0-9]{2}.*)?$"
+_GAP, _TIME = "[-/., ]+", f"[-/., ]*([ T]{_CLOCK})?$"
 _NAMED = (
     (rf"^[-/., ]*([0-9]{{1,2}}){_GAP}({_MONTH}){_GAP}([0-9]{{4}}){_TIME}", (3, 2, 1)),
     (rf"^[-/., ]*({_MONTH}){_GAP}([0-9]{{1,2}}){_GAP}([0-9]{{4}}){_TIME}", (3, 1, 2)),

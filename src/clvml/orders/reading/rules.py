@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from clvml.horizon import day_number
 from clvml.orders.engines.duckdb import SCALE, Dialect
 from clvml.orders.reading.columns import MISSING_WORDS, Columns, Probe, finite, flag_words, number_of, text_of
 from clvml.orders.reading.dates import DayOrder, day_month_text, is_zoned
 
 __all__ = ["Condition", "Policy", "line_rules", "log_rules", "rule_settings"]
+
+
+PLACEHOLDER_DAYS = tuple(day_number(day) for day in ("1900-01-01", "1970-01-01", "9999-12-31"))
+"""Days that often stand for no date."""
 
 
 class Policy(NamedTuple):
@@ -67,6 +72,12 @@ def line_rules(
             "dropped",
             "no plain number (or above 14 digits); write 1234.50 without currency or thousands sign",
         ),
+        Condition(
+            "placeholder date",
+            f"clean AND day IN ({', '.join(map(str, PLACEHOLDER_DAYS))})",
+            "kept",
+            "1900-01-01, 1970-01-01 and 9999-12-31 often stand for no date; leave such lines out if they do",
+        ),
         Condition("zero amount", "clean AND amount = 0", "kept", setting["zero"]),
         Condition("negative amount", "clean AND amount < 0", *_REFUNDS[setting["returns"]]),
         Condition(
@@ -102,6 +113,9 @@ _REFUNDS = {
 def _optional_rules(columns: Columns, types: Mapping[str, str], dialect: Dialect) -> list[Condition]:
     """Rules for columns that not every log has."""
     rules = []
+    if types["src_amount"] == "BOOLEAN":
+        message = "true is taken for 1, false for 0; is it the right column?"
+        rules.append(Condition("boolean amount", "clean", "converted", message))
     if columns.is_return is not None and types["src_is_return"] != "BOOLEAN":
         text = f"LOWER({text_of(types['src_is_return'], 'src_is_return', dialect)})"
         known = f"{text} IN {flag_words(True)} OR {text} IN {flag_words(False)} OR {text} IN {MISSING_WORDS}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, OptionError, did_you_mean
-from clvml.orders.reading.csv_files import text
+from clvml.orders.reading.csv_files import check_content, text
 from clvml.orders.reading.databases import DuckDBFile, Postgres, is_duckdb, is_postgres, label_of, open_database
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def _from_arrow(source: Any) -> Source:
     if isinstance(source, pa.RecordBatch):
         source = pa.Table.from_batches([source])
     if isinstance(source, pa.Table):
+        _check_names(source.column_names)
         return Source("pyarrow Table", table=_readable(source))
     if isinstance(source, pa.RecordBatchReader):
         return Source("pyarrow RecordBatchReader", table=source, once=True)
@@ -125,7 +126,15 @@ def _from_pandas(frame: pd.DataFrame) -> pa.Table:
     import pyarrow as pa
 
     names = [str(name) for name in frame.columns]
+    _check_names(names)
     return _readable(pa.table([_arrow_column(frame.iloc[:, i]) for i in range(len(names))], names=names))
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Refuse two columns of one name, as in CSV."""
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"The column name '{twice}' stands twice in the log. Rename or drop one of them.")
 
 
 def _arrow_column(column: pd.Series) -> pa.Array | pa.ChunkedArray:
@@ -155,6 +164,7 @@ def _as_text(value: Any) -> str | None:
 def source_of_files(paths: Sequence[Any]) -> Source:
     """The log in files, folders and globs. Raises DataError where one is not there, OptionError for other kinds."""
     found = [file for path in paths for file in _expand(os.fspath(path))]
+    _check_distinct(found)
     label = found[0] if len(found) == 1 else f"{found[0]} and {len(found) - 1} more"
     kinds = {_kind(file) for file in found}
     if len(kinds) > 1:
@@ -162,6 +172,18 @@ def source_of_files(paths: Sequence[Any]) -> Source:
     if kinds == {"parquet"}:
         return Source(label, parquet=scan_parquet(found), files=tuple(found))
     return Source(label, csv=tuple(found), once=True, files=tuple(found))
+
+
+def _check_distinct(files: Sequence[str]) -> None:
+    """Refuse a file that is named twice, by a link or another path too: its orders would count twice."""
+    first: dict[str, str] = {}
+    for file in files:
+        place = os.path.realpath(file)
+        if place in first:
+            known = first[place]
+            also = "" if known == file else f" (as {known} too)"
+            raise OptionError(f"{file} is named twice{also}, so its orders would count twice. Name each file once.")
+        first[place] = file
 
 
 def scan_parquet(files: Sequence[str]) -> str:
@@ -174,6 +196,7 @@ def _kind(file: str) -> str:
     if lowered.endswith(_PARQUET):
         return "parquet"
     if lowered.endswith(_CSV):
+        check_content(file)
         return "csv"
     raise OptionError(
         f"{file}: unknown kind of file. A log is Parquet ({', '.join(_PARQUET)}) or CSV ({', '.join(_CSV)})."
@@ -184,7 +207,7 @@ def _expand(path: str) -> list[str]:
     """The files behind a path, a glob or a folder of part files."""
     if "://" in path:
         raise OptionError(
-            f"{path}: remote files are not fetched. Copy it here, or pass a pyarrow Dataset that reads it."
+            f"{label_of(path)}: remote files are not fetched. Copy it here, or pass a pyarrow Dataset that reads it."
         )
     if os.path.isdir(path):
         files = sorted(str(p) for kind in (*_PARQUET, *_CSV) for p in Path(path).rglob(f"*{kind}"))
@@ -193,11 +216,16 @@ def _expand(path: str) -> list[str]:
         return files
     if os.path.isfile(path):
         return [path]
-    files = sorted(glob.glob(os.path.expanduser(path), recursive=True))
+    found = sorted(glob.glob(os.path.expanduser(path), recursive=True))
+    files = [file for file in found if os.path.isfile(file)]
     if files:
-        return [file for file in files if os.path.isfile(file)]
+        return files
     if glob.has_magic(path):
         raise DataError(f"No file matches {path}.")
+    if os.path.islink(path):
+        raise DataError(f"{path} is a link to {os.readlink(path)}, which is not there.")
+    if os.path.exists(path):
+        raise DataError(f"{path} is no ordinary file: a log is read more than once. Write it to a file first.")
     raise DataError(f"There is no file {path}.{_neighbours(path)}")
 
 
