@@ -115,6 +115,13 @@ def test_nothing_after_a_day_is_passed_over(text, day):
     assert log.check().rule("unparsable date").rows == (day is None)
 
 
+def test_times_with_a_zone_beside_times_without():
+    dates = ["2024-01-05 23:30+01:00", "2024-01-06 10:00", "2024-01-07 10:00", "2024-01-08"]
+    rows = pd.DataFrame({"customer_id": [1, 2, 3, 4], "date": dates, "amount": 5.0})
+    assert Transactions(rows).check().rule("mixed time zones").rows == 2
+    assert Transactions(rows[1:]).check().rule("mixed time zones").rows == 0
+
+
 def test_placeholders_and_truth_values_are_rules():
     rows = pd.DataFrame({"customer_id": [1, 2, 3], "date": ["1900-01-01", "1970-01-01", "2024-01-01"], "amount": True})
     report = Transactions(rows).check()
@@ -124,7 +131,9 @@ def test_placeholders_and_truth_values_are_rules():
 
 def test_what_is_refused_comes_with_the_remedy():
     rows = pd.DataFrame({"customer_id": [1], "date": ["soon"], "amount": ["$5"]})
-    with pytest.raises(DataError, match=r"1 with unparsable date \(write YYYY-MM-DD.*; first: .*write 1234\.50 without"):
+    with pytest.raises(
+        DataError, match=r"1 with unparsable date \(write YYYY-MM-DD.*; first: .*write 1234\.50 without"
+    ):
         Transactions(rows).summarize("2024-01-01")
 
 

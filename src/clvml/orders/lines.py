@@ -11,7 +11,7 @@ from clvml.orders.engines.duckdb import Engine, statement
 from clvml.orders.reading.columns import Columns, Probe, lines_sql, missing_id, source_sql, text_of, whole_id
 from clvml.orders.reading.csv_files import encodings_of, scan_csv
 from clvml.orders.reading.databases import LINE, DuckDBFile, Postgres
-from clvml.orders.reading.dates import DayOrder, shows_day_first, shows_month_first
+from clvml.orders.reading.dates import DayOrder, shows_day_first, shows_month_first, zoned_text, zoneless_text
 from clvml.orders.reading.rules import Condition, Policy, line_rules, log_rules, rule_settings
 from clvml.orders.reading.sources import Source
 from clvml.resources import WHOLE_MACHINE, Resources
@@ -60,12 +60,14 @@ class Extent(NamedTuple):
 
 class TextEvidence(NamedTuple):
     """What the text columns show, in numbers of lines: ids that are no whole numbers; dates that can only be day, or
-    month, first.
+    month, first; times with a zone, and times without one.
     """
 
     other_ids: int
     day_first: int
     month_first: int
+    zoned: int
+    zoneless: int
 
     def plus(self, other: TextEvidence) -> TextEvidence:
         """That of two logs together."""
@@ -76,10 +78,10 @@ class TextEvidence(NamedTuple):
         order = DayOrder.UNKNOWN
         if bool(self.day_first) != bool(self.month_first):
             order = DayOrder.DAY_FIRST if self.day_first else DayOrder.MONTH_FIRST
-        return Probe(whole_ids=not self.other_ids, day_order=order)
+        return Probe(not self.other_ids, order, mixed_zones=self.zoned > 0 and self.zoneless > 0)
 
 
-NO_EVIDENCE = TextEvidence(0, 0, 0)
+NO_EVIDENCE = TextEvidence(0, 0, 0, 0, 0)
 
 
 class Lines(Protocol):
@@ -270,5 +272,7 @@ def _text_evidence(engine: Engine, types: dict[str, str]) -> TextEvidence:
         whole=whole_id(id_kind, engine.dialect),
         day_first=shows_day_first(text, engine.dialect) if is_text else "FALSE",
         month_first=shows_month_first(text, engine.dialect) if is_text else "FALSE",
+        zoned=zoned_text(text, engine.dialect) if is_text else "FALSE",
+        zoneless=zoneless_text(text, engine.dialect) if is_text else "FALSE",
     )
     return TextEvidence(*map(int, engine.rows(sql)[0]))

@@ -100,6 +100,8 @@ class Probe:
     whole_ids: bool
     """Whether all ids are whole numbers."""
     day_order: DayOrder
+    mixed_zones: bool = False
+    """Whether some times have a zone, and others none."""
 
 
 def source_sql(columns: Columns, raw: str, names: Iterable[str], dialect: Dialect) -> str:

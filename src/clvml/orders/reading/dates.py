@@ -8,7 +8,16 @@ from enum import Enum
 from clvml.errors import DataError
 from clvml.orders.engines.duckdb import Dialect
 
-__all__ = ["DayOrder", "date_sql", "day_month_text", "is_zoned", "shows_day_first", "shows_month_first", "zoned_text"]
+__all__ = [
+    "DayOrder",
+    "date_sql",
+    "day_month_text",
+    "is_zoned",
+    "shows_day_first",
+    "shows_month_first",
+    "zoned_text",
+    "zoneless_text",
+]
 
 _CLOCK = "([01]?[0-9]|2[0-4]):[0-5][0-9](:[0-6][0-9]([.,][0-9]+)?)?( ?[AaPp][.]?[Mm][.]?)?"
 """A time of day. Whatever else stands after a day, such as a zone by its name, makes it no date."""
@@ -16,6 +25,7 @@ _DAY_MONTH = rf"^([0-9]{{1,2}})[-/.]([0-9]{{1,2}})[-/.]([0-9]{{4}})([T ,]+{_CLOC
 _YEAR_FIRST = rf"^[0-9]{{4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}}([T ,]+{_CLOCK})?$"
 _COMPACT = rf"^([0-9]{{4}})([0-9]{{2}})([0-9]{{2}})([.]0+|[T ]+{_CLOCK}|[T ]+[0-9]{{4}}([0-9]{{2}})?)?$"
 _ZONED = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2})[0-9:.,]* ?(Z|UTC|GMT|([+-][0-9]{2}):?([0-9]{2})?)$"
+_ZONELESS = rf"^[0-9]{{4}}[-/.][0-9]{{1,2}}[-/.][0-9]{{1,2}}[T ,]+{_CLOCK}$"
 _MONTHS = "jan01feb02mar03apr04may05jun06jul07aug08sep09oct10nov11dec12"
 _MONTH = (
     "(?i:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:tember)?"
@@ -75,6 +85,11 @@ def shows_month_first(text: str, dialect: Dialect) -> str:
 def zoned_text(text: str, dialect: Dialect) -> str:
     """Whether a text is a time with a zone or an offset."""
     return f"(LENGTH({text}) > 16 AND {dialect.matches.format(x=text, p=_ZONED)})"
+
+
+def zoneless_text(text: str, dialect: Dialect) -> str:
+    """Whether a text is a day with a time of day that has no zone."""
+    return f"(LENGTH({text}) > 11 AND {dialect.matches.format(x=text, p=_ZONELESS)})"
 
 
 def is_zoned(kind: str, value: str, dialect: Dialect) -> str:

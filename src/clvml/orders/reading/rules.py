@@ -8,7 +8,7 @@ from typing import NamedTuple
 from clvml.horizon import day_number
 from clvml.orders.engines.duckdb import SCALE, Dialect
 from clvml.orders.reading.columns import MISSING_WORDS, Columns, Probe, finite, flag_words, number_of, text_of
-from clvml.orders.reading.dates import DayOrder, day_month_text, is_zoned
+from clvml.orders.reading.dates import DayOrder, day_month_text, is_zoned, zoneless_text
 
 __all__ = ["Condition", "Policy", "line_rules", "log_rules", "rule_settings"]
 
@@ -91,6 +91,14 @@ def line_rules(
             f"clean AND {_zoned(types, dialect)}",
             "converted",
             f"to {setting['zone']}; the day may differ from the one written",
+        ),
+        Condition(
+            "mixed time zones",
+            f"clean AND {zoneless_text(text_of('VARCHAR', 'src_date', dialect), dialect)}"
+            if probe.mixed_zones
+            else "FALSE",
+            "kept",
+            "without a zone, where other times have one; their day is taken as written",
         ),
         Condition(
             "day and month",

@@ -314,11 +314,12 @@ def _fitting(
     if log.encoding != old.encoding:
         return f"new files are {log.encoding}, not {old.encoding}"
     before, now = old.evidence.probe(), old.evidence.plus(log.evidence).probe()
-    if before.whole_ids != now.whole_ids:
-        return "ids are no longer all whole numbers"
-    if before.day_order != now.day_order:
-        return "the dates now tell another order of day and month"
-    return log
+    reasons = {
+        "ids are no longer all whole numbers": before.whole_ids != now.whole_ids,
+        "the dates now show another order of day and month": before.day_order != now.day_order,
+        "some times now have a zone, and others none": before.mixed_zones != now.mixed_zones,
+    }
+    return next((reason for reason, changed in reasons.items() if changed), log)
 
 
 def _lines_sql(columns: Columns) -> str:
