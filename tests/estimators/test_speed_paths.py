@@ -60,7 +60,7 @@ def test_histories_are_the_distinct_rows_in_order(scale):
     np.testing.assert_array_equal(rows.T, expected.index.get_level_values("T"))
 
 
-@pytest.mark.parametrize("longest", [60, 20_000, 1_000_000, 400_000_000])  # one to three times 16 bits; and no key
+@pytest.mark.parametrize("longest", [60, 20_000, 1_000_000, 400_000_000])  # in one key; and in none
 def test_distinct_histories_are_those_of_a_sort(longest):
     rng = np.random.default_rng(2)
     x, T = rng.integers(0, 9, 3000), rng.integers(2, longest, 3000)

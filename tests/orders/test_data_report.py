@@ -136,7 +136,7 @@ def test_errors_say_what_where_and_what_next():
         (
             [(1, "soon", 5.0), (None, "2021-01-01", 5.0)],
             "2021-01-31",
-            r"None of the 2 rows .*: 1 with missing id \(.*; first: row 2: .*; 1 with unparsable date \(.*; first: row 1:",
+            r"None of the 2 rows .*: 1 with missing id .*; first: row 2: .*; 1 with unparsable date .*; first: row 1:",
         ),
         (
             [(1, "2021-01-01", -5.0), (1, "2021-01-02", 0.0)],

@@ -106,28 +106,12 @@ def _distinct(columns: list[NDArray[Any]]) -> tuple[list[Floats], NDArray[np.int
         for column, size in zip(columns[1:], base[1:], strict=True):
             key *= int(size)
             key += column.astype(np.int64, copy=False)
-        keys, place = _ranked(key)
+        keys, place = np.unique(key, return_inverse=True)
         return _taken_apart(keys, [int(b) for b in base]), place
     table = pd.DataFrame({i: c.astype(np.float64) for i, c in enumerate(columns)})
     groups = table.groupby(list(table.columns), sort=True)
     rows = groups.size().index.to_frame().to_numpy(dtype=np.float64)
     return list(rows.T.copy()), np.asarray(groups.ngroup(), dtype=np.intp)
-
-
-def _ranked(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """The distinct keys (from 0, below 2^53) in ascending order, and the rank of each key among them.
-
-    Sorted by 16 bits at a time: for those numpy has a radix sort, a third of the time of a hash table of a million.
-    """
-    order = np.argsort(key.astype(np.uint16), kind="stable")
-    for bits in range(16, int(key.max()).bit_length(), 16):
-        order = order[np.argsort((key >> bits).astype(np.uint16)[order], kind="stable")]
-    ascending, place = key[order], np.empty(key.size, dtype=np.intp)
-    new = np.empty(key.size, dtype=np.bool_)
-    new[0] = True
-    np.not_equal(ascending[1:], ascending[:-1], out=new[1:])
-    place[order] = np.cumsum(new) - 1
-    return ascending[new], place
 
 
 def _taken_apart(keys: NDArray[np.int64], base: list[int]) -> list[Floats]:
