@@ -377,8 +377,8 @@ def test_monitor_of_a_good_model(here, clvml, store, folder):
     assert run.info.status == "FINISHED"
     assert run.data.tags["clvml.monitor.due"] == "no"
     assert run.data.tags["clvml.monitor.model"].endswith("trained as of 1997-09-30")
-    came = next(r for r in told["table"] if (r["target"], r["metric"]) == ("purchases", "came"))
-    assert run.data.metrics["monitor.purchases.came"] == came["value"]
+    came = next(r for r in told["table"] if (r["target"], r["metric"]) == ("purchases", "actual"))
+    assert run.data.metrics["monitor.purchases.actual"] == came["value"]
     assert files == {"monitor.json", "monitor.txt", "deciles.csv", "drift.csv"}
 
 

@@ -158,7 +158,7 @@ def two_cuts():
     """Both cuts with a rival trained between them: too late for the first, in time for the second."""
     t = Transactions(rows())
     rival = ClvModel(horizon=HORIZON).fit(t, day(CUT - 30))
-    told = backtest(t, [day(CUT - 60), day(CUT)], f"{HORIZON}d", rival=rival, seed=1)
+    told = backtest(t, [day(CUT - 60), day(CUT)], f"{HORIZON}d", champion=rival, seed=1)
     return t, rival, told
 
 

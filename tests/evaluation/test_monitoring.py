@@ -42,9 +42,9 @@ def test_by_hand():
     log = Transactions(small())
     report = monitor(log, scored(log, expected_purchases=[1.5, 1.0, 0.5, 0.0], p_return=[0.9, 0.6, 0.4, 0.1]))
     assert (report.as_of, report.until, report.days, report.customers) == (AS_OF, "2024-04-10", 100, 4)
-    assert (told(report, "purchases", "expected"), told(report, "purchases", "came")) == (3, 3)
+    assert (told(report, "purchases", "expected"), told(report, "purchases", "actual")) == (3, 3)
     assert told(report, "purchases", "bias") == pytest.approx(0)
-    assert (told(report, "spend", "expected"), told(report, "spend", "came")) == (80, 60)
+    assert (told(report, "spend", "expected"), told(report, "spend", "actual")) == (80, 60)
     assert told(report, "spend", "bias") == pytest.approx(80 / 60 - 1)
     assert told(report, "return", "auc") == 1
     assert told(report, "return", "brier") == pytest.approx((0.1**2 + 0.4**2 + 0.4**2 + 0.1**2) / 4)
@@ -149,7 +149,7 @@ def test_ids_match_however_they_are_written_and_in_any_order():
 def test_metrics_have_flat_names():
     log = Transactions(small())
     metrics = monitor(log, scored(log)).metrics()
-    assert metrics["monitor.spend.came"] == 60
+    assert metrics["monitor.spend.actual"] == 60
     assert metrics["monitor.drift.frequency"] >= 0
     assert metrics["monitor.due"] == 0
     assert "monitor.drift.T.same_age" not in metrics

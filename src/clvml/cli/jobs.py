@@ -88,7 +88,7 @@ class Trained:
 
 
 def train_job(log: Transactions, job: TrainJob) -> Trained:
-    """Backtest with the champion as a rival, train, record, register, promote or not."""
+    """Backtest beside the champion, train, record, register, promote or not."""
     from clvml import tracking
     from clvml.evaluation.backtest import backtest
     from clvml.scores.model import ClvModel
@@ -108,7 +108,7 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
         show.note(unread)
     with show.stage("backtest"):
         part = log if job.sample is None else log.sample(job.sample, job.as_of, job.seed)
-        tested = backtest(part, plan[0], plan[1], model=model, rival=champion) if plan else None
+        tested = backtest(part, plan[0], plan[1], model=model, champion=champion) if plan else None
     with show.stage("train"):
         model.fit(log, job.as_of)
         if job.export:

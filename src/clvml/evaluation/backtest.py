@@ -22,6 +22,7 @@ from clvml.errors import OptionError
 from clvml.estimators.baselines import Forecast, last_period, own_rate, rate_since_first_purchase, recency_alone
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.uncertainty.totals import LevelSd
+from clvml.evaluation.deciles import decile_table
 from clvml.horizon import as_date, horizon_days
 from clvml.maths import metrics
 from clvml.orders.transactions import Transactions
@@ -40,7 +41,7 @@ _LOSSES = (
     ("return", "auc", 1),
     ("return", "brier", -1),
 )
-"""What differences are told of: target, metric, and 1 where more is better."""
+"""What differences are taken of: target, metric, and 1 where more is better."""
 _SHOWN = (
     ("purchases", "bias", "bias"),
     ("purchases", "deviance", "dev."),
@@ -131,18 +132,52 @@ def backtest(
     horizon: int | str,
     *,
     model: ClvModel | None = None,
-    rival: ClvModel | None = None,
+    champion: ClvModel | None = None,
     others: Mapping[str, Callable[[pd.DataFrame, int], Forecast]] | None = None,
     bootstrap: int = 200,
     seed: int = 0,
 ) -> Backtest:
-    """Train at one or several cuts, predict the horizon after each, compare with what came.
+    """Train at one or several earlier days, predict the horizon after each, and compare with what came.
 
-    model: an unfitted ClvModel (its settings are used, with this horizon). rival: a fitted one, shown as "champion":
-    as it is where it was trained by the cut, else its settings trained again at the cut, for it must not have seen
-    what is tested. others: more forecasts by name, from the frame of a cut and the days, such as {"lifetimes":
-    clvml.interop.lifetimes_forecast}. Raises OptionError where the log ends before a horizon does: a window that has
-    not passed is no evidence.
+    Every customer with a purchase by the cut counts. Beside the model stand BTYD alone and what a shopkeeper would
+    guess; differences carry paired bootstrap intervals over customers.
+
+    Parameters
+    ----------
+    log : Transactions
+        The order log.
+    cut : date-like, or a list of them
+        The last day that the models may know.
+    horizon : int or str
+        How far ahead, in days or as ``"39w"``.
+    model : ClvModel, optional
+        Unfitted: its settings are used, with this horizon.
+    champion : ClvModel, optional
+        Fitted. It is compared as it is where it was trained by the cut, else its settings are trained again at the cut,
+        for it must not have seen what is tested.
+    others : mapping of str to callable, optional
+        More forecasts by name, from the frame of a cut and the days, such as
+        ``{"lifetimes": clvml.interop.lifetimes_forecast}``.
+    bootstrap : int, default 200
+        Resamples of customers behind the intervals of differences.
+    seed : int
+        Of the random draws.
+
+    Returns
+    -------
+    Backtest
+
+    Raises
+    ------
+    OptionError
+        If the log ends before a horizon does: a window that has not passed is no evidence.
+
+    Examples
+    --------
+    >>> from clvml import Transactions, backtest, load_cdnow
+    >>> tested = backtest(Transactions(load_cdnow(sample=True)), "1997-09-30", "13w", bootstrap=20)
+    >>> tested.totals()[["target", "actual"]].round(0).values.tolist()
+    [['purchases', 726.0], ['spend', 27873.0]]
     """
     cuts = [as_date(c, "cut") for c in (cut if pd.api.types.is_list_like(cut) else [cut])]
     if not cuts:
@@ -152,11 +187,11 @@ def backtest(
     for day in cuts:
         days = horizon_days(horizon, day)
         _check_end(log, day, days)
-        told, actual, facts = _forecasts(log, day, days, settings, rival, others or {})
-        tables.append(_table(told, actual).assign(cut=day.isoformat()))
-        differences.append(_differences(told, actual, bootstrap, seed).assign(cut=day.isoformat()))
+        forecasts, actual, facts = _forecasts(log, day, days, settings, champion, others or {})
+        tables.append(_table(forecasts, actual).assign(cut=day.isoformat()))
+        differences.append(_differences(forecasts, actual, bootstrap, seed).assign(cut=day.isoformat()))
         described.append({"cut": day.isoformat()} | facts)
-        deciles.append(_deciles(told[OURS], actual).assign(cut=day.isoformat()))
+        deciles.append(_calibration(forecasts[OURS], actual).assign(cut=day.isoformat()))
     table, compared, calibrated = (
         _first(pd.concat(parts, ignore_index=True)) for parts in (tables, differences, deciles)
     )
@@ -182,19 +217,19 @@ def _forecasts(
     cut: dt.date,
     days: int,
     settings: dict[str, Any],
-    rival: ClvModel | None,
+    champion: ClvModel | None,
     others: Mapping[str, Callable[[pd.DataFrame, int], Forecast]],
 ) -> tuple[dict[str, Forecast], pd.DataFrame, dict[str, Any]]:
     """Every model's forecast made at the cut, what came, and facts of the cut."""
     model = ClvModel(**(settings | {"horizon": days})).fit(log, cut)
     frame = model.frame(log, cut)
     scores = model.predict(frame)
-    champion = {} if rival is None else {"champion": _told(_as_of_cut(rival, log, cut, days), log, cut, days)}
+    beside = {} if champion is None else {"champion": _predicted(_as_of_cut(champion, log, cut, days), log, cut, days)}
     actual = log.split(cut, cut + dt.timedelta(days=days)).holdout
     before = log.activity(cut - dt.timedelta(days=days), cut).set_index("customer_id").loc[actual["customer_id"]]
-    told = {
+    forecasts = {
         OURS: _forecast(scores),
-        **champion,
+        **beside,
         **_btyd(model, frame, days),
         **{name: tell(frame, days) for name, tell in others.items()},
         "recency alone": recency_alone(frame),
@@ -202,7 +237,7 @@ def _forecasts(
         "same as last period": last_period(before["purchases"].to_numpy(float), before["spend"].to_numpy(float)),
         "ticket x frequency x lifetime": rate_since_first_purchase(frame, days),
     }
-    return told, actual, _facts(scores, actual, model.level_sd)
+    return forecasts, actual, _facts(scores, actual, model.level_sd)
 
 
 def _btyd(model: ClvModel, frame: pd.DataFrame, days: int) -> dict[str, Forecast]:
@@ -225,14 +260,14 @@ def _forecast(scores: pd.DataFrame) -> Forecast:
     )
 
 
-def _as_of_cut(rival: ClvModel, log: Transactions, cut: dt.date, days: int) -> ClvModel:
-    """The rival itself where it knows nothing after the cut, else its settings trained at the cut."""
-    if as_date(rival.as_of_) <= cut:
-        return rival
-    return ClvModel(**(rival.get_params(deep=False) | {"horizon": days})).fit(log, cut)
+def _as_of_cut(champion: ClvModel, log: Transactions, cut: dt.date, days: int) -> ClvModel:
+    """The champion itself where it knows nothing after the cut, else its settings trained at the cut."""
+    if as_date(champion.as_of_) <= cut:
+        return champion
+    return ClvModel(**(champion.get_params(deep=False) | {"horizon": days})).fit(log, cut)
 
 
-def _told(model: ClvModel, log: Transactions, cut: dt.date, days: int) -> Forecast:
+def _predicted(model: ClvModel, log: Transactions, cut: dt.date, days: int) -> Forecast:
     return _forecast(model.predict(model.frame(log, cut), days))
 
 
@@ -253,14 +288,14 @@ def _facts(scores: pd.DataFrame, actual: pd.DataFrame, level_sd: LevelSd) -> dic
     }
 
 
-def _table(told: dict[str, Forecast], actual: pd.DataFrame) -> pd.DataFrame:
-    rows = [(name, *row) for name, forecast in told.items() for row in _measures(forecast, actual)]
+def _table(forecasts: dict[str, Forecast], actual: pd.DataFrame) -> pd.DataFrame:
+    rows = [(name, *row) for name, forecast in forecasts.items() for row in _measures(forecast, actual)]
     return pd.DataFrame(rows, columns=["model", "target", "metric", "value"])
 
 
-def _measures(told: Forecast, actual: pd.DataFrame) -> Iterator[tuple[str, str, float]]:
+def _measures(forecast: Forecast, actual: pd.DataFrame) -> Iterator[tuple[str, str, float]]:
     deviance = {"purchases": metrics.poisson_deviance, "spend": metrics.tweedie_deviance}
-    for target, p in (("purchases", told.purchases), ("spend", told.spend)):
+    for target, p in (("purchases", forecast.purchases), ("spend", forecast.spend)):
         if p is None:
             continue
         y = actual[target].to_numpy(float)
@@ -276,38 +311,30 @@ def _measures(told: Forecast, actual: pd.DataFrame) -> Iterator[tuple[str, str, 
             (target, "mae", metrics.mae(y, p)),
             (target, "rmse", metrics.rmse(y, p)),
         )
-    if told.p_return is None:
+    if forecast.p_return is None:
         return
     bought = (actual["purchases"].to_numpy() > 0).astype(float)
-    yield "return", "auc", metrics.auc(bought, told.p_return)
-    yield "return", "average_precision", metrics.average_precision(bought, told.p_return)
-    if told.is_probability:
-        yield "return", "bias", metrics.bias(bought, told.p_return)
-        yield "return", "brier", metrics.brier(bought, told.p_return)
-        yield "return", "log_loss", metrics.log_loss(bought, told.p_return)
-        yield "return", "calibration_error", metrics.expected_calibration_error(bought, told.p_return)
+    yield "return", "auc", metrics.auc(bought, forecast.p_return)
+    yield "return", "average_precision", metrics.average_precision(bought, forecast.p_return)
+    if forecast.is_probability:
+        yield "return", "bias", metrics.bias(bought, forecast.p_return)
+        yield "return", "brier", metrics.brier(bought, forecast.p_return)
+        yield "return", "log_loss", metrics.log_loss(bought, forecast.p_return)
+        yield "return", "calibration_error", metrics.expected_calibration_error(bought, forecast.p_return)
 
 
-def _deciles(told: Forecast, actual: pd.DataFrame) -> pd.DataFrame:
+def _calibration(forecast: Forecast, actual: pd.DataFrame) -> pd.DataFrame:
     """Mean predicted and actual in tenths of the predicted order."""
-    bought = (actual["purchases"].to_numpy() > 0).astype(float)
-    rows = []
-    for target, p, y in (
-        ("purchases", told.purchases, actual["purchases"].to_numpy(float)),
-        ("spend", told.spend, actual["spend"].to_numpy(float)),
-        ("return", told.p_return, bought),
-    ):
-        if p is not None:
-            groups = [g for g in np.array_split(np.argsort(p, kind="stable"), 10) if len(g)]
-            rows += [(target, k + 1, float(p[g].mean()), float(y[g].mean())) for k, g in enumerate(groups)]
-    return pd.DataFrame(rows, columns=["target", "decile", "predicted", "actual"])
+    y = {name: actual[name].to_numpy(float) for name in ("purchases", "spend")}
+    y["return"] = (y["purchases"] > 0).astype(float)
+    return decile_table(y, {"purchases": forecast.purchases, "spend": forecast.spend, "return": forecast.p_return})
 
 
-def _differences(told: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int, seed: int) -> pd.DataFrame:
+def _differences(forecasts: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int, seed: int) -> pd.DataFrame:
     """Ours less each baseline's, with the 2.5 % and 97.5 % points over resampled customers, the same ones for both."""
-    draws = {name: _resampled(forecast, actual, bootstrap, seed) for name, forecast in told.items()}
+    draws = {name: _resampled(forecast, actual, bootstrap, seed) for name, forecast in forecasts.items()}
     rows = []
-    for name in (n for n in told if n != OURS):
+    for name in (n for n in forecasts if n != OURS):
         for target, metric, better in _LOSSES:
             ours, theirs = draws[OURS].get((target, metric)), draws[name].get((target, metric))
             if ours is None or theirs is None:
@@ -324,12 +351,12 @@ def _word(low: float, high: float) -> str:
     return "better" if low > 0 else "worse" if high < 0 else "no clear difference"
 
 
-def _resampled(told: Forecast, actual: pd.DataFrame, bootstrap: int, seed: int) -> dict[tuple[str, str], Floats]:
+def _resampled(forecast: Forecast, actual: pd.DataFrame, bootstrap: int, seed: int) -> dict[tuple[str, str], Floats]:
     """Each metric on the customers themselves (first) and on `bootstrap` resamples of them."""
     n = len(actual)
     measured: dict[tuple[str, str], list[Any]] = {}
     for weight in _weights(n, bootstrap, seed):
-        for key, value in _weighted(told, actual, weight):
+        for key, value in _weighted(forecast, actual, weight):
             measured.setdefault(key, []).append(value)
     return {key: np.concatenate(values) for key, values in measured.items()}
 
@@ -345,19 +372,22 @@ def _weights(n: int, bootstrap: int, seed: int) -> Iterator[Floats]:
         yield np.bincount(drawn.ravel(), minlength=b * n).reshape(b, n).astype(float)
 
 
-def _weighted(told: Forecast, actual: pd.DataFrame, w: Floats) -> Iterator[tuple[tuple[str, str], Floats]]:
+def _weighted(forecast: Forecast, actual: pd.DataFrame, w: Floats) -> Iterator[tuple[tuple[str, str], Floats]]:
     counts, money = actual["purchases"].to_numpy(float), actual["spend"].to_numpy(float)
     n = w.sum(axis=1)
-    if told.purchases is not None:
-        yield ("purchases", "deviance"), w @ metrics.poisson_losses(counts, told.purchases, metrics.least(counts)) / n
-    if told.spend is not None:
-        yield ("spend", "deviance"), w @ metrics.tweedie_losses(money, told.spend, metrics.least(money)) / n
-        yield ("spend", "gini"), metrics.gini(money, told.spend, w)
-    if told.p_return is not None:
+    if forecast.purchases is not None:
+        yield (
+            ("purchases", "deviance"),
+            w @ metrics.poisson_losses(counts, forecast.purchases, metrics.least(counts)) / n,
+        )
+    if forecast.spend is not None:
+        yield ("spend", "deviance"), w @ metrics.tweedie_losses(money, forecast.spend, metrics.least(money)) / n
+        yield ("spend", "gini"), metrics.gini(money, forecast.spend, w)
+    if forecast.p_return is not None:
         bought = (counts > 0).astype(float)
-        yield ("return", "auc"), metrics.auc(bought, told.p_return, w)
-        if told.is_probability:
-            yield ("return", "brier"), w @ (told.p_return - bought) ** 2 / n
+        yield ("return", "auc"), metrics.auc(bought, forecast.p_return, w)
+        if forecast.is_probability:
+            yield ("return", "brier"), w @ (forecast.p_return - bought) ** 2 / n
 
 
 def _verdict(baseline: Any, rows: pd.DataFrame) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.errors import DataError, OptionError
+from clvml.evaluation.deciles import decile_table
 from clvml.horizon import as_date
 from clvml.maths import metrics
 from clvml.orders.transactions import Transactions
@@ -25,9 +26,9 @@ _BIAS_EDGE = 0.25
 _DRIFT_EDGE = 0.25
 """A population stability index above it is a shift by the usual reading: under .1 none, up to .25 some."""
 _AUC_EDGE = 0.55
-_LEAST = 30
+MIN_JUDGED_CUSTOMERS = 30
 """Customers on each side below which a ranking, and customers in a bin below which an age, is not judged."""
-_SHORTEST = 7
+MIN_DAYS = 7
 """Days that must have passed."""
 _SUMMARY = ("frequency", "T", "days_since_last", "monetary_value")
 _FORECAST = ("expected_purchases", "expected_spend", "p_return")
@@ -39,11 +40,11 @@ class Monitor:
 
     as_of: str
     until: str
-    """Up to where the log tells; before the scores' horizon ends, they are taken down to the days passed."""
+    """The last day compared; before the scores' horizon ends, they are taken down to the days passed."""
     days: int
     customers: int
     joined: int
-    """Customers who came since, and so were not scored."""
+    """Customers who joined since, and so were not scored."""
     joined_share: float
     """Their part of the spend since; NaN where there was none."""
     table: pd.DataFrame
@@ -58,37 +59,37 @@ class Monitor:
 
     def metrics(self) -> dict[str, float]:
         """Flat names for a tracker: monitor.spend.bias, monitor.drift.frequency and so on; only finite ones."""
-        told = dict(
+        found = dict(
             zip("monitor." + self.table["target"] + "." + self.table["metric"], self.table["value"], strict=True)
         )
         columns = "monitor.drift." + self.drift["column"]
-        told |= dict(zip(columns, self.drift["psi"], strict=True))
-        told |= dict(zip(columns + ".same_age", self.drift["same_age"], strict=True))
-        told |= {"monitor.customers": self.customers, "monitor.days": self.days, "monitor.joined": self.joined}
-        told["monitor.due"] = len(self.due)
-        return {str(name): float(value) for name, value in told.items() if np.isfinite(value)}
+        found |= dict(zip(columns, self.drift["psi"], strict=True))
+        found |= dict(zip(columns + ".same_age", self.drift["same_age"], strict=True))
+        found |= {"monitor.customers": self.customers, "monitor.days": self.days, "monitor.joined": self.joined}
+        found["monitor.due"] = len(self.due)
+        return {str(name): float(value) for name, value in found.items() if np.isfinite(value)}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able: None stands for what could not be computed."""
-        told = {name: getattr(self, name) for name in ("as_of", "until", "days", "customers", "joined")}
-        told["joined_share"] = self.joined_share if np.isfinite(self.joined_share) else None
+        found = {name: getattr(self, name) for name in ("as_of", "until", "days", "customers", "joined")}
+        found["joined_share"] = self.joined_share if np.isfinite(self.joined_share) else None
         for name in ("table", "deciles", "drift"):
             frame: pd.DataFrame = getattr(self, name)
-            told[name] = frame.astype(object).where(frame.notna(), None).to_dict("records")
-        return told | {"due": list(self.due)}
+            found[name] = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        return found | {"due": list(self.due)}
 
     def __str__(self) -> str:
         """A report for a terminal, at most 100 columns wide."""
         value = self.table.set_index(["target", "metric"])["value"]
         lines = [
             f"Scores as of {self.as_of} against the {self.days} days to {self.until}, {self.customers:,} customers",
-            f"{'':12}{'expected':>14}{'came':>14}{'times':>8}   order of the customers",
+            f"{'':12}{'expected':>14}{'actual':>14}{'times':>8}   order of the customers",
         ]
         for target in ("purchases", "spend", "return"):
             rank = ("AUC", "auc", "0.5 is chance") if target == "return" else ("Gini", "gini", "0 is chance")
             lines.append(
-                f"{_NAMES[target]:12}{value[target, 'expected']:>14,.0f}{value[target, 'came']:>14,.0f}"
-                f"{_ratio(value[target, 'came'], value[target, 'expected']):>8.2f}   "
+                f"{_NAMES[target]:12}{value[target, 'expected']:>14,.0f}{value[target, 'actual']:>14,.0f}"
+                f"{_ratio(value[target, 'actual'], value[target, 'expected']):>8.2f}   "
                 f"{rank[0]} {value[target, rank[1]]:.3f} (1 is perfect, {rank[2]})"
             )
         lines.append(f"joined since, not scored: {self._joined()}")
@@ -108,44 +109,70 @@ _NAMES = {"purchases": "purchases", "spend": "spend", "return": "returners"}
 def _drift_line(column: str, psi: float, same_age: float) -> str:
     if column == "T":
         return f"  {column:18}{psi:>7.3f}"
-    same = f"{same_age:.3f}" if np.isfinite(same_age) else "not told (too few of like age)"
+    same = f"{same_age:.3f}" if np.isfinite(same_age) else "unknown (too few of like age)"
     return f"  {column:18}{psi:>7.3f}, among customers of like age {same}"
 
 
 def monitor(log: Transactions, scores: pd.DataFrame) -> Monitor:
-    """Compare scores of an earlier day with what the log shows since.
+    """Compare scores of an earlier day with what the log shows since, and say whether a new model is due.
 
     Where the horizon has not ended yet, expectations are taken down in proportion to the days passed; returns come
-    early, so that the first weeks look better than they are. Raises DataError where the scores lack columns, mix days
-    or are of another log, OptionError where less than a week has passed.
+    early, so that the first weeks look better than they are.
+
+    Parameters
+    ----------
+    log : Transactions
+        The log that was scored, continued.
+    scores : pandas.DataFrame
+        Scores of one earlier day: the output of `ClvModel.score` or of `clvml predict`.
+
+    Returns
+    -------
+    Monitor
+
+    Raises
+    ------
+    DataError
+        If the scores lack columns, mix days, or are of another log.
+    OptionError
+        If less than a week has passed.
+
+    Examples
+    --------
+    >>> from clvml import ClvModel, Transactions, load_cdnow, monitor
+    >>> log = Transactions(load_cdnow(sample=True))
+    >>> scores = ClvModel(horizon="13w").fit(log, "1997-09-30").score(log)
+    >>> found = monitor(log, scores)
+    >>> found.until, found.days
+    ('1997-12-30', 91)
     """
     as_of, horizon = _one_day(scores)
     until = min(as_of + dt.timedelta(days=horizon), log.last_date)
     days = (until - as_of).days
-    if days < min(_SHORTEST, horizon):
+    if days < min(MIN_DAYS, horizon):
         raise OptionError(
-            f"The scores are as of {as_of} and the log ends on {log.last_date}: at least {min(_SHORTEST, horizon)} "
+            f"The scores are as of {as_of} and the log ends on {log.last_date}: at least {min(MIN_DAYS, horizon)} "
             "days after the scores are needed to compare. Wait, or give the log with the orders since."
         )
     held = log.split(as_of, until).holdout
-    told = _matched(scores, held, as_of)
-    forecast = _forecast(told, days / horizon)
+    matched = _matched(scores, held, as_of)
+    forecast = _forecast(matched, days / horizon)
     actual = {
-        "purchases": told["purchases"].to_numpy(np.float64),
-        "spend": told["spend"].to_numpy(np.float64),
-        "return": (told["purchases"].to_numpy() > 0).astype(np.float64),
+        "purchases": matched["purchases"].to_numpy(np.float64),
+        "spend": matched["spend"].to_numpy(np.float64),
+        "return": (matched["purchases"].to_numpy() > 0).astype(np.float64),
     }
     rows = [(t, name, value) for t, y in actual.items() for name, value in _measures(t, y, forecast[t])]
     table = pd.DataFrame(rows, columns=["target", "metric", "value"])
-    deciles = pd.concat([_deciles(t, y, forecast[t]) for t, y in actual.items()], ignore_index=True)
-    drift = _drift(told, log.summarize(until))
+    deciles = decile_table(actual, forecast)
+    drift = _drift(matched, log.summarize(until))
     joined = float(held.attrs["late_joiner_spend"])
     total = joined + float(actual["spend"].sum())
     return Monitor(
         as_of=as_of.isoformat(),
         until=until.isoformat(),
         days=days,
-        customers=len(told),
+        customers=len(matched),
         joined=int(held.attrs["late_joiners"]),
         joined_share=joined / total if total > 0 else float("nan"),
         table=table,
@@ -195,7 +222,7 @@ def _one_day(scores: pd.DataFrame) -> tuple[dt.date, int]:
 
 
 def _matched(scores: pd.DataFrame, held: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
-    """Scores with what came, by customer. One whom the log does not know at as_of is an error: it is another log."""
+    """Scores beside the outcome, by customer. One whom the log does not know at as_of is an error: another log."""
     left = scores.drop(columns=["purchases", "spend"], errors="ignore").assign(
         _key=canonical_ids(scores["customer_id"])
     )
@@ -206,39 +233,33 @@ def _matched(scores: pd.DataFrame, held: pd.DataFrame, as_of: dt.date) -> pd.Dat
             "Keep one row each."
         )
     right = held.assign(_key=canonical_ids(held["customer_id"]))[["_key", "purchases", "spend"]]
-    told = right.merge(left, on="_key", how="inner")  # in the order of the log, whatever that of the scores
-    if len(told) < len(scores):
+    matched = right.merge(left, on="_key", how="inner")  # in the order of the log, whatever that of the scores
+    if len(matched) < len(scores):
         unknown = left.loc[~left["_key"].isin(right["_key"]), "_key"]
         raise DataError(
             f"{len(unknown):,} of {len(scores):,} scored customers are not in the log up to {as_of}, "
             f"first '{unknown.iloc[0]}'. Give the log that was scored, continued, and the same column of customers."
         )
-    return told
+    return matched
 
 
-def _forecast(told: pd.DataFrame, share: float) -> dict[str, Floats]:
+def _forecast(matched: pd.DataFrame, share: float) -> dict[str, Floats]:
     """Expectations over a share of the horizon: in proportion; the chance of silence to the power of the share."""
-    silent = np.clip(1 - told["p_return"].to_numpy(np.float64), 1e-9, 1.0)
+    silent = np.clip(1 - matched["p_return"].to_numpy(np.float64), 1e-9, 1.0)
     return {
-        "purchases": told["expected_purchases"].to_numpy(np.float64) * share,
-        "spend": told["expected_spend"].to_numpy(np.float64) * share,
+        "purchases": matched["expected_purchases"].to_numpy(np.float64) * share,
+        "spend": matched["expected_spend"].to_numpy(np.float64) * share,
         "return": -np.expm1(np.log(silent) * share),
     }
 
 
 def _measures(target: str, y: Floats, p: Floats) -> list[tuple[str, float]]:
-    level = [("expected", float(p.sum())), ("came", float(y.sum())), ("bias", metrics.bias(y, p))]
+    level = [("expected", float(p.sum())), ("actual", float(y.sum())), ("bias", metrics.bias(y, p))]
     if target == "return":
         error = metrics.expected_calibration_error(y, p)
         return [*level, ("auc", metrics.auc(y, p)), ("brier", metrics.brier(y, p)), ("calibration_error", error)]
     deviance = metrics.poisson_deviance if target == "purchases" else metrics.tweedie_deviance
     return [*level, ("deviance", deviance(y, p)), ("gini", metrics.gini(y, p))]
-
-
-def _deciles(target: str, y: Floats, p: Floats) -> pd.DataFrame:
-    groups = [g for g in np.array_split(np.argsort(p, kind="stable"), 10) if len(g)]
-    rows = [(target, k + 1, float(p[g].mean()), float(y[g].mean())) for k, g in enumerate(groups)]
-    return pd.DataFrame(rows, columns=["target", "decile", "predicted", "actual"])
 
 
 def _drift(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
@@ -253,22 +274,22 @@ def _drift(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
 def _at_same_age(then: Floats, now: Floats, age_then: Floats, age_now: Floats) -> float:
     """The index with `now` weighted to the ages of `then`, over tenths of age that both have; NaN for under a half.
 
-    A customer's purchases add up as he grows older: in a log without new customers their count shifts though nothing
+    A customer's purchases add up as they grow older: in a log without new customers their count shifts though nothing
     has changed.
     """
     edges = np.unique(np.quantile(age_then, np.linspace(0, 1, 11)))
     bins = len(edges) + 1
     i, j = np.searchsorted(edges, age_then, side="right"), np.searchsorted(edges, age_now, side="right")
     p, q = np.bincount(i, minlength=bins), np.bincount(j, minlength=bins)
-    both = (p >= _LEAST) & (q >= _LEAST)
+    both = (p >= MIN_JUDGED_CUSTOMERS) & (q >= MIN_JUDGED_CUSTOMERS)
     if p[both].sum() < len(then) / 2:
         return float("nan")
     weight = np.divide(p, q, out=np.zeros(bins), where=both)
     return stability_index(then[both[i]], now[both[j]], weight[j][both[j]])
 
 
-def _ratio(came: float, expected: float) -> float:
-    return came / expected if expected > 0 else float("inf") if came > 0 else 1.0
+def _ratio(actual: float, expected: float) -> float:
+    return actual / expected if expected > 0 else float("inf") if actual > 0 else 1.0
 
 
 def _wrong_level(actual: dict[str, Floats], forecast: dict[str, Floats]) -> list[str]:
@@ -284,7 +305,7 @@ def _wrong_level(actual: dict[str, Floats], forecast: dict[str, Floats]) -> list
 
 
 def _wrong_order(bought: Floats, chance: Floats) -> list[str]:
-    if min(bought.sum(), (1 - bought).sum()) < _LEAST:
+    if min(bought.sum(), (1 - bought).sum()) < MIN_JUDGED_CUSTOMERS:
         return []
     auc = metrics.auc(bought, chance)
     worse = auc <= _AUC_EDGE
