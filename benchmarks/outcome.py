@@ -1,6 +1,6 @@
 """How often `measure_outcome` errs: campaigns with known effects, drawn from CDNOW and from a log of skewed money.
 
-    python benchmarks/outcome.py --campaigns 1000
+    python benchmarks/outcome.py
 
 Customers are drawn with replacement from a log, a control group is drawn among them, and the treated get what is known:
 nothing, or more orders. Written to standard output as the tables of benchmarks/outcome.md.
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clvml import load_cdnow
-from clvml.maths.comparison import Comparison, compare, cuped
+from clvml.maths.comparison import Comparison, compare, cuped, joined_strata
 
 Array = npt.NDArray[np.float64]
 DAYS = 90
@@ -83,7 +83,7 @@ def draw(log: Customers, sizes: tuple[int, int], extra: float, rng: np.random.Ge
     if extra:
         buyers = np.flatnonzero(treated & (rng.random(n) < extra))
         daily[buyers, rng.integers(0, DAYS, len(buyers))] += rng.choice(log.ticket, len(buyers))
-    return Campaign(treated, stratum, before, daily)
+    return Campaign(treated, joined_strata(treated, stratum), before, daily)
 
 
 def truth(log: Customers, extra: float, measure: str) -> float:
@@ -196,20 +196,22 @@ def parts(log: Customers, campaigns: int, count: int = 21) -> str:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--campaigns", type=int, default=1000)
-    campaigns = parser.parse_args().campaigns
+    parser.add_argument("--campaigns", type=int, default=800, help="of each line of the first table")
+    parser.add_argument("--looks", type=int, default=100, help="campaigns of each line of the second table")
+    parser.add_argument("--parts", type=int, default=60, help="campaigns of each line of the third table")
+    wanted = parser.parse_args()
     logs = (cdnow(), skewed())
     cases = [(log, sizes, measure) for log in logs for sizes in SIZES for measure in ("returned", "money")]
     for log in logs:
         money = log.daily.sum(axis=1)
         centred = money - money.mean()
         print(f"{log.name}: skewness of money {(centred**3).mean() / money.std() ** 3:.1f}", flush=True)
-    for case in cases:
-        print(coverage(*case, campaigns), flush=True)
-    for case in cases:
-        print(looks(*case, max(campaigns // 2, 1)), flush=True)
-    for log in logs:
-        print(parts(log, max(campaigns // 5, 1)), flush=True)
+    for case in cases if wanted.campaigns else ():
+        print(coverage(*case, wanted.campaigns), flush=True)
+    for case in cases if wanted.looks else ():
+        print(looks(*case, wanted.looks), flush=True)
+    for log in logs if wanted.parts else ():
+        print(parts(log, wanted.parts), flush=True)
 
 
 if __name__ == "__main__":

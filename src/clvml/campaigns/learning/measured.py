@@ -54,14 +54,16 @@ class MeasuredEffect:
             raise OptionError(f"kind='{self.kind}' is neither 'extra_return' nor 'extra_contribution'.")
 
     def belief(self, scores: pd.DataFrame) -> Belief:
-        """Expected effect of each customer, as sure as the average effect.
+        """Expected effect of each customer, and how sure it is.
 
         Where the experiment cannot tell customers apart, half of an effect in money is taken as the same for all and
         half as proportional to value: those of most value come first, and none is written off.
         """
         se = self.result.effect_of(self.arm).se
         mean = self.result.predict(scores)[self.arm].to_numpy(np.float64)
-        if self.kind == "extra_return" or self.result.verdict.individual:
+        if self.result.verdict.individual:
+            return Belief(self.kind, mean, self.result.standard_error(scores)[self.arm].to_numpy(np.float64))
+        if self.kind == "extra_return":
             return Belief(self.kind, mean, se)
         value = np.maximum(scores["value_if_kept"].to_numpy(np.float64), 0.0)
         factor = (1 + value / max(float(value.mean()), 1e-12)) / 2

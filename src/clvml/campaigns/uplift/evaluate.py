@@ -7,15 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import nnls
 from scipy.stats import norm
 
 from clvml.campaigns.uplift.experiment import Array, Experiment
-from clvml.campaigns.uplift.learners import Base, Learner, fit_arms, folds_of
+from clvml.campaigns.uplift.learners import BASES, LEARNERS, Tau, fit_arms, folds_of
 
 __all__ = [
     "Held",
     "Measured",
     "dr_scores",
+    "fit_effects",
     "gain_curve",
     "held_out",
     "ipw_scores",
@@ -23,8 +25,13 @@ __all__ = [
     "qini",
     "qini_difference",
     "rank_within",
+    "stack_weights",
     "value_of",
 ]
+
+
+_PRIOR_SD = 0.3
+"""How far weights of a stack may lie from equal ones before data are needed to take them there."""
 
 
 class Measured(NamedTuple):
@@ -54,7 +61,10 @@ class Held(NamedTuple):
     """Predictions for rows that their models have not seen. Scores: outcome under each arm, unbiased row by row."""
 
     fold: npt.NDArray[np.intp]
-    tau: Array  # (rows, treated arms)
+    tau: Array  # (rows, treated arms), of the stack
+    parts: Array  # (rows, treated arms, candidates)
+    weights: Array  # of the candidates in the stack, learned on all rows
+    models: tuple[tuple[tuple[Tau, ...], ...], ...]  # by fold, treated arm, candidate
     dr: Array  # (rows, arms)
     ipw: Array  # (rows, arms)
     best: npt.NDArray[np.intp]  # the best arm for everyone as the training rows of the fold saw it (0 = none)
@@ -77,26 +87,68 @@ def dr_scores(y: Array, arm: npt.NDArray[Any], propensity: Array, m: Array) -> A
 
 
 def held_out(
-    experiment: Experiment, y: Array, X: Array, learner: Learner, base: Base, *, folds: int, seed: int
+    experiment: Experiment, y: Array, X: Array, candidates: Sequence[tuple[str, str]], *, folds: int, seed: int
 ) -> Held:
-    """Effects and scores for every row from models of the other folds."""
+    """Effects and scores for every row from models of the other folds. candidates: (learner, base) names.
+
+    The outcome models of the scores are the mean of those of all bases named.
+    """
     n, arms = experiment.propensity.shape
     fold = folds_of(experiment.arm, folds, seed)
-    tau, m = np.empty((n, arms - 1)), np.empty((n, arms))
+    parts, m = np.empty((n, arms - 1, len(candidates))), np.zeros((n, arms))
     best, best_treated = np.empty(n, np.intp), np.empty(n, np.intp)
+    bases = sorted({base for _, base in candidates})
+    models = []
     for k in range(folds):
         train, held = fold != k, fold == k
-        arm, e = experiment.arm[train], experiment.propensity[train]
-        models = fit_arms(X[train], y[train], arm, arms, base, seed)
-        m[held] = np.stack([model(X[held]) for model in models], axis=1)
+        arm = experiment.arm[train]
+        for base in bases:
+            outcome = fit_arms(X[train], y[train], arm, arms, BASES[base], seed)
+            m[held] += np.stack([model(X[held]) for model in outcome], axis=1) / len(bases)
         means = np.array([y[train][arm == a].mean() for a in range(arms)])
         best[held], best_treated[held] = means.argmax(), means[1:].argmax() + 1
-        for a in range(1, arms):
-            pair = (arm == 0) | (arm == a)
-            chance = e[pair, a] / (e[pair, 0] + e[pair, a])
-            tau[held, a - 1] = learner(X[train][pair], y[train][pair], arm[pair] == a, chance, base, seed)(X[held])
+        models.append(fit_effects(X[train], y[train], arm, experiment.propensity[train], candidates, seed))
+        for a, c in np.ndindex(arms - 1, len(candidates)):
+            parts[held, a, c] = models[-1][a][c](X[held])
     dr = dr_scores(y, experiment.arm, experiment.propensity, m)
-    return Held(fold, tau, dr, ipw_scores(y, experiment.arm, experiment.propensity), best, best_treated)
+    effect = dr[:, 1:] - dr[:, :1]
+    tau = np.empty((n, arms - 1))
+    for k in range(folds):
+        tau[fold == k] = parts[fold == k] @ stack_weights(parts[fold != k], effect[fold != k], fold[fold != k])
+    weights = stack_weights(parts, effect, fold)
+    ipw = ipw_scores(y, experiment.arm, experiment.propensity)
+    return Held(fold, tau, parts, weights, tuple(models), dr, ipw, best, best_treated)
+
+
+def fit_effects(
+    X: Array, y: Array, arm: npt.NDArray[Any], propensity: Array, candidates: Sequence[tuple[str, str]], seed: int
+) -> tuple[tuple[Tau, ...], ...]:
+    """The effect of every treated arm against the control by every candidate."""
+    found = []
+    for a in range(1, propensity.shape[1]):
+        pair = (arm == 0) | (arm == a)
+        chance = propensity[pair, a] / (propensity[pair, 0] + propensity[pair, a])
+        rows = (X[pair], y[pair], arm[pair] == a, chance)
+        found.append(tuple(LEARNERS[learner](*rows, BASES[base], seed) for learner, base in candidates))
+    return tuple(found)
+
+
+def stack_weights(parts: Array, effect: Array, fold: npt.NDArray[Any]) -> Array:
+    """Non-negative weights of the candidates: least squares of the doubly robust scores on the held-out effects.
+
+    Both are centred within folds, so only who gains more than others counts (the loss of Nie & Wager 2021, Biometrika
+    108, section 4.2; van der Laan et al. 2007 for stacking). Pulled towards equal weights by a prior of sd `_PRIOR_SD`,
+    which decides where the data are too few to.
+    """
+    x, y = parts.copy(), effect.copy()
+    for k in np.unique(fold):
+        rows = fold == k
+        x[rows] -= x[rows].mean(axis=0)
+        y[rows] -= y[rows].mean(axis=0)
+    count = parts.shape[2]
+    pull = float(y.std()) / _PRIOR_SD
+    design = np.vstack([x.reshape(-1, count), pull * np.eye(count)])
+    return np.asarray(nnls(design, np.concatenate([y.ravel(), np.full(count, pull / count)]))[0], dtype=np.float64)
 
 
 def value_of(policy: npt.NDArray[Any], scores: Array) -> Array:

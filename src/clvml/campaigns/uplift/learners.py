@@ -1,9 +1,9 @@
-"""Who gains how much: T-, X- and DR-learner over any regressor. Each takes arrays and returns a function tau(X)."""
+"""Who gains how much: S-, T-, X- and DR-learner over any regressor. Each takes arrays and returns a function tau(X)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,27 @@ __all__ = [
     "dr_learner",
     "fit_arms",
     "folds_of",
+    "s_learner",
     "t_learner",
     "x_learner",
 ]
 
 Tau = Callable[[Array], Array]
-Base = Callable[[int], Any]
-"""seed -> an unfitted regressor with fit(X, y) and predict(X)."""
+
+
+class Base(NamedTuple):
+    """Regressors with fit(X, y) and predict(X), unfitted, by seed."""
+
+    separate: Callable[[int], Any]
+    """For the rows of one arm, and for effects."""
+    joint: Callable[[int], Any]
+    """For all rows, with the arm as a feature."""
+    linear: bool
+    """Whether the arm must be multiplied with the features for the effect to differ between customers."""
+
+    def __call__(self, seed: int) -> Any:
+        """The regressor for one arm."""
+        return self.separate(seed)
 
 
 class Learner(Protocol):
@@ -55,7 +69,24 @@ def _boosting(seed: int) -> Any:
     )
 
 
-BASES: dict[str, Base] = {"ridge": _ridge, "boosting": _boosting}
+def _joint_boosting(seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(
+        max_iter=150,
+        learning_rate=0.05,
+        max_leaf_nodes=15,
+        min_samples_leaf=40,
+        l2_regularization=10.0,
+        early_stopping=False,
+        random_state=seed,
+    )
+
+
+BASES: dict[str, Base] = {
+    "ridge": Base(_ridge, _ridge, linear=True),
+    "boosting": Base(_boosting, _joint_boosting, linear=False),
+}
 
 
 def folds_of(arm: npt.NDArray[Any], folds: int, seed: int) -> npt.NDArray[np.intp]:
@@ -71,6 +102,21 @@ def folds_of(arm: npt.NDArray[Any], folds: int, seed: int) -> npt.NDArray[np.int
 def fit_arms(X: Array, y: Array, arm: npt.NDArray[Any], n_arms: int, base: Base, seed: int) -> list[Tau]:
     """One outcome model m_a(x) = E[y | x, arm a] for each arm."""
     return [base(seed).fit(X[arm == a], y[arm == a]).predict for a in range(n_arms)]
+
+
+def s_learner(X: Array, y: Array, treated: npt.NDArray[np.bool_], e: Array, base: Base, seed: int) -> Tau:
+    """tau(x) = m(x, 1) − m(x, 0), one model of both arms (Künzel et al. 2019, PNAS 116, eq. 2)."""
+
+    def design(rows: Array, t: npt.NDArray[Any]) -> Array:
+        return np.column_stack([rows, t, rows * t[:, None]] if base.linear else [rows, t])
+
+    model = base.joint(seed).fit(design(X, treated * 1.0), y)
+
+    def tau(rows: Array) -> Array:
+        arms = (model.predict(design(rows, np.full(len(rows), t))) for t in (1.0, 0.0))
+        return np.asarray(next(arms) - next(arms), dtype=np.float64)
+
+    return tau
 
 
 def t_learner(X: Array, y: Array, treated: npt.NDArray[np.bool_], e: Array, base: Base, seed: int) -> Tau:
@@ -102,7 +148,7 @@ def dr_learner(X: Array, y: Array, treated: npt.NDArray[np.bool_], e: Array, bas
     return fitted
 
 
-LEARNERS: dict[str, Learner] = {"dr": dr_learner, "x": x_learner, "t": t_learner}
+LEARNERS: dict[str, Learner] = {"s": s_learner, "x": x_learner, "dr": dr_learner, "t": t_learner}
 
 
 def _splits(

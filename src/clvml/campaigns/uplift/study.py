@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +17,7 @@ from clvml.campaigns.uplift.effect import AverageEffect, average_effects
 from clvml.campaigns.uplift.evaluate import (
     Held,
     Measured,
+    fit_effects,
     gain_curve,
     held_out,
     mean_of,
@@ -29,11 +31,16 @@ from clvml.campaigns.uplift.learners import BASES, LEARNERS, Tau
 from clvml.checks import check_choice, check_share
 from clvml.errors import OptionError, did_you_mean
 from clvml.estimators.encoding import Encoding
+from clvml.resources import one_thread
 
 __all__ = ["Candidate", "PolicyValue", "UpliftResult", "Verdict", "study_uplift"]
 
 _ALPHA = 0.10
-"""Chance that the gate opens although everybody responds alike (ACCURACY protocol: one-sided 90 % bound)."""
+"""Chance that the gate opens although everybody responds alike."""
+_MIN_CHANGED = 30
+"""Customers treated otherwise than by a uniform rule below which no bound on what that brings can be trusted."""
+_STACK = "stack"
+"""Name of the weighted mean of all candidates."""
 _SHARES = (0.1, 0.2, 0.3, 0.5)
 
 
@@ -82,10 +89,11 @@ class PolicyValue:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One learner, held out: what its free policy adds to the best uniform rule, and how well it ranks."""
+    """One learner on one base, or the stack of all, held out: what its free policy adds, and how well it ranks."""
 
     learner: str
     base: str
+    weight: float  # in the stack; of the stack itself: their sum
     free_gain: float  # value of its free policy minus that of the best uniform rule, per customer
     free_bound: float  # its one-sided lower bound, adjusted for the number of candidates
     qini: float
@@ -118,6 +126,7 @@ class UpliftResult:
     uniform: str  # the best uniform rule
     encoding: Encoding = field(repr=False)
     models: tuple[Tau, ...] = field(repr=False)
+    fold_models: tuple[tuple[Tau, ...], ...] = field(repr=False)  # the same by fold, without its rows
     centre: tuple[float, ...] = field(repr=False)  # mean predicted effect of each arm in the experiment
     shrunk: tuple[float, ...] = ()  # average effect of each arm, shrunk towards zero by its own noise
 
@@ -131,9 +140,31 @@ class UpliftResult:
         for a, name in enumerate(self.arms[1:]):
             values = np.full(len(features), self.shrunk[a])
             if self.verdict.individual:
-                values += min(max(self.chosen.slope, 0.0), 1.0) * (self.models[a](X) - self.centre[a])
+                values += self._trust * (self.models[a](X) - self.centre[a])
             effects[name] = values
         return pd.DataFrame(effects, index=features.index)
+
+    def standard_error(self, features: pd.DataFrame) -> pd.DataFrame:
+        """How sure `predict` is of every customer, a column an arm, in row order.
+
+        Gate closed: the standard error of the average effect. Gate open: with it, how much the individual part changes
+        when a fold of the experiment is left out (delete-a-group jackknife).
+        """
+        errors = {}
+        X = self.encoding.matrix(features) if self.verdict.individual else np.empty((len(features), 0))
+        for a, name in enumerate(self.arms[1:]):
+            variance = np.full(len(features), self.effect_of(name).se ** 2)
+            if self.verdict.individual:
+                draws = np.stack([models[a](X) for models in self.fold_models])
+                draws -= draws.mean(axis=1, keepdims=True)
+                variance += (self._trust**2) * (len(draws) - 1) * draws.var(axis=0)
+            errors[name] = np.sqrt(variance)
+        return pd.DataFrame(errors, index=features.index)
+
+    @property
+    def _trust(self) -> float:
+        """How much of the individual part is believed: the slope of the held-out scores on it, within [0, 1]."""
+        return min(max(self.chosen.slope, 0.0), 1.0)
 
     def effect_of(self, arm: str) -> AverageEffect:
         """The average effect of one arm on the outcome. Raises OptionError for an arm that is not there."""
@@ -185,32 +216,98 @@ def study_uplift(
     experiment: Experiment,
     outcome: str,
     *,
-    learners: Sequence[str] = ("dr", "x", "t"),
-    base: str = "ridge",
+    learners: Sequence[str] = ("s", "x", "dr"),
+    bases: Sequence[str] = ("ridge", "boosting"),
     risk: str | None = None,
     value: str | None = None,
     shares: Sequence[float] = _SHARES,
     folds: int = 5,
     seed: int = 0,
 ) -> UpliftResult:
-    """Average effects, held-out comparison of targeting rules, and the verdict.
+    """Average effects, held-out comparison of targeting rules, and the verdict on individual effects.
 
-    outcome: what to maximise, costs included (see Experiment.with_profit). risk, value: feature columns by which one
-    would target otherwise (the higher, the sooner); a ranking
-    is used only where it beats that by value. learners: candidates; the gate's bounds allow for their number.
+    Every learner on every base predicts the effect on customers held out; the doubly robust scores weigh them into one
+    stack, and the gate asks whether the stack, on customers that neither its models nor its weights have seen, beats
+    treating all and treating none.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        A past campaign of one or several treated arms.
+    outcome : str
+        The outcome to maximise, costs included (see `Experiment.with_profit`).
+    learners : sequence of {'s', 't', 'x', 'dr'}
+        Ways from outcomes to effects.
+    bases : sequence of {'ridge', 'boosting'}
+        Regressors under them.
+    risk, value : str, optional
+        Feature columns by which one would target otherwise, the higher the sooner. A ranking is used only where it
+        beats that by value.
+    shares : sequence of float
+        Shares of customers treated, in (0, 1), at which rules are compared.
+    folds, seed : int
+        Of the cross-fitting.
+
+    Returns
+    -------
+    UpliftResult
+        Average effects, candidates, policies with intervals, the verdict, and `predict` for the next plan.
+
+    Raises
+    ------
+    OptionError
+        For unknown learners, bases or columns, shares outside (0, 1), or an experiment without features.
+
+    References
+    ----------
+    Künzel, S. et al. (2019). Metalearners for estimating heterogeneous treatment effects. PNAS 116.
+    Kennedy, E. (2023). Towards optimal doubly robust estimation of heterogeneous causal effects. EJS 17.
+    Nie, X. & Wager, S. (2021). Quasi-oracle estimation of heterogeneous treatment effects. Biometrika 108.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from clvml import Experiment, study_uplift
+    >>> x = np.tile(np.linspace(-1, 1, 200), 2)
+    >>> mailed = np.repeat([True, False], 200)
+    >>> data = pd.DataFrame({"x": x, "arm": np.where(mailed, "mail", "none"), "y": x * mailed})
+    >>> experiment = Experiment.from_frame(data, treatment="arm", control="none", outcomes=["y"], features=["x"])
+    >>> result = study_uplift(experiment, "y", learners=["dr"], bases=["ridge"])
+    >>> result.verdict.name, [round(e, 1) for e in result.predict(pd.DataFrame({"x": [-1.0, 1.0]}))["mail"]]
+    ('TARGET', [-1.0, 1.0])
     """
-    _check_options(learners, base, shares, experiment, risk, value)
+    with one_thread():
+        return _studied(experiment, outcome, learners, bases, risk, value, shares, folds, seed)
+
+
+def _studied(
+    experiment: Experiment,
+    outcome: str,
+    learners: Sequence[str],
+    bases: Sequence[str],
+    risk: str | None,
+    value: str | None,
+    shares: Sequence[float],
+    folds: int,
+    seed: int,
+) -> UpliftResult:
+    _check_options(learners, bases, shares, experiment, risk, value)
     y = experiment.outcome(outcome)
     encoding = Encoding.of(experiment.features)
     X = encoding.matrix(experiment.features)
-    held = {name: held_out(experiment, y, X, LEARNERS[name], BASES[base], folds=folds, seed=seed) for name in learners}
-    uniform_values = next(iter(held.values())).dr.mean(axis=0)
+    names = [(learner, base) for learner in learners for base in bases]
+    best = held_out(experiment, y, X, names, folds=folds, seed=seed)
+    uniform_values = best.dr.mean(axis=0)
     worth = None if value is None else experiment.features[value].to_numpy(np.float64)
-    candidates = tuple(_judge(name, base, held[name], worth, len(learners), seed) for name in learners)
-    verdict, chosen = _gate(candidates, treating_pays=bool(uniform_values.argmax() > 0))
-    best = held[chosen.learner]
+    chosen = _judge(_STACK, "+".join(bases), float(best.weights.sum()), best, worth, seed)
+    candidates = tuple(
+        _judge(*name, float(best.weights[c]), best._replace(tau=best.parts[:, :, c]), worth, seed)
+        for c, name in enumerate(names)
+    )
+    verdict = _gate(chosen, treating_pays=bool(uniform_values.argmax() > 0))
     average = average_effects(experiment, seed=seed)
-    models = tuple(_final(experiment, y, X, chosen.learner, base, a, seed) for a in range(1, len(experiment.arms)))
+    final = fit_effects(X, y, experiment.arm, experiment.propensity, names, seed)
+    models = _stacked(final, best.weights)
     rank = rank_within(best.tau.max(axis=1), best.fold, seed)
     effect = value_of(best.tau.argmax(axis=1) + 1, best.dr) - best.dr[:, 0]
     grid = [round(s / 20, 2) for s in range(1, 21)]
@@ -222,12 +319,13 @@ def study_uplift(
         average=average,
         verdict=verdict,
         chosen=chosen,
-        candidates=candidates,
+        candidates=(*candidates, chosen),
         policies=_compare(experiment, best, uniform_values, risk, value, shares, seed),
         curve=tuple((s, m.value, *m.interval()) for s, m in zip(grid, gain_curve(rank, effect, grid), strict=True)),
         uniform=_uniform_name(experiment.arms, int(uniform_values.argmax())),
         encoding=encoding,
         models=models,
+        fold_models=tuple(_stacked(fold, best.weights) for fold in best.models),
         centre=tuple(float(model(X).mean()) for model in models),
         shrunk=tuple(_shrink(e) for e in average if e.outcome == outcome),
     )
@@ -235,7 +333,7 @@ def study_uplift(
 
 def _check_options(
     learners: Sequence[str],
-    base: str,
+    bases: Sequence[str],
     shares: Sequence[float],
     experiment: Experiment,
     risk: str | None,
@@ -243,11 +341,12 @@ def _check_options(
 ) -> None:
     for name in learners:
         check_choice("learner", name, LEARNERS)
-    check_choice("base", base, BASES)
+    for name in bases:
+        check_choice("base", name, BASES)
     for share in shares:
         check_share("shares", share)
-    if not learners:
-        raise OptionError("Name at least one learner.")
+    if not learners or not bases:
+        raise OptionError("Name at least one learner and one base.")
     if not experiment.features.shape[1]:
         raise OptionError(
             "The experiment has no features, so it cannot tell customers apart. "
@@ -261,14 +360,19 @@ def _check_options(
             )
 
 
-def _judge(name: str, base: str, held: Held, value: Array | None, tried: int, seed: int) -> Candidate:
-    """Free policy against every uniform rule, and the ranking: half of alpha each, shared by the candidates.
+def _judge(learner: str, base: str, weight: float, held: Held, value: Array | None, seed: int) -> Candidate:
+    """Free policy against every uniform rule, and the ranking: half of alpha each; only the stack is put to the test.
 
     Against the order by value as well (average effect times value): both must be passed, so that costs no more alpha.
     """
-    alpha = _ALPHA / 2 / tried
-    free = value_of(np.where(held.tau.max(axis=1) > 0, held.tau.argmax(axis=1) + 1, 0), held.dr)
+    alpha = _ALPHA / 2
+    policy = np.where(held.tau.max(axis=1) > 0, held.tau.argmax(axis=1) + 1, 0)
+    free = value_of(policy, held.dr)
     against = [mean_of(free - held.dr[:, a]) for a in range(held.dr.shape[1])]
+    bounds = [
+        m.lower(alpha) if (policy != a).sum() >= _MIN_CHANGED else min(m.lower(alpha), 0.0)
+        for a, m in enumerate(against)
+    ]
     effect = value_of(held.tau.argmax(axis=1) + 1, held.dr) - held.dr[:, 0]
     rank = rank_within(held.tau.max(axis=1), held.fold, seed)
     area, beyond = qini(rank, effect), Measured(float("nan"), float("nan"))
@@ -276,16 +380,17 @@ def _judge(name: str, base: str, held: Held, value: Array | None, tried: int, se
         plain = value_of(held.best_treated, held.dr) - held.dr[:, 0]
         beyond = qini_difference(rank, effect, rank_within(value, held.fold, seed), plain)
     return Candidate(
-        learner=name,
+        learner=learner,
         base=base,
+        weight=weight,
         free_gain=min(m.value for m in against),
-        free_bound=min(m.lower(alpha) for m in against),
+        free_bound=min(bounds),
         qini=area.value,
         qini_bound=area.lower(alpha),
         auuc=area.value + float(effect.mean()) / 2,
         slope=_slope(held),
         beyond_value=beyond.value,
-        beyond_value_bound=beyond.lower(_ALPHA / tried),
+        beyond_value_bound=beyond.lower(_ALPHA),
     )
 
 
@@ -300,29 +405,32 @@ def _slope(held: Held) -> float:
     return float((x * y).sum()) / spread if spread > 0 else 0.0
 
 
-def _gate(candidates: Sequence[Candidate], *, treating_pays: bool) -> tuple[Verdict, Candidate]:
-    passing = [c for c in candidates if c.free_bound > 0]
-    if passing:
-        return Verdict.TARGET, max(passing, key=lambda c: c.free_gain)
-    ranking = [c for c in candidates if c.qini_bound > 0]
-    if ranking and not treating_pays:
-        return Verdict.LEAVE, max(ranking, key=lambda c: c.qini)
-    if ranking:
-        further = [c for c in ranking if c.beats_value]
-        return Verdict.RANK if further else Verdict.VALUE, max(further or ranking, key=lambda c: c.qini)
-    return Verdict.AVERAGE, candidates[0]
+def _gate(stack: Candidate, *, treating_pays: bool) -> Verdict:
+    if stack.free_bound > 0:
+        return Verdict.TARGET
+    if stack.qini_bound <= 0:
+        return Verdict.AVERAGE
+    if not treating_pays:
+        return Verdict.LEAVE
+    return Verdict.RANK if stack.beats_value else Verdict.VALUE
 
 
 def _shrink(effect: AverageEffect) -> float:
-    """Positive-part James–Stein: an effect within its own noise counts as none."""
-    return effect.effect * max(0.0, 1 - effect.se**2 / effect.effect**2) if effect.effect else 0.0
+    """The effect times z² / (1 + z²), z = effect / se: the smaller the surer it is noise, but never no effect at all,
+    for then nobody would be treated who plainly gains on average.
+    """
+    noise = effect.se**2 + effect.effect**2
+    return effect.effect**3 / noise if noise > 0 else 0.0
 
 
-def _final(experiment: Experiment, y: Array, X: Array, learner: str, base: str, a: int, seed: int) -> Tau:
-    pair = (experiment.arm == 0) | (experiment.arm == a)
-    e = experiment.propensity[pair]
-    return LEARNERS[learner](
-        X[pair], y[pair], experiment.arm[pair] == a, e[:, a] / (e[:, 0] + e[:, a]), BASES[base], seed
+def _stacked(parts: tuple[tuple[Tau, ...], ...], weights: Array) -> tuple[Tau, ...]:
+    """The weighted sum of the candidates' effects, an arm each."""
+    return tuple(functools.partial(_weighted, models, weights) for models in parts)
+
+
+def _weighted(models: tuple[Tau, ...], weights: Array, rows: Array) -> Array:
+    return np.asarray(
+        sum(w * model(rows) for w, model in zip(weights, models, strict=True) if w > 0) + np.zeros(len(rows))
     )
 
 
