@@ -22,22 +22,41 @@ from clvml.tables import canonical_ids
 __all__ = ["LookAlikes", "look_alikes"]
 
 Array = npt.NDArray[np.float64]
-_LEAST = 50
+MIN_CUSTOMERS = 50
+"""On either side of the split, below which nothing is learned."""
 
 
 @dataclass(frozen=True)
 class LookAlikes:
-    """A ranking of customers by their chance of becoming good, and what later cohorts say about it."""
+    """A ranking of customers by their chance of becoming good, and what later cohorts say about it.
 
-    learned_on: int  # customers of the earlier cohorts
-    tested_on: int  # of the later ones
-    split: str  # first day of the later cohorts
-    days: int  # a good customer is in the top share by contribution within so many days after the first order
+    Attributes
+    ----------
+    learned_on, tested_on : int
+        Customers of the earlier and of the later cohorts.
+    split : str
+        First day of the later cohorts, YYYY-MM-DD.
+    days : int
+        A good customer is in the top share by contribution within so many days after the first order.
+    top : float
+        That share.
+    auc, auc_low, auc_high : float
+        On the later cohorts, with its 95 % interval.
+    lift : float
+        Share of good customers among the top 10 % of the later cohorts, over their share in all.
+    encoding, model
+        How attributes become numbers, and the classifier.
+    """
+
+    learned_on: int
+    tested_on: int
+    split: str
+    days: int
     top: float
-    auc: float  # on the later cohorts
+    auc: float
     auc_low: float
     auc_high: float
-    lift: float  # good customers among the top 10 % of the later cohorts, over their share in all
+    lift: float
     encoding: Encoding = field(repr=False)
     model: Any = field(repr=False)
 
@@ -54,8 +73,8 @@ class LookAlikes:
 
     def to_dict(self) -> dict[str, Any]:
         """The findings as plain values, without the model."""
-        told = asdict(self) | {"usable": self.usable}
-        return {k: v for k, v in told.items() if k not in ("encoding", "model")}
+        found = asdict(self) | {"usable": self.usable}
+        return {k: v for k, v in found.items() if k not in ("encoding", "model")}
 
     def __str__(self) -> str:
         text = (
@@ -76,12 +95,45 @@ def look_alikes(
     test_share: float = 0.30,
     attributes: pd.DataFrame | None = None,
 ) -> LookAlikes:
-    """Learn from first-order attributes who comes to be in the top share by contribution in the `days` after it.
+    """Learn from first orders who becomes a good customer, and test it on later cohorts.
 
-    Only customers whose `days` have passed by `as_of` take part. The latest `test_share` of them by first order are
-    kept for the test, and only those learned from whose days had passed before the first of these came. attributes: a
-    table of first-order attributes of your own (customer_id and columns); left out, those of `attributes_of`.
-    Raises DataError where the log is too short.
+    A customer is good if they are in the top share by contribution in the `days` after the first order. Only those
+    whose days have passed by `as_of` take part. The latest of them by first order are kept for the test, and only those
+    learned from whose days had passed before the first of these came.
+
+    Parameters
+    ----------
+    log : Transactions
+        The order log.
+    as_of : date-like
+        The last day that may be known.
+    days : int, default 180
+        After the first order.
+    top : float, default 0.20
+        Share of customers that are good.
+    test_share : float, default 0.30
+        Share of customers, by first order, that are kept for the test.
+    attributes : pandas.DataFrame, optional
+        First-order attributes of your own: customer_id and columns. Without it those of the log: amount, weekday and
+        month of the first order, and the channel.
+
+    Returns
+    -------
+    LookAlikes
+
+    Raises
+    ------
+    OptionError
+        If a share is none, or `days` is below 1.
+    DataError
+        If the log is too short, or nobody bought again.
+
+    Examples
+    --------
+    >>> from clvml import Transactions, load_cdnow, look_alikes
+    >>> found = look_alikes(Transactions(load_cdnow(sample=True)), "1997-09-30", days=20)
+    >>> found.tested_on, found.usable
+    (718, True)
     """
     check_share("top", top)
     check_share("test_share", test_share)
@@ -94,10 +146,10 @@ def look_alikes(
     first = label["first_date"].to_numpy()
     split = np.sort(first)[int((1 - test_share) * len(first))] if len(first) else np.datetime64("NaT")
     learn, test = np.asarray(first + np.timedelta64(days, "D") < split), np.asarray(first >= split)
-    if min(learn.sum(), test.sum()) < _LEAST:
+    if min(learn.sum(), test.sum()) < MIN_CUSTOMERS:
         raise DataError(
             f"Too short a log: {learn.sum()} customers to learn from and {test.sum()} to test on whose "
-            f"{days} days after the first order passed by {as_date(as_of)} (at least {_LEAST} each). "
+            f"{days} days after the first order passed by {as_date(as_of)} (at least {MIN_CUSTOMERS} each). "
             "Choose fewer days, or wait."
         )
     return _fit(known, label["contribution"].to_numpy(np.float64), learn, test, pd.Timestamp(split), days, top)

@@ -82,10 +82,45 @@ def parameter_draws(
     seed: int = 0,
     n_jobs: int = 1,
 ) -> ParameterDraws:
-    """Draws of a fitted model's parameters. summary: the rows it was fitted to.
+    """Draw equally likely parameters of a fitted model.
 
-    'auto' is Laplace, and the bootstrap where fewer than a tenth of the Laplace draws are effective. For other rows
-    than those of the fit, such as a later day's, it is the normal approximation that the model carries.
+    Parameters
+    ----------
+    model : PurchaseModel or GammaGammaModel
+        Fitted.
+    summary : pandas.DataFrame
+        The rows that it was fitted to. For others, such as a later day's, the draws are those of the normal
+        approximation that the model carries.
+    draws : int, default 1000
+        How many.
+    method : {"auto", "laplace", "bootstrap"}
+        "auto" is Laplace, and the bootstrap where fewer than a tenth of the Laplace draws are effective.
+    seed : int
+        Of the draws.
+    n_jobs : int, default 1
+        Processes for the refits of the bootstrap; it does not change the result.
+
+    Returns
+    -------
+    ParameterDraws
+
+    Raises
+    ------
+    OptionError
+        If `method` is unknown, or `draws` is no whole number above 0.
+
+    References
+    ----------
+    Tierney, L. and Kadane, J. B. (1986). Journal of the American Statistical Association 81, 82-86.
+    Efron, B. (1979). Annals of Statistics 7, 1-26.
+
+    Examples
+    --------
+    >>> from clvml import BetaGeoModel, Transactions, load_cdnow, parameter_draws
+    >>> summary = Transactions(load_cdnow(sample=True)).summarize("1997-09-30")
+    >>> drawn = parameter_draws(BetaGeoModel().fit(summary), summary, draws=200)
+    >>> drawn.names, drawn.values.shape
+    (('r', 'alpha', 'a', 'b'), (200, 4))
     """
     chosen = check_choice("method", method, ("auto", "laplace", "bootstrap"))
     if chosen == "bootstrap":

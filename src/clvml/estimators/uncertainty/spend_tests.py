@@ -2,7 +2,7 @@
 
 Gamma-Gamma takes spend per purchase as independent of how often one buys, and needs q > 1 for a mean, q > 2 for a
 variance. Nearly every log fails the first test once it has customers enough; whether it matters is the change of the
-total, which is told beside it.
+total, which stands beside it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from clvml.maths.sample import Floats
 
 __all__ = ["SpendTests", "check_spend"]
 
-_MATTERS = 0.02
+MIN_CHANGE = 0.02
 """A change of the total by less than this is no reason for a richer model."""
-_SURE = 0.01
+MAX_P_VALUE = 0.01
 """A p-value below this is evidence."""
 
 
@@ -66,13 +66,13 @@ class SpendTests:
     @property
     def verdict(self) -> str:
         """In words, what to do."""
-        told = [self._dependence(), self._tail()]
+        parts = [self._dependence(), self._tail()]
         if self.excluded:
-            told.append(
+            parts.append(
                 f"{self.excluded} of {self.customers + self.excluded} repeat buyers returned as much as they bought; "
                 "they are predicted as if they had spent nothing on their repeat purchases."
             )
-        return " ".join(told)
+        return " ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, but for NaN where a test could not be made."""
@@ -80,20 +80,20 @@ class SpendTests:
 
     def _dependence(self) -> str:
         moves = f"expected spend of all customers changes by {self.change:+.1%}"
-        if not self.slope_p_value < _SURE:
+        if not self.slope_p_value < MAX_P_VALUE:
             return f"Spend does not measurably depend on frequency (rank correlation {self.correlation:.2f}; {moves})."
         how = f"Frequent buyers spend {'more' if self.slope > 0 else 'less'} per purchase (elasticity {self.slope:.2f})"
-        if abs(self.change) < _MATTERS:
+        if abs(self.change) < MIN_CHANGE:
             return f"{how}, yet it matters little: {moves}."
         return f"{how}, and it matters: {moves}. Use GammaGammaModel(frequency_effect=True)."
 
     def _tail(self) -> str:
-        if not self.p_no_mean < _SURE:
+        if not self.p_no_mean < MAX_P_VALUE:
             return (
                 f"Spend is so uneven between customers (q = {self.q:.2f}) that its mean may not exist; "
                 "the model holds it at the data's own."
             )
-        if not self.p_no_variance < _SURE:
+        if not self.p_no_variance < MAX_P_VALUE:
             return f"Tails are heavy (q = {self.q:.2f}): intervals of totals hang on a few large customers."
         return f"Tails are moderate (q = {self.q:.2f})."
 
@@ -101,10 +101,37 @@ class SpendTests:
 def check_spend(
     summary: pd.DataFrame, model: LifetimeValueModel | None = None, horizon: int | str | None = None
 ) -> SpendTests:
-    """Test the assumptions of Gamma-Gamma on a summary.
+    """Test the assumptions of Gamma-Gamma on a summary, and tell what each does to the value of all.
 
-    model: a fitted LifetimeValueModel, whose expected purchases weigh the change; without one, past frequency does.
-    Raises DataError with fewer than four repeat buyers of value.
+    Parameters
+    ----------
+    summary : pandas.DataFrame
+        One row a customer: the output of `Transactions.summarize`.
+    model : LifetimeValueModel, optional
+        Fitted: its expected purchases weigh the change of the total. Without one, past frequency does.
+    horizon : int or str, optional
+        Of those expected purchases.
+
+    Returns
+    -------
+    SpendTests
+
+    Raises
+    ------
+    DataError
+        With fewer than four repeat buyers of value.
+
+    References
+    ----------
+    Fader, P. S. and Hardie, B. G. S. (2013). The Gamma-Gamma Model of Monetary Value, brucehardie.com/notes/025.
+    Bonett, D. G. and Wright, T. A. (2000). Psychometrika 65, 23-28 (interval of the rank correlation).
+
+    Examples
+    --------
+    >>> from clvml import Transactions, check_spend, load_cdnow
+    >>> found = check_spend(Transactions(load_cdnow(sample=True)).summarize("1997-09-30"))
+    >>> found.customers, found.p_value < 0.01
+    (946, True)
     """
     plain = GammaGammaModel().fit(summary)
     sample, poor = plain._mean_spend(summary)
