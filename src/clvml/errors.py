@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
-__all__ = ["ClvError", "ClvWarning", "DataError", "ModelError", "NotFittedError", "OptionError", "did_you_mean"]
+__all__ = [
+    "ClvError",
+    "ClvWarning",
+    "DataError",
+    "ModelError",
+    "NotFittedError",
+    "OptionError",
+    "did_you_mean",
+    "without_secrets",
+]
 
 
 class ClvError(ValueError):
@@ -44,3 +54,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     lowered = {k.lower(): k for k in known}
     near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.5)
     return f" Did you mean '{lowered[near[0]]}'?" if near else ""
+
+
+_IN_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][\w+.\-]*://)[^\s'\"]*@")
+_AS_SETTING = re.compile(r"(?i)\b(?P<name>\w*(?:password|passwd|pwd|secret|token))=[^&\s'\"]+")
+
+
+def without_secrets(text: str) -> str:
+    """A message with what stands before the @ of an address, and passwords given as settings, as ***."""
+    return _AS_SETTING.sub(r"\g<name>=***", _IN_ADDRESS.sub(r"\g<scheme>***@", text))

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ __all__ = [
     "check_target",
     "claim_folder",
     "part_of",
+    "read_toml",
     "sha256",
     "sha256_of_file",
     "sync",
@@ -34,6 +36,8 @@ MARKER = "_clvml.json"
 """Names the files of a folder that this package wrote, which it may therefore replace. Readers of Parquet folders skip
 what begins with an underscore."""
 _KIND = "clvml output"
+_LARGEST_TOML = 1_000_000
+"""Bytes."""
 _TABLES = (".parquet", ".csv")
 
 
@@ -215,6 +219,25 @@ def _clear_parts(target: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def read_toml(path: Path, name: str, hint: str = "") -> dict[str, Any]:
+    """What a TOML file says. Raises OptionError where it is none, no plain file, too large, or nested too deeply.
+
+    name: of the file, for messages. hint: what to do where it cannot be read.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise OptionError(f"{name} is no file, so it cannot be read. Name a TOML file.")
+        if path.stat().st_size > _LARGEST_TOML:
+            raise OptionError(f"{name} has {path.stat().st_size:,} bytes. A TOML file of options has a few thousand.")
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise OptionError(f"{name} cannot be read: {error.strerror}.{hint}") from None
+    except RecursionError:
+        raise OptionError(f"{name} nests brackets too deeply for a file of options.") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise OptionError(f"{name} is no TOML: {error}.") from None
 
 
 def sync(path: Path) -> None:

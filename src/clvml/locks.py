@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import IO
@@ -22,10 +23,12 @@ class Lock:
     """An exclusive lock, until `release`, the end of the object or of the process.
 
     path: the lock file, made here and taken away at the end; it tells who holds it. what: for the message, such as
-    '--out scores.parquet'. Raises OptionError where another job holds it, or the file cannot be made.
+    '--out scores.parquet'. wait: seconds to wait for another job's end. Raises OptionError where another job holds it
+    still, or the file cannot be made.
     """
 
-    def __init__(self, path: Path, what: str) -> None:
+    def __init__(self, path: Path, what: str, wait: float = 0.0) -> None:
+        end = time.monotonic() + wait
         self._path = path
         self._file: IO[str] | None = None
         while self._file is None:
@@ -36,6 +39,10 @@ class Lock:
             try:
                 _hold(file)
             except OSError as error:
+                if error.errno in _HELD_BY_OTHERS and time.monotonic() < end:
+                    file.close()
+                    time.sleep(0.1)
+                    continue
                 if error.errno in _HELD_BY_OTHERS:
                     raise OptionError(_busy(file, what)) from None
                 warnings.warn(_LOCKLESS.format(what=what, why=error.strerror), ClvWarning, stacklevel=2)

@@ -214,7 +214,7 @@ MISTAKES = {
     "no day": (("train", "log.csv", "--as-of", "1997-13-30"), "'1997-13-30' is not a day"),
     "no horizon": (
         ("train", "log.csv", "--as-of", AS_OF, "--horizon", "soon"),
-        "horizon='soon' is not a length of time",
+        "--horizon 'soon' is not a length of time",
     ),
     "no model": (("predict", "log.csv", "--as-of", AS_OF, "--model", "modle", "--out", "s.csv"), "no model at modle"),
     "no tracking store": (

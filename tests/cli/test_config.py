@@ -1,6 +1,8 @@
 """clv.toml: options under the names that are typed; what nobody knows is refused."""
 
 import json
+import os
+import re
 
 import pytest
 
@@ -96,3 +98,71 @@ def test_a_config_elsewhere_and_a_wrong_one(run, tmp_path):
     (tmp_path / "clv.toml").write_text('seed = "many"\n')
     code, _, err = run("train", "log.csv", "--as-of", "1997-09-30")
     assert (code, "'many' is not a valid integer" in err) == (2, True)
+
+
+DEEP = {
+    "arrays": "x = " + "[" * 50_000 + "]" * 50_000,
+    "tables": "x = " + "{a = " * 20_000 + "1" + "}" * 20_000,
+    "large": "# " + "x" * 2_000_000,
+}
+
+
+@pytest.mark.parametrize("text", DEEP)
+def test_a_config_that_would_take_for_ever_is_refused(run, tmp_path, text):
+    (tmp_path / "clv.toml").write_text(DEEP[text])
+    code, out, err = run("check", "log.csv")
+    assert (code, out) == (2, "")
+    assert "Error: clv.toml" in err
+    assert re.search("nests brackets too deeply|has 2,000,002 bytes", err)
+    (tmp_path / "clv.toml").rename(tmp_path / "plan.toml")
+    code, _, err = run("audience", "s.csv", "--plan", "plan.toml", "--out", "a.csv")
+    assert (code, "Error: The plan plan.toml" in err) == (2, True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_no_file_of_options(run, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for arguments in (
+        ("--config", "pipe", "check", "log.csv"),
+        ("audience", "log.csv", "--plan", "pipe", "--out", "a.csv"),
+        ("check", "log.csv", "--config", "pipe"),
+    ):
+        code, out, err = run(*arguments)
+        assert (code, out) == (2, "")
+        assert "pipe is no file, so it cannot be read" in err or "No such option" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "log.csv", "--as-of", "1997-09-30", "--seed", "-1"), "Invalid value for '--seed': -1 is not in"),
+        (("train", "log.csv", "--as-of", "1997-09-30", "--seed", str(10**30)), "Invalid value for '--seed'"),
+        (("backtest", "log.csv", "--cut", "1997-09-30", "--seed", "-1"), "Invalid value for '--seed'"),
+        (("train", "log.csv", "--as-of", "1997-09-30", "--horizon", "1000000000000"), "--horizon '1000000000000' is"),
+        (
+            ("train", "log.csv", "--as-of", "1997-09-30", "--horizon", "99999"),
+            "--horizon '99999' is more than the hundred years",
+        ),
+        (("check", "log.csv", "--as-of", "2024-06-30garbage"), "--as-of '2024-06-30garbage' is not a day"),
+        (("check", "log.csv", "--customer", "custmer"), "Say which column it is with --customer '"),
+    ],
+)
+def test_options_out_of_range_are_named_as_they_were_typed(run, arguments, message):
+    if arguments[0] != "check" or "custmer" not in arguments:
+        arguments = (*arguments, "--customer", "who", "--amount", "paid")
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert message in " ".join(err.split())
+
+
+@pytest.mark.parametrize("command", ["check", "train", "predict", "backtest", "outcome", "monitor"])
+def test_help_shows_the_options_of_the_command_first(run, command):
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    order = ["Options:", "Columns of the log:", "How the log is read:", "Where and with what the work is done:"]
+    assert [out.index(title) for title in order] == sorted(out.index(title) for title in order)
+    own, shared = out.split("Columns of the log:")
+    assert "--customer" not in own
+    assert "--as-of" not in shared
+    known = {text for p in cli.commands[command].params for text in p.opts if text.startswith("--")}
+    assert known <= set(re.findall(r"--[a-z-]+", out))

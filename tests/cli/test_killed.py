@@ -23,6 +23,7 @@ from clvml import ClvModel, Transactions, locks
 from clvml.errors import ClvWarning, OptionError
 from clvml.files import working_on, write_aside
 from clvml.locks import Lock
+from clvml.orders.state.kept_lines import STATE_FILE
 from clvml.scores.kept import keep_scores
 from tests.support.logs import START, shop
 
@@ -128,12 +129,13 @@ def test_killed_thirty_times_at_random(tmp_path):
 def _look(home):
     """Where a job stood: whether the state has a manifest, and how many parts; whether an output is under way."""
     state = home / "state"
-    manifest = state / "manifest.json"
+    manifest = state / STATE_FILE
     files = len(json.loads(manifest.read_text(encoding="utf-8"))["files"]) if manifest.exists() else -1
     parts = len(list(state.glob("*.parquet"))) if state.exists() else 0
     return files, parts, any(name.endswith(".part") for name in left(home))
 
 
+BALLAST = f"sums-{'0' * 32}.parquet"
 SIZES = [0, 1000, 20_000]
 
 
@@ -185,13 +187,13 @@ def mounted(folder, options):
 def test_a_disk_that_is_full(home, place):
     (home / "state").mkdir()
     with mounted(home / place, "size=256k"):
-        (home / place / "sums-ballast.parquet").write_bytes(b"x" * 240_000)
+        (home / place / BALLAST).write_bytes(b"x" * 240_000)
         full = run(home)
         assert full.returncode == 2, full.stderr
         assert f"{place}" in full.stderr
         assert "could not be written" in full.stderr
         assert len(full.stderr.strip().splitlines()) == 1
-        (home / place / "sums-ballast.parquet").unlink(missing_ok=True)
+        (home / place / BALLAST).unlink(missing_ok=True)
         assert run(home).returncode == 0
         assert left(home) == ["scores.parquet"]
         assert len(scores(home)) > 100

@@ -182,8 +182,8 @@ CHANGES = {
     "2023-03.parquet is gone": lambda log: (log / "2023-03.parquet").unlink(),
     "new files hold the column for customer as VARCHAR, not BIGINT": _text_ids,
     "the new files cannot be added: The log has no column 'amount'": _narrow,
-    "manifest.json is damaged": lambda log: (log.parent / "state/manifest.json").write_text("{"),
-    "of another version of clvml": lambda log: (log.parent / "state/manifest.json").write_text('{"format": 0}'),
+    "clvml-state.json is damaged": lambda log: (log.parent / "state/clvml-state.json").write_text("{"),
+    "of another version of clvml": lambda log: (log.parent / "state/clvml-state.json").write_text('{"format": 0}'),
     "is gone or damaged": lambda log: next((log.parent / "state").glob("sums-*")).unlink(),
     "part lines-": lambda log: os.truncate(next((log.parent / "state").glob("lines-*")), 99),
 }
@@ -261,7 +261,7 @@ def test_the_state_folder_is_for_the_state_alone(log, tmp_path):
         Transactions(log, state=log)
     (log / "state").mkdir()
     late_night(log)
-    (log / "late.parquet").rename(log / "state" / "sums-late.parquet")
+    (log / "late.parquet").rename(log / "state" / f"sums-{'0' * 32}.parquet")
     with pytest.raises(OptionError, match="lies among the files of the log"):
         Transactions(log, state=log / "state")
     with pytest.raises(OptionError, match="named twice"):
@@ -285,18 +285,18 @@ def test_a_log_without_a_usable_line(tmp_path):
 
 def test_a_file_that_is_written_while_it_is_read_is_refused(log, monkeypatch):
     opened(log)
-    before = (log.parent / "state/manifest.json").read_bytes()
+    before = (log.parent / "state/clvml-state.json").read_bytes()
     late_night(log)
-    digest = manifest._digest
+    digest = manifest.sha256_of_file
 
     def grows(path):
         os.utime(path)
         return digest(path)
 
-    monkeypatch.setattr(manifest, "_digest", grows)
+    monkeypatch.setattr(manifest, "sha256_of_file", grows)
     with pytest.raises(DataError, match=r"late\.parquet changed while it was read"):
         opened(log)
-    assert (log.parent / "state/manifest.json").read_bytes() == before
+    assert (log.parent / "state/clvml-state.json").read_bytes() == before
     named = json.loads(before)
     assert {p.name for p in (log.parent / "state").glob("*.parquet")} == {
         part[0] for kind in ("sums", "lines") for part in named[kind]

@@ -15,7 +15,7 @@ import pytest
 from clvml import ClvModel, Transactions, load_cdnow
 from clvml.errors import ClvWarning, ModelError, NotFittedError, OptionError
 from clvml.files import sha256
-from clvml.scores.saved import model_digest
+from clvml.scores.saved import MODEL_FORMAT, model_digest
 
 SAME = {"check_exact": True}
 
@@ -189,9 +189,9 @@ class TestWhatIsRefused:
             ClvModel.load(copy)
 
     def test_a_newer_format(self, copy):
-        manifest = json.loads((copy / "manifest.json").read_text()) | {"format": 2, "clvml": "9.1"}
+        manifest = json.loads((copy / "manifest.json").read_text()) | {"format": MODEL_FORMAT + 1, "clvml": "9.1"}
         (copy / "manifest.json").write_text(json.dumps(manifest))
-        with pytest.raises(ModelError, match=r"has format 2, written by clvml 9\.1.*Install a newer clvml"):
+        with pytest.raises(ModelError, match=r"has format \d, written by clvml 9\.1.*Install a newer clvml"):
             ClvModel.load(copy)
 
     @pytest.mark.parametrize(
@@ -204,21 +204,30 @@ class TestWhatIsRefused:
                 r"model\.threshold must be a number at least 0 and at most 1, found 1\.5",
             ),
             (lambda m: m.update(threshold="0.5"), r'model\.threshold must be a number .*, found "0\.5"'),
-            (lambda m: m.update(margin=float("inf")), r'model\.margin must be a number above 0, found "Infinity"'),
+            (
+                lambda m: m.update(margin=float("inf")),
+                r'model\.margin must be a number above 0 and at most 1e\+06, found "Infinity"',
+            ),
             (lambda m: m.update(as_of="yesterday"), r"model\.as_of must be a day such as"),
-            (lambda m: m.update(horizon_days=True), r"model\.horizon_days must be a whole number from 1, found true"),
+            (
+                lambda m: m.update(horizon_days=True),
+                r"model\.horizon_days must be a whole number from 1 to 36525, found true",
+            ),
             (lambda m: m["settings"].update(horizon="soon"), r"model\.settings\.horizon must be a horizon"),
             (lambda m: m["settings"].update(code="x"), r"unknown key model\.settings\.code"),
             (lambda m: m["edges"].pop(), r"model\.edges must be a list of 2"),
             (lambda m: m["model"].update(type="os.system"), r"model\.model\.type must be 'HybridValueModel' or"),
-            (lambda m: m["model"]["purchases"]["beta"].pop(), r"model\.model\.purchases\.beta must be a list of 29"),
             (
-                lambda m: m["model"]["churn"]["head"]["beta"].__setitem__(3, None),
-                r"model\.model\.churn\.head\.beta\[3\] must be a number",
+                lambda m: m["model"]["churn"]["ensemble"]["members"]["purchases_ridge"].pop(),
+                r"members\.purchases_ridge must be a list of",
             ),
             (
-                lambda m: m["model"]["churn"]["design"].update(spread=[0] * 28),
-                r"design\.spread\[0\] must be a number above 0",
+                lambda m: m["model"]["churn"]["ensemble"]["members"]["return_ridge"].__setitem__(3, None),
+                r"members\.return_ridge\[3\] must be a number",
+            ),
+            (
+                lambda m: m["model"]["churn"]["ensemble"]["design"].update(spread=[0] * 28),
+                r"design\.spread\[0\] must be a number at least 1e-09",
             ),
             (
                 lambda m: m["model"]["churn"]["value"]["purchases"].update(type="Evil"),
@@ -252,7 +261,7 @@ class TestTrees:
     @pytest.mark.parametrize(
         ("part", "value", "message"),
         [
-            ("feature", 28, r"head\.trees\.feature\[7\]\[0\] must be a whole number from 0 to 27, found 28"),
+            ("feature", 28, r"return_trees\.feature\[7\]\[0\] must be a whole number from 0 to 27, found 28"),
             ("feature", -1, r"feature\[7\]\[0\] must be a whole number from 0 to 27, found -1"),
             ("left", 256, r"left\[7\]\[0\] must be a whole number from 0 to 255, found 256"),
             ("threshold", float("nan"), r'threshold\[7\]\[0\] must be a number, found "NaN"'),
@@ -260,23 +269,23 @@ class TestTrees:
         ],
     )
     def test_a_number_out_of_bounds_never_reaches_a_prediction(self, copy, part, value, message):
-        edit(copy, lambda m: m["model"]["churn"]["head"]["trees"][part][7].__setitem__(0, value))
+        edit(copy, lambda m: m["model"]["churn"]["ensemble"]["members"]["return_trees"][part][7].__setitem__(0, value))
         with pytest.raises(ModelError, match=message):
             ClvModel.load(copy)
 
     @pytest.mark.parametrize("part", ["feature", "threshold", "left", "value"])
     def test_a_tree_too_few(self, copy, part):
-        edit(copy, lambda m: m["model"]["spend"]["trees"][part].pop())
+        edit(copy, lambda m: m["model"]["churn"]["ensemble"]["members"]["spend_trees"][part].pop())
         with pytest.raises(ModelError, match=r"damaged \(ValueError: .*(is none|inhomogeneous)"):
             ClvModel.load(copy)
 
     def test_a_test_too_few(self, copy):
-        edit(copy, lambda m: m["model"]["purchases"]["trees"]["left"][3].pop())
+        edit(copy, lambda m: m["model"]["churn"]["ensemble"]["members"]["purchases_trees"]["left"][3].pop())
         with pytest.raises(ModelError, match="damaged"):
             ClvModel.load(copy)
 
     def test_any_bytes_of_leaves_give_some_leaf(self, copy, trained_frame):
-        edit(copy, lambda m: m["model"]["churn"]["head"]["trees"].update(left=[[255] * 7] * 60))
+        edit(copy, lambda m: m["model"]["churn"]["ensemble"]["members"]["return_trees"].update(left=[[255] * 7] * 60))
         assert ClvModel.load(copy).predict(trained_frame)["p_return"].between(0, 1).all()
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from clvml.campaigns.treatments import Plan
 from clvml.errors import OptionError, did_you_mean
+from clvml.files import read_toml
 
 __all__ = ["example_plan", "read_plan"]
 
@@ -49,7 +48,7 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     ...     read_plan(path).name
     'autumn'
     """
-    payload = _read(Path(path))
+    payload = read_toml(Path(path), f"The plan {path}", f" {_SEE}")
     if "plan" not in payload:
         raise OptionError(f"{path} has no table [plan].{did_you_mean('plan', payload)} {_SEE}")
     plan, beside = payload["plan"], payload.get("treatments", [])
@@ -68,12 +67,3 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
         return Plan.from_dict(plan | {"treatments": own or beside})
     except OptionError as error:
         raise OptionError(f"{path}: {error}") from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OptionError(f"The plan {path} cannot be read: {error.strerror}. {_SEE}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise OptionError(f"The plan {path} is no TOML: {error}.") from None

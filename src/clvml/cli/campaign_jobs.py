@@ -203,7 +203,10 @@ def monitor_job(open_log: Callable[[], Transactions], job: MonitorJob) -> tuple[
     show = Terminal(2, verbose=job.verbose, quiet=job.quiet)
     scores = read_table(job.scores, "scores")
     with show.stage("compare"):
+        unfinished = tracking.check_store(job.experiment, tracking_uri=job.tracking_uri)
         report = monitor(open_log(), scores)
+    for note in unfinished:
+        show.note(note)
     with show.stage("record in MLflow"):
         model = str(scores["model"].iloc[0]) if "model" in scores else ""
         run = tracking.log_monitor(report, model, experiment=job.experiment, tracking_uri=job.tracking_uri)
@@ -233,6 +236,8 @@ def _suppressed(path: Path) -> pd.DataFrame | list[str]:
     """A table with customer_id, or a text file of one id a line."""
     if path.suffix.lower() != ".txt":
         return read_table(path, "suppressed customers")
+    if not path.is_file():
+        raise DataError(f"There is no file '{path}' for the suppressed customers.")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -9,31 +9,20 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from clvml import __version__
 from clvml.cli.insights.commands import insights
-from clvml.cli.options import column_options, log_options, open_log, show_options
+from clvml.cli.options import Commands, column_options, log_options, open_log, show_options
 from clvml.cli.overlap import check_overlap
 from clvml.errors import ClvError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["main"]
 
 _CONFIG = "clv.toml"
-
-
-class _InOrder(click.Group):
-    """Commands in the order in which they are used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """As they were added."""
-        del ctx
-        return list(self.commands)
+_SEED = click.IntRange(0, 2**32 - 1)
 
 
 _EPILOG = (
@@ -43,7 +32,7 @@ _EPILOG = (
 
 
 @click.group(
-    cls=_InOrder, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(__version__, prog_name="clvml")
 @click.option(
@@ -99,7 +88,7 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
 @click.option("--as-of", required=True, help="The last day that may be known, YYYY-MM-DD.")
 @click.option("--horizon", default="12m", show_default=True, help="How far ahead: 273, 39w, 12m, 1y.")
 @click.option("--discount-rate", type=float, default=0.10, show_default=True, help="Per year.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random draws in training.")
+@click.option("--seed", type=_SEED, default=0, show_default=True, help="Of the random draws in training.")
 @click.option(
     "--sample",
     type=click.IntRange(1_000),
@@ -138,9 +127,9 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
     )
     job = TrainJob(as_of=as_of, **{name: settings.pop(name) for name in own})
     check_overlap({"--export": job.export}, {"SOURCE": source})
-    told = train_job(open_log(source, settings), job)
-    click.echo(told.text)
-    context.exit(0 if told.promoted is not False else 3)
+    trained = train_job(open_log(source, settings), job)
+    click.echo(trained.text)
+    context.exit(0 if trained.promoted is not False else 3)
 
 
 @cli.command()
@@ -195,7 +184,7 @@ def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
     show_default=True,
     help="Resamples behind the intervals of differences.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random draws.")
+@click.option("--seed", type=_SEED, default=0, show_default=True, help="Of the random draws.")
 @click.option("--lifetimes", is_flag=True, help="Fit the lifetimes package too, and compare with it.")
 @show_options
 def backtest(source: tuple[str, ...], cuts: tuple[str, ...], **settings: Any) -> None:
@@ -357,7 +346,7 @@ def report(source: tuple[str, ...], **settings: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `clvml` command."""
-    # MLflow reports usage to its makers unless told not to; our commands tell it, the library leaves it to the user.
+    # MLflow reports usage to its makers unless asked not to; our commands ask, the library leaves it to the user.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
@@ -373,7 +362,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = 130
     except BrokenPipeError:
         code = _pipe_closed()
-    except Exception as error:  # noqa: BLE001  the last door: whatever comes is told in a line, not thrown at a batch job's log
+    except Exception as error:  # noqa: BLE001  the last door: whatever it is becomes one line, not a traceback in a batch job's log
         code = _internal(error, "--verbose" in arguments)
     sys.exit(code if isinstance(code, int) else 0)
 

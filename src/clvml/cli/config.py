@@ -5,7 +5,6 @@ A key that no command knows is refused, as a misspelt one would otherwise go unn
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import click
 
 from clvml.errors import OptionError, did_you_mean
+from clvml.files import read_toml
 
 __all__ = ["read_defaults"]
 
@@ -27,12 +27,7 @@ def read_defaults(path: Path, commands: dict[str, click.Command]) -> dict[str, d
     Top-level keys serve every command that has the option, a table such as [train] or [insights.tiers] only its own.
     Raises OptionError for a file that is no TOML, a table that is no command, and a key that is no option.
     """
-    try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OptionError(f"{path} cannot be read: {error.strerror}.") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise OptionError(f"{path} is no TOML: {error}.") from None
+    given = read_toml(path, str(path))
     ours = {key: value for key, value in given.items() if key not in _OWN_READER}
     return _defaults(path, ours, commands, {}, "no command has an option")
 

@@ -103,7 +103,10 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
         report = log.check(job.as_of)
         if not report.customers:
             raise DataError(report.why_empty())
+        unfinished = tracking.check_store(job.experiment, tracking_uri=job.tracking_uri)
         champion, unread = _champion(job)
+    for note in unfinished:
+        show.note(note)
     if unread:
         show.note(unread)
     with show.stage("backtest"):
@@ -231,13 +234,13 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path
             for path in kept:
                 held.enter_context(working_on(path, "--history"))
             tally = base.write(target, *kept, step=wrote)
-    told = [scores_text(tally, model.level_sd), "", f"All {tally.customers:,} scores: {target}"]
-    told += [f"Kept in the history: {path}" for path in kept]
+    lines_out = [scores_text(tally, model.level_sd), "", f"All {tally.customers:,} scores: {target}"]
+    lines_out += [f"Kept in the history: {path}" for path in kept]
     if dropped:
-        told.append(f"Not counted: {dropped:,} of {lines + dropped:,} lines; `clvml check` says which, and why.")
+        lines_out.append(f"Not counted: {dropped:,} of {lines + dropped:,} lines; `clvml check` says which, and why.")
     if log.state_note:
-        told.append(log.state_note)
-    return "\n".join(told)
+        lines_out.append(log.state_note)
+    return "\n".join(lines_out)
 
 
 def _kept(history: Path, as_of: str) -> Path:

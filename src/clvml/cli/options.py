@@ -1,8 +1,9 @@
-"""Options that several commands share, and the log that they describe."""
+"""Options that several commands share, the log that they describe, how `--help` shows them and errors name them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ from clvml.errors import ClvError
 if TYPE_CHECKING:
     from clvml.orders.transactions import Transactions
 
-__all__ = ["column_options", "log_options", "open_log", "show_options"]
+__all__ = ["Command", "Commands", "column_options", "log_options", "open_log", "show_options"]
 
 _LOG_OPTIONS = (
     click.argument("source", nargs=-1, required=True),
@@ -106,3 +107,74 @@ def _number(text: str | float | None) -> str | float | None:
         return None if text is None else float(text)
     except ValueError:
         return text
+
+
+_GROUPS = {
+    "Columns of the log": (
+        "customer",
+        "date",
+        "amount",
+        "order",
+        "is_return",
+        "margin",
+        "cost",
+        "service_cost",
+        "channel",
+        "covariates",
+    ),
+    "How the log is read": ("returns", "grain", "free_orders", "timezone", "table", "query"),
+    "Where and with what the work is done": ("engine", "master", "memory", "threads", "spill"),
+    "What is printed": ("verbose", "quiet", "redact", "help"),
+}
+"""Options under a heading of their own in `--help`, after those that are the command's alone."""
+
+
+class Command(click.Command):
+    """A command whose help begins with its own options, and whose errors name options as they are typed."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Its own options first, the shared ones in groups."""
+        shared = {name for names in _GROUPS.values() for name in names}
+        params = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
+        _write_group(ctx, formatter, "Options", [p for p in params if p.name not in shared])
+        for title, names in _GROUPS.items():
+            _write_group(ctx, formatter, title, [p for p in params if p.name in names])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        try:
+            return super().invoke(ctx)
+        except ClvError as error:
+            raise type(error)(_as_typed(str(error), self.params)) from error
+
+
+class Commands(click.Group):
+    """Commands in the order in which they are used."""
+
+    command_class = Command
+    group_class = type
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """As they were added."""
+        del ctx
+        return list(self.commands)
+
+
+def _write_group(
+    ctx: click.Context, formatter: click.HelpFormatter, title: str, params: Iterable[click.Option]
+) -> None:
+    rows = [record for param in params if (record := param.get_help_record(ctx)) is not None]
+    if rows:
+        with formatter.section(title):
+            formatter.write_dl(rows)
+
+
+def _as_typed(message: str, params: Iterable[click.Parameter]) -> str:
+    """The message with horizon='soon', as Python has it, as --horizon 'soon'."""
+    typed: dict[str, str] = {}
+    for option in params:
+        if isinstance(option, click.Option):
+            text = max(option.opts, key=len)
+            typed |= {str(option.name): text, text.removeprefix("--").replace("-", "_"): text}
+    pattern = rf"(?<![\w.\-])({'|'.join(map(re.escape, typed))})=(?=\S)"
+    return re.sub(pattern, lambda found: f"{typed[found[1]]} ", message) if typed else message

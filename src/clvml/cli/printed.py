@@ -70,7 +70,8 @@ def _totals_held(tested: Backtest) -> str:
 
 _INSIDE = {True: "inside", False: "outside"}
 _LEGEND = (
-    "bias: total predicted against what came, +0% is right. dev.: deviance, the loss per customer, less is better. "
+    "bias: total predicted against what was bought, +0% is right. dev.: deviance, the loss per customer, less is "
+    "better. "
     "Gini: order by worth, 1 is perfect, 0 is chance. AUC: order by who comes back, .5 is chance. Brier, ECE: errors "
     "of the probability, less is better."
 )
@@ -97,7 +98,7 @@ _KINDS = {
 def _verdicts(tested: Backtest) -> str:
     """One row a baseline: better, worse or about the same; over several cuts only where all agree."""
     agreed = tested.differences.groupby(["baseline", "target", "metric"], sort=False)["verdict"].agg(
-        lambda told: told.iloc[0] if told.nunique() == 1 else "no clear difference"
+        lambda verdicts: verdicts.iloc[0] if verdicts.nunique() == 1 else "no clear difference"
     )
     rows = [
         {"clvml against": name}
@@ -226,7 +227,7 @@ def flagged_table(scores: pd.DataFrame, rows: int = 10) -> str:
     """The flagged customers with the most value at risk, each with the reason under it."""
     top = scores if scores.empty else scores[scores["flagged"]].nlargest(rows, "value_at_risk")
     if top.empty:
-        return "Nobody is flagged: no good customer is late by his own rhythm and likely to stay away."
+        return "Nobody is flagged: no good customer is late by their own rhythm and likely to stay away."
     table = top[
         ["customer_id", "value_at_risk", "churn_probability", "clv", "state", "next_purchase_due", "reason"]
     ].copy()

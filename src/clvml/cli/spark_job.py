@@ -49,8 +49,8 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: str 
         scores = score_spark(model, open_log(), job.as_of, job.horizon)
     with show.stage("write"):
         rows = write_scores(scores, target)
-        told = scores_text(_tally(scores), model.level_sd)
-    return f"{told}\n\nAll {rows:,} scores: {target}"
+        text = scores_text(_tally(scores), model.level_sd)
+    return f"{text}\n\nAll {rows:,} scores: {target}"
 
 
 def place_of(out: str) -> str | Path:
@@ -112,7 +112,7 @@ _SUMS = (
 
 
 def _tally(scores: DataFrame) -> Tally:
-    """What is told of the scores, from sums that Spark made and ten rows."""
+    """What is printed of the scores, from sums that Spark made and ten rows."""
     scores.createOrReplaceTempView("clvml_scores")
 
     def ask(what: str, rest: str) -> DataFrame:

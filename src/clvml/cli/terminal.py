@@ -57,19 +57,19 @@ class Terminal:
         if not self.watched:
             yield lambda _done: None
             return
-        told, over = f"[{self._done}/{self._stages}] {name}", threading.Event()
+        label, ended = f"[{self._done}/{self._stages}] {name}", threading.Event()
         form = (
             "{desc} {elapsed}"
             if total is None
             else f"{{desc}} {{n_fmt}} of about {{total_fmt}} {unit} {{elapsed}}<{{remaining}}"
         )
-        with tqdm(desc=told, total=total, bar_format=form, unit_scale=True, leave=False, file=sys.stderr) as bar:
-            tick = threading.Thread(target=_every_second, args=(bar.refresh, over), daemon=True)
+        with tqdm(desc=label, total=total, bar_format=form, unit_scale=True, leave=False, file=sys.stderr) as bar:
+            tick = threading.Thread(target=_every_second, args=(bar.refresh, ended), daemon=True)
             tick.start()
             try:
                 yield bar.update
             finally:
-                over.set()
+                ended.set()
                 tick.join()
 
     def note(self, message: str) -> None:
@@ -78,8 +78,8 @@ class Terminal:
             click.echo(wrapped(f"Note: {message}"), err=True)
 
 
-def _every_second(do: Callable[[], object], over: threading.Event) -> None:
-    while not over.wait(1.0):
+def _every_second(do: Callable[[], object], ended: threading.Event) -> None:
+    while not ended.wait(1.0):
         do()
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from clvml.estimators.base import Estimator
 from clvml.estimators.fit import Fit, FitStatus
-from clvml.estimators.saved import FORMAT, customers_from, jsonable, params_from, quality_from, settings_from
+from clvml.estimators.saved import ESTIMATOR_FORMAT, customers_from, jsonable, params_from, quality_from, settings_from
 from clvml.maths.sample import Floats, Parameters
 
 __all__ = ["FittedModel"]
@@ -114,7 +114,7 @@ class FittedModel(Estimator, ABC, Generic[P]):
         self._check_fitted("params_")
         return {
             "type": type(self).__name__,
-            "format": FORMAT,
+            "format": ESTIMATOR_FORMAT,
             "settings": self.get_params(),
             "params": self.params_._asdict(),
             "covariance": jsonable(self.covariance_),

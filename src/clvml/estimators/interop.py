@@ -21,7 +21,7 @@ from clvml.estimators.baselines import Forecast
 from clvml.estimators.fit import FitStatus, natural_covariance
 from clvml.estimators.purchases.covariates import CovariateModel
 from clvml.estimators.purchases.models import BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel, PurchaseModel
-from clvml.estimators.saved import FORMAT, jsonable
+from clvml.estimators.saved import ESTIMATOR_FORMAT, jsonable
 from clvml.estimators.spend import GammaGammaModel
 from clvml.maths.models import gammagamma
 from clvml.maths.models.gammagamma import spend_of
@@ -129,7 +129,7 @@ def from_lifetimes(fitter: Any, time_unit: Literal["day", "week"] = "day") -> Pu
     """
     cls = _counterpart(fitter)
     params = _params(fitter, cls)
-    saved = {"type": cls.__name__, "format": FORMAT, "params": params, "n_excluded": 0.0} | _quality(
+    saved = {"type": cls.__name__, "format": ESTIMATOR_FORMAT, "params": params, "n_excluded": 0.0} | _quality(
         fitter, cls, params
     )
     saved["settings"] = {} if cls is GammaGammaModel else {"time_unit": time_unit}

@@ -16,7 +16,7 @@ from clvml.estimators.compare import compare
 from clvml.estimators.forecast import CustomerForecast, ForecastCache, customer_forecast
 from clvml.estimators.histories import Customers, summary_frame
 from clvml.estimators.purchases.models import BetaGeoModel, PurchaseModel, purchase_model_from
-from clvml.estimators.saved import FORMAT, settings_from
+from clvml.estimators.saved import ESTIMATOR_FORMAT, settings_from
 from clvml.estimators.spend import GammaGammaModel
 from clvml.horizon import as_date
 from clvml.maths import discount
@@ -373,7 +373,7 @@ class LifetimeValueModel(Estimator):
         settings = {k: getattr(self, k) for k in ("horizon", "discount_rate", "margin")}
         return {
             "type": type(self).__name__,
-            "format": FORMAT,
+            "format": ESTIMATOR_FORMAT,
             "settings": settings,
             "purchases": self.purchases_.to_dict(),
             "spend": self.spend_.to_dict(),

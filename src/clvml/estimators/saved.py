@@ -15,7 +15,7 @@ from clvml.estimators.fit import FitStatus
 from clvml.maths.sample import Floats
 
 __all__ = [
-    "FORMAT",
+    "ESTIMATOR_FORMAT",
     "count_from",
     "customers_from",
     "jsonable",
@@ -24,8 +24,10 @@ __all__ = [
     "settings_from",
 ]
 
-FORMAT = 1
+ESTIMATOR_FORMAT = 1
 """Version of the layout of `to_dict`."""
+_LARGEST = 1e15
+"""Above this no parameter of a fit ends; one that drops out of a model goes towards 0."""
 _MAX_FLOAT = sys.float_info.max
 
 
@@ -39,10 +41,10 @@ def settings_from(cls: type, saved: dict[str, Any], keys: tuple[str, ...]) -> di
     if not isinstance(saved, dict) or saved.get("type") != cls.__name__:
         payload = saved.get("type") if isinstance(saved, dict) else type(saved).__name__
         raise ModelError(f"Expected a saved {cls.__name__}, found {payload!r}. Load it with the class that saved it.")
-    if saved.get("format") != FORMAT:
+    if saved.get("format") != ESTIMATOR_FORMAT:
         raise ModelError(
-            f"A saved {cls.__name__} has format {saved.get('format')!r}; this version of clvml reads {FORMAT}. "
-            "Train it again."
+            f"A saved {cls.__name__} has format {saved.get('format')!r}; this version of clvml reads "
+            f"{ESTIMATOR_FORMAT}. Train it again."
         )
     missing = [k for k in ("settings", *keys) if k not in saved]
     if missing or not isinstance(saved["settings"], dict):
@@ -60,7 +62,7 @@ def params_from(cls: type, saved: dict[str, Any]) -> Any:
         raise ModelError(
             f"The saved model's parameters must be {', '.join(fields)}; found {payload!r}. The file is damaged."
         )
-    bad = [n for n in fields if not _is_number(payload[n]) or not 0.0 < payload[n] <= _MAX_FLOAT]
+    bad = [n for n in fields if not _is_number(payload[n]) or not 0.0 < payload[n] <= _LARGEST]
     if bad:
         raise ModelError(
             f"The saved model's parameter {bad[0]}={payload[bad[0]]!r} is not a number above 0. The file is damaged."
@@ -72,9 +74,9 @@ def quality_from(saved: dict[str, Any], k: int) -> tuple[Floats, float, FitStatu
     """Covariance, log-likelihood and status."""
     try:
         covariance = np.array(
-            [[math.inf if v is None else float(v) for v in row] for row in saved["covariance"]], dtype=np.float64
+            [[math.inf if v is None else _finite(v) for v in row] for row in saved["covariance"]], dtype=np.float64
         )
-        log_likelihood = float(saved["log_likelihood"])
+        log_likelihood = _finite(saved["log_likelihood"])
     except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(
             f"The saved model's covariance or log-likelihood is not made of numbers ({error}). The file is damaged."
@@ -83,6 +85,8 @@ def quality_from(saved: dict[str, Any], k: int) -> tuple[Floats, float, FitStatu
         raise ModelError(
             f"The saved model's covariance has shape {covariance.shape}, not {(k, k)}. The file is damaged."
         )
+    if (np.diag(covariance) < 0.0).any():
+        raise ModelError("The saved model's covariance has a variance below 0. The file is damaged.")
     status, known = saved.get("status", saved.get("outcome")), FitStatus.__members__  # outcome: its name before 0.2
     if not isinstance(status, str) or status not in known:
         raise ModelError(f"The saved model's status {status!r} is unknown. It is one of {', '.join(known)}.")
@@ -102,6 +106,13 @@ def customers_from(saved: dict[str, Any], key: str) -> float:
     value = saved.get(key)
     if not _is_number(value) or not 0.0 <= value <= _MAX_FLOAT:
         raise ModelError(f"The saved model's {key} {value!r} is not a number from 0. The file is damaged.")
+    return float(value)
+
+
+def _finite(value: object) -> float:
+    """A finite number. Raises ValueError."""
+    if not _is_number(value) or not abs(value) <= _MAX_FLOAT:
+        raise ValueError(f"{value!r:.40} is no finite number")
     return float(value)
 
 

@@ -320,9 +320,9 @@ class ClvModel(Estimator):
         payload = read_model(folder, expected_digest)
         try:
             return cls.from_dict(payload)
-        except ClvError:
+        except ModelError:
             raise
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
+        except (ClvError, TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
             what = f"{type(error).__name__}: {error}"
             raise ModelError(f"The model in {folder} is damaged ({what}). Save or train the model again.") from None
 

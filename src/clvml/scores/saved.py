@@ -35,6 +35,8 @@ _PACKAGES = ("numpy", "scipy", "scikit-learn")
 """What the numbers were made with."""
 _LARGEST = 1 << 28
 """Bytes of one file: hundreds of times what a model takes."""
+_MOST_DIGITS = 17
+"""Of a whole number, its sign with them: more than 2^53 takes."""
 _AGAIN = "Save or train the model again."
 
 
@@ -87,7 +89,7 @@ def read_model(folder: str | os.PathLike[str], expected_digest: str | None = Non
             f"was {expected_digest}. It was changed afterwards: do not use it. Train and register again."
         )
     named = _check_manifest(_load_json(manifest, place / MANIFEST), place)
-    data = {name: _read_file(place / name, told) for name, told in named.items()}
+    data = {name: _read_file(place / name, entry) for name, entry in named.items()}
     payload: dict[str, Any] = _WHOLE(_load_json(data[MODEL], place / MODEL), "")["model"]
     return payload
 
@@ -115,9 +117,9 @@ _MANIFEST = schema.record(
 
 def _files(payload: dict[str, Any]) -> dict[str, bytes]:
     """Name -> content, the manifest last."""
-    told = {"model": _plain(payload)}
-    _WHOLE(told, "")  # what is written can be read again
-    files = {MODEL: _json(told)}
+    whole = {"model": _plain(payload)}
+    _WHOLE(whole, "")  # what is written can be read again
+    files = {MODEL: _json(whole)}
     manifest = {
         "type": _KIND,
         "format": MODEL_FORMAT,
@@ -136,20 +138,20 @@ def _check_folder(place: Path) -> None:
         raise ModelError(f"{place} is no saved model: it has no {MANIFEST} of one. Give the folder that was saved.")
 
 
-def _check_manifest(told: Any, place: Path) -> dict[str, Any]:
+def _check_manifest(manifest: Any, place: Path) -> dict[str, Any]:
     """The files that the manifest names, once it is one of ours and they are exactly those that are there."""
-    version = told.get("format") if isinstance(told, dict) else None
+    version = manifest.get("format") if isinstance(manifest, dict) else None
     if isinstance(version, int) and version < MODEL_FORMAT:
         raise ModelError(
-            f"The model in {place} has format {version}, written by clvml {told.get('clvml')}; this is clvml "
+            f"The model in {place} has format {version}, written by clvml {manifest.get('clvml')}; this is clvml "
             f"{clvml.__version__}, which reads format {MODEL_FORMAT}: what a model learns has changed. Train it again."
         )
     if isinstance(version, int) and version > MODEL_FORMAT:
         raise ModelError(
-            f"The model in {place} has format {version}, written by clvml {told.get('clvml')}; this is clvml "
+            f"The model in {place} has format {version}, written by clvml {manifest.get('clvml')}; this is clvml "
             f"{clvml.__version__}, which reads up to {MODEL_FORMAT}. Install a newer clvml."
         )
-    files: dict[str, Any] = _MANIFEST(told, "manifest")["files"]
+    files: dict[str, Any] = _MANIFEST(manifest, "manifest")["files"]
     if files.keys() != {MODEL}:
         found = ", ".join(files) or "no file"
         raise ModelError(f"The manifest in {place} names {found}; a model is {MODEL}. {_AGAIN}")
@@ -160,10 +162,10 @@ def _check_manifest(told: Any, place: Path) -> dict[str, Any]:
     return files
 
 
-def _read_file(path: Path, told: dict[str, Any]) -> bytes:
+def _read_file(path: Path, entry: dict[str, Any]) -> bytes:
     """One file, once it has the size and digest of the manifest."""
     data = _bytes(path)
-    if len(data) != told["bytes"] or sha256(data) != told["sha256"]:
+    if len(data) != entry["bytes"] or sha256(data) != entry["sha256"]:
         raise ModelError(f"{path} is not what was saved: its SHA-256 is not that in {MANIFEST}. {_AGAIN}")
     return data
 
@@ -181,21 +183,35 @@ def _bytes(path: Path) -> bytes:
 
 def _load_json(data: bytes, path: Path) -> Any:
     try:
-        return json.loads(data, parse_constant=str)  # NaN and Infinity are no JSON: as text, the schema refuses them
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ModelError(f"{path} is no JSON ({error}). {_AGAIN}") from None
+        # NaN and Infinity are no JSON: as text, the schema refuses them.
+        return json.loads(data, parse_constant=str, parse_int=_whole_number, parse_float=_finite_number)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is no JSON of a model ({error}). {_AGAIN}") from None
 
 
-def _json(told: dict[str, Any]) -> bytes:
-    return (json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+def _whole_number(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a whole number of {len(digits):,} digits")
+    return int(digits)
 
 
-def _plain(told: Any) -> Any:
+def _finite_number(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:40]} is no finite number")
+    return number
+
+
+def _json(payload: dict[str, Any]) -> bytes:
+    return (json.dumps(payload, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _plain(value: Any) -> Any:
     """As JSON knows it: numpy's numbers as Python's, tuples as lists, what is not finite as null."""
-    if isinstance(told, dict):
-        return {str(key): _plain(value) for key, value in told.items()}
-    if isinstance(told, list | tuple):
-        return [_plain(value) for value in told]
-    if isinstance(told, np.generic):
-        told = told.item()
-    return None if isinstance(told, float) and not math.isfinite(told) else told
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -15,13 +15,15 @@ from typing import Any, NoReturn
 from clvml.errors import ModelError, OptionError, did_you_mean
 from clvml.estimators.learned.ensemble.level import SOURCES
 from clvml.estimators.learned.features import FEATURE_WORDS
-from clvml.horizon import horizon_days
+from clvml.horizon import MAX_HORIZON_DAYS, horizon_days
 from clvml.maths.learners.trees import MOST_LEAVES
 
 __all__ = ["MODEL"]
 
 Check = Callable[[Any, str], Any]
 
+_LARGEST = 1e15
+"""No number of a model is further from 0."""
 _SHOWN = 60
 """Characters of a wrong value that a message shows."""
 
@@ -32,16 +34,16 @@ def _refuse(key: str, wanted: str, found: Any) -> NoReturn:
     raise ModelError(f"The saved model is damaged: {key} must be {wanted}, found {shown}. Save or train it again.")
 
 
-def number(low: float = -math.inf, high: float = math.inf, *, above: float = -math.inf, missing: bool = False) -> Check:
+def number(low: float = -_LARGEST, high: float = _LARGEST, *, above: float = -math.inf, missing: bool = False) -> Check:
     """A finite number in [low, high] and > above; with `missing`, null stands for one that could not be computed."""
-    limits = [f"at least {low:g}"] * (low > -math.inf) + [f"above {above:g}"] * (above > -math.inf)
-    limits += [f"at most {high:g}"] * (high < math.inf)
+    limits = [f"at least {low:g}"] * (low > -_LARGEST) + [f"above {above:g}"] * (above > -math.inf)
+    limits += [f"at most {high:g}"] * (high < _LARGEST)
     wanted = " ".join(["a number", " and ".join(limits)]).strip()
 
     def check(value: Any, key: str) -> float:
         if value is None and missing:
             return math.nan
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _LARGEST:
             _refuse(key, wanted, value)
         if not low <= value <= high or not value > above:
             _refuse(key, wanted, value)
@@ -168,14 +170,16 @@ def kinds(**known: Check) -> Check:
         kind = value.get("type") if isinstance(value, dict) else None
         if kind not in known:
             _refuse(_join(key, "type"), " or ".join(map(repr, known)), kind)
-        told: dict[str, Any] = known[str(kind)](value, key)
-        return told
+        payload: dict[str, Any] = known[str(kind)](value, key)
+        return payload
 
     return check
 
 
 _NUMBER, _FEATURES = number(), len(FEATURE_WORDS)
 _SHARE = number(0.0, 1.0)
+_UNIT = number(1e-9)
+_DAYS, _RATE, _MARGIN = whole(1, MAX_HORIZON_DAYS), number(0.0, 1e3), number(high=1e6, above=0.0)
 _FOREST = record(
     start=_NUMBER,
     feature=listing(listing(whole(0, _FEATURES - 1))),
@@ -189,7 +193,7 @@ _MEASURE = number(missing=True)
 VALUE = record(
     type=text("LifetimeValueModel"),
     format=whole(1),
-    settings=record(horizon=span, discount_rate=number(0.0), margin=number(above=0.0)),
+    settings=record(horizon=span, discount_rate=_RATE, margin=_MARGIN),
     purchases=tree,
     spend=tree,
 )
@@ -197,11 +201,9 @@ VALUE = record(
 
 ENSEMBLE = record(
     window=whole(1),
-    design=record(
-        money=number(above=0.0), mean=listing(_NUMBER, _FEATURES), spread=listing(number(above=0.0), _FEATURES)
-    ),
+    design=record(money=_UNIT, mean=listing(_NUMBER, _FEATURES), spread=listing(_UNIT, _FEATURES)),
     members=record(
-        unit=listing(number(above=0.0), 3),
+        unit=listing(_UNIT, 3),
         purchases_ridge=_RIDGE,
         spend_ridge=_RIDGE,
         return_ridge=_RIDGE,
@@ -225,8 +227,8 @@ ENSEMBLE = record(
 CHURN = record(
     type=text("ChurnClassifier"),
     value=VALUE,
-    window=whole(1),
-    horizon=whole(1),
+    window=_DAYS,
+    horizon=_DAYS,
     ensemble=ENSEMBLE,
     threshold=_SHARE,
     audit=record(
@@ -253,7 +255,7 @@ MODEL = record(
     type=text("ClvModel"),
     settings=record(
         horizon=span,
-        discount_rate=number(0.0),
+        discount_rate=_RATE,
         good_share=_SHARE,
         bad_share=_SHARE,
         seasonality=flag,
@@ -262,11 +264,11 @@ MODEL = record(
         sample=perhaps(whole(1)),
     ),
     as_of=day,
-    horizon_days=whole(1),
-    window=whole(1),
+    horizon_days=_DAYS,
+    window=_DAYS,
     threshold=_SHARE,
     edges=listing(_NUMBER, 2),
-    margin=number(above=0.0),
+    margin=_MARGIN,
     n_customers=whole(1),
     notes=listing(text()),
     data_report=tree,

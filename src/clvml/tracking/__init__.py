@@ -6,6 +6,7 @@ usage statistics are switched off for the process (MLFLOW_DISABLE_TELEMETRY, DO_
 """
 
 from clvml.tracking.monitored import log_monitor
+from clvml.tracking.preflight import check_store
 from clvml.tracking.record import RunInfo, log_run
 from clvml.tracking.registry import (
     Champion,
@@ -21,6 +22,7 @@ __all__ = [
     "Champion",
     "RunInfo",
     "champion_metrics",
+    "check_store",
     "load_model",
     "log_monitor",
     "log_run",

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from clvml.tracking.preflight import PROCESS, this_process
 from clvml.tracking.store import connect, experiment_of, tracking_address
 
 __all__ = ["Monitored", "log_monitor"]
@@ -56,7 +57,9 @@ def log_monitor(
         from mlflow.entities import Metric, RunTag
 
         place = experiment_of(client, experiment, tracking_address(tracking_uri))
-        run = client.create_run(place, run_name=f"monitor {report.as_of} to {report.until}")
+        run = client.create_run(
+            place, tags={PROCESS: this_process()}, run_name=f"monitor {report.as_of} to {report.until}"
+        )
         run_id, status = str(run.info.run_id), "FAILED"
         now = int(time.time() * 1000)
         tags = {

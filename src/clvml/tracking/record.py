@@ -16,6 +16,7 @@ import pandas as pd
 from clvml.files import sha256
 from clvml.scores.model import ClvModel
 from clvml.scores.saved import model_digest
+from clvml.tracking.preflight import PROCESS, this_process
 from clvml.tracking.registry import DIGEST, register_version
 from clvml.tracking.serving import packages, write_pyfunc
 from clvml.tracking.store import connect, experiment_of, tracking_address
@@ -78,7 +79,7 @@ def log_run(
     with connect(tracking_uri, create=True) as client:
         address = tracking_address(tracking_uri)
         place = experiment_of(client, experiment, address)
-        run = client.create_run(place, run_name=f"as of {model.as_of_}, {model.horizon_days_} days")
+        run = client.create_run(place, tags={PROCESS: this_process()}, run_name=_run_name(model))
         run_id, status = run.info.run_id, "FAILED"
         try:
             metrics = _metrics(model, backtest)
@@ -95,6 +96,10 @@ def log_run(
             client.set_terminated(run_id, status)
     uri = f"models:/{model_id}" if version is None else f"models:/{register}/{version}"
     return RunInfo(run_id, experiment, uri, register, version, digest, address)
+
+
+def _run_name(model: ClvModel) -> str:
+    return f"as of {model.as_of_}, {model.horizon_days_} days"
 
 
 def _log_model(
@@ -115,9 +120,9 @@ def _log_model(
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
     now = int(time.time() * 1000)
-    told = [Metric(name, value, now, 0, model_id=logged.model_id, run_id=run_id) for name, value in metrics.items()]
-    for start in range(0, len(told), 1000):
-        client.log_batch(run_id, metrics=told[start : start + 1000])
+    entries = [Metric(name, value, now, 0, model_id=logged.model_id, run_id=run_id) for name, value in metrics.items()]
+    for start in range(0, len(entries), 1000):
+        client.log_batch(run_id, metrics=entries[start : start + 1000])
     return logged.model_id, digest
 
 
@@ -156,8 +161,8 @@ def data_digest(model: ClvModel) -> str:
     One purchase more, moved or of another amount changes a likelihood; nine digits of it do not depend on the machine.
     """
     value = model.value_
-    told = [f"{part.log_likelihood_:.9g} {part.n_customers_:.17g}" for part in (value.purchases_, value.spend_)]
-    seen = json.dumps([model.as_of_, model.data_report_, *told], sort_keys=True)
+    likelihoods = [f"{part.log_likelihood_:.9g} {part.n_customers_:.17g}" for part in (value.purchases_, value.spend_)]
+    seen = json.dumps([model.as_of_, model.data_report_, *likelihoods], sort_keys=True)
     return sha256(seen.encode())[:32]
 
 
@@ -189,21 +194,21 @@ def _fitted(model: ClvModel) -> pd.DataFrame:
 
 def _metrics(model: ClvModel, backtest: Backtested | Mapping[str, float] | None) -> dict[str, float]:
     """By name: the backtest, the classifier's own audit, fitted parameters with their errors. Only finite numbers."""
-    told: dict[str, Any] = {"customers": model.n_customers_, "threshold": model.threshold_}
+    values: dict[str, Any] = {"customers": model.n_customers_, "threshold": model.threshold_}
     for row in _fitted(model).itertuples():
-        told[f"fitted.{row.model}.{row.parameter}"] = row.estimate
-        told[f"fitted.{row.model}.{row.parameter}.se"] = row.standard_error
+        values[f"fitted.{row.model}.{row.parameter}"] = row.estimate
+        values[f"fitted.{row.model}.{row.parameter}.se"] = row.standard_error
     for kind, part in _parts(model).items():
-        told[f"fitted.{kind}.log_likelihood"] = part.log_likelihood_
+        values[f"fitted.{kind}.log_likelihood"] = part.log_likelihood_
     if model.level_ is not None:
-        told |= {"level.factor": model.level_.factor}
-        told |= dict(zip(("level.log_sd.purchases", "level.log_sd.spend"), model.level_.log_sd, strict=True))
+        values |= {"level.factor": model.level_.factor}
+        values |= dict(zip(("level.log_sd.purchases", "level.log_sd.spend"), model.level_.log_sd, strict=True))
     if model.churn_ is not None:
         audit = model.churn_.audit_._asdict()
-        told |= {f"audit.{name}": audit[name] for name in audit if name not in ("origin", "later")}
+        values |= {f"audit.{name}": audit[name] for name in audit if name not in ("origin", "later")}
     if backtest is not None:
-        told |= backtest if isinstance(backtest, Mapping) else backtest.metrics()
-    return {name: float(value) for name, value in told.items() if math.isfinite(value)}
+        values |= backtest if isinstance(backtest, Mapping) else backtest.metrics()
+    return {name: float(value) for name, value in values.items() if math.isfinite(value)}
 
 
 def _named(figures: Mapping[str, Any] | Sequence[Any]) -> Iterable[tuple[str, Any]]:

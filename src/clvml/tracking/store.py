@@ -5,16 +5,26 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clvml.errors import ModelError
+from clvml.errors import ModelError, without_secrets
+from clvml.locks import Lock
+from clvml.tracking.sqlite import check_database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["artifacts_beside", "connect", "database_missing", "experiment_of", "first_line", "tracking_address"]
+__all__ = [
+    "artifacts_beside",
+    "artifacts_folder",
+    "connect",
+    "database_missing",
+    "experiment_of",
+    "first_line",
+    "tracking_address",
+]
 
 _STATISTICS_OFF = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 """Read when mlflow is imported, so they stay set."""
@@ -27,6 +37,8 @@ _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
 """A server that does not answer is given up after about fifteen seconds, unless the caller says otherwise."""
 _LOGGERS = ("mlflow", "alembic")
 _SQLITE = "sqlite:///"
+_CREATION = 120.0
+"""Seconds that one process waits while another makes the tables of a new store."""
 
 
 def tracking_address(tracking_uri: str | None = None) -> str:
@@ -36,8 +48,14 @@ def tracking_address(tracking_uri: str | None = None) -> str:
 
 def artifacts_beside(address: str) -> str | None:
     """Where an SQLite store keeps its artifacts: beside the file. None: the server's own choice."""
+    folder = artifacts_folder(address)
+    return None if folder is None else folder.as_uri()
+
+
+def artifacts_folder(address: str) -> Path | None:
+    """The same as a path."""
     database = _database(address)
-    return None if database is None else (database.parent / "mlartifacts").as_uri()
+    return None if database is None else database.parent / "mlartifacts"
 
 
 def _database(address: str) -> Path | None:
@@ -56,7 +74,8 @@ def database_missing(tracking_uri: str | None = None) -> bool:
 def connect(tracking_uri: str | None = None, *, create: bool = False) -> Iterator[MlflowClient]:
     """A client of the store. `create`: make the SQLite file where there is none, else refuse; looking makes nothing.
 
-    Raises ModelError for whatever MLflow refuses within.
+    Raises ModelError for whatever MLflow refuses within, and before anything where the SQLite file is none, is locked,
+    or cannot be written.
     """
     address = tracking_address(tracking_uri)
     database = _database(address)
@@ -65,19 +84,48 @@ def connect(tracking_uri: str | None = None, *, create: bool = False) -> Iterato
             f"There is no tracking database {database}. Train with `clvml train ... --register NAME` there first, "
             "or name another store by --tracking-uri or MLFLOW_TRACKING_URI."
         )
-    if database is not None and create:
-        database.parent.mkdir(parents=True, exist_ok=True)
+    if database is not None:
+        check_database(database, write=create)
     for name, value in _STATISTICS_OFF.items():
         os.environ.setdefault(name, value)
     patience = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
-    with _environment(_MEANWHILE | patience), _hushed():
+    with _environment(_MEANWHILE | patience), _errors_of(address), _hushed():
         from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
 
-        try:
-            yield MlflowClient(tracking_uri=address, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or address)
-        except MlflowException as error:
-            raise ModelError(f"The tracking store {_shown(address)} refused: {first_line(error)}") from error
+        with nullcontext() if database is None else _first_come(database, create=create):
+            client = MlflowClient(tracking_uri=address, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or address)
+            if database is not None:
+                client.search_experiments(max_results=1)
+        yield client
+
+
+@contextmanager
+def _errors_of(address: str) -> Iterator[None]:
+    """Whatever MLflow, its data base layer or the system raises within, as a ModelError without passwords."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    store = without_secrets(address)
+    try:
+        yield
+    except ImportError as error:
+        raise ModelError(
+            f"The tracking store {store} needs the Python package {error.name}, which is not installed. Install it "
+            "where this runs."
+        ) from error
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise ModelError(f"The tracking store {store} refused: {first_line(error)}") from error
+
+
+def _first_come(database: Path, *, create: bool) -> AbstractContextManager[object]:
+    """One process at a time opens a store, as MLflow may make its tables then, and two at once break each other.
+
+    Who only reads makes no lock, but waits for one.
+    """
+    lock = database.with_name(f".{database.name}.lock")
+    if not create and not lock.exists():
+        return nullcontext()
+    return Lock(lock, f"The tracking store {database}", wait=_CREATION)
 
 
 def experiment_of(client: MlflowClient, name: str, address: str) -> str:
@@ -121,12 +169,6 @@ def _hushed() -> Iterator[None]:
 
 
 def first_line(error: Any) -> str:
-    """The first line of a message, shortened."""
-    line = str(error).strip().split("\n")[0]
+    """The first line of a message, shortened, without passwords."""
+    line = without_secrets((str(error).strip() or type(error).__name__).split("\n")[0])
     return line if len(line) <= 300 else f"{line[:300]}…"
-
-
-def _shown(address: str) -> str:
-    """Without a password."""
-    scheme, _, rest = address.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}" if rest else address

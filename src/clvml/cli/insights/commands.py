@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clvml.cli.options import log_options, open_log
+from clvml.cli.options import Commands, log_options, open_log
 from clvml.cli.overlap import check_overlap
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["insights"]
 
 
-@click.group(short_help="What sets the best apart, who earns, which channel pays, how value moves, what if.")
+@click.group(
+    cls=Commands, short_help="What sets the best apart, who earns, which channel pays, how value moves, what if."
+)
 def insights() -> None:
     """The shopkeeper's questions, answered from a log or from scores.
 

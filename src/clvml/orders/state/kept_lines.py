@@ -1,6 +1,6 @@
 """Only what changed: a folder that keeps what a log's files held, so that the next night reads the new ones alone.
 
-    manifest.json    the settings, the files read, their counts, and which of the parts below belong to it
+    clvml-state.json the settings, the files read, their counts, and which of the parts below belong to it
     sums-*.parquet   what adds up of each order (sql/order_sums.sql), each order of a day in one part
     lines-*.parquet  the typed lines, a few columns each: for cancelled orders and for `check`
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import uuid
 import warnings
 import weakref
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clvml.errors import ClvWarning, DataError, OptionError
+from clvml.files import sync, write_aside
 from clvml.locks import Lock
 from clvml.orders.data_report import Counts, DataReport, Rule, count_rules
 from clvml.orders.engines.duckdb import Engine, statement
@@ -32,9 +34,13 @@ from clvml.orders.reading.sources import Source, source_of_files
 from clvml.orders.state.manifest import File, Manifest, Part, settings_of
 from clvml.resources import Resources
 
-__all__ = ["KeptLines"]
+__all__ = ["STATE_FILE", "KeptLines"]
 
-_MANIFEST, _ASIDE, _LOCK = "manifest.json", ".manifest.json.part", ".lock"
+STATE_FILE, _LOCK = "clvml-state.json", ".lock"
+_OWN_FILE = re.compile(
+    rf"{re.escape(STATE_FILE)}|\.{re.escape(STATE_FILE)}\.[0-9]+\.part|\{_LOCK}|(tmp_)?(sums|lines)-[0-9a-f]{{32}}\.parquet"
+)
+"""Names that this module gives, and no other program by chance; DuckDB puts tmp_ before what it has not finished."""
 MAX_PARTS = 32
 """Parts of a kind beyond which the small ones are put together."""
 NO_LINES = Extent(0, 0, None, None, 0, 0.0)
@@ -178,13 +184,13 @@ class State:
 
     def _read(self) -> Manifest | str:
         """The manifest; or why there is none to go by, empty where the folder is new."""
-        path = self.folder / _MANIFEST
+        path = self.folder / STATE_FILE
         if not path.exists():
             return ""
         try:
             manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return f"its {_MANIFEST} is damaged"
+            return f"its {STATE_FILE} is damaged"
         if manifest is None:
             return "the state is of another version of clvml"
         gone = [part.name for part in (*manifest.sums, *manifest.lines) if _size(self.folder / part.name) != part.size]
@@ -250,7 +256,7 @@ class State:
         path = self.folder / f"{kind}-{uuid.uuid4().hex}.parquet"
         try:
             engine.run(f"COPY ({sql}) TO {text(str(path))} (FORMAT parquet, COMPRESSION zstd)")
-            _to_disk(path)
+            sync(path)
             return Part(path.name, path.stat().st_size)
         except DataError as error:
             if path.name not in str(error) and "space" not in str(error):
@@ -261,14 +267,8 @@ class State:
 
     def _replace(self, manifest: Manifest) -> None:
         """Put a manifest in the place of the last: the one moment in which the state changes."""
-        aside = self.folder / _ASIDE
-        try:
-            aside.write_text(manifest.to_json(), encoding="utf-8")
-            _to_disk(aside)
-            os.replace(aside, self.folder / _MANIFEST)
-            _to_disk(self.folder)
-        except OSError as error:
-            raise _unwritten(self.folder, error.strerror) from error
+        text_of = manifest.to_json()
+        write_aside(self.folder / STATE_FILE, lambda aside: aside.write_text(text_of, encoding="utf-8"), durable=True)
 
     def _touched(self, old: Manifest, found: Mapping[str, os.stat_result]) -> Manifest:
         """The same, with the times of files that have another but the same content."""
@@ -281,10 +281,10 @@ class State:
     def _sweep(self) -> None:
         """Delete what the manifest does not name: parts replaced, and what a killed job left."""
         manifest = self._read()
-        if self._shared or (isinstance(manifest, str) and (self.folder / _MANIFEST).exists()):
+        if self._shared or (isinstance(manifest, str) and (self.folder / STATE_FILE).exists()):
             return
         parts = () if isinstance(manifest, str) else (*manifest.sums, *manifest.lines)
-        kept = {_MANIFEST, _LOCK, *(part.name for part in parts)}
+        kept = {STATE_FILE, _LOCK, *(part.name for part in parts)}
         for path in self.folder.iterdir():
             if path.name not in kept and _ours(path.name):
                 path.unlink(missing_ok=True)
@@ -295,8 +295,7 @@ _HELD: weakref.WeakValueDictionary[Path, Lock] = weakref.WeakValueDictionary()
 
 
 def _ours(name: str) -> bool:
-    plain = name.removeprefix("tmp_")  # as DuckDB calls what it has not finished
-    return name in (_MANIFEST, _ASIDE, _LOCK) or (plain.startswith(("sums-", "lines-")) and plain.endswith(".parquet"))
+    return _OWN_FILE.fullmatch(name) is not None
 
 
 def _fitting(
@@ -337,14 +336,3 @@ def _size(path: Path) -> int:
 
 def _unwritten(folder: Path, why: object) -> OptionError:
     return OptionError(f"The state {folder} could not be written, and stays as it was: {why}".rstrip(".") + ".")
-
-
-def _to_disk(path: Path) -> None:
-    """Have the system write what it holds of a file, or of the names in a folder."""
-    if os.name == "nt" and path.is_dir():
-        return  # which cannot be opened there
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib.metadata
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from clvml import __version__
 from clvml.errors import DataError
+from clvml.files import sha256_of_file
 from clvml.orders.engines.duckdb import SCALE
 from clvml.orders.lines import Extent, Policy, TextEvidence
 from clvml.orders.reading.columns import Columns
 
 __all__ = ["File", "Manifest", "Part", "settings_of"]
 
-STATE_FORMAT = 3
+STATESTATE_FORMAT = 3
 
 
 class File(NamedTuple):
@@ -33,13 +32,13 @@ class File(NamedTuple):
     @classmethod
     def read(cls, path: str, stat: os.stat_result) -> Self:
         """The file at a path, and what the system said of it before its content was read."""
-        return cls(path, stat.st_size, stat.st_mtime_ns, _digest(path))
+        return cls(path, stat.st_size, stat.st_mtime_ns, sha256_of_file(path))
 
     def is_still(self, stat: os.stat_result) -> bool:
         """Whether the file is as it was, by its size and time, or where the time is another by its content."""
         if stat.st_size != self.size:
             return False
-        return stat.st_mtime_ns == self.mtime or _digest(self.path) == self.digest
+        return stat.st_mtime_ns == self.mtime or sha256_of_file(self.path) == self.digest
 
     def check_untouched(self) -> None:
         """Raise DataError where the file was written to since."""
@@ -75,7 +74,7 @@ class Manifest(NamedTuple):
 
     def to_json(self) -> str:
         """As it is written."""
-        return json.dumps({"format": STATE_FORMAT, **self._asdict()}, indent=1) + "\n"
+        return json.dumps({"format": STATESTATE_FORMAT, **self._asdict()}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self | None:
@@ -84,7 +83,7 @@ class Manifest(NamedTuple):
         Raises ValueError, KeyError, TypeError or AttributeError where it is damaged.
         """
         payload = json.loads(text)
-        if payload["format"] != STATE_FORMAT:
+        if payload["format"] != STATESTATE_FORMAT:
             return None
         return cls(
             dict(payload["settings"]),
@@ -117,8 +116,3 @@ def settings_of(columns: Columns, policy: Policy) -> dict[str, Any]:
     versions = {"clvml": __version__, "duckdb": importlib.metadata.version("duckdb"), "scale": SCALE}
     settings: dict[str, Any] = json.loads(json.dumps(versions | dataclasses.asdict(columns) | policy._asdict()))
     return settings
-
-
-def _digest(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
