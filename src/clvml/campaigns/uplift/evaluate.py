@@ -1,4 +1,4 @@
-"""How good is a rule for whom to treat, told from one randomised campaign: value per customer and its error."""
+"""How good is a rule for whom to treat, by one randomised campaign: value per customer and its error."""
 
 from __future__ import annotations
 

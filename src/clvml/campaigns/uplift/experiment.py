@@ -61,19 +61,58 @@ class Experiment:
     ) -> Experiment:
         """Check and take over a table of a past campaign.
 
-        treatment: column that names the arm of each customer; `control`: the arm that got nothing.
-        propensity: chance of each arm, as a number or as the name of a column; left out, the shares of the arms.
-        Raises DataError where a column is missing or incomplete, an arm is too small, a customer stands twice, or the
-        arms differ by more than chance allows: data that were not randomised are refused unless `allow_observational`,
-        and then the propensity is estimated from the features and rows outside [.05, .95] are left out.
+        Parameters
+        ----------
+        data : DataFrame
+            One row a customer.
+        treatment : str
+            Column that names the arm of each customer.
+        control : str
+            The arm that got nothing.
+        outcomes, features : sequence of str
+            Columns measured after, and known before, the campaign.
+        customer : str, optional
+            Column of the customer, to refuse rows that repeat one.
+        propensity : mapping of arm to float or str, optional
+            Chance of each arm, as a number or as the name of a column; one arm may be left out. Default: the shares
+            of the arms.
+        allow_observational : bool
+            Whether data that were not randomised are taken: the propensity is then estimated from the features, and
+            rows outside [.05, .95] are left out. A guess, and marked as one.
+
+        Returns
+        -------
+        Experiment
+            Arms in `arms`, the control first.
+
+        Raises
+        ------
+        DataError
+            Where a column is missing or incomplete, an arm has fewer than 30 customers, a customer stands twice, or the
+            arms differ by more than chance allows.
+        OptionError
+            For a control or a propensity that names no arm.
+
+        References
+        ----------
+        Hansen, B. & Bowers, J. (2008). Covariate balance in simple, stratified and clustered comparative studies.
+        Statistical Science 23 (the test that the arms are alike).
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from clvml import Experiment
+        >>> data = pd.DataFrame({"arm": ["mail", "none"] * 50, "age": [20, 30] * 25 + [30, 20] * 25, "spend": 1.0})
+        >>> Experiment.from_frame(data, treatment="arm", control="none", outcomes=["spend"], features=["age"]).arms
+        ('none', 'mail')
         """
         outcomes, features = list(outcomes), list(features)
         _check_columns(data, [treatment, *outcomes, *features, *([customer] if customer else [])])
         _check_rows(data, treatment, outcomes, customer)
-        words = data[treatment].astype("string").str.strip().to_numpy(dtype=object)
-        arms = _arms(words, control)
-        arm = np.searchsorted(arms[1:], words) + 1
-        arm[words == control] = 0
+        names = data[treatment].astype("string").str.strip().to_numpy(dtype=object)
+        arms = _arms(names, control)
+        arm = np.searchsorted(arms[1:], names) + 1
+        arm[names == control] = 0
         table = data[features].reset_index(drop=True)
         found = cls(
             arms=arms,
@@ -92,7 +131,7 @@ class Experiment:
                 f"The arms of '{treatment}' were not drawn at random: '{found.balance.worst_feature}' differs by "
                 f"{abs(found.balance.worst_difference):.2f} standard deviations "
                 f"(all features together: p {_small(found.balance.p_value)}). "
-                "An effect cannot be told from who was chosen. Give the known chance of each arm in propensity={...}, "
+                "Who was chosen says nothing of the effect. Give the known chance of each arm in propensity={...}, "
                 "or pass allow_observational=True and treat the result as a guess."
             )
         return _observational(found)

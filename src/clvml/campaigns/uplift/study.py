@@ -49,7 +49,7 @@ class Verdict(enum.Enum):
 
     TARGET = "Targeting by expected gain beats treating all and treating none: use the individual effects."
     RANK = (
-        "Who gains most can be told, but choosing is not shown to beat treating all: "
+        "Who gains most is known, but choosing is not shown to beat treating all: "
         "use the individual effects (shrunk) to spend a limited budget, the average otherwise."
     )
     VALUE = (
