@@ -250,24 +250,34 @@ def test_statements_and_type_marker_are_part_of_the_package():
     assert named <= {p.stem for p in (HOME / "orders/engines/sql").glob("*.sql")}
 
 
-@pytest.mark.skipif(not README.is_file(), reason="the package is installed without its README")
-def test_python_in_the_readme_runs(tmp_path, monkeypatch):
+PAGES = [page for page in (README, *sorted(README.parent.glob("docs/*.md"))) if page.is_file()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_of_the_pages_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert blocks
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     scope = {}
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), scope)
+        exec(compile(block, page.name, "exec"), scope)
 
 
-@pytest.mark.skipif(not README.is_file(), reason="the package is installed without its README")
-def test_commands_in_the_readme_exist():
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_of_the_pages_lead_somewhere(page):
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
+    assert not [target for target in targets if not (page.parent / target).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_of_the_pages_exist(page):
     from clvml.cli import cli
 
-    text = README.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     for block in re.findall(r"```(?:sh|bash|console)\n(.*?)```", text, re.DOTALL):
         for line in re.sub(r"\\\n\s*", " ", block).splitlines():
             words = line.removeprefix("$ ").split()
             if words[:1] == ["clvml"]:
-                known = {text for p in cli.commands[words[1]].params for text in p.opts}
+                command = cli.commands[words[1]]
+                command = command.commands[words[2]] if hasattr(command, "commands") else command
+                known = {text for p in command.params for text in p.opts}
                 assert {w for w in words if w.startswith("--")} <= known, line
