@@ -3,10 +3,10 @@
 What a module of `clvml.maths.models` has to export, so that `clvml.estimators` can fit it and predict with it, is
 stated here: the contracts below are met by a module, or by an object that has the same names.
 
-    every model                    PurchaseModule     BG/NBD, MBG/NBD, Pareto/NBD, NBD, BG/BB, Erlang gaps, covariates
-    that customers may leave       DropoutModule      all but NBD, and with covariates
-    whose future forgets recency   MemorylessModule   BG/NBD, MBG/NBD, Pareto/NBD, NBD
-    whose rates may differ         HistoryModule      BG/NBD, MBG/NBD, Pareto/NBD: what covariates are put on
+    every model                   PurchaseModule     BG/NBD, MBG/NBD, Pareto/NBD, NBD, BG/BB, Erlang gaps, covariates
+    that customers may leave      DropoutModule      all but NBD, and with covariates
+    whose future needs no recency  MemorylessModule   BG/NBD, MBG/NBD, Pareto/NBD, NBD
+    whose rates may differ        HistoryModule      BG/NBD, MBG/NBD, Pareto/NBD: what covariates are put on
 
 Gamma-Gamma, the model of spend, stands by itself: `clvml.maths.models.gammagamma`.
 """
