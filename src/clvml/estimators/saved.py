@@ -87,7 +87,7 @@ def quality_from(saved: dict[str, Any], k: int) -> tuple[Floats, float, FitStatu
         )
     if (np.diag(covariance) < 0.0).any():
         raise ModelError("The saved model's covariance has a variance below 0. The file is damaged.")
-    status, known = saved.get("status", saved.get("outcome")), FitStatus.__members__  # outcome: its name before 0.2
+    status, known = saved.get("status"), FitStatus.__members__
     if not isinstance(status, str) or status not in known:
         raise ModelError(f"The saved model's status {status!r} is unknown. It is one of {', '.join(known)}.")
     return covariance, log_likelihood, known[status]
