@@ -1,7 +1,7 @@
 """Campaigns that learn, and allocation at size: what benchmarks/campaigns.md reports.
 
-python benchmarks/campaigns.py loop [TRUTH ...]    ten campaigns against four truths, or those named
-python benchmarks/campaigns.py allocation   a million customers, three treatments
+python benchmarks/campaigns.py loop EXPLORE CONTROL [TRUTH ...]    ten campaigns against four truths, or those named
+python benchmarks/campaigns.py allocation [CUSTOMERS]              three treatments
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from clvml.campaigns import Plan, Treatment, plan_audience
 from clvml.campaigns.allocation import allocate
 from clvml.campaigns.learning.past import Delivered, campaign_rows, promised_and_delivered
 
-CUSTOMERS, CAMPAIGNS, RUNS = 20_000, 10, 2
+CUSTOMERS, CAMPAIGNS, RUNS = 20_000, 10, 1
 COST, BUDGET = 2.0, 10_000.0
 STATES = np.array(["on rhythm", "late", "at risk", "lapsed"])
 
@@ -56,7 +56,7 @@ def contribution(s: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
     return np.where(rng.random(len(s)) < p, s["value_if_kept"].to_numpy() * rng.gamma(2.0, 0.5, len(s)), 0.0)
 
 
-def plan(k: int, run: int) -> Plan:
+def plan(k: int, run: int, explore: float, control: float) -> Plan:
     return Plan(
         name=f"campaign {k}",
         salt=f"run {run}",
@@ -64,8 +64,8 @@ def plan(k: int, run: int) -> Plan:
             Treatment(name="mail", contact_cost=COST, save_rate=0.10),
             Treatment(name="call", contact_cost=3 * COST, save_rate=0.20),
         ),
-        control_share=0.10,
-        explore_share=0.05,
+        control_share=control,
+        explore_share=explore,
         holdout_share=0.0,
         confidence=0.0,
     )
@@ -90,14 +90,16 @@ def by_value(name: str, s: pd.DataFrame) -> float:
     return float((effects(name, s)[first, 0] - COST).sum())
 
 
-def one_run(name: str, run: int) -> tuple[list[dict[str, float]], pd.DataFrame]:
+def one_run(name: str, run: int, explore: float, control: float) -> tuple[list[dict[str, float]], pd.DataFrame]:
     """Ten campaigns in a row, each planned from the outcomes of those before."""
     rng = np.random.default_rng(run)
     past: list[pd.DataFrame] = []
     found = []
     for k in range(CAMPAIGNS):
         s = base(rng).assign(as_of=f"20{11 + k}-06-30")
-        audience = plan_audience(s, plan(k, run), budget=BUDGET, past=pd.concat(past) if past else None)
+        audience = plan_audience(
+            s, plan(k, run, explore, control), budget=BUDGET, past=pd.concat(past) if past else None
+        )
         table = audience.table.assign(customer_id=audience.table["customer_id"].astype(str))
         rows = audience.table["customer_id"].to_numpy()
         arm = np.where(table["group"] == "treat", np.where(table["treatment"] == "mail", 0, 1), -1)
@@ -115,9 +117,10 @@ def one_run(name: str, run: int) -> tuple[list[dict[str, float]], pd.DataFrame]:
     return found, promised_and_delivered(pd.concat(past))
 
 
-def loop(names: list[str]) -> None:
-    for name in names or truths(base(np.random.default_rng(0))):
-        rows = [row for run in range(RUNS) for row in one_run(name, run)[0]]
+def loop(arguments: list[str]) -> None:
+    explore, control = (float(share) for share in arguments[:2])
+    for name in arguments[2:] or truths(base(np.random.default_rng(0))):
+        rows = [row for run in range(RUNS) for row in one_run(name, run, explore, control)[0]]
         table = pd.DataFrame(rows)
         print(f"\n{name}: mean profit over {RUNS} runs")
         print(
@@ -126,17 +129,17 @@ def loop(names: list[str]) -> None:
         )
 
 
-def allocation(_: list[str]) -> None:
-    n, rng = 1_000_000, np.random.default_rng(0)
+def allocation(arguments: list[str]) -> None:
+    n, rng = int(arguments[0]) if arguments else 1_000_000, np.random.default_rng(0)
     cost = np.round(rng.gamma(2, 5, (n, 3)) * 1e4)
     gain, tie, one = cost / 1e4 * rng.gamma(2, 1, (n, 3)), rng.random(n), np.ones(n)
     budget = float(cost.mean() * n * 0.2)
-    for capacity in ((np.inf, np.inf, np.inf), (60_000.0, np.inf, 20_000.0)):
-        start = time.perf_counter()
+    for capacity in ((np.inf, np.inf, np.inf), (0.06 * n, np.inf, 0.02 * n)):
+        start, worked = time.perf_counter(), time.process_time()
         found = allocate(gain, cost, budget, np.array(capacity), one, tie)
-        seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(f"capacities {capacity}: {seconds:.1f} s, peak {peak:.2f} GB, gap {1 - found.gain / found.bound:.6%}")
+        seconds, worked = time.perf_counter() - start, time.process_time() - worked
+        peak, gap = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 1 - found.gain / found.bound
+        print(f"capacities {capacity}: {seconds:.1f} s ({worked:.1f} s of CPU), peak {peak:.2f} GB, gap {gap:.6%}")
 
 
 if __name__ == "__main__":
