@@ -65,3 +65,40 @@ def test_simulated_customers_with_the_same_history_end_their_gaps_as_told():
         told = float(rhythm.overdue_share(r, alpha, x, t_x, since))
         error = np.sqrt(told * (1 - told) / alike.sum())
         assert (following <= since).mean() == pytest.approx(told, abs=4 * error)
+
+
+@pytest.mark.parametrize(("x", "t_x", "since"), [(0, 0.0, 30.0), (3, 90.0, 20.0), (12, 400.0, 80.0)])
+@pytest.mark.parametrize("k", [0.7, 2.5, 8.0])
+def test_regular_gaps_to_the_last_digits(k, x, t_x, since):
+    """P(gap <= u) with k lambda ~ Gamma(r + k x, alpha / k + t_x) and gap ~ Gamma(k, k lambda), by quadrature."""
+    r, alpha = 1.3, 50.0
+    found = rhythm.Rhythm(r, alpha, k)
+    with mp.workdps(30):
+        shape, rate = mp.mpf(r) + mp.mpf(k) * x, mp.mpf(alpha) / mp.mpf(k) + mp.mpf(t_x)
+
+        def density(v):
+            return rate**shape * v ** (shape - 1) * mp.exp(-rate * v) / mp.gamma(shape)
+
+        exact = mp.quad(
+            lambda v: density(v) * mp.gammainc(k, 0, v * since, regularized=True),
+            [0, shape / rate, 5 * shape / rate, mp.inf],
+        )
+    share = float(found.share_ended(x, t_x, since))
+    assert share == pytest.approx(float(exact), rel=1e-8)
+    assert float(found.quantile(share, x, t_x)) == pytest.approx(since, rel=1e-9)
+
+
+def test_random_gaps_are_the_special_case():
+    x, t_x, since = np.arange(5.0), 30.0 * np.arange(5), np.full(5, 40.0)
+    nearly = rhythm.Rhythm(1.3, 50.0, 1.0 + 1e-9)
+    plain = rhythm.Rhythm(1.3, 50.0)
+    np.testing.assert_allclose(
+        nearly.share_ended(x, t_x, since), rhythm.overdue_share(1.3, 50.0, x, t_x, since), rtol=1e-7
+    )
+    np.testing.assert_allclose(nearly.quantile(0.9, x, t_x), plain.quantile(0.9, x, t_x), rtol=1e-7)
+
+
+def test_the_mean_gap_goes_from_that_of_all_to_the_own():
+    found = rhythm.Rhythm(2.0, 60.0, 3.0)
+    assert float(found.mean_gap(0, 0.0)) == 30.0
+    assert float(found.mean_gap(1000, 7000.0)) == pytest.approx(7.0, rel=0.01)

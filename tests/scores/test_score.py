@@ -9,6 +9,7 @@ import pytest
 from clvml.estimators.forecast import ForecastCache, forecast_cache
 from clvml.maths import rhythm
 from clvml.scores import segments
+from clvml.scores.flag import NEVER
 from clvml.scores.score import score_rows
 from clvml.tables import SCORES
 
@@ -77,7 +78,11 @@ def test_tiers_states_and_the_flag(scores, trained):
     assert (scores.loc[scores["contribution"] <= 0, "tier"] == "bad").all()
     assert 0.15 <= (scores["tier"] == "good").mean() <= 0.21
     late = scores["state"].isin(["late", "at risk"])
-    assert (scores["at_risk"] == (late & (scores["churn_probability"] > trained.threshold_))).all()
+    risk = 1 - (1 - scores["p_leaving"]) * (1 - scores["decline"])
+    pays = (risk >= scores["break_even"]) & (scores["break_even"] < NEVER)
+    assert (scores["at_risk"] == ((late | (scores["decline"] > 0)) & pays)).all()
+    assert (scores["win_back"] == ((scores["state"] == "lapsed") & (scores["tier"] == "good"))).all()
+    assert not scores.loc[scores["frequency"] == 0, "at_risk"].any()  # their second purchase is another matter
     assert (scores["flagged"] == (scores["at_risk"] & (scores["tier"] == "good"))).all()
 
 
@@ -87,25 +92,50 @@ def test_somebody_is_flagged(scores):
 
 
 def test_states_are_those_of_the_customers_own_rhythm(scores, trained):
-    purchases = trained.model_.value_.purchases_
-    r, alpha = purchases.params_.r, purchases.params_.alpha * purchases.unit_days
-    share = rhythm.overdue_share(r, alpha, scores["frequency"], scores["recency"], scores["days_since_last"])
-    ranks = segments.assign_states(share, scores["p_alive"].to_numpy())
-    assert (scores["state"] == np.array(segments.STATES)[ranks]).all()
-    assert ((scores["next_purchase_due"] < pd.Timestamp(CUT)) == (share >= rhythm.LATE_SHARE)).all()
+    again = scores[scores["frequency"] > 0]
+    share = trained.leaving_.rhythm_.share_ended(again["frequency"], again["recency"], again["days_since_last"])
+    on_rhythm = (again["state"] == "on rhythm").to_numpy()
+    assert (on_rhythm == (share < rhythm.LATE_SHARE)).all()
+    assert (share[again["state"] == "at risk"] >= rhythm.AT_RISK_SHARE).all()
+    lapsed = (again["state"] == "lapsed").to_numpy()
+    gaps = again["days_since_last"] / trained.leaving_.rhythm_.mean_gap(again["frequency"], again["recency"])
+    silent = (gaps >= 3) & (again["days_since_last"] >= 30)
+    assert (lapsed == (silent | (~on_rhythm & (again["p_alive"] < segments.LAPSED_P_ALIVE)))).all()
+
+
+def test_who_has_bought_once_is_compared_with_second_purchases(scores, trained):
+    once = scores[scores["frequency"] == 0]
+    sooner = trained.leaving_.second_.share_sooner(once["days_since_last"] - 1)
+    assert set(once["state"]) == set(segments.ONCE_STATES)
+    assert not scores.loc[scores["frequency"] > 0, "state"].isin(segments.ONCE_STATES).any()
+    early = once["state"] == segments.ONCE_STATES[0]
+    assert (sooner[early] < rhythm.LATE_SHARE).all()
+    assert (sooner[~early] >= rhythm.LATE_SHARE).all()
+
+
+def test_a_purchase_is_due_as_long_as_the_customer_is_not_late(scores):
+    in_time = scores["state"].isin(["on rhythm", segments.ONCE_STATES[0]])
+    assert ((scores["next_purchase_due"] >= pd.Timestamp(CUT)) == in_time).all()
 
 
 def test_reasons_speak_of_the_row_they_stand_in(scores):
-    once = scores["frequency"] == 0
-    assert scores.loc[once, "reason"].str.startswith("One purchase, ").all()
-    assert not scores.loc[~once, "reason"].str.startswith("One purchase").any()
-    overdue = ~once & (scores["state"] != "on rhythm")
-    assert (scores["reason"].str.contains("of their own gaps") == overdue).all()
-    assert (scores["reason"].str.contains("has brought") == (scores["contribution"] <= 0)).all()
-    told = scores["reason"].str.extract(r"(\d+) % likely not to buy")[0].astype(int)
-    assert (told - 100 * scores["churn_probability"]).abs().max() <= 0.5 + 1e-9
-    days = scores["reason"].str.extract(r"(?:silent for|One purchase,) (\d+) day")[0].astype(int)
+    once, reason = scores["frequency"] == 0, scores["reason"]
+    assert (reason.str.startswith("Bought once, ") == once).all()
+    in_time = scores["state"].isin(["on rhythm", segments.ONCE_STATES[0]])
+    own, few = ~once & (scores["frequency"] >= 3), ~once & (scores["frequency"] < 3)
+    assert (reason.str.contains(" times their mean gap") == (own & ~in_time)).all()
+    assert (reason.str.contains("of the gaps of customers like them") == (few & ~in_time)).all()
+    assert (reason.str.contains("of second purchases come sooner") == (once & ~in_time)).all()
+    assert (reason.str.contains("has brought") == (scores["contribution"] <= 0)).all()
+    chance = reason.str.extract(r"(\d+)% likely to stay silent")[0].astype(int)
+    assert (chance - 100 * scores["p_leaving"]).abs().max() <= 0.5 + 1e-9
+    ahead = reason.str.extract(r"for the next ([\d,]+) day")[0].str.replace(",", "").astype(int)
+    assert ahead.tolist() == scores["leaving_days"].tolist()
+    days = reason.str.extract(r"(?:silent for|Bought once,) (\d+) day")[0].fillna("0").astype(int)
     assert days.tolist() == scores["days_since_last"].tolist()
+    times = reason.str.extract(r"([\d.]+) times their mean gap")[0].astype(float)
+    mean = scores["recency"] / scores["frequency"].clip(lower=1)
+    assert ((times - scores["days_since_last"] / mean).abs().dropna() <= 0.05 + 1e-9).all()
 
 
 def test_one_row_is_scored_like_the_same_row_of_many(trained, frame):
@@ -130,7 +160,12 @@ def test_a_longer_horizon_is_told_in_the_row(trained, trained_frame):
     assert (far["next_purchase_due"] == near["next_purchase_due"]).all()
 
 
-SETTINGS = {"as_of": CUT, "horizon": 182, "own_horizon": 182, "threshold": 0.5, "name": "m", "margin": 0.25}
+SETTINGS = {"as_of": CUT, "horizon": 182, "own_horizon": 182, "name": "m", "margin": 0.25}
+
+
+def parts_of(trained):
+    """What rows are scored by."""
+    return trained.model_, trained.leaving_, trained.economics_
 
 
 def told(part):
@@ -140,7 +175,7 @@ def told(part):
 
 def test_a_missing_contribution_is_amount_times_margin(trained, trained_frame):
     bare = trained_frame.drop(columns=["contribution", "customer_id"])
-    without = score_rows(bare, trained.model_, **SETTINGS)
+    without = score_rows(bare, *parts_of(trained), **SETTINGS)
     assert without.columns["contribution"] == pytest.approx(0.25 * trained_frame["amount"].to_numpy())
     assert without.columns["customer_id"].tolist() == list(range(len(bare)))
     assert without[1:] == (CUT, 182, "m")
@@ -149,18 +184,18 @@ def test_a_missing_contribution_is_amount_times_margin(trained, trained_frame):
 @pytest.mark.parametrize("use_tables", [False, True])
 def test_a_base_staged_in_parts_is_the_same_to_the_last_digits(trained, trained_frame, use_tables):
     """Whether parts know of each other or not, and in whatever order they come."""
-    whole = told(score_rows(trained_frame, trained.model_, **SETTINGS, cache=ForecastCache(use_tables=use_tables)))
+    whole = told(score_rows(trained_frame, *parts_of(trained), **SETTINGS, cache=ForecastCache(use_tables=use_tables)))
     few = [trained_frame.iloc[k::3].reset_index(drop=True) for k in range(3)]
     one = ForecastCache(use_tables=use_tables)
     for cache in ([ForecastCache(use_tables=use_tables) for _ in range(3)], [one, one, one]):
-        parts = {k: told(score_rows(few[k], trained.model_, **SETTINGS, cache=cache[k])) for k in (2, 0, 1)}
+        parts = {k: told(score_rows(few[k], *parts_of(trained), **SETTINGS, cache=cache[k])) for k in (2, 0, 1)}
         mixed = pd.concat(parts.values()).sort_values("customer_id", ignore_index=True)
         pd.testing.assert_frame_equal(mixed, whole, check_exact=True)
 
 
 def test_intervals_read_off_tables_are_those_solved_for(trained, trained_frame):
-    solved = told(score_rows(trained_frame, trained.model_, **SETTINGS))
-    read = told(score_rows(trained_frame, trained.model_, **SETTINGS, cache=ForecastCache(use_tables=True)))
+    solved = told(score_rows(trained_frame, *parts_of(trained), **SETTINGS))
+    read = told(score_rows(trained_frame, *parts_of(trained), **SETTINGS, cache=ForecastCache(use_tables=True)))
     width = (solved["clv_high"] - solved["clv_low"]).to_numpy()
     for name in ("clv_low", "clv_high"):
         assert (np.abs(read[name] - solved[name]).to_numpy() <= 1e-3 * width).all(), name

@@ -1,4 +1,4 @@
-"""Tiers, states and sentences: where the edges lie, and that nobody's place depends on the order of rows."""
+"""Tiers and states: where the edges lie, and that nobody's place depends on the order of rows."""
 
 import duckdb
 import numpy as np
@@ -103,44 +103,24 @@ def test_one_customer_can_be_placed_without_the_others():
 
 
 def test_states_at_their_edges():
-    overdue = np.array([0.0, np.nextafter(0.75, 0), 0.75, np.nextafter(0.9, 0), 0.9, np.nextafter(0.98, 0), 0.98, 1.0])
-    told = states(overdue, np.ones(8))
-    assert told.tolist() == ["on rhythm"] * 2 + ["late"] * 2 + ["at risk"] * 2 + ["lapsed"] * 2
-    assert states(np.zeros(3), np.array([0.0, 0.0999, 0.10])).tolist() == ["lapsed", "lapsed", "on rhythm"]
-    assert set(told) == set(segments.STATES)
+    """From the very day on which each limit is reached."""
+    since = np.array([0, 19, 20, 39, 40, 59, 60, 900])
+    limits = segments.StateLimits(*(np.full(8, days) for days in (20.0, 40.0, 60.0)))
+    again = states(np.ones(8), since, limits, np.ones(8))
+    assert again.tolist() == ["on rhythm"] * 2 + ["late"] * 2 + ["at risk"] * 2 + ["lapsed"] * 2
+    once = states(np.zeros(8), since, limits, np.ones(8))
+    early, overdue, lapsed = segments.ONCE_STATES
+    assert once.tolist() == [early] * 2 + [overdue] * 4 + [lapsed] * 2
+    assert set(again) | set(once) == set(segments.STATES)
 
 
-def sentence(overdue=0.8, gap=30.2, **told):
-    row = {
-        "frequency": 4,
-        "days_since_last": 61,
-        "usual_gap": gap,
-        "overdue": overdue,
-        "churn_probability": 0.346,
-        "value_if_kept": 1234.4,
-        "contribution": 210.0,
-        "state": "late",
-        "tier": "good",
-    } | told
-    row |= {"state": segments.STATES.index(row["state"]), "tier": segments.TIERS.index(row["tier"])}
-    return segments.reasons(segments.ReasonInputs(**{k: np.array([v]) for k, v in row.items()}), 91)[0].as_py()
-
-
-def test_sentences_that_a_campaign_manager_understands():
-    assert sentence() == (
-        "5 purchases, usually every 30 days; silent for 61 days, longer than 80 % of their own gaps; "
-        "35 % likely not to buy in the next 91 days, worth about 1,234 if they do."
-    )
-    assert sentence(state="on rhythm", overdue=0.4) == (
-        "5 purchases, usually every 30 days; silent for 61 days; "
-        "35 % likely not to buy in the next 91 days, worth about 1,234 if they do."
-    )
-    assert sentence(frequency=0, days_since_last=1, gap=np.inf, state="late") == (
-        "One purchase, 1 day ago; 35 % likely not to buy in the next 91 days, worth about 1,234 if they do."
-    )
-    assert sentence(tier="bad", contribution=-12.6, gap=0.2).startswith("5 purchases, usually every 1 day;")
-    assert sentence(tier="bad", contribution=-12.6).endswith("not to buy in the next 91 days, has brought -13 so far.")
-    assert sentence(tier="bad", contribution=3.0).endswith("worth about 1,234 if they do.")
+def test_who_is_taken_for_gone_is_lapsed_once_late():
+    limits = segments.StateLimits(*(np.full(3, days) for days in (20.0, 40.0, 60.0)))
+    assert states(np.ones(3), np.array([10, 25, 25]), limits, np.array([0.0, 0.0999, 0.10])).tolist() == [
+        "on rhythm",
+        "lapsed",
+        "late",
+    ]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5])

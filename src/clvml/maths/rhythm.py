@@ -3,22 +3,21 @@
 While alive they buy at a rate lambda ~ Gamma(r, alpha) over customers (Schmittlein, Morrison & Colombo 1987). x gaps
 that add up to t_x make it Gamma(r + x, alpha + t_x), so the next gap is Lomax: P(gap > u) = ((alpha + t_x) / (alpha +
 t_x + u))^(r + x).
+
+Gaps that are more regular than chance are Erlang: Gamma(k, k lambda), of the same mean (Wheat & Morrison 1990). Then
+k lambda is Gamma(r + k x, alpha / k + t_x) after x gaps, and u / (alpha / k + t_x + u) is Beta(k, r + k x). With k = 1
+that is the Lomax again.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import betainc, betaincinv
 
-__all__ = [
-    "LAPSED_SHARE",
-    "LATE_SHARE",
-    "AT_RISK_SHARE",
-    "gap_quantile",
-    "lomax_quantile",
-    "median_gap",
-    "overdue_share",
-]
+__all__ = ["LAPSED_SHARE", "LATE_SHARE", "AT_RISK_SHARE", "Rhythm", "lomax_quantile", "median_gap", "overdue_share"]
 
 Floats = NDArray[np.float64]
 
@@ -26,16 +25,50 @@ LATE_SHARE, AT_RISK_SHARE, LAPSED_SHARE = 0.75, 0.90, 0.98
 """Shares of a customer's own gaps that have ended: from which they are late, at risk, lapsed."""
 
 
+class Rhythm(NamedTuple):
+    """The gaps of a population of which each customer has a rate of their own."""
+
+    r: float
+    alpha: float
+    """Shape, and rate in days, of the gamma distribution of purchase rates."""
+    k: float = 1.0
+    """Regularity of the gaps of one customer: 1 where they are random, above where they are regular."""
+
+    def share_ended(self, x: ArrayLike, t_x: ArrayLike, since: ArrayLike) -> Floats:
+        """The share of a customer's own gaps that end within `since` days, in 0..1; x gaps that add up to t_x days."""
+        x, t_x, since = (np.asarray(v, dtype=np.float64) for v in (x, t_x, since))
+        if self.k == 1.0:
+            return overdue_share(self.r, self.alpha, x, t_x, since)
+        below = since / (self.alpha / self.k + t_x + since)
+        return np.asarray(betainc(self.k, self.r + self.k * x, below), dtype=np.float64)
+
+    def quantile(self, share: float, x: ArrayLike, t_x: ArrayLike) -> Floats:
+        """Days within which that share of a customer's own gaps end; inf where the rate is too near zero to say.
+
+        In proportion to alpha / k + t_x, and so solved for once for each number of gaps.
+        """
+        x, t_x = (np.asarray(v, dtype=np.float64) for v in (x, t_x))
+        gaps, place = np.unique(x, return_inverse=True)
+        with np.errstate(over="ignore", divide="ignore"):
+            if self.k == 1.0:
+                times = np.expm1(-np.log1p(-share) / (self.r + gaps))
+            else:
+                below = betaincinv(self.k, self.r + self.k * gaps, share)
+                times = below / (1.0 - below)
+            days: Floats = (self.alpha / self.k + t_x) * times[place.reshape(x.shape)]
+        return days
+
+    def mean_gap(self, x: ArrayLike, t_x: ArrayLike) -> Floats:
+        """Days between purchases at a customer's expected rate: their own mean gap, drawn to that of the population."""
+        x, t_x = (np.asarray(v, dtype=np.float64) for v in (x, t_x))
+        gap: Floats = (self.alpha + self.k * t_x) / (self.r + self.k * x)
+        return gap
+
+
 def overdue_share(r: float, alpha: float, x: ArrayLike, t_x: ArrayLike, since: ArrayLike) -> Floats:
-    """The share of a customer's own gaps that would have ended within `since`, in 0..1."""
+    """The share of a customer's own gaps that would have ended within `since`, in 0..1, where gaps are random."""
     x, t_x, since = (np.asarray(v, dtype=np.float64) for v in (x, t_x, since))
     return -np.expm1(-(r + x) * np.log1p(since / (alpha + t_x)))
-
-
-def gap_quantile(share: float, r: float, alpha: float, x: ArrayLike, t_x: ArrayLike) -> Floats:
-    """The time within which a share of a customer's own gaps end; inf where the rate is too near zero to say."""
-    x, t_x = (np.asarray(v, dtype=np.float64) for v in (x, t_x))
-    return lomax_quantile(share, r + x, alpha + t_x)
 
 
 def lomax_quantile(share: float, shape: Floats, scale: Floats) -> Floats:
@@ -48,5 +81,5 @@ def lomax_quantile(share: float, shape: Floats, scale: Floats) -> Floats:
 
 
 def median_gap(r: float, alpha: float, x: ArrayLike, t_x: ArrayLike) -> Floats:
-    """The gap that half of a customer's own gaps exceed; inf where the rate is too near zero to say."""
-    return gap_quantile(0.5, r, alpha, x, t_x)
+    """The gap that half of a customer's own gaps exceed, where gaps are random; inf where the rate is too near zero."""
+    return Rhythm(r, alpha).quantile(0.5, x, t_x)

@@ -53,6 +53,12 @@ class CustomerDays(NamedTuple):
             ) from None
         return {"customer_id": self.ids if who.size == len(self.ids) else self.ids.take(who)} | columns
 
+    def purchase_days(self) -> pd.DataFrame:
+        """customer_id and day number of every purchase, in the order of customer and day."""
+        days = self._days()
+        place = np.cumsum(days.first)[days.purchase] - 1
+        return pd.DataFrame({"customer_id": self.ids.take(place).to_pandas(), "day": days.day[days.purchase]})
+
     def duplicates(self) -> int:
         """How many lines repeat another, where the rows are lines with a hash of each: only lines of the same customer
         and day can.

@@ -11,15 +11,20 @@ from numpy.typing import NDArray
 
 from clvml.estimators.forecast import ForecastCache
 from clvml.estimators.learned.hybrid import HybridValueModel
+from clvml.estimators.learned.leaving import LeavingModel
+from clvml.estimators.learned.leaving_features import GAPS_TO_LEAVE, Asked
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.maths import rhythm
+from clvml.maths.decline import MIN_BEFORE, decline
 from clvml.scores import segments
+from clvml.scores.flag import NEVER, Economics
+from clvml.scores.reasons import MIN_OWN_GAPS, ReasonInputs, reasons
 from clvml.tables import SCORES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ScoredRows", "base_cutoffs", "to_frame", "scores_table", "score_rows"]
+__all__ = ["ScoredRows", "tier_values", "to_frame", "scores_table", "score_rows"]
 
 Floats = NDArray[np.float64]
 
@@ -32,8 +37,8 @@ class ScoredRows(NamedTuple):
 
     columns: dict[str, Any]
     """Arrays, one entry a customer: the columns of Scores that need no others, and those that `scores_table` needs:
-    tier_value (value if kept over the model's own horizon), overdue (share of own gaps), usual_gap (days), state (its
-    place in segments.STATES).
+    tier_value (value if kept over the model's own horizon), state (its place in segments.STATES), and what only
+    reasons.ReasonInputs speaks of.
     """
     as_of: str
     horizon_days: int
@@ -43,11 +48,12 @@ class ScoredRows(NamedTuple):
 def score_rows(
     frame: pd.DataFrame,
     model: HybridValueModel | LifetimeValueModel,
+    leaving: LeavingModel,
+    economics: Economics,
     *,
     as_of: str,
     horizon: int,
     own_horizon: int,
-    threshold: float,
     name: str,
     margin: float,
     cache: ForecastCache | None = None,
@@ -56,29 +62,39 @@ def score_rows(
 
     Each row depends on itself alone, so a base may be scored in parts.
 
-    threshold: churn probability above which a late customer is at risk, chosen out of time; own_horizon: days ahead
-    that it, and the tiers, are about; margin: what of the amount is earned, used where the frame has no contribution of
-    its own; cache: what the batches of a base have in common, see `clvml.estimators.forecast`.
+    leaving, economics: who is about to leave, and what treating costs; own_horizon: days ahead that tiers and flag are
+    about; margin: what of the amount is earned, used where the frame has no contribution of its own; cache: what the
+    batches of a base have in common, see `clvml.estimators.forecast`.
     """
     ahead = model._customer_forecast(frame, cache)
     forecast = model._prediction_columns(ahead, horizon)
     own = forecast if horizon == own_horizon else model._value_columns(ahead, own_horizon)
     kept = _value_if_kept(forecast)
-    overdue, usual_gap, due_gap = _rhythm(model.value_ if isinstance(model, HybridValueModel) else model, frame)
-    state = segments.assign_states(overdue, forecast["p_alive"])
-    T, recency = frame["T"].to_numpy(), frame["recency"].to_numpy()
+    tier_value = kept if own is forecast else _value_if_kept(own)
+    asked = leaving.asked(frame, forecast["p_alive"])
+    p_leaving = leaving.p_leaving_of(asked, frame)
+    limits = _state_limits(leaving, asked)
+    state = segments.assign_states(asked.x, asked.since, limits, asked.p_alive)
+    value = model.value_ if isinstance(model, HybridValueModel) else model
+    falling = np.where(state == segments.ON_RHYTHM, _decline(frame, leaving.window_, value), 0.0)
+    break_even = economics.break_even(tier_value)
+    risk = 1.0 - (1.0 - p_leaving) * (1.0 - falling)
     columns = {
         "customer_id": frame["customer_id"] if "customer_id" in frame else np.arange(len(frame)),
         **{column: frame[column].to_numpy() for column in ("frequency", "recency", "T", "monetary_value")},
         "contribution": _contribution(frame, margin),
         **forecast,
+        "p_leaving": p_leaving,
+        "leaving_days": asked.days.astype(np.int64),
+        "break_even": break_even,
+        "decline": falling,
         "value_if_kept": kept,
-        "next_purchase_due": _due(as_of, due_gap - (T - recency)),
+        "next_purchase_due": _due(as_of, limits.late - asked.since),
         "state": state,
-        "at_risk": segments.is_late(state) & (1.0 - own["p_return"] > threshold),
-        "tier_value": kept if own is forecast else _value_if_kept(own),
-        "overdue": overdue,
-        "usual_gap": usual_gap,
+        "at_risk": (segments.is_late(state) | (falling > 0)) & (risk >= break_even) & (break_even < NEVER),
+        "tier_value": tier_value,
+        "overdue": _share_sooner(leaving, asked, state),
+        "longest": asked.since > frame["gap_max"].to_numpy(float) if "gap_max" in frame else np.zeros(len(state), bool),
     }
     return ScoredRows(columns, as_of, horizon, name)
 
@@ -92,9 +108,11 @@ def scores_table(rows: ScoredRows, cutoffs: segments.Cutoffs) -> pa.Table:
     columns["churn_probability"] = 1.0 - columns["p_return"]
     columns["value_at_risk"] = columns["churn_probability"] * columns["value_if_kept"]
     columns["tier"] = segments.assign_tiers(columns["tier_value"], columns["contribution"], cutoffs)
-    columns["flagged"] = columns["at_risk"] & (columns["tier"] == segments.GOOD)
-    inputs = segments.ReasonInputs(*(columns[name] for name in segments.ReasonInputs._fields))
-    columns["reason"] = segments.reasons(inputs, rows.horizon_days)
+    good = columns["tier"] == segments.GOOD
+    columns["flagged"] = columns["at_risk"] & good
+    columns["win_back"] = good & (columns["state"] == segments.LAPSED)
+    inputs = ReasonInputs(*(columns[name] for name in ReasonInputs._fields))
+    columns["reason"] = reasons(inputs, rows.horizon_days)
     columns["horizon_days"] = np.full(len(columns["T"]), rows.horizon_days)
     none = np.zeros(len(columns["T"]), dtype=np.int8)
     words = {"tier": (columns["tier"], segments.TIERS), "state": (columns["state"], segments.STATES)}
@@ -114,12 +132,11 @@ def to_frame(scores: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def base_cutoffs(
-    frame: pd.DataFrame, model: HybridValueModel | LifetimeValueModel, horizon: int, margin: float, *shares: float
-) -> segments.Cutoffs:
-    """Where the tiers of this base begin; shares: of good and of bad customers."""
-    value = _value_if_kept(model._value_columns(model._customer_forecast(frame), horizon))
-    return segments.cutoffs(value, _contribution(frame, margin), *shares)
+def tier_values(
+    frame: pd.DataFrame, model: HybridValueModel | LifetimeValueModel, horizon: int, margin: float
+) -> tuple[Floats, Floats]:
+    """What the tiers of this base are cut by: value if kept over the horizon, and contribution so far."""
+    return _value_if_kept(model._value_columns(model._customer_forecast(frame), horizon)), _contribution(frame, margin)
 
 
 def _contribution(frame: pd.DataFrame, margin: float) -> Floats:
@@ -144,16 +161,53 @@ def _value_if_kept(table: Mapping[str, Floats]) -> Floats:
     return kept
 
 
-def _rhythm(value: LifetimeValueModel, frame: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
-    """(share of own gaps that would have ended by now, usual gap, gap from which they are late) of each customer."""
-    purchases = value.purchases_
-    r, alpha = purchases.params_.r, purchases.params_.alpha * purchases.unit_days
-    x, t_x = frame["frequency"].to_numpy(float), frame["recency"].to_numpy(float)
-    overdue = rhythm.overdue_share(r, alpha, x, t_x, frame["T"].to_numpy(float) - t_x)
-    return overdue, rhythm.median_gap(r, alpha, x, t_x), rhythm.gap_quantile(rhythm.LATE_SHARE, r, alpha, x, t_x)
+def _state_limits(leaving: LeavingModel, asked: Asked) -> segments.StateLimits:
+    """Days of silence by the own rhythm; of one-time buyers by the population's time to a second purchase."""
+    once, second = asked.x == 0, leaving.second_
+    late, at_risk = (
+        leaving.rhythm_.quantile(share, asked.x, asked.t_x) for share in (rhythm.LATE_SHARE, rhythm.AT_RISK_SHARE)
+    )
+    left = np.maximum(GAPS_TO_LEAVE * asked.gap, leaving.limits_[0])
+    return segments.StateLimits(
+        np.where(once, second.overdue + 1.0, np.minimum(late, left)),
+        at_risk,
+        np.where(once, second.lapsed + 1.0, left),
+    )
+
+
+def _share_sooner(leaving: LeavingModel, asked: Asked, state: segments.Ranks) -> Floats:
+    """Of those with few gaps who are late, the share of the gaps of customers like them that are shorter than their
+    silence; of one-time buyers the share of second purchases that come sooner. 0 of the others, who need it not.
+    """
+    share = np.zeros(len(state))
+    few = np.flatnonzero((asked.x > 0) & (asked.x < MIN_OWN_GAPS) & (state != segments.ON_RHYTHM))
+    share[few] = leaving.rhythm_.share_ended(asked.x[few], asked.t_x[few], asked.since[few])
+    once = np.flatnonzero(asked.x == 0)
+    share[once] = leaving.second_.share_sooner(asked.since[once] - 1.0)
+    return share
+
+
+def _decline(frame: pd.DataFrame, window: int, value: LifetimeValueModel) -> Floats:
+    """The share by which the spend of the last half window fell below the own level before it; 0 where that may be
+    chance, or the frame has no features.
+    """
+    if "purchases_half" not in frame:
+        return np.zeros(len(frame))
+    days = window / 2.0
+    recent, spent = (frame[name].to_numpy(np.float64) for name in ("purchases_half", "spend_half"))
+    x, T = (frame[name].to_numpy(np.float64) for name in ("frequency", "T"))
+    rows = np.flatnonzero((x >= recent + MIN_BEFORE) & (recent >= 1) & (2 * days <= T))
+    found = np.zeros(len(frame))
+    recent, spent, x, T = recent[rows], spent[rows], x[rows], T[rows]
+    mean = frame["mean_amount"].to_numpy(np.float64)[rows]
+    before = x - recent
+    spent_before = np.maximum((mean * (x + 1.0) - spent) * before / (before + 1.0), 1e-9)  # without the first purchase
+    cv = 1.0 / np.sqrt(value.spend_.params_.p)
+    found[rows] = decline(recent, before, np.maximum(spent, 1e-9), spent_before, days, T - days, cv)
+    return found
 
 
 def _due(as_of: str, ahead: Floats) -> NDArray[np.datetime64]:
-    """The last day before a customer is late by their own rhythm: past where they are."""
+    """The last day before a customer is late, or a second purchase overdue: past where that is so."""
     days = (np.ceil(np.minimum(ahead, _FARTHEST_DUE)) - 1.0).astype("timedelta64[D]")
     return (np.datetime64(as_of, "D") + days).astype("datetime64[s]")

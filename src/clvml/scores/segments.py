@@ -1,52 +1,52 @@
-"""Tier, state and reason: who is good, who is late by their own rhythm, and the sentence that says so.
+"""Tier and state: who is good, and who is late by their own rhythm.
 
 The one definition of a tier, for arrays (`assign_tiers`) and for SQL (`tier_sql`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-
-from clvml.maths.rhythm import AT_RISK_SHARE, LAPSED_SHARE, LATE_SHARE
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = [
     "BAD",
+    "AT_RISK",
     "GOOD",
+    "LAPSED",
+    "LATE",
+    "ONCE_EARLY",
+    "ON_RHYTHM",
     "MIDDLE",
+    "ONCE_STATES",
     "STATES",
     "TIERS",
     "Cutoffs",
     "Ranks",
-    "ReasonInputs",
+    "StateLimits",
     "assign_states",
     "assign_tiers",
     "cutoffs",
     "is_late",
     "rank_of_cutoffs",
-    "reasons",
     "tier_sql",
 ]
 
 Floats = NDArray[np.float64]
 Ranks = NDArray[np.int8]
 
-STATES = ("on rhythm", "late", "at risk", "lapsed")
-"""By the share of a customer's own gaps that would have ended by now: below .75, below .90, below .98, above."""
-_STATE_EDGES = (LATE_SHARE, AT_RISK_SHARE, LAPSED_SHARE)
-_LAPSED_P_ALIVE = 0.10
-"""Below this p_alive a customer counts as lapsed whatever their rhythm says."""
+ONCE_STATES = ("bought once: early", "bought once: overdue", "bought once: lapsed")
+"""Of those who have no rhythm yet, by the share of all second purchases that come sooner: below 75%, below 90%, above.
+"""
+STATES = ("on rhythm", "late", "at risk", "lapsed", *ONCE_STATES)
+"""Of repeat buyers by the share of their own gaps that would have ended by now: below 75%, below 90%, above; and lapsed
+who have been silent through three of their own gaps."""
+ON_RHYTHM, LATE, AT_RISK, LAPSED, ONCE_EARLY, ONCE_OVERDUE, ONCE_LAPSED = range(7)
+LAPSED_P_ALIVE = 0.10
+"""Below this p_alive a late customer counts as lapsed."""
 TIERS = ("good", "middle", "bad")
 GOOD, MIDDLE, BAD = range(3)
-_MAX_GAP = 2**20
-"""More days than a gap has."""
 
 
 class Cutoffs(NamedTuple):
@@ -93,76 +93,28 @@ def tier_sql(value_if_kept: str, contribution: str, good_value: float, bad_contr
     return f"CASE WHEN {good} THEN '{TIERS[GOOD]}' WHEN {bad} THEN '{TIERS[BAD]}' ELSE '{TIERS[MIDDLE]}' END"
 
 
-def assign_states(overdue: Floats, p_alive: Floats) -> Ranks:
-    """The place in STATES of each customer, from the overdue share of his rhythm; lapsed where the model takes them
-    for gone.
+class StateLimits(NamedTuple):
+    """Days of silence from which a customer is in a state; those of one-time buyers are everybody's."""
+
+    late: Floats
+    """Late, or of a one-time buyer overdue (n,)."""
+    at_risk: Floats
+    lapsed: Floats
+
+
+def assign_states(frequency: NDArray[Any], since: NDArray[Any], limits: StateLimits, p_alive: Floats) -> Ranks:
+    """The place in STATES of each customer, by the days since their last purchase.
+
+    A repeat buyer who is late is lapsed, too, where the model takes them for gone.
     """
-    state = np.searchsorted(_STATE_EDGES, overdue, side="right")
-    return np.where(p_alive < _LAPSED_P_ALIVE, STATES.index("lapsed"), state).astype(np.int8)
+    gone = (since >= limits.lapsed) | ((since >= limits.late) & (p_alive < LAPSED_P_ALIVE))
+    late = since >= limits.late
+    again = np.select([gone, late & (since >= limits.at_risk), late], [LAPSED, AT_RISK, LATE], ON_RHYTHM)
+    once = np.select([since >= limits.lapsed, late], [ONCE_LAPSED, ONCE_OVERDUE], ONCE_EARLY)
+    return np.where(frequency > 0, again, once).astype(np.int8)
 
 
 def is_late(state: Ranks) -> NDArray[np.bool_]:
     """Whether a customer is late or at risk: off their rhythm, and not yet lapsed."""
-    return (state > STATES.index("on rhythm")) & (state < STATES.index("lapsed"))
-
-
-class ReasonInputs(NamedTuple):
-    """What a sentence speaks of, one entry a customer."""
-
-    frequency: NDArray[Any]
-    days_since_last: NDArray[Any]
-    usual_gap: Floats
-    overdue: Floats
-    churn_probability: Floats
-    value_if_kept: Floats
-    contribution: Floats
-    state: Ranks
-    tier: Ranks
-
-
-def reasons(inputs: ReasonInputs, horizon_days: int) -> pa.Array:
-    """One sentence a customer that a campaign manager understands.
-
-    Put together column by column from what few distinct numbers say: a sentence at a time takes twenty times as long.
-    """
-    import pyarrow.compute as pc
-
-    once, gap = inputs.frequency == 0, np.maximum(1.0, np.rint(inputs.usual_gap))
-    bought = np.where(once, 0.0, inputs.frequency * _MAX_GAP + np.minimum(gap, _MAX_GAP - 1.0))
-    late = np.where(once, -2, np.where(inputs.state == STATES.index("on rhythm"), -1, np.rint(100 * inputs.overdue)))
-    bad = (inputs.tier == BAD) & (inputs.contribution <= 0)
-    amount = np.rint(np.where(bad, inputs.contribution, inputs.value_if_kept))
-    ahead = _days(horizon_days)
-
-    def rhythm(code: int) -> str:
-        purchases, days = divmod(code, _MAX_GAP)
-        return f"{purchases + 1} purchases, usually every {_days(days)}; silent for " if code else "One purchase, "
-
-    def chance(code: int) -> str:
-        percent, loses = divmod(code, 2)
-        return f"; {percent} % likely not to buy in the next {ahead}, {'has brought' if loses else 'worth about'} "
-
-    def worth(code: int) -> str:
-        money, loses = divmod(code, 2)
-        return f"{money:,} so far." if loses else f"{money:,} if they do."
-
-    parts = (
-        _words(bought, rhythm),
-        _words(inputs.days_since_last, _days),
-        _words(late, lambda k: {-2: " ago", -1: ""}.get(k, f", longer than {k} % of their own gaps")),
-        _words(2 * np.rint(100 * inputs.churn_probability) + bad, chance),
-        _words(2 * amount + bad, worth),
-    )
-    return pc.binary_join_element_wise(*parts, "")
-
-
-def _words(codes: NDArray[Any], tell: Callable[[int], str]) -> pa.Array:
-    """tell(code) for whole numbers, each distinct one told once."""
-    import pyarrow as pa
-
-    place, distinct = pd.factorize(codes)
-    return pa.array([tell(int(code)) for code in distinct], pa.string()).take(pa.array(place))
-
-
-def _days(n: int) -> str:
-    return f"{n} day" if n == 1 else f"{n:,} days"
+    late: NDArray[np.bool_] = (state == LATE) | (state == AT_RISK)
+    return late

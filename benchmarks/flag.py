@@ -1,0 +1,304 @@
+"""Who is flagged, when, and whether it was so: real logs at several cuts, simulated ones month by month.
+
+    python benchmarks/flag.py [--shared ../shared] [--only LOG ...]
+
+Writes benchmarks/flag.md. The logs and the simulation are those of shared/bench; CDNOW comes with lifetimes. Everything
+is known up to the cut alone; what came after it is read from the whole log. Logs that are not there are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+import warnings
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clvml import BetaGeoModel, ClvModel, Transactions
+from clvml.errors import ClvWarning
+from clvml.maths import metrics
+
+HERE = Path(__file__).resolve().parent
+HORIZON = 182
+CUTS = {
+    "cdnow": ("1997-09-30", "1997-12-31"),
+    "online_retail": ("2011-06-09",),
+    "online_retail_2y": ("2010-12-09", "2011-06-09"),
+    "superstore": ("2013-06-30", "2013-12-31"),
+    "apparel": ("2007-06-30", "2008-12-31"),
+    "sim:regular": ("2020-12-31",),
+    "sim:trend": ("2020-12-31",),
+}
+SIMULATED = ("regular", "season", "trend", "whales")
+FIRST_MONTH, MONTHS = pd.Timestamp("2020-06-30"), 14
+STATES = ("on rhythm", "late", "at risk", "lapsed")
+
+
+def module(path: Path) -> ModuleType:
+    """A file as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = found
+    spec.loader.exec_module(found)
+    return found
+
+
+def load(cell: ModuleType, name: str) -> pd.DataFrame:
+    """customer_id (text), date, amount."""
+    cell.CELLS["flag"] = (name, "2000-01-01", 1)
+    table = cell.log("flag")
+    ids = table["customer_id"].astype(str).str.replace(r"\.0$", "", regex=True)
+    return table.assign(customer_id="c" + ids, date=table["date"].dt.normalize())
+
+
+def after(days: pd.DataFrame, cut: pd.Timestamp, ids: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Days from the cut to each customer's next purchase (inf: none), and what they spent within the horizon."""
+    later = days[days["date"] > cut]
+    first = (later.groupby("customer_id")["date"].min().reindex(ids) - cut).dt.days
+    near = later[later["date"] <= cut + pd.Timedelta(days=HORIZON)].groupby("customer_id")["amount"].sum()
+    return first.fillna(np.inf).to_numpy(), near.reindex(ids).fillna(0.0).to_numpy()
+
+
+def measure(cell: ModuleType, name: str, cut: str, found: dict[str, list[dict[str, Any]]]) -> None:
+    """One cut of one log."""
+    table = load(cell, name)
+    days, day = cell.purchases(table), pd.Timestamp(cut)
+    end = (days["date"].max() - day).days
+    log = Transactions(table[table["date"] <= day])
+    model = ClvModel(horizon=HORIZON).fit(log, cut)
+    scores = model.score(log)
+    wait, spend = after(days, day, scores["customer_id"])
+    scores = scores.assign(
+        wait=wait,
+        spend=spend,
+        left=(wait > scores["leaving_days"]).astype(float),
+        silent=(wait > HORIZON).astype(float),
+        gaps=scores["days_since_last"] / (scores["recency"] / scores["frequency"].clip(lower=1)).clip(lower=1),
+        rate=HORIZON * scores["monetary_value"] * scores["frequency"] / scores["T"].clip(lower=1),
+    )
+    where = {"log": name, "cut": cut}
+    found["list"].append(where | the_list(scores, end))
+    found["head"].append(where | the_head(scores, model, end))
+    found["value"] += [where | row for row in the_value(scores)]
+    found["rankings"] += [where | row for row in rankings(scores, model)]
+
+
+def the_list(s: pd.DataFrame, end: int) -> dict[str, Any]:
+    """Silence over own gap of the flagged, and whether they stayed away."""
+    flagged = s[s["flagged"]]
+    closed = flagged[flagged["leaving_days"] <= end]
+    again = s[(s["frequency"] > 0) & (s["tier"] == "good")]
+    return {
+        "good": len(s[s["tier"] == "good"]),
+        "flagged": len(flagged),
+        "win back": int(s["win_back"].sum()),
+        "silence / own gap: median": flagged["gaps"].median(),
+        "90%": flagged["gaps"].quantile(0.9),
+        "within 3 gaps": (flagged["gaps"] <= 3).mean(),
+        "known": len(closed),
+        "p_leaving": closed["p_leaving"].mean(),
+        "stayed away": closed["left"].mean(),
+        "good on rhythm: stayed away": again.loc[
+            (again["state"] == "on rhythm") & (again["leaving_days"] <= end), "left"
+        ].mean(),
+    }
+
+
+def the_head(s: pd.DataFrame, model: ClvModel, end: int) -> dict[str, Any]:
+    """How well the head ranks repeat buyers of whom the question is still open."""
+    open_ = (s["frequency"] >= 2) & (s["days_since_last"] < s["leaving_days"]) & (s["leaving_days"] <= end)
+    some = s[open_ & (s["rate"] >= s.loc[s["frequency"] >= 2, "rate"].quantile(0.6))]
+    if len(some) < 30 or not 0 < some["left"].mean() < 1:
+        return {"customers": len(some)}
+    left = some["left"].to_numpy()
+    return {
+        "customers": len(some),
+        "left": left.mean(),
+        "expected": some["p_leaving"].mean(),
+        "AUC p_leaving": metrics.auc(left, some["p_leaving"].to_numpy()),
+        "AUC 1 - P(alive)": metrics.auc(left, 1 - some["p_alive"].to_numpy()),
+        "AUC silence / own gap": metrics.auc(left, some["gaps"].to_numpy()),
+        "AUC churn in horizon": metrics.auc(left, some["churn_probability"].to_numpy()),
+        "regularity": model.leaving_.rhythm_.k,
+    }
+
+
+def the_value(s: pd.DataFrame) -> list[dict[str, Any]]:
+    """value_if_kept of the good, by state: what those who bought brought, over what had been expected of them."""
+    rows = []
+    for state in STATES:
+        some = s[(s["tier"] == "good") & (s["state"] == state) & (s["spend"] > 0)]
+        ratio = some["spend"].sum() / some["value_if_kept"].sum() if len(some) else np.nan
+        rows.append({"state": state, "bought": len(some), "came / expected": ratio})
+    return rows
+
+
+def rankings(s: pd.DataFrame, model: ClvModel) -> list[dict[str, Any]]:
+    """Lists as long as that of the flagged: what was lost, by past spend and by value, and what treating earns."""
+    n, f, d, save, redeem = int(s["flagged"].sum()), *model.economics_
+    fifth = s["rate"].rank(ascending=False, method="first") <= len(s) / 5
+    by = {
+        "flagged": s["value_at_risk"].where(s["flagged"], -1.0),
+        "p_leaving x value, not lapsed": (s["p_leaving"] * s["value_if_kept"]).where(s["state"] != "lapsed", -1.0),
+        "top fifth by past spend, lowest P(alive)": (1 - s["p_alive"]).where(fifth, -1.0),
+        "value_at_risk, no flag rule": s["value_at_risk"],
+        "past spend x silence": s["rate"] * s["days_since_last"],
+        "past spend": s["rate"],
+    }
+    rows = []
+    for name, rank in by.items():
+        top = s.loc[rank.sort_values(ascending=False, kind="stable").index[:n]]
+        gone, value = top["silent"], top["value_if_kept"]
+        gain = gone * save * (value - d) - (1 - gone) * redeem * d - f
+        lost, at_stake = (top["rate"] * gone).sum(), (value * gone).sum()
+        rows.append(
+            {
+                "list": name,
+                "customers": n,
+                "stayed away": gone.mean(),
+                "past spend lost": lost,
+                "value lost": at_stake,
+                "gain of treating": gain.sum(),
+                "silence / own gap": top["gaps"].median(),
+            }
+        )
+    return rows
+
+
+def time_to_flag(simulate: Any, kind: str) -> list[dict[str, Any]]:
+    """Score a simulated log month by month by a model of its first month; who left is known."""
+    table = simulate(kind, leavers=True)
+    left = table.groupby("customer_id")["left"].first()
+    log = Transactions(table.drop(columns="left"))
+    model = ClvModel(horizon=HORIZON).fit(log, FIRST_MONTH.date())
+    base = BetaGeoModel().fit(log.summarize(FIRST_MONTH.date()))
+    parts = []
+    for month in range(MONTHS):
+        day = FIRST_MONTH + pd.DateOffset(months=month)
+        s = model.score(log, day.date())
+        s = s[s["frequency"] > 0].assign(day=day)
+        s["bgnbd"] = 1 - base.p_alive(s)
+        parts.append(s)
+    s = pd.concat(parts, ignore_index=True)
+    s["gap"] = (s["recency"] / s["frequency"]).clip(lower=1)
+    s["twice"] = s["days_since_last"] / s["gap"]
+    s["left"] = s["customer_id"].map(left)
+    s["gone"] = s["left"] <= s["day"]
+    last = FIRST_MONTH + pd.DateOffset(months=MONTHS - 1)
+    # Good customers, frozen at the last month before they left; leavers with at least half a year to be found in.
+    staying = s[~s["gone"]]
+    good_then = staying.sort_values("day").groupby("customer_id").last()["tier"] == "good"
+    found_in = (left > FIRST_MONTH) & (left <= last - pd.DateOffset(months=6))
+    leavers = s[s["gone"] & s["customer_id"].map(good_then).fillna(False) & s["customer_id"].map(found_in)]
+    others = staying[staying["tier"] == "good"]
+    rows, alarms = [], others["flagged"].mean()
+    rules = {
+        "flagged": (s["flagged"], None),
+        "flagged or win_back": (s["flagged"] | s["win_back"], None),
+        "P(alive) < .5, BG/NBD": (s["bgnbd"] > 0.5, None),
+        "silent twice the mean gap": (s["twice"] > 2, None),
+        "p_leaving, equal false alarms": (None, "p_leaving"),
+        "P(alive), equal false alarms": (None, "bgnbd"),
+        "silence / mean gap, equal false alarms": (None, "twice"),
+    }
+    for rule, (given, by) in rules.items():
+        mark = given if by is None else s[by] > others[by].quantile(1 - alarms)
+        first = leavers[mark[leavers.index]].groupby("customer_id")["day"].min()
+        who = leavers.groupby("customer_id").agg(left=("left", "first"), gap=("gap", "first"))
+        lag = ((first.reindex(who.index) - who["left"]).dt.days / who["gap"]).fillna(np.inf)
+        rows.append(
+            {
+                "log": kind,
+                "rule": rule,
+                "good who left": len(who),
+                "found": np.isfinite(lag).mean(),
+                "own gaps to the flag: median": lag.quantile(0.5, interpolation="lower"),
+                "90%": lag.quantile(0.9, interpolation="lower"),
+                "within 3 gaps": (lag <= 3).mean(),
+                "false alarms": mark[others.index].mean(),
+            }
+        )
+    return rows
+
+
+def text(value: Any) -> str:
+    """A cell of a table."""
+    if isinstance(value, float):
+        if not np.isfinite(value):
+            return "never" if value > 0 else "–"
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def grid(rows: list[dict[str, Any]]) -> str:
+    """A Markdown table."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [names, ["--" if isinstance(rows[0].get(n), str) else "--:" for n in names]]
+    lines += [[text(row.get(name, float("nan"))) for name in names] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+HEADS = {
+    "list": """## The list
+
+Silence over the own mean gap of the flagged; of those whose own days (`leaving_days`) have passed since the cut, the
+mean `p_leaving` and the share who stayed away; beside it the share of good customers on rhythm who did.""",
+    "head": """## p_leaving
+
+Repeat buyers with two gaps or more, the upper 40% by past spend, not yet silent for three own gaps: will they stay
+silent through three more? Out of time.""",
+    "value": """## value_if_kept
+
+Good customers who bought within the horizon: what they spent over what value_if_kept had expected.""",
+    "rankings": """## What was lost in the list
+
+Lists as long as that of the flagged. Stayed away: no purchase within the horizon. Past spend lost favours those long
+gone, who are also those whom nobody keeps; value lost is `value_if_kept` of those who stayed away; gain of treating
+is by the model's own economics, with those who stayed away as the only ones to be won.""",
+    "time": """## Time to flag
+
+Simulated logs whose day of leaving is known, scored month by month by a model of the first month. Good customers who
+left: how many of their own mean gaps later the first flag came; false alarms: share of the customer-months of good
+customers who had not left. The last three rules take the same statistics at the false alarms of `flagged`.""",
+}
+
+
+def main() -> None:
+    """Measure and write."""
+    ask = argparse.ArgumentParser(description=__doc__)
+    ask.add_argument("--shared", type=Path, default=HERE.parent.parent / "shared")
+    ask.add_argument("--only", nargs="*")
+    options = ask.parse_args()
+    warnings.simplefilter("ignore", ClvWarning)
+    cell, simulation = (module(options.shared / "bench" / f"{name}.py") for name in ("cell", "simulate"))
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in HEADS}
+    missing = []
+    for name, cuts in CUTS.items():
+        if options.only and name not in options.only:
+            continue
+        if ":" not in name and name != "cdnow" and not (options.shared / "data" / name).exists():
+            missing.append(name)
+            continue
+        for cut in cuts:
+            measure(cell, name, cut, found)
+            print(name, cut, found["list"][-1], found["head"][-1], flush=True)
+    for kind in SIMULATED:
+        if not options.only or kind in options.only:
+            found["time"] += time_to_flag(simulation.simulate, kind)
+            print(grid(found["time"]), flush=True)
+    parts = ["# Who is flagged, and when", f"`python benchmarks/flag.py`, horizon {HORIZON} days, defaults elsewhere."]
+    parts += [f"{HEADS[name]}\n\n{grid(rows)}" for name, rows in found.items() if rows]
+    if missing:
+        parts.append(f"Not there, and left out: {', '.join(missing)}.")
+    (HERE / "flag.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,505 @@
+"""Leaving: the calibrated probability that a customer stays silent through three of their own gaps.
+
+The chance of a purchase within a fixed horizon asks slow buyers too early and fast ones too late. Here everybody is
+asked over days of their own, and learned from the log's own past: at earlier days, what was known of each customer
+then, and whether they stayed silent through three of their gaps, as far as those days have passed by now.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clvml.errors import DataError
+from clvml.estimators.base import Estimator
+from clvml.estimators.learned.corrections import Trees
+from clvml.estimators.learned.leaving_features import FEATURES, Asked, asked_of, base_log_hazard, features
+from clvml.estimators.learned.second_purchase import SecondPurchase
+from clvml.estimators.purchases.model import PurchaseModel
+from clvml.horizon import as_date, day_number, day_of_number
+from clvml.maths import metrics
+from clvml.maths.learners import glm
+from clvml.maths.learners.trees import Forest
+from clvml.maths.regularity import regularity
+from clvml.maths.rhythm import Rhythm
+from clvml.orders.snapshots import one_vote, snapshot
+from clvml.orders.transactions import Transactions
+
+__all__ = ["LeavingAudit", "LeavingModel"]
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+_ORIGINS = 6
+_MIN_WINDOW = 30
+_WINDOW_SHARE = 0.4
+"""Most of the history that the labels of the latest origin take."""
+_MIN_HISTORY = 45
+_TYPICAL = 0.8
+"""Share of repeat buyers whose own days have passed since the latest origin."""
+_MIN_ROWS, _MIN_EVENTS = 300, 50
+"""Rows, and outcomes of either kind among them, with which anything is learned."""
+_PRIOR_EVENTS = 150.0
+"""Outcomes for which the base counts in the blend."""
+_MIN_BASE = 0.15
+_STACK_EVENTS = 50.0
+"""Outcomes for which the prior weights of the members count against what a later origin shows."""
+_PERSISTENCE = 1 / 3
+"""How much of an origin's error of level is taken to last: levels move with the season."""
+_PENALTY = 20.0
+_FOLDS = 3
+_TREES = Trees(max_iter=40, max_leaf_nodes=6)
+_REGULARITY = 0.5, 20.0
+"""Between which the regularity of the gaps is taken to lie."""
+
+
+class LeavingAudit(NamedTuple):
+    """How a trial did on the latest origin, on repeat buyers who were not yet silent for three of their own gaps."""
+
+    origin: str
+    later: bool
+    """Whether the labels learned from ended before that day; else other customers of earlier origins taught it."""
+    customers: int
+    left: int
+    """Of these, how many stayed silent through three of their own gaps."""
+    predicted: float
+    """How many had been expected to."""
+    auc: float
+    auc_alive: float
+    """Of 1 - P(alive)."""
+    auc_silence: float
+    """Of the silence over the own mean gap."""
+    calibration_error: float
+    came_back: float
+    """Share of those who stayed away, at any origin, who bought later all the same, as far as the log goes."""
+
+
+class Members(NamedTuple):
+    """Log hazards of return within the own days, learned apart from the level of their origins."""
+
+    mean: Floats
+    spread: Floats
+    line: Floats
+    """Coefficients of the regression that has the base as its offset."""
+    silence: Floats
+    """Coefficients of the regression on silence over the own gap alone."""
+    trees: Forest
+    shift: Floats
+    """Added to line, silence and trees, so that each has the base's level."""
+
+    @classmethod
+    def learn(
+        cls, raw: Floats, base: Floats, returned: Floats, origin: NDArray[Any], weight: Floats, seed: int
+    ) -> Self:
+        """Raw (features, n), base: log hazard (n,), returned (n,) of 0 and 1."""
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        mean, spread = raw.mean(axis=1), raw.std(axis=1)
+        spread = np.where(spread > 1e-9, spread, 1.0)
+        X = _standard(raw, mean, spread)
+        level = np.zeros(len(returned))
+        balance = weight.copy()
+        overall = np.average(returned, weights=weight)
+        for day in np.unique(origin):
+            rows = origin == day
+            level[rows] = _shift(base[rows], returned[rows], weight[rows])
+            share = np.clip(np.average(returned[rows], weights=weight[rows]), 0.01, 0.99)
+            balance[rows] *= np.where(returned[rows] > 0, overall / share, (1 - overall) / (1 - share))
+        line = glm.fit(glm.HAZARD, X, returned, base + level, weight, _PENALTY)
+        ratio = _silence(raw)
+        silence = glm.fit(glm.HAZARD, ratio, returned, level, weight, _PENALTY)
+        trees = _TREES.grow(HistGradientBoostingClassifier, X, returned.astype(np.int64), balance, seed)
+        found = cls(mean, spread, line, silence, trees, np.zeros(3))
+        members = found.log_hazards(raw, base)
+        target = float(np.average(-np.expm1(-np.exp(base)), weights=weight))
+        return found._replace(shift=np.array([_shift_to(m, target, weight) for m in members[1:]]))
+
+    def log_hazards(self, raw: Floats, base: Floats) -> Floats:
+        """(4, n): base, line, silence, trees."""
+        X = _standard(raw, self.mean, self.spread)
+        line = base + self.line[0]
+        for column, slope in zip(X.T, self.line[1:], strict=True):
+            line += slope * column
+        ratio = _silence(raw)
+        silence = self.silence[0] + self.silence[1] * ratio[:, 0] + self.silence[2] * ratio[:, 1]
+        trees = np.log(np.logaddexp(0.0, np.clip(self.trees.sums(X), -12.0, 12.0)))  # ln -ln(1 - p) of a logit
+        return np.stack([base, line + self.shift[0], silence + self.shift[1], trees + self.shift[2]])
+
+
+class Blend(NamedTuple):
+    """A weighted mean of the members' log hazards, with a slope about a centre, and a level."""
+
+    weights: Floats
+    slope: float
+    centre: float
+    level: float
+
+    def apply(self, members: Floats) -> Floats:
+        """The log hazard (n,)."""
+        mixed: Floats = self.weights @ members
+        return mixed + self.slope * (mixed - self.centre) + self.level
+
+    @classmethod
+    def prior(cls, events: float) -> Self:
+        """The base for so much of it, the others for the rest: line and trees more than silence alone."""
+        base = max(_MIN_BASE, _PRIOR_EVENTS / (_PRIOR_EVENTS + events))
+        return cls(np.array([base, *((1 - base) * np.array([0.4, 0.2, 0.4]))]), 0.0, 0.0, 0.0)
+
+    def learn(self, members: Floats, returned: Floats) -> Blend:
+        """These weights, moved by what customers showed whom the members had not seen."""
+        mixed = self.weights @ members
+        centre = float(mixed.mean())
+        away = members[1:] - members[0]
+        X = np.column_stack([np.ones_like(mixed), mixed - centre, away.T])
+        ridge = np.sqrt([_STACK_EVENTS, _STACK_EVENTS, *[2 * _STACK_EVENTS] * len(away)])
+        ones = np.ones_like(mixed)
+        level, slope, *more = glm.fit(glm.HAZARD, X / ridge, returned, mixed, ones, 1.0, intercept=False) / ridge
+        moved = self.weights + np.array([-sum(more), *more]) / (1 + max(slope, -0.9))
+        return Blend(moved, float(max(slope, -0.9)), centre, _PERSISTENCE * float(level))
+
+
+class Labelled(NamedTuple):
+    """Rows of earlier origins whose own days have passed."""
+
+    customer: pd.Series
+    origin: NDArray[np.int64]
+    asked: Asked
+    raw: Floats
+    base: Floats
+    returned: Floats
+    came_back: Floats
+    """Whether they bought after their own days, as far as the log goes."""
+
+    def take(self, rows: Rows) -> Labelled:
+        """Some of them."""
+        asked = Asked(*(values[rows] for values in self.asked))
+        some = (values[rows] for values in (self.base, self.returned, self.came_back))
+        return Labelled(self.customer.iloc[rows], self.origin[rows], asked, self.raw[:, rows], *some)
+
+
+class LeavingModel(Estimator):
+    """P(silent through three of one's own gaps), for every customer with a first purchase.
+
+    Four members are blended on the log-hazard scale: P(alive) carried over the own days in closed form; silence over
+    the own mean gap; a ridge regression with the former as its offset; and boosted trees. They learn from snapshots
+    of the log at earlier days, from which the level of each, and with it the season, is taken out. How much each
+    counts, and the calibration, come from the latest snapshot, predicted by a trial that had not seen it.
+
+    Parameters
+    ----------
+    seed : int
+        Of the boosting and of the folds.
+
+    Attributes
+    ----------
+    rhythm_ : Rhythm
+        The gaps of the population as of the latest day.
+    second_ : SecondPurchase
+        The time to the second purchase, by which those are judged who have bought once.
+    limits_ : tuple of float
+        The least and the most days that anybody is asked over.
+    audit_ : LeavingAudit or None
+        How a trial did; None where the log is too short to learn from, so that the base alone predicts.
+
+    Examples
+    --------
+    >>> from clvml import ParetoNBDModel, Transactions, load_cdnow
+    >>> from clvml.orders.snapshots import snapshot
+    >>> log = Transactions(load_cdnow(sample=True))
+    >>> now = snapshot(log, "1997-12-31", 91)
+    >>> purchases = ParetoNBDModel().fit(now)
+    >>> leaving = LeavingModel().fit(log, "1997-12-31", purchases, 91)
+    >>> chance = leaving.p_leaving(now, purchases.p_alive(now))
+    >>> bool(((chance > 0) & (chance < 1)).all())
+    True
+    """
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.seed = seed
+
+    def fit(self, log: Transactions, as_of: Any, purchases: PurchaseModel, window: int) -> Self:
+        """Learn from the past of a log up to a day.
+
+        Parameters
+        ----------
+        log : Transactions
+            Of the orders.
+        as_of : date or str
+            The last day that may be known.
+        purchases : PurchaseModel
+            Fitted as of that day; refitted at each earlier origin.
+        window : int
+            Days of the features of a snapshot, as they will be predicted from.
+        """
+        day = as_date(as_of)
+        first, today = day_number(log.first_date), day_number(day)
+        now = snapshot(log, day, window)
+        self.rhythm_, self.window_ = _rhythm(purchases, now), window
+        self.limits_ = (float(_MIN_WINDOW), float(max(365.0, (today - first) / 3)))
+        days = PurchaseDays.of(_purchase_days(log, day), now["customer_id"])
+        self.second_ = days.second_purchase(today)
+        self.members_, self.blend_, self.audit_ = None, Blend.prior(0.0), None
+        labelled = self._labelled(log, today, first, purchases, window, now, days)
+        if labelled is None or not _enough(labelled.returned):
+            return self
+        self.blend_, self.audit_ = self._trial(labelled)
+        self.members_ = self._members(labelled)
+        return self
+
+    def asked(self, frame: pd.DataFrame, p_alive: Floats) -> Asked:
+        """What the members are told of each customer."""
+        self._check_fitted("blend_")
+        return asked_of(frame, p_alive, self.rhythm_, self.second_.lapsed, self.limits_)
+
+    def p_leaving(self, frame: pd.DataFrame, p_alive: Floats) -> Floats:
+        """Probability of no purchase within `asked(...).days`; frame: summary and features, p_alive of the same."""
+        return self.p_leaving_of(self.asked(frame, p_alive), frame)
+
+    def p_leaving_of(self, asked: Asked, frame: pd.DataFrame) -> Floats:
+        """The same from what `asked` gave."""
+        base = base_log_hazard(asked, self.rhythm_)
+        if self.members_ is None:
+            return np.exp(-np.exp(base))
+        hazard = self.blend_.apply(self.members_.log_hazards(features(asked, frame, base), base))
+        return np.exp(-np.exp(np.clip(hazard, -12.0, 4.0)))
+
+    def _labelled(
+        self,
+        log: Transactions,
+        today: int,
+        first: int,
+        purchases: PurchaseModel,
+        window: int,
+        now: pd.DataFrame,
+        days: PurchaseDays,
+    ) -> Labelled | None:
+        """The rows of all origins."""
+        parts = []
+        for origin in self._origins(now, first, today):
+            try:
+                frame = snapshot(log, day_of_number(origin), window)
+                fitted = type(purchases)(**purchases.get_params(deep=False)).fit(frame)
+            except DataError:  # nobody, or too few to fit, so early
+                continue
+            parts.append(self._origin(frame, fitted, origin, today, days))
+        parts = [part for part in parts if len(part.origin)]
+        if not parts:
+            return None
+        asked = Asked(*(np.concatenate(values) for values in zip(*(p.asked for p in parts), strict=True)))
+        return Labelled(
+            pd.concat([p.customer for p in parts], ignore_index=True),
+            np.concatenate([p.origin for p in parts]),
+            asked,
+            np.concatenate([p.raw for p in parts], axis=1),
+            *(np.concatenate(v) for v in zip(*((p.base, p.returned, p.came_back) for p in parts), strict=True)),
+        )
+
+    def _origins(self, now: pd.DataFrame, first: int, today: int) -> list[int]:
+        """Day numbers, latest first: the own days of most customers have passed since the latest."""
+        again = now["frequency"].to_numpy() > 0
+        if not again.any():
+            return []
+        days = asked_of(now[again], np.ones(int(again.sum())), self.rhythm_, self.second_.lapsed, self.limits_).days
+        window = int(min(np.quantile(days, _TYPICAL), _WINDOW_SHARE * (today - first)))
+        step = max(7, window // 3)
+        origins = [today - window - step * j for j in range(_ORIGINS)]
+        return [origin for origin in origins if origin - first >= _MIN_HISTORY]
+
+    def _origin(
+        self, frame: pd.DataFrame, fitted: PurchaseModel, origin: int, today: int, days: PurchaseDays
+    ) -> Labelled:
+        """The rows of one origin: whose own days have passed, and who had not been silent for twice as long."""
+        rhythm = _rhythm(fitted, frame)
+        asked = asked_of(frame, fitted.p_alive(frame), rhythm, days.second_purchase(origin).lapsed, self.limits_)
+        following = days.following(frame["customer_id"], origin)
+        end = origin + asked.days
+        rows = np.flatnonzero((end <= today) & (asked.since < 2 * asked.days))
+        some = Asked(*(values[rows] for values in asked))
+        base = base_log_hazard(some, rhythm)
+        return Labelled(
+            frame["customer_id"].iloc[rows],
+            np.full(len(rows), origin),
+            some,
+            features(some, frame.iloc[rows], base),
+            base,
+            (following <= end)[rows].astype(np.float64),
+            (following < np.inf)[rows].astype(np.float64),
+        )
+
+    def _members(self, labelled: Labelled) -> Members:
+        weight = one_vote(labelled.customer.reset_index(drop=True))
+        return Members.learn(labelled.raw, labelled.base, labelled.returned, labelled.origin, weight, self.seed)
+
+    def _trial(self, labelled: Labelled) -> tuple[Blend, LeavingAudit | None]:
+        """Predict the latest origin by members that had not seen it; what weights and level that shows."""
+        latest = int(labelled.origin.max())
+        tested = np.flatnonzero(labelled.origin == latest)
+        before = np.flatnonzero(labelled.origin + labelled.asked.days <= latest)
+        later = _enough(labelled.returned[before])
+        members = np.tile(labelled.base[tested], (4, 1))
+        for fold, training in self._folds(labelled, tested, before if later else None):
+            if _enough(labelled.returned[training]):
+                found = self._members(labelled.take(training))
+                rows = tested[fold]
+                members[:, fold] = found.log_hazards(labelled.raw[:, rows], labelled.base[rows])
+        events = min(labelled.returned.sum(), (1 - labelled.returned).sum())
+        returned = labelled.returned[tested]
+        prior = Blend.prior(float(events))
+        blend = prior.learn(members, returned) if _enough(returned) else prior
+        return blend, _audit(labelled, tested, np.exp(-np.exp(blend.apply(members))), later)
+
+    def _folds(self, labelled: Labelled, tested: Rows, before: Rows | None) -> list[tuple[Rows, Rows]]:
+        """(positions among the tested, training rows): one fold where a closed past is long enough, else other
+        customers' earlier rows.
+        """
+        if before is not None:
+            return [(np.arange(len(tested)), before)]
+        customer = pd.factorize(labelled.customer)[0]
+        part = np.random.default_rng(self.seed).integers(0, _FOLDS, customer.max() + 1)[customer]
+        earlier = labelled.origin < labelled.origin.max()
+        earlier = earlier if earlier.any() else ~earlier
+        return [(np.flatnonzero(part[tested] == j), np.flatnonzero(earlier & (part != j))) for j in range(_FOLDS)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        self._check_fitted("blend_")
+        members = self.members_
+        return {
+            "type": "LeavingModel",
+            "rhythm": list(self.rhythm_),
+            "second": {
+                "days": [v if np.isfinite(v) else None for v in self.second_.days.tolist()],
+                "ever": self.second_.ever,
+            },
+            "limits": list(self.limits_),
+            "window": self.window_,
+            "blend": self.blend_._asdict() | {"weights": self.blend_.weights.tolist()},
+            "members": None
+            if members is None
+            else {n: v.to_dict() if isinstance(v, Forest) else v.tolist() for n, v in members._asdict().items()},
+            "audit": None if self.audit_ is None else self.audit_._asdict(),
+        }
+
+    @classmethod
+    def from_dict(cls, payload: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        model, members, audit = cls(), payload["members"], payload["audit"]
+        model.rhythm_, model.window_ = Rhythm(*map(float, payload["rhythm"])), int(payload["window"])
+        second = payload["second"]
+        days = np.array([np.inf if v is None else float(v) for v in second["days"]])
+        model.second_ = SecondPurchase(days, float(second["ever"]))
+        low, high = payload["limits"]
+        model.limits_ = (float(low), float(high))
+        blend = payload["blend"]
+        weights = np.asarray(blend["weights"], dtype=np.float64)
+        model.blend_ = Blend(weights, *(float(blend[name]) for name in Blend._fields[1:]))
+        model.members_ = None
+        if members is not None:
+            arrays = {n: np.asarray(v, dtype=np.float64) for n, v in members.items() if n != "trees"}
+            model.members_ = Members(**arrays, trees=Forest.from_dict(members["trees"]))
+        model.audit_ = None if audit is None else LeavingAudit(**audit)
+        return model
+
+
+_SPAN = 10**7
+"""More than any number of a day."""
+
+
+class PurchaseDays(NamedTuple):
+    """The days on which customers bought, in the order of customer and day."""
+
+    ids: pd.Index
+    key: NDArray[np.int64]
+    """Place of the customer times _SPAN, plus the day number."""
+
+    @classmethod
+    def of(cls, bought: pd.DataFrame, customers: pd.Series) -> Self:
+        """customer_id and day of every purchase; of these customers alone."""
+        ids = pd.Index(customers)
+        code, day = ids.get_indexer(pd.Index(bought["customer_id"])), bought["day"].to_numpy(np.int64)
+        known = code >= 0
+        return cls(ids, np.sort(code[known].astype(np.int64) * _SPAN + day[known]))
+
+    def following(self, customers: pd.Series, origin: int) -> Floats:
+        """The day of each customer's first purchase after the origin, inf where there is none."""
+        code = self.ids.get_indexer(pd.Index(customers))
+        found = self.key[np.minimum(np.searchsorted(self.key, code * _SPAN + origin, side="right"), len(self.key) - 1)]
+        return np.where((found // _SPAN == code) & (found % _SPAN > origin), found % _SPAN, np.inf)
+
+    def second_purchase(self, as_of: int) -> SecondPurchase:
+        """The time to the second purchase as known on a day."""
+        code, day = np.divmod(self.key, _SPAN)
+        begin = np.flatnonzero(np.diff(code, prepend=-1))
+        after = np.minimum(begin + 1, len(code) - 1)
+        second = np.where((code[after] == code[begin]) & (after > begin), day[after], np.inf)
+        return SecondPurchase.of(day[begin].astype(np.float64), second, as_of)
+
+
+def _purchase_days(log: Transactions, day: Any) -> pd.DataFrame:
+    """customer_id and day of every purchase."""
+    return pd.concat([part.purchase_days() for part in log.customer_days(day)], ignore_index=True)
+
+
+def _rhythm(purchases: PurchaseModel, frame: pd.DataFrame) -> Rhythm:
+    """The gaps of these customers: rates as the model has them, regularity as the gaps show it."""
+    r, alpha = float(purchases.params_.r), float(purchases.params_.alpha * purchases.unit_days)
+    x, t_x, logs = (frame[name].to_numpy(np.float64) for name in ("frequency", "recency", "log_gaps"))
+    k, _ = regularity(x, t_x, logs, np.ones_like(x))
+    return Rhythm(r, alpha, float(np.clip(k, *_REGULARITY)) if np.isfinite(k) else 1.0)
+
+
+def _standard(raw: Floats, mean: Floats, spread: Floats) -> Floats:
+    """(n, features), within four spreads of the mean; in memory column after column."""
+    X = (raw - mean[:, None]) / spread[:, None]
+    return np.clip(X, -4.0, 4.0, out=X).T
+
+
+def _silence(raw: Floats) -> Floats:
+    """Silence over the own gap and its square, logarithms (n, 2)."""
+    ratio = raw[FEATURES.index("silence")]
+    return np.column_stack([ratio, ratio**2])
+
+
+def _enough(returned: Floats) -> bool:
+    return len(returned) >= _MIN_ROWS and _MIN_EVENTS <= returned.sum() <= len(returned) - _MIN_EVENTS
+
+
+def _shift(base: Floats, returned: Floats, weight: Floats) -> float:
+    """What must be added to log hazards to give the share that returned."""
+    return _shift_to(base, float(np.clip(np.average(returned, weights=weight), 1e-3, 1 - 1e-3)), weight)
+
+
+def _shift_to(log_hazards: Floats, share: float, weight: Floats) -> float:
+    """What must be added to log hazards for their mean probability to be this: bisection within e^-5 and e^5."""
+    low, high, hazard = -5.0, 5.0, np.exp(np.clip(log_hazards, -12.0, 4.0))
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        enough = np.average(-np.expm1(-hazard * np.exp(middle)), weights=weight) >= share
+        low, high = (low, middle) if enough else (middle, high)
+    return 0.5 * (low + high)
+
+
+def _audit(labelled: Labelled, tested: Rows, leaving: Floats, later: bool) -> LeavingAudit | None:
+    """Figures of the tested origin; None where all repeat buyers did the same."""
+    asked = labelled.asked
+    some = (asked.x[tested] > 0) & (asked.since[tested] < asked.days[tested])
+    rows = tested[some]
+    left = 1.0 - labelled.returned[rows]
+    if not len(rows) or left.min() == left.max():
+        return None
+    gone = labelled.returned == 0
+    return LeavingAudit(
+        origin=day_of_number(int(labelled.origin.max())).isoformat(),
+        later=bool(later),
+        customers=len(rows),
+        left=int(left.sum()),
+        predicted=float(leaving[some].sum()),
+        auc=metrics.auc(left, leaving[some]),
+        auc_alive=metrics.auc(left, 1.0 - asked.p_alive[rows]),
+        auc_silence=metrics.auc(left, asked.since[rows] / asked.gap[rows]),
+        calibration_error=metrics.expected_calibration_error(left, leaving[some]),
+        came_back=float(labelled.came_back[gone].mean()) if gone.any() else float("nan"),
+    )

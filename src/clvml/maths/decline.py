@@ -1,0 +1,41 @@
+"""Whether customers buy less often, or less at a time, than they used to."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import bdtr, ndtri
+
+__all__ = ["MIN_BEFORE", "decline"]
+
+Floats = NDArray[np.float64]
+
+_CHANCE = 0.01
+"""So seldom would steady customers show as much by chance, in either test."""
+MIN_BEFORE = 4
+"""Purchases before, with which there is a level to fall from."""
+
+
+def decline(
+    recent: Floats,
+    before: Floats,
+    spend_recent: Floats,
+    spend_before: Floats,
+    days: float,
+    days_before: Floats,
+    cv: float,
+) -> Floats:
+    """The share by which spend a day fell below the customer's own level before; 0 where that may be chance.
+
+    recent, before: purchases in the last `days`, and in the `days_before` before them (n,); spend_...: what they paid;
+    cv: coefficient of variation of one customer's purchases. Either the purchases are fewer than a steady rate allows
+    (given their number, those of late are binomial), or their mean is lower than the spread of purchases allows.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        part = days / (days + days_before)
+        fewer = bdtr(recent, (recent + before).astype(np.int64), part) <= _CHANCE
+        basket = np.log((spend_recent / recent) / (spend_before / before))
+        smaller = basket <= ndtri(_CHANCE) * cv * np.sqrt(1.0 / np.maximum(recent, 1) + 1.0 / np.maximum(before, 1))
+        fall = 1.0 - (spend_recent / days) / (spend_before / days_before)
+    measured = (before >= MIN_BEFORE) & (recent >= 1) & (days_before >= days) & (fewer | smaller) & (fall > 0)
+    return np.where(measured, np.clip(fall, 0.0, 1.0), 0.0)

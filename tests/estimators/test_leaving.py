@@ -1,0 +1,111 @@
+"""Leaving: labels by hand, nothing after as_of, calibrated and better than what it is made of on made customers."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvml import ParetoNBDModel
+from clvml.estimators.learned.leaving import LeavingModel, PurchaseDays
+from clvml.estimators.learned.second_purchase import SecondPurchase
+from clvml.maths import metrics
+from clvml.orders.snapshots import snapshot
+from tests.support.logs import day, log
+
+WINDOW, TODAY, END = 120, 720, 1100
+
+
+def leavers(customers=1500, seed=3):
+    """Regular buyers, some of whom leave for good and some of whom buy less before they do."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for customer in range(customers):
+        gap, today = rng.lognormal(3.4, 0.5), int(rng.integers(0, 500))
+        gone = today + rng.exponential(600)
+        while today <= min(gone, END):
+            rows.append((customer, today, 20.0))
+            slower = 1.6 if gone - today < 4 * gap else 1.0
+            today += max(1, int(rng.gamma(4, gap * slower / 4)))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return leavers()
+
+
+@pytest.fixture(scope="module")
+def fitted(rows):
+    orders = log([row for row in rows if row[1] <= TODAY])
+    now = snapshot(orders, day(TODAY), WINDOW)
+    purchases = ParetoNBDModel().fit(now)
+    return LeavingModel().fit(orders, day(TODAY), purchases, WINDOW), now, purchases
+
+
+def test_it_is_calibrated_and_ranks_better_than_its_members(rows, fitted):
+    model, now, purchases = fitted
+    alive = purchases.p_alive(now)
+    asked, p = model.asked(now, alive), model.p_leaving(now, alive)
+    later = pd.DataFrame(rows, columns=["customer_id", "day", "amount"])
+    following = later[later["day"] > TODAY].groupby("customer_id")["day"].min().reindex(now["customer_id"]) - TODAY
+    open_ = (asked.x >= 2) & (asked.since < asked.days) & (asked.days <= END - TODAY)
+    left = (~(following.to_numpy() <= asked.days)).astype(float)[open_]
+    assert 0.1 < left.mean() < 0.6
+    assert p[open_].mean() == pytest.approx(left.mean(), abs=0.07)
+    auc = metrics.auc(left, p[open_])
+    assert auc > max(metrics.auc(left, 1 - alive[open_]), metrics.auc(left, (asked.since / asked.gap)[open_])) - 0.005
+    assert auc > 0.7
+    assert model.audit_ is not None
+    assert model.audit_.predicted == pytest.approx(model.audit_.left, rel=0.25)
+    assert model.rhythm_.k == pytest.approx(4, rel=0.25)  # a little less: gaps grow before somebody leaves
+
+
+def test_nothing_after_as_of_is_known(rows, fitted):
+    model, now, purchases = fitted
+    again = LeavingModel().fit(log(rows), day(TODAY), purchases, WINDOW)
+    alive = purchases.p_alive(now)
+    assert again.p_leaving(now, alive).tolist() == model.p_leaving(now, alive).tolist()
+
+
+def test_saved_and_read_again_it_says_the_same(fitted):
+    model, now, purchases = fitted
+    alive = purchases.p_alive(now)
+    back = LeavingModel.from_dict(json.loads(json.dumps(model.to_dict())))
+    assert back.p_leaving(now, alive).tolist() == model.p_leaving(now, alive).tolist()
+    assert back.audit_ == model.audit_
+    assert back.second_.lapsed == model.second_.lapsed
+
+
+def test_where_there_is_too_little_to_learn_p_alive_stands_in():
+    orders = log([(c, d, 10.0) for c in range(40) for d in range(c % 7, 90, 10 + c % 5)])
+    now = snapshot(orders, day(90), 30)
+    purchases = ParetoNBDModel(prior="weak").fit(now)
+    model = LeavingModel().fit(orders, day(90), purchases, 30)
+    assert model.members_ is None
+    p = model.p_leaving(now, purchases.p_alive(now))
+    assert ((p > 0) & (p < 1)).all()
+    bare = now[["customer_id", "frequency", "recency", "T"]]  # no features are needed then
+    assert model.p_leaving(bare, purchases.p_alive(now)).tolist() == p.tolist()
+
+
+def test_following_and_second_purchases_by_hand():
+    bought = pd.DataFrame({"customer_id": [7, 7, 7, 9, 5, 5], "day": [10, 30, 45, 20, 40, 90]})
+    days = PurchaseDays.of(bought, pd.Series([5, 7, 9]))
+    assert days.following(pd.Series([7, 9, 5, 7]), 30).tolist() == [45, np.inf, 40, 45]
+    assert days.following(pd.Series([7, 9, 5]), 45).tolist() == [np.inf, np.inf, 90]
+    known = days.second_purchase(50)  # one has bought again, after 20 days
+    assert known.days[0] == known.lapsed == 20
+    assert known.ever == pytest.approx(1 / 2)  # of the two who were watched for so long
+    assert known.share_sooner([19, 20]).tolist() == [0.0, 0.99]
+
+
+def test_second_purchases_of_made_customers():
+    """Half of them make one, after 60 days on average: three of four by 83 days, nine of ten by 138."""
+    rng = np.random.default_rng(2)
+    first = rng.integers(0, 400, 30_000).astype(float)
+    second = np.where(rng.random(30_000) < 0.5, first + np.ceil(rng.exponential(60, 30_000)), np.inf)
+    found = SecondPurchase.of(first, second, 1000.0)
+    assert found.ever == pytest.approx(0.5, abs=0.01)
+    assert found.overdue == pytest.approx(60 * np.log(4), rel=0.05)
+    assert found.lapsed == pytest.approx(60 * np.log(10), rel=0.05)

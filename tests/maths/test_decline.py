@@ -1,0 +1,41 @@
+"""A fall of spend: who falls is found, who is steady seldom looks so."""
+
+import numpy as np
+
+from clvml.maths.decline import decline
+
+DAYS, BEFORE, CV = 90.0, 360.0, 0.5
+
+
+def customers(rate, ticket, recent_rate, recent_ticket, n=20_000, seed=0):
+    """Purchases and spend before and of late of customers with Poisson purchases and gamma amounts."""
+    rng = np.random.default_rng(seed)
+    before, recent = rng.poisson(rate * BEFORE, n), rng.poisson(recent_rate * DAYS, n)
+    shape = 1 / CV**2
+    spend = [rng.gamma(shape * np.maximum(k, 1e-9), m / shape) for k, m in ((recent, recent_ticket), (before, ticket))]
+    return decline(recent.astype(float), before.astype(float), *spend, DAYS, np.full(n, BEFORE), CV)
+
+
+def test_steady_customers_seldom_look_as_if_they_fell():
+    assert (customers(0.1, 30.0, 0.1, 30.0) > 0).mean() < 0.03  # two tests at one in a hundred
+
+
+def test_fewer_purchases_and_smaller_ones_are_found():
+    fewer, smaller = customers(0.2, 30.0, 0.07, 30.0), customers(0.2, 30.0, 0.2, 15.0)
+    for found in (fewer, smaller):
+        assert (found > 0).mean() > 0.6  # of falls by about two thirds, and by half
+        assert found[found > 0].mean() > 0.4
+    assert (customers(0.1, 30.0, 0.2, 45.0) == 0).mean() > 0.99  # who buys more has not fallen
+
+
+def test_without_a_level_before_there_is_nothing_to_fall_from():
+    few = decline(
+        np.array([1.0, 0.0]),
+        np.array([3.0, 50.0]),
+        np.array([1.0, 1e-9]),
+        np.array([90.0, 900.0]),
+        90.0,
+        np.array([360.0, 360.0]),
+        0.5,
+    )
+    assert few.tolist() == [0.0, 0.0]  # three purchases before; and none of late, which is silence

@@ -1,0 +1,39 @@
+"""The curve of waiting times: by hand, without censoring, and against customers who were made."""
+
+import numpy as np
+import pytest
+
+from clvml.maths.waiting import waiting_curve
+
+
+def test_by_hand():
+    """Kaplan & Meier: of 5 watched one acts on day 2, of the 3 left on day 5 two do."""
+    curve = waiting_curve([2, 3, 5, 5, 9], [True, False, True, True, False])
+    assert curve.days.tolist() == [2, 5]
+    assert curve.at_risk.tolist() == [5, 3]
+    assert curve.share == pytest.approx([1 / 5, 1 - 4 / 5 * 1 / 3])
+    assert curve.by([0, 2, 4, 5, 100]) == pytest.approx([0, 0.2, 0.2, 11 / 15, 11 / 15])
+    assert curve.quantile([0.01, 0.27, 0.28, 1.0]).tolist() == [2, 2, 5, 5]
+
+
+def test_without_censoring_it_is_the_empirical_distribution():
+    days = np.random.default_rng(1).integers(1, 60, 500)
+    curve = waiting_curve(days, np.ones(500, dtype=bool))
+    assert curve.by(days) == pytest.approx([(days <= d).mean() for d in days])
+    assert curve.ever == pytest.approx(1.0)
+
+
+def test_nobody_acted():
+    curve = waiting_curve([3, 4], [False, False])
+    assert curve.ever == 0
+    assert curve.by(10).tolist() == 0
+    assert curve.quantile([0.5]).tolist() == [np.inf]
+
+
+def test_censored_waits_are_recovered():
+    """Exponential waits of mean 50 days, watched for 1 to 200: the curve is 1 - exp(-t / 50)."""
+    rng = np.random.default_rng(7)
+    waits, watched = rng.exponential(50, 40_000), rng.uniform(1, 200, 40_000)
+    curve = waiting_curve(np.minimum(waits, watched), waits <= watched, least_at_risk=200)
+    days = np.array([10.0, 50.0, 120.0])
+    assert curve.by(days) == pytest.approx(1 - np.exp(-days / 50), abs=0.01)

@@ -1,0 +1,71 @@
+"""Sentences say only what is so, in words that a campaign manager understands."""
+
+import numpy as np
+
+from clvml.scores import segments
+from clvml.scores.reasons import ReasonInputs, reasons
+
+
+def sentence(**given):
+    """Of one customer."""
+    row = {
+        "frequency": 4,
+        "recency": 120,
+        "days_since_last": 61,
+        "overdue": 0.824,
+        "longest": True,
+        "p_leaving": 0.346,
+        "leaving_days": 90,
+        "decline": 0.0,
+        "value_if_kept": 1234.4,
+        "contribution": 210.0,
+        "state": "late",
+        "tier": "good",
+    } | given
+    row |= {"state": segments.STATES.index(row["state"]), "tier": segments.TIERS.index(row["tier"])}
+    return reasons(ReasonInputs(**{name: np.array([value]) for name, value in row.items()}), 91)[0].as_py()
+
+
+AHEAD = "; 35% likely to stay silent for the next 90 days; worth 1,234 over 91 days if they buy."
+
+
+def test_own_gaps_where_there_are_enough():
+    assert sentence() == (
+        "5 purchases, 30 days apart on average; silent for 61 days, 2.0 times their mean gap and longer than any gap "
+        "before" + AHEAD
+    )
+    assert sentence(longest=False).startswith(
+        "5 purchases, 30 days apart on average; silent for 61 days, 2.0 times their mean gap; "
+    )
+    assert sentence(state="on rhythm") == "5 purchases, 30 days apart on average; silent for 61 days" + AHEAD
+
+
+def test_else_customers_like_them():
+    assert sentence(frequency=1, recency=27) == (
+        "2 purchases, 27 days apart; silent for 61 days, longer than 82% of the gaps of customers like them" + AHEAD
+    )
+    assert sentence(frequency=2, recency=61).startswith(
+        "3 purchases, 30 days apart on average; silent for 61 days, longer"
+    )
+    assert sentence(frequency=1, recency=1, state="on rhythm").startswith(
+        "2 purchases, 1 day apart; silent for 61 days; "
+    )
+
+
+def test_who_has_bought_once_has_no_rhythm():
+    early, overdue, _ = segments.ONCE_STATES
+    assert sentence(frequency=0, recency=0, days_since_last=1, state=early) == "Bought once, 1 day ago" + AHEAD
+    assert sentence(frequency=0, recency=0, state=overdue) == (
+        "Bought once, 61 days ago; 82% of second purchases come sooner" + AHEAD
+    )
+    assert sentence(frequency=0, recency=0, days_since_last=0, state=early).startswith(
+        "Bought once, on the last day that is known; "
+    )
+
+
+def test_what_else_there_is_to_say():
+    assert "; silent for" not in sentence(days_since_last=0, state="on rhythm")
+    assert "; bought on the last day that is known; " in sentence(days_since_last=0, state="on rhythm")
+    assert "; spends 41% less than before; worth" in sentence(decline=0.412, state="on rhythm")
+    assert sentence(tier="bad", contribution=-12.6).endswith("for the next 90 days; has brought -13 so far.")
+    assert sentence(tier="bad", contribution=3.0).endswith("worth 1,234 over 91 days if they buy.")
