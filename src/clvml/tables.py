@@ -63,7 +63,37 @@ SCORES = (
         "p_alive", "float64", "probability that the customer has not dropped out for good, by the model", "probability"
     ),
     Column("p_return", "float64", "probability of at least one purchase within the horizon", "probability"),
-    Column("churn_probability", "float64", "probability of none, by the calibrated classifier", "probability"),
+    Column(
+        "churn_probability",
+        "float64",
+        "probability of no purchase within the horizon: the same days for everybody",
+        "probability",
+    ),
+    Column(
+        "p_leaving",
+        "float64",
+        "probability of no purchase within leaving_days, so that slow and fast buyers are asked the same; learned from "
+        "the log's own past. The flag goes by it",
+        "probability",
+    ),
+    Column(
+        "leaving_days",
+        "int64",
+        "three of the customer's own mean gaps; of a one-time buyer, the days by which 90% of second purchases come",
+        "days",
+    ),
+    Column(
+        "break_even",
+        "float64",
+        "p_leaving from which treating pays, by the model's contact_cost, incentive, save_rate and redemption; 1 where "
+        "it never does",
+        "probability",
+    ),
+    Column(
+        "decline",
+        "float64",
+        "share by which recent spend fell below the own level of a customer on rhythm; 0 where that may be chance",
+    ),
     Column("expected_purchases", "float64", "expected purchases within the horizon", "purchases"),
     Column("expected_spend", "float64", "expected amount over the horizon, not discounted", "money"),
     Column("clv", "float64", "expected discounted contribution over the horizon", "money"),
@@ -74,7 +104,8 @@ SCORES = (
     Column(
         "next_purchase_due",
         "datetime64",
-        "day by which 75% of the customer's own gaps would have ended: they are late from the next day on",
+        "last day before the customer is late: 75% of their own gaps would have ended by then; of a one-time buyer, "
+        "the day by which 75% of second purchases come",
     ),
     Column(
         "value_if_kept",
@@ -84,9 +115,19 @@ SCORES = (
     ),
     Column("value_at_risk", "float64", "churn_probability * value_if_kept", "money"),
     Column("tier", "str", "good, middle or bad, by value if kept and contribution"),
-    Column("state", "str", "on rhythm, late, at risk or lapsed, by the customer's own rhythm"),
-    Column("at_risk", "bool", "late or at risk, and treating pays or churn_probability is above the threshold"),
-    Column("flagged", "bool", "tier good and at risk: the list to act on"),
+    Column(
+        "state",
+        "str",
+        "on rhythm, late, at risk or lapsed, by the customer's own rhythm; bought once: early, overdue or lapsed",
+    ),
+    Column(
+        "at_risk",
+        "bool",
+        "late, at risk or in decline, and treating pays: p_leaving, or with it the share of spend lost, is at least "
+        "break_even",
+    ),
+    Column("flagged", "bool", "tier good and at_risk: the list to act on"),
+    Column("win_back", "bool", "tier good and lapsed: too late to keep, a list of its own"),
     Column("reason", "str", "one sentence why"),
     Column("as_of", "str", "the last day that was known, YYYY-MM-DD"),
     Column("horizon_days", "int64", "how far ahead", "days"),

@@ -10,7 +10,6 @@ from clvml import ParetoNBDModel
 from clvml.estimators.learned.leaving import LeavingModel, PurchaseDays
 from clvml.estimators.learned.second_purchase import SecondPurchase
 from clvml.maths import metrics
-from clvml.orders.snapshots import snapshot
 from tests.support.logs import day, log
 
 WINDOW, TODAY, END = 120, 720, 1100
@@ -38,7 +37,7 @@ def rows():
 @pytest.fixture(scope="module")
 def fitted(rows):
     orders = log([row for row in rows if row[1] <= TODAY])
-    now = snapshot(orders, day(TODAY), WINDOW)
+    now = orders.summarize(day(TODAY), WINDOW)
     purchases = ParetoNBDModel().fit(now)
     return LeavingModel().fit(orders, day(TODAY), purchases, WINDOW), now, purchases
 
@@ -79,7 +78,7 @@ def test_saved_and_read_again_it_says_the_same(fitted):
 
 def test_where_there_is_too_little_to_learn_p_alive_stands_in():
     orders = log([(c, d, 10.0) for c in range(40) for d in range(c % 7, 90, 10 + c % 5)])
-    now = snapshot(orders, day(90), 30)
+    now = orders.summarize(day(90), 30)
     purchases = ParetoNBDModel(prior="weak").fit(now)
     model = LeavingModel().fit(orders, day(90), purchases, 30)
     assert model.members_ is None

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, strategies as st
 
-from clvml import migration, profit_tiers
+from clvml import profit_tiers
 from clvml.scores import segments
 from clvml.scores.spark import sortable
 
@@ -65,17 +65,13 @@ def test_sql_assigns_the_same_tiers():
             assert con.sql(f"SELECT {tier} AS tier FROM customers").df()["tier"].tolist() == expected
 
 
-def test_profit_and_migration_know_the_same_tiers():
+def test_profit_knows_the_same_tiers():
     rng = np.random.default_rng(3)
     contribution = np.round(rng.normal(20, 40, 200) / 5) * 5  # many ties, and losses
     expected = tiers(contribution, contribution, segments.cutoffs(contribution, contribution, 0.3, 0.1))
     profit = pd.DataFrame({"customer_id": np.arange(200), "list_value": 100.0, "contribution": contribution})
     profit = profit.assign(discount=0.0, returns=0.0, goods=100 - contribution, handling=0.0, service=0.0)
     assert profit_tiers(profit, good=0.3, bad=0.1).table["tier"].tolist() == expected.tolist()
-    scores = pd.DataFrame({"customer_id": np.arange(200), "value_if_kept": contribution, "as_of": "2021-01-01"})
-    moved = migration(scores, scores, good=0.3, bad=0.1).table
-    stayed = moved[moved["from"] == moved["to"]].set_index("from")["customers"]
-    assert stayed.to_dict() == {tier: (expected == tier).sum() for tier in segments.TIERS}
 
 
 def test_ten_customers():

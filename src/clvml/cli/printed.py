@@ -131,7 +131,26 @@ def parameters_table(model: ClvModel) -> str:
     lines.append(wrapped(_predicts(model)))
     if model.churn_ is not None:
         lines.append(_audit_text(model.churn_.audit_, model.threshold_))
+    lines.append(wrapped(_flag_text(model)))
     return "\n".join(lines)
+
+
+def _flag_text(model: ClvModel) -> str:
+    """How good the leaving head is, and what the flag assumes."""
+    audit, economics = model.leaving_.audit_, model.economics_
+    tested = "LeavingModel: the log is too short to learn who leaves; P(alive) stands in."
+    if audit is not None:
+        tested = (
+            f"LeavingModel: at {audit.origin} {audit.left:,} of {audit.customers:,} repeat buyers were silent through "
+            f"three of their own gaps, {audit.predicted:,.0f} were expected to: AUC {audit.auc:.3f} (P(alive) "
+            f"{audit.auc_alive:.3f}, silence over own gap {audit.auc_silence:.3f}); of all who stayed away "
+            f"{100 * audit.came_back:.0f} % bought later."
+        )
+    return (
+        f"{tested} The flag takes treating to cost {economics.contact_cost:,.2f} a contact and "
+        f"{economics.incentive:,.2f} an incentive, to keep {100 * economics.save_rate:.0f} % of those who would leave, "
+        f"and {100 * economics.redemption:.0f} % of the others to redeem it all the same: settings of ClvModel."
+    )
 
 
 def _predicts(model: ClvModel) -> str:
@@ -197,6 +216,7 @@ def scores_text(tally: Tally, level_sd: LevelSd) -> str:
             f"states     {_counts(tally.states, segments.STATES)}",
             *_totals(tally, level_sd),
             f"flagged    {tally.flagged:,} good customers at risk, {tally.value_at_risk:,.0f} value at risk",
+            f"win back   {tally.win_back:,} good customers who have lapsed",
             heading("Flagged: most value at risk"),
             flagged_table(tally.top),
         ]
@@ -227,12 +247,12 @@ def flagged_table(scores: pd.DataFrame, rows: int = 10) -> str:
     """The flagged customers with the most value at risk, each with the reason under it."""
     top = scores if scores.empty else scores[scores["flagged"]].nlargest(rows, "value_at_risk")
     if top.empty:
-        return "Nobody is flagged: no good customer is late by their own rhythm and likely to stay away."
+        return "Nobody is flagged: no good customer is late by their own rhythm, or in decline, so that treating pays."
     table = top[
-        ["customer_id", "value_at_risk", "churn_probability", "clv", "state", "next_purchase_due", "reason"]
+        ["customer_id", "value_at_risk", "p_leaving", "break_even", "state", "next_purchase_due", "reason"]
     ].copy()
-    for money in ("value_at_risk", "clv"):
-        table[money] = table[money].map("{:,.0f}".format)
-    table["churn_probability"] = table["churn_probability"].map("{:.2f}".format)
+    table["value_at_risk"] = table["value_at_risk"].map("{:,.0f}".format)
+    for chance in ("p_leaving", "break_even"):
+        table[chance] = table[chance].map("{:.2f}".format)
     table["next_purchase_due"] = table["next_purchase_due"].dt.date
     return grid(table, words=("reason",))

@@ -22,6 +22,7 @@ from clvml.estimators.learned.churn import ChurnClassifier
 from clvml.estimators.learned.ensemble.level import Level
 from clvml.estimators.learned.ensemble.special_days import calendar_of
 from clvml.estimators.learned.hybrid import HybridValueModel
+from clvml.estimators.learned.leaving import LeavingModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.uncertainty.totals import LevelSd
@@ -29,6 +30,7 @@ from clvml.horizon import as_date, day_of_number, horizon_days
 from clvml.orders.snapshots import FEATURES, take_snapshots
 from clvml.orders.transactions import Transactions
 from clvml.scores import score as scoring, segments
+from clvml.scores.flag import Economics, assumed_economics
 from clvml.scores.saved import read_model, write_model
 from clvml.tables import check_summary
 
@@ -53,6 +55,13 @@ class ClvModel(Estimator):
     calendar : DataFrame or mapping, optional
         Days on which more, or less, is bought than on others, such as a sale or a moving feast: columns day and
         factor, or day -> factor.
+    contact_cost, incentive : float or None
+        What treating a customer who is about to leave costs: per contact, and per incentive redeemed, in the currency
+        of the contribution. By default 0.5% and 5% of what the mean good customer brings within the horizon.
+    save_rate : float
+        Share of those who would leave that treating keeps.
+    redemption : float
+        Share of those who would have stayed that redeem the incentive all the same.
     seed : int
         Of the random draws in training.
     sample : int or None
@@ -73,6 +82,10 @@ class ClvModel(Estimator):
     threshold_ : float
     cutoffs_ : Cutoffs
         Of the tiers.
+    leaving_ : LeavingModel
+        Who is about to leave, by their own rhythm.
+    economics_ : Economics
+        What treating costs and does: the probability of leaving from which it pays follows from it.
     margin_ : float
     as_of_ : str
     notes_ : list of str
@@ -96,6 +109,10 @@ class ClvModel(Estimator):
         bad_share: float = 0.2,
         seasonality: bool = True,
         calendar: pd.DataFrame | Mapping[Any, float] | None = None,
+        contact_cost: float | None = None,
+        incentive: float | None = None,
+        save_rate: float = 0.30,
+        redemption: float = 1.0,
         seed: int = 0,
         sample: int | None = 100_000,
     ) -> None:
@@ -105,6 +122,10 @@ class ClvModel(Estimator):
         self.bad_share = bad_share
         self.seasonality = seasonality
         self.calendar = calendar
+        self.contact_cost = contact_cost
+        self.incentive = incentive
+        self.save_rate = save_rate
+        self.redemption = redemption
         self.seed = seed
         self.sample = sample
 
@@ -114,6 +135,7 @@ class ClvModel(Estimator):
             check_share(name, getattr(self, name))
         if self.sample is not None:
             check_whole("sample", self.sample, least=MIN_SAMPLE_CUSTOMERS)
+        self._economics(1.0)  # refuses costs that are none before anything is learned
         day = as_date(as_of)
         self.as_of_, self.horizon_days_ = day.isoformat(), horizon_days(self.horizon, day)
         self.notes_ = _notes(log, day, self.horizon_days_)
@@ -142,11 +164,21 @@ class ClvModel(Estimator):
             warnings.warn(note, ClvWarning, stacklevel=2)
         if self.level_ is not None:
             self.notes_.append(self.level_.reason)  # where the level comes from is no reason to warn
-        shares = self.good_share, self.bad_share
-        self.cutoffs_ = scoring.base_cutoffs(
-            self.frame(part, day), self.model_, self.horizon_days_, self.margin_, *shares
+        self.leaving_ = LeavingModel(seed=self.seed).fit(part, day, self._base().purchases_, self.window_)
+        value_if_kept, contribution = scoring.tier_values(
+            self.frame(part, day), self.model_, self.horizon_days_, self.margin_
         )
+        self.cutoffs_ = self.tier_cutoffs(value_if_kept, contribution)
+        good = segments.assign_tiers(value_if_kept, contribution, self.cutoffs_) == segments.GOOD
+        self.economics_ = self._economics(float(value_if_kept[good if good.any() else slice(None)].mean()))
         return self
+
+    def _base(self) -> LifetimeValueModel:
+        """BTYD as `model_` has it."""
+        return self.model_.value_ if isinstance(self.model_, HybridValueModel) else self.model_
+
+    def _economics(self, good_value: float) -> Economics:
+        return assumed_economics(good_value, self.contact_cost, self.incentive, self.save_rate, self.redemption)
 
     def _learn(
         self, log: Transactions, value: LifetimeValueModel, whole: LifetimeValueModel | None, summary: pd.DataFrame
@@ -222,10 +254,11 @@ class ClvModel(Estimator):
         return scoring.score_rows(
             frame,
             self.model_,
+            self.leaving_,
+            self.economics_,
             as_of=day,
             horizon=self.horizon_days_ if horizon is None else horizon_days(horizon, day),
             own_horizon=self.horizon_days_,
-            threshold=self.threshold_,
             name=self.name,
             margin=self.margin_,
             cache=cache,
@@ -248,7 +281,7 @@ class ClvModel(Estimator):
         btyd = ("frequency", "recency", "T", "monetary_value")
         return (
             btyd
-            if self.churn_ is None
+            if self.churn_ is None and self.leaving_.members_ is None
             else (*btyd, "days_since_last", "gross", "returns_value", "amount", "first_amount", *FEATURES)
         )
 
@@ -270,6 +303,8 @@ class ClvModel(Estimator):
             "window": self.window_,
             "threshold": self.threshold_,
             "edges": list(self.cutoffs_),
+            "leaving": self.leaving_.to_dict(),
+            "economics": list(self.economics_),
             "margin": self.margin_,
             "n_customers": self.n_customers_,
             "notes": self.notes_,
@@ -294,6 +329,8 @@ class ClvModel(Estimator):
         model.threshold_, model.margin_ = float(told["threshold"]), float(told["margin"])
         good, bad = told["edges"]
         model.cutoffs_ = segments.Cutoffs(float(good), float(bad))
+        model.leaving_ = LeavingModel.from_dict(told["leaving"])
+        model.economics_ = Economics(*map(float, told["economics"]))
         model.calendar_ = dict(told["settings"]["calendar"] or {})
         if told["model"]["type"] == "HybridValueModel":
             hybrid = HybridValueModel.from_dict(told["model"])

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from clvml.errors import ModelError, OptionError, did_you_mean
 from clvml.estimators.learned.ensemble.level import SOURCES
 from clvml.estimators.learned.features import FEATURE_WORDS
+from clvml.estimators.learned.leaving_features import FEATURES
 from clvml.horizon import MAX_HORIZON_DAYS, horizon_days
 from clvml.maths.learners.trees import MOST_LEAVES
 
@@ -180,14 +181,20 @@ _NUMBER, _FEATURES = number(), len(FEATURE_WORDS)
 _SHARE = number(0.0, 1.0)
 _UNIT = number(1e-9)
 _DAYS, _RATE, _MARGIN = whole(1, MAX_HORIZON_DAYS), number(0.0, 1e3), number(high=1e6, above=0.0)
-_FOREST = record(
-    start=_NUMBER,
-    feature=listing(listing(whole(0, _FEATURES - 1))),
-    threshold=listing(listing(_NUMBER)),
-    left=listing(listing(whole(0, 2**MOST_LEAVES - 1))),
-    value=listing(listing(_NUMBER, MOST_LEAVES)),
-)
-_RIDGE, _TREES = listing(_NUMBER, _FEATURES + 1), perhaps(_FOREST)  # of a ridge the intercept first
+
+
+def _forest(features: int) -> Check:
+    """Trees over so many features."""
+    return record(
+        start=_NUMBER,
+        feature=listing(listing(whole(0, features - 1))),
+        threshold=listing(listing(_NUMBER)),
+        left=listing(listing(whole(0, 2**MOST_LEAVES - 1))),
+        value=listing(listing(_NUMBER, MOST_LEAVES)),
+    )
+
+
+_RIDGE, _TREES = listing(_NUMBER, _FEATURES + 1), perhaps(_forest(_FEATURES))  # of a ridge the intercept first
 _MEASURE = number(missing=True)
 
 VALUE = record(
@@ -251,6 +258,41 @@ HYBRID = record(type=text("HybridValueModel"), churn=CHURN)
 """HybridValueModel.to_dict."""
 
 
+_ASKED = len(FEATURES)
+LEAVING = record(
+    type=text("LeavingModel"),
+    rhythm=listing(number(above=0.0), 3),
+    second=record(days=listing(perhaps(number(0.0)), 99), ever=_SHARE),
+    limits=listing(number(above=0.0), 2),
+    window=whole(1),
+    blend=record(weights=listing(_NUMBER, 4), slope=number(-1.0), centre=_NUMBER, level=_NUMBER),
+    members=perhaps(
+        record(
+            mean=listing(_NUMBER, _ASKED),
+            spread=listing(number(above=0.0), _ASKED),
+            line=listing(_NUMBER, _ASKED + 1),
+            silence=listing(_NUMBER, 3),
+            trees=_forest(_ASKED),
+            shift=listing(_NUMBER, 3),
+        )
+    ),
+    audit=perhaps(
+        record(
+            origin=day,
+            later=flag,
+            customers=whole(0),
+            left=whole(0),
+            predicted=_MEASURE,
+            auc=_MEASURE,
+            auc_alive=_MEASURE,
+            auc_silence=_MEASURE,
+            calibration_error=_MEASURE,
+            came_back=_MEASURE,
+        )
+    ),
+)
+"""LeavingModel.to_dict."""
+
 MODEL = record(
     type=text("ClvModel"),
     settings=record(
@@ -260,6 +302,10 @@ MODEL = record(
         bad_share=_SHARE,
         seasonality=flag,
         calendar=perhaps(several(number(0.0))),
+        contact_cost=perhaps(number(0.0)),
+        incentive=perhaps(number(0.0)),
+        save_rate=_SHARE,
+        redemption=_SHARE,
         seed=whole(0),
         sample=perhaps(whole(1)),
     ),
@@ -268,6 +314,8 @@ MODEL = record(
     window=_DAYS,
     threshold=_SHARE,
     edges=listing(_NUMBER, 2),
+    leaving=LEAVING,
+    economics=listing(number(0.0), 4),
     margin=_MARGIN,
     n_customers=whole(1),
     notes=listing(text()),

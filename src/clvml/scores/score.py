@@ -10,12 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.estimators.forecast import ForecastCache
+from clvml.estimators.learned.decline import MIN_BEFORE, decline
 from clvml.estimators.learned.hybrid import HybridValueModel
 from clvml.estimators.learned.leaving import LeavingModel
 from clvml.estimators.learned.leaving_features import GAPS_TO_LEAVE, Asked
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.maths import rhythm
-from clvml.maths.decline import MIN_BEFORE, decline
 from clvml.scores import segments
 from clvml.scores.flag import NEVER, Economics
 from clvml.scores.reasons import MIN_OWN_GAPS, ReasonInputs, reasons

@@ -24,7 +24,7 @@ from clvml.orders.engines.spark import SparkEngine
 from clvml.orders.summaries import customer_days
 from clvml.orders.transactions import Transactions
 from clvml.scores.score import scores_table
-from clvml.scores.segments import GOOD, TIERS, rank_of_cutoffs, tier_sql
+from clvml.scores.segments import GOOD, LAPSED, STATES, TIERS, rank_of_cutoffs, tier_sql
 from clvml.tables import SCORES
 
 if TYPE_CHECKING:
@@ -124,7 +124,12 @@ def _columns(cutoffs: tuple[int, int]) -> str:
     """The columns of Scores with tier and flag by the keys of these cutoffs."""
     value_key, contribution_key = _KEYS
     tier = tier_sql(value_key, contribution_key, *cutoffs)
-    assigned = {"tier": f"{tier} AS tier", "flagged": f"(at_risk AND {tier} = '{TIERS[GOOD]}') AS flagged"}
+    good = f"{tier} = '{TIERS[GOOD]}'"
+    assigned = {
+        "tier": f"{tier} AS tier",
+        "flagged": f"(at_risk AND {good}) AS flagged",
+        "win_back": f"(state = '{STATES[LAPSED]}' AND {good}) AS win_back",
+    }
     return ", ".join(assigned.get(c.name, c.name) for c in SCORES)
 
 

@@ -81,6 +81,7 @@ class Tally:
     clv_variance: float = 0.0
     """Of the totals, customers being independent of each other."""
     flagged: int = 0
+    win_back: int = 0
     value_at_risk: float = 0.0
     top: pd.DataFrame = field(default_factory=pd.DataFrame)
     """The flagged with the most value at risk."""
@@ -107,6 +108,7 @@ class Tally:
             purchases_variance=_variance(scores, "purchases"),
             clv_variance=_variance(scores, "clv"),
             flagged=len(flagged),
+            win_back=pc.sum(scores["win_back"], min_count=0).as_py(),
             value_at_risk=pc.sum(flagged["value_at_risk"], min_count=0).as_py(),
             top=to_frame(flagged).nlargest(_TOP_ROWS, "value_at_risk"),
         )
@@ -124,7 +126,7 @@ class Tally:
 
 _SUMMED = (
     *("customers", "purchases", "spend", "clv", "purchases_variance", "clv_variance"),
-    *("flagged", "value_at_risk"),
+    *("flagged", "win_back", "value_at_risk"),
 )
 """Fields of a tally that add up over parts."""
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from clvml.errors import DataError
 from clvml.estimators.base import Estimator
-from clvml.estimators.learned.corrections import Trees
+from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.leaving_features import FEATURES, Asked, asked_of, base_log_hazard, features
 from clvml.estimators.learned.second_purchase import SecondPurchase
 from clvml.estimators.purchases.model import PurchaseModel
@@ -25,7 +25,7 @@ from clvml.maths.learners import glm
 from clvml.maths.learners.trees import Forest
 from clvml.maths.regularity import regularity
 from clvml.maths.rhythm import Rhythm
-from clvml.orders.snapshots import one_vote, snapshot
+from clvml.orders.origins import one_vote
 from clvml.orders.transactions import Transactions
 
 __all__ = ["LeavingAudit", "LeavingModel"]
@@ -207,9 +207,8 @@ class LeavingModel(Estimator):
     Examples
     --------
     >>> from clvml import ParetoNBDModel, Transactions, load_cdnow
-    >>> from clvml.orders.snapshots import snapshot
     >>> log = Transactions(load_cdnow(sample=True))
-    >>> now = snapshot(log, "1997-12-31", 91)
+    >>> now = log.summarize("1997-12-31", 91)
     >>> purchases = ParetoNBDModel().fit(now)
     >>> leaving = LeavingModel().fit(log, "1997-12-31", purchases, 91)
     >>> chance = leaving.p_leaving(now, purchases.p_alive(now))
@@ -236,7 +235,7 @@ class LeavingModel(Estimator):
         """
         day = as_date(as_of)
         first, today = day_number(log.first_date), day_number(day)
-        now = snapshot(log, day, window)
+        now = log.summarize(day, window)
         self.rhythm_, self.window_ = _rhythm(purchases, now), window
         self.limits_ = (float(_MIN_WINDOW), float(max(365.0, (today - first) / 3)))
         days = PurchaseDays.of(_purchase_days(log, day), now["customer_id"])
@@ -280,7 +279,7 @@ class LeavingModel(Estimator):
         parts = []
         for origin in self._origins(now, first, today):
             try:
-                frame = snapshot(log, day_of_number(origin), window)
+                frame = log.summarize(day_of_number(origin), window)
                 fitted = type(purchases)(**purchases.get_params(deep=False)).fit(frame)
             except DataError:  # nobody, or too few to fit, so early
                 continue

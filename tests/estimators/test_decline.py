@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clvml.maths.decline import decline
+from clvml.estimators.learned.decline import decline
 
 DAYS, BEFORE, CV = 90.0, 360.0, 0.5
 
