@@ -51,7 +51,7 @@ class Rhythm(NamedTuple):
         gaps, place = np.unique(x, return_inverse=True)
         with np.errstate(over="ignore", divide="ignore"):
             if self.k == 1.0:
-                times = np.expm1(-np.log1p(-share) / (self.r + gaps))
+                times = lomax_quantile(share, self.r + gaps, np.ones_like(gaps))
             else:
                 below = betaincinv(self.k, self.r + self.k * gaps, share)
                 times = below / (1.0 - below)
