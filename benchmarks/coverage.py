@@ -19,6 +19,7 @@ import pandas as pd
 
 from clvml import ClvModel, Transactions, load_cdnow
 from clvml.errors import ClvWarning
+from clvml.estimators.learned.expectation import expect
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.uncertainty.coverage import Places, coverage, places, spend_places
@@ -49,16 +50,19 @@ def open_log(name: str, shared: Path) -> Transactions | None:
 
 
 def corrected(model: ClvModel, frame: pd.DataFrame, holdout: pd.DataFrame, days: int) -> tuple[Places, Places]:
-    """Places of purchases and spend in what ClvModel predicts: BTYD's distribution, scaled by the correction."""
-    value = model.model_.value_
-    _, purchases, spend = model.model_.correct(frame, days)
-    often = purchases / value.expected_purchases(frame, days)
+    """Places of outcomes in what ClvModel predicts: no purchase, or BTYD's distribution given one, scaled."""
+    value = model.value_
+    p_return, purchases, spend = model.model_.correct(frame, days)
+    base = expect(value, frame, days)
+    chance = p_return / base.p_return
+    stretch = np.maximum(purchases / p_return - 1.0, 1e-9) / np.maximum(base.purchases / base.p_return - 1.0, 1e-9)
     rows, t = value.purchases_._histories(frame), value.purchases_._units(days)
     ahead, y = value.purchases_._future(rows).take(rows.place), holdout["purchases"].to_numpy(float)
-    upto = 1.0 - ahead.at_least(y / often + 1.0, t)
-    below = np.where(y > 0, 1.0 - ahead.at_least(np.maximum(y - 1.0, 0.0) / often + 1.0, t), 0.0)
-    more = spend / value.expected_spend(frame, days)
-    return Places(below, np.maximum(upto, below)), spend_places(value, frame, holdout["spend"] / more, days)
+    upto = 1.0 - chance * ahead.at_least(1.0 + y / stretch, t)
+    below = np.where(y > 0, 1.0 - chance * ahead.at_least(1.0 + np.maximum(y - 1.0, 0.0) / stretch, t), 0.0)
+    found = spend_places(value, frame, holdout["spend"] / (spend / p_return) * (base.spend / base.p_return), days)
+    amount = 1.0 - chance * (1.0 - found.upto)
+    return Places(below, np.maximum(upto, below)), Places(np.where(holdout["spend"] > 0, amount, 0.0), amount)
 
 
 def shares(found: tuple[Places, Places]) -> list[float]:
