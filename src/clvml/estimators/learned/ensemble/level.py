@@ -33,7 +33,8 @@ _WHOLE_HISTORY = 180.0
 """Days of history before the weeks of a year ago with which they are believed fully; with fewer, in proportion."""
 _MAX_YEAR_AGO = 1.2
 """A larger log ratio a year ago says that BTYD failed then, not what the season is."""
-_MIN_YEAR_AGO_PURCHASES = 100
+_NOISE_PURCHASES = 100.0
+"""Purchases a year ago with which their ratio to what was expected is as much chance as season."""
 _KNOWN_SEASON_SD = (0.14, 0.14)
 _UNKNOWN_SEASON_SD = (0.20, 0.25)
 """Standard deviations of the log of actual over predicted totals, of purchases and of spend: where the weeks of a year
@@ -102,7 +103,7 @@ class Level(NamedTuple):
         before it; both without what a calendar says of them. calendar: log factor of the window ahead.
         """
         years = min(1.0, window / _YEAR)
-        known = min(1.0, year_ago.history / _WHOLE_HISTORY) if year_ago is not None and _tells_season(year_ago) else 0.0
+        known = 0.0 if year_ago is None else _trust(year_ago)
         season, lasts = known * (1.0 - years**2), known * years**2 + (1.0 - known) * years
         ahead = CommonFactors(calendar, calendar, calendar)
         if year_ago is not None and known:
@@ -138,8 +139,12 @@ def _partly(log_factor: float, share: Floats) -> Floats:
     return factor
 
 
-def _tells_season(year_ago: PastWindow) -> bool:
-    return year_ago.purchases >= _MIN_YEAR_AGO_PURCHASES and abs(year_ago.factors.purchases) < _MAX_YEAR_AGO
+def _trust(year_ago: PastWindow) -> float:
+    """How far the weeks of a year ago are believed: by the history before them, and by how much came."""
+    if abs(year_ago.factors.purchases) >= _MAX_YEAR_AGO:
+        return 0.0
+    history = min(1.0, year_ago.history / _WHOLE_HISTORY)
+    return history * year_ago.purchases / (year_ago.purchases + _NOISE_PURCHASES)
 
 
 def _mean_factors(past: list[PastWindow]) -> CommonFactors:
