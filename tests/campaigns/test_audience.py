@@ -433,7 +433,7 @@ def test_ids_compare_whatever_their_type():
         ({"name": "x", "treatments": [{"name": "a", "save_rate": 3}]}, r"save_rate=3 is not a share from 0 to 1"),
         (
             {"name": "x", "treatments": [{"name": "a", "lift": 0.1, "contact_cost": -1}]},
-            r"contact_cost=-1 must be a number",
+            r"contact_cost=-1 is not a number of at least 0",
         ),
         (
             {"name": "x", "treatments": [{"name": "a", "lift": 0.1, "purpose": "safe"}]},
@@ -450,7 +450,7 @@ def test_ids_compare_whatever_their_type():
         ),
         (
             {"name": "x", "treatments": [{"name": "a", "lift": 0.1, "tiers": ["god"]}]},
-            r"no 'god'\. Did you mean 'good'",
+            r"tiers='god' is unknown\. Did you mean 'good'",
         ),
         (
             {"name": "x", "budget_counts": "all", "treatments": [{"name": "a", "lift": 0.1}]},
@@ -486,7 +486,7 @@ def test_messages_of_lists():
         plan_audience(scores().drop(columns="tier"), plan())
     with pytest.raises(DataError, match="hold no customers"):
         plan_audience(scores().iloc[:0], plan())
-    with pytest.raises(OptionError, match="budget=-1 must be"):
+    with pytest.raises(OptionError, match="budget=-1 is not a number of at least 0"):
         plan_audience(scores(), plan(), budget=-1)
     with pytest.raises(DataError, match=r"suppression list has no column 'customer_id'\. Did you mean 'customer'"):
         plan_audience(scores(), plan(), suppress=pd.DataFrame({"customer": [1]}))
