@@ -17,7 +17,8 @@ import yaml
 
 from clvml import ClvModel, tracking
 from clvml.errors import ModelError, OptionError
-from clvml.scores.saved import _digest, model_digest
+from clvml.files import sha256
+from clvml.scores.saved import model_digest
 from clvml.tracking.flavor import Scorer
 from clvml.tracking.serving import example
 
@@ -272,7 +273,7 @@ class TestTampering:
         with pytest.raises(ModelError, match=f"{name} is not what was saved"):
             tracking.load_model(info.model_uri)
         manifest = json.loads((folder / "manifest.json").read_text())
-        manifest["files"][name] = {"bytes": len(content), "sha256": _digest(content)}
+        manifest["files"][name] = {"bytes": len(content), "sha256": sha256(content)}
         (folder / "manifest.json").write_text(json.dumps(manifest))
         ClvModel.load(folder)  # nothing in the folder tells it
         with pytest.raises(ModelError, match="is not the one that was registered") as told:
