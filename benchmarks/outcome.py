@@ -57,7 +57,9 @@ def cdnow() -> Customers:
     inside, earlier = (day > 0) & (day <= DAYS), (day <= 0) & (day > -180)
     daily = np.zeros((n, DAYS))
     np.add.at(daily, (who[inside], day[inside] - 1), amount[inside])
-    return Customers("CDNOW", np.bincount(who[earlier], amount[earlier], n), daily, amount[amount > 0])
+    return Customers(
+        "CDNOW", np.bincount(who[earlier], amount[earlier], n).astype(np.float64), daily, amount[amount > 0]
+    )
 
 
 def skewed(n: int = 40_000) -> Customers:
