@@ -102,10 +102,11 @@ class TestRun:
         assert run.data.metrics["backtest.own_rate.spend.gini"] == 0.65
         assert "backtest.empty" not in run.data.metrics
         assert run.data.metrics["audit.auc"] == trained.churn_.audit_.auc
-        for part in (trained.value_.purchases_, trained.value_.spend_):
-            name = f"fitted.{type(part).__name__}.alpha"
-            assert run.data.metrics[name] == part.params_.alpha
-            assert run.data.metrics[f"{name}.se"] == part.standard_errors_.alpha
+        for part, parameter in ((trained.value_.purchases_, "alpha"), (trained.value_.spend_, "q")):
+            name = f"fitted.{type(part).__name__}.{parameter}"
+            assert run.data.metrics[name] == getattr(part.params_, parameter)
+            assert run.data.metrics[f"{name}.se"] == getattr(part.standard_errors_, parameter)
+        assert run.data.metrics["level.factor"] == trained.level_.factor
 
     def test_data_as_counts_and_digest(self, logged, client, report, trained):
         from clvml.tracking.record import data_digest
@@ -123,11 +124,12 @@ class TestRun:
             "data_report.json",
             "environment.json",
             "figures/recency.png",
+            "notes.txt",
             "fitted_parameters.csv",
         }
         pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "backtest.csv"), Told.table, check_dtype=False)
         fitted = pd.read_csv(tmp_path / "fitted_parameters.csv")
-        assert list(fitted["parameter"])[:7] == ["r", "alpha", "a", "b", "p", "q", "v"]
+        assert list(fitted["parameter"])[:7] == ["r", "alpha", "s", "beta", "p", "q", "v"]
         assert (fitted["standard_error"] > 0).all()
         assert json.loads((tmp_path / "environment.json").read_text()).keys() >= {"clvml", "python", "mlflow"}
 
