@@ -41,7 +41,8 @@ def warned(t, as_of, **settings):
         model = ClvModel(**settings).fit(t, as_of)
     assert {w.category for w in told} == {ClvWarning}
     assert {w.filename for w in told} == {__file__}  # a warning points at the caller
-    assert [str(w.message) for w in told] == model.notes_
+    level = [] if model.level_ is None else [model.level_.reason]  # a note of its own, and no reason to warn
+    assert [str(w.message) for w in told] + level == model.notes_
     return model, " ".join(model.notes_)
 
 
