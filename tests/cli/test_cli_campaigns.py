@@ -483,5 +483,5 @@ def test_scores_are_kept_by_day(here, clvml, trained):
     arguments = ("--model", "model", "--as-of", "1997-09-30", "--out", "s.csv", "--history", "log.csv")
     code, _, err = clvml("predict", "log.csv", *arguments)
     assert code == 2
-    assert "--history log.csv: " in err
+    assert "--history log.csv is log.csv, which this job reads" in err
     assert not (here / "s.csv").exists()

@@ -253,7 +253,7 @@ def test_a_sample_is_the_same_each_time_and_stands_for_the_base(cdnow_log):
     assert cdnow_log.sample(10_000, CUT) is cdnow_log
 
 
-@pytest.mark.parametrize("sample", [0, 10, True, 5_000.0])
+@pytest.mark.parametrize("sample", [0, 10, True, 5_000.5])
 def test_a_sample_too_small_is_refused(cdnow_log, sample):
     with pytest.raises(OptionError, match="is not a whole number of 1,000 or more"):
         ClvModel(sample=sample).fit(cdnow_log, CUT)

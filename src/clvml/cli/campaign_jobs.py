@@ -203,13 +203,13 @@ def monitor_job(open_log: Callable[[], Transactions], job: MonitorJob) -> tuple[
     show = Terminal(2, verbose=job.verbose, quiet=job.quiet)
     scores = read_table(job.scores, "scores")
     with show.stage("compare"):
-        unfinished = tracking.check_store(job.experiment, tracking_uri=job.tracking_uri)
         report = monitor(open_log(), scores)
-    for note in unfinished:
-        show.note(note)
     with show.stage("record in MLflow"):
+        unfinished = tracking.check_store(job.experiment, tracking_uri=job.tracking_uri)
         model = str(scores["model"].iloc[0]) if "model" in scores else ""
         run = tracking.log_monitor(report, model, experiment=job.experiment, tracking_uri=job.tracking_uri)
+    for note in unfinished:
+        show.note(note)
     if target is not None:
         _write_json(target, report.to_dict())
     text = "\n".join(wrapped(line) if line.startswith("A new model") else line for line in str(report).splitlines())

@@ -103,6 +103,7 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
         report = log.check(job.as_of)
         if not report.customers:
             raise DataError(report.why_empty())
+        log.check_begun(as_date(job.as_of))
         unfinished = tracking.check_store(job.experiment, tracking_uri=job.tracking_uri)
         champion, unread = _champion(job)
     for note in unfinished:

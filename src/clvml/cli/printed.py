@@ -213,7 +213,7 @@ def scores_text(tally: Tally, level_sd: LevelSd) -> str:
             heading(f"Scores as of {tally.as_of}, next {tally.horizon_days} days"),
             f"customers  {tally.customers:,} with a purchase by then",
             f"tiers      {_counts(tally.tiers, segments.TIERS)}",
-            f"states     {_counts(tally.states, segments.STATES)}",
+            wrapped(f"states     {_counts(tally.states, segments.STATES)}", hang=11),
             *_totals(tally, level_sd),
             f"flagged    {tally.flagged:,} good customers at risk, {tally.value_at_risk:,.0f} value at risk",
             f"win back   {tally.win_back:,} good customers who have lapsed",

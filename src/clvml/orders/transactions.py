@@ -278,7 +278,7 @@ class Transactions:
         2            3          0        0  272           0.000
         """
         day = as_date(as_of)
-        self._check_begun(day)
+        self.check_begun(day)
         # The lines by the day, being all lines that count, also show how many customers and duplicates there are, which
         # is quicker than to ask the engine.
         counts = self._log.counts_duplicates(PERIODS[self._grain])
@@ -382,7 +382,7 @@ class Transactions:
         500
         """
         day = as_date(as_of)
-        self._check_begun(day)
+        self.check_begun(day)
         known = f"clean AND day <= {day_number(day)}"
         found = self._log.engine.rows(f"SELECT COUNT(DISTINCT customer_id) FROM lines WHERE {known}")[0][0]
         if found <= customers:
@@ -465,7 +465,7 @@ class Transactions:
         1          0        0  190         20
         """
         day = as_date(as_of)
-        self._check_begun(day)
+        self.check_begun(day)
         sql = statement("counts", days=self._days(day), as_of=self._settings(day).as_of)
         return self._log.engine.frame(sql).rename(columns={"age": "T"})
 
@@ -503,7 +503,7 @@ class Transactions:
         if last <= first:
             raise OptionError(f"until={last} must lie after after={first}.")
         self._gather("Activity")
-        self._check_begun(last)
+        self.check_begun(last)
         sql = statement("activity", days=self._days(last, first), until=day_number(last))
         return self._log.engine.frame(sql)
 
@@ -540,7 +540,7 @@ class Transactions:
         """
         day = as_date(as_of)
         self._gather("A row for every customer and day")
-        self._check_begun(day)
+        self.check_begun(day)
         return self._log.engine.frame(statement("purchase_days", days=self._days(day)))
 
     def contribution_by_age(self, as_of: Any, width: float) -> pd.DataFrame:
@@ -578,7 +578,7 @@ class Transactions:
             raise OptionError("width=0 is no length of a period. Give days, such as 30.")
         day = as_date(as_of)
         self._gather("Contribution by age")
-        self._check_begun(day)
+        self.check_begun(day)
         sql = statement("contribution_by_age", days=self._days(day), width=repr(float(width)))
         found = self._log.engine.frame(sql)
         origin = np.datetime64(EPOCH.isoformat(), "s")
@@ -645,7 +645,7 @@ class Transactions:
     def _bookings(self, as_of: Any, line_hash: bool = False) -> str:
         """The SELECT of what was booked by a day, in no order."""
         day = as_date(as_of)
-        self._check_begun(day)
+        self.check_begun(day)
         return self._log.bookings(day, PERIODS[self._grain], line_hash=line_hash)
 
     def _days(self, as_of: dt.date, after: dt.date | None = None) -> str:
@@ -665,7 +665,8 @@ class Transactions:
                 "path."
             )
 
-    def _check_begun(self, as_of: dt.date) -> None:
+    def check_begun(self, as_of: dt.date) -> None:
+        """Raise DataError where nothing was booked up to a day, before any work."""
         if as_of < self.first_date:
             span = f"the log begins on {self.first_date} and ends on {self.last_date}"
             raise DataError(f"Nothing was booked up to {as_of}: {span}. Choose a later as_of.")

@@ -297,7 +297,11 @@ class ClvModel(Estimator):
         self._check_fitted("cutoffs_")
         return {
             "type": "ClvModel",
-            "settings": self.get_params(deep=False) | {"calendar": self.calendar_ or None},
+            "settings": self.get_params(deep=False)
+            | {
+                "calendar": self.calendar_ or None,
+                "sample": None if self.sample is None else int(self.sample),
+            },
             "as_of": self.as_of_,
             "horizon_days": self.horizon_days_,
             "window": self.window_,
