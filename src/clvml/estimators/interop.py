@@ -141,7 +141,7 @@ def _quality(fitter: Any, cls: Any, params: dict[str, float]) -> dict[str, Any]:
     """What the customers that the fitter keeps say of its parameters, as `to_dict` saves it."""
     data = getattr(fitter, "data", None)
     unknown = jsonable(np.diag([math.inf] * len(params)))
-    saved = {"covariance": unknown, "log_likelihood": math.nan, "status": FitStatus.TAKEN_OVER.name}
+    saved = {"covariance": unknown, "log_likelihood": None, "status": FitStatus.TAKEN_OVER.name}
     if not isinstance(data, pd.DataFrame):
         _warn(fitter, "it keeps no customers")
         return saved | {"n_customers": 0.0, "n_rows": 0}

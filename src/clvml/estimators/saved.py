@@ -76,7 +76,8 @@ def quality_from(saved: dict[str, Any], k: int) -> tuple[Floats, float, FitStatu
         covariance = np.array(
             [[math.inf if v is None else _finite(v) for v in row] for row in saved["covariance"]], dtype=np.float64
         )
-        log_likelihood = _finite(saved["log_likelihood"])
+        value = saved["log_likelihood"]  # null: a model taken over without its customers
+        log_likelihood = math.nan if value is None else _finite(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(
             f"The saved model's covariance or log-likelihood is not made of numbers ({error}). The file is damaged."
