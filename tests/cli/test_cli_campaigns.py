@@ -434,6 +434,7 @@ def by_lifetimes(summary: pd.DataFrame, days: int) -> tuple[np.ndarray, np.ndarr
         return purchases, purchases * spend.conditional_expected_average_profit(x, money).to_numpy()
 
 
+@pytest.mark.slow
 def test_backtest_beside_lifetimes_itself(here, clvml):
     arguments = ("--cut", "1997-12-30", "--horizon", "26w", "--bootstrap", "0", "--lifetimes", "--out", "b.json")
     code, out, _ = clvml("backtest", "log.csv", *arguments)

@@ -135,6 +135,7 @@ def _assert_not_worse_than_recency(classifier, t, cut, end):
     return told, bought
 
 
+@pytest.mark.slow
 def test_its_level_is_right_on_average_where_nothing_changes():
     """A shop in a steady state: as many come back as told, within three standard errors and a twentieth."""
     rows = shop(800, 1000, seed=8)

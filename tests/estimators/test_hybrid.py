@@ -23,6 +23,7 @@ def now():
 # --- contracts ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_same_snapshots_give_the_same_model():
     again = HybridValueModel().fit(shop_snapshots())
     assert json.dumps(again.to_dict()) == json.dumps(shop_model().to_dict())

@@ -168,6 +168,7 @@ def at(told, cut, model):
     return table.set_index(["target", "metric"])["value"]
 
 
+@pytest.mark.slow
 def test_a_rival_that_knows_the_future_is_trained_again_at_the_cut():
     _, rival, told = two_cuts()
     assert rival.as_of_ == day(CUT - 30)  # itself left alone

@@ -312,7 +312,7 @@ def test_predict_says_at_once_what_it_cannot_do(job, tmp_path, capsys):
     (tmp_path / "others").mkdir()
     (tmp_path / "others" / "file").touch()
     for options, message in (
-        ({"out": "others"}, "holds file, which is no file of scores"),
+        ({"out": "others"}, "holds file, which clvml did not write there"),
         ({"out": "log.parquet"}, "log.parquet is a file"),
         ({"out": "scores.csv"}, "a folder of Parquet files"),
         ({"source": "gone.parquet"}, "PATH_NOT_FOUND"),
