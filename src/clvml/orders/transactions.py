@@ -535,8 +535,8 @@ class Transactions:
         >>> log = Transactions(load_cdnow(sample=True))
         >>> log.purchase_days("1997-09-30").head(2)
            customer_id   day  purchase  amount  contribution
-        0            1  9857         1   29.33         29.33
-        1            1  9874         1   29.73         29.73
+        0            1  9858         1   29.33         29.33
+        1            1  9875         1   29.73         29.73
         """
         day = as_date(as_of)
         self._gather("A row for every customer and day")

@@ -79,7 +79,7 @@ class ChurnClassifier(Estimator):
     >>> snapshots = take_snapshots(Transactions(load_cdnow(sample=True)), "1997-09-30", "13w", n_origins=2)
     >>> churn = ChurnClassifier().fit(snapshots)
     >>> churn.predict_proba(snapshots.now).shape
-    (2357, 2)
+    (2349, 2)
     """
 
     def __init__(
