@@ -249,7 +249,7 @@ class LeavingModel(Estimator):
         return self
 
     def asked(self, frame: pd.DataFrame, p_alive: Floats) -> Asked:
-        """What the members are told of each customer."""
+        """What the members know of each customer."""
         self._check_fitted("blend_")
         return asked_of(frame, p_alive, self.rhythm_, self.second_.lapsed, self.limits_)
 

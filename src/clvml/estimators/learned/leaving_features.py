@@ -1,4 +1,4 @@
-"""What the leaving head is told of a customer: silence against their own rhythm, and what changed of late."""
+"""What the leaving head knows of a customer: silence against their own rhythm, and what changed of late."""
 
 from __future__ import annotations
 

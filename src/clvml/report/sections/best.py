@@ -29,7 +29,7 @@ def best(scores: pd.DataFrame, money: Money, log: Transactions, summary: pd.Data
         if tiers.losing
         else "No customer cost more than they brought.",
     ]  # fmt: skip
-    told = [d.sentence for d in apart.differences if d.q_value <= 0.05][:6]
+    apart_words = [d.sentence for d in apart.differences if d.is_significant][:6]
     heads = (Head("What sets the best tenth apart"),)
     return Section(
         "best",
@@ -43,9 +43,14 @@ def best(scores: pd.DataFrame, money: Money, log: Transactions, summary: pd.Data
             ),
         ),
         tables=(
-            Table("apart", "The best tenth by value if kept, against the rest", heads, tuple((Cell(t),) for t in told)),
+            Table(
+                "apart",
+                "The best tenth by value if kept, against the rest",
+                heads,
+                tuple((Cell(w),) for w in apart_words),
+            ),
         )
-        if told
+        if apart_words
         else (),
     )
 
