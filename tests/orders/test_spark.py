@@ -311,9 +311,10 @@ def test_predict_writes_a_folder(job, spark, trained, cdnow_log, tmp_path, capsy
 def test_predict_says_at_once_what_it_cannot_do(job, tmp_path, capsys):
     (tmp_path / "others").mkdir()
     (tmp_path / "others" / "file").touch()
+    (tmp_path / "other.parquet").touch()
     for options, message in (
         ({"out": "others"}, "holds file, which clvml did not write there"),
-        ({"out": "log.parquet"}, "log.parquet is a file"),
+        ({"out": "other.parquet"}, "other.parquet is a file"),
         ({"out": "scores.csv"}, "a folder of Parquet files"),
         ({"source": "gone.parquet"}, "PATH_NOT_FOUND"),
     ):
@@ -325,7 +326,7 @@ def test_predict_says_at_once_what_it_cannot_do(job, tmp_path, capsys):
         with pytest.raises(SystemExit, match="2"):
             main([*command, "1997-06-30", "log.parquet", "--engine", "spark"])
         assert "learns from a row for every customer" in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.parquet", "model", "others"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.parquet", "model", "other.parquet", "others"]
 
 
 @pytest.mark.slow
