@@ -28,10 +28,11 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = "python.exe" if os.name == "nt" else "python"
 LOCK = ROOT / "requirements.lock"
 
+PYTEST = ["python", "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
 COMMANDS = {
     "demo": ["clvml", "demo"],
-    "test": ["python", "-m", "pytest", "-m", "not slow"],
-    "slow": ["python", "-m", "pytest", "-m", "slow"],
+    "test": [*PYTEST, "-m", "not slow"],
+    "slow": [*PYTEST, "-m", "slow"],
     "lint": ["python", "-m", "ruff", "check", "."],
     "format": ["python", "-m", "ruff", "format", "--check", "."],
     "types": ["python", "-m", "mypy"],

@@ -153,7 +153,7 @@ def test_train_registers_and_predict_finds_the_champion(here, store, clvml):
     assert "models:/clv/1, now @champion: the first champion of this name" in out
     assert "export   models/clv" in out
     assert "In words: of 2,349 customers" in out
-    assert max(map(len, (out + err).splitlines())) <= PAGE
+    assert max(len(line) for line in (out + err).splitlines() if str(here) not in line) <= PAGE
     for model, name in (("models:/clv@champion", "a.csv"), ("models:/clv/1", "b.csv"), ("models/clv", "c.csv")):
         assert clvml("predict", "log.csv", "--as-of", AS_OF, "--model", model, "--out", name)[0] == 0
     assert (here / "a.csv").read_bytes() == (here / "b.csv").read_bytes() == (here / "c.csv").read_bytes()

@@ -274,15 +274,15 @@ def _gain(table: pd.DataFrame, chosen: str, fitted: dict[str, PurchaseModel]) ->
     if not others:
         return f"{chosen} is the only model compared"
     stages = _stages(fitted[chosen])
-    rivals = [name for name in others if _stages(fitted[name]) != stages] if stages > 1 else []
-    rival = (rivals or others)[0]
-    gain = float(table.loc[chosen, "log_likelihood"] - table.loc[rival, "log_likelihood"])
-    gap = float(table.loc[rival, "aic"] - table.loc[chosen, "aic"])
+    eligible = [name for name in others if _stages(fitted[name]) != stages] if stages > 1 else []
+    runner_up = (eligible or others)[0]
+    gain = float(table.loc[chosen, "log_likelihood"] - table.loc[runner_up, "log_likelihood"])
+    gap = float(table.loc[runner_up, "aic"] - table.loc[chosen, "aic"])
     if abs(gap) < _CLEAR_DIFFERENCE:
-        fewer = table.loc[chosen, "parameters"] < table.loc[rival, "parameters"]
-        return f"{chosen} describes them as well as {rival}" + (" with fewer parameters" if fewer else "")
+        fewer = table.loc[chosen, "parameters"] < table.loc[runner_up, "parameters"]
+        return f"{chosen} describes them as well as {runner_up}" + (" with fewer parameters" if fewer else "")
     if gap < 0.0:
-        return f"{rival} has a lower AIC by {-gap:,.0f}, but how its fit ended or the holdout speaks against it"
+        return f"{runner_up} has a lower AIC by {-gap:,.0f}, but how its fit ended or the holdout speaks against it"
     if gain < 1.0:
-        return f"{chosen} has fewer parameters than {rival} for about the same log-likelihood"
-    return f"{chosen} gains {gain:,.0f} log-likelihood units over {rival}"
+        return f"{chosen} has fewer parameters than {runner_up} for about the same log-likelihood"
+    return f"{chosen} gains {gain:,.0f} log-likelihood units over {runner_up}"

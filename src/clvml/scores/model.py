@@ -130,7 +130,33 @@ class ClvModel(Estimator):
         self.sample = sample
 
     def fit(self, log: Transactions, as_of: Any) -> Self:
-        """Train on what the log knew on the day `as_of`. Warns (ClvWarning) where the log is short for the horizon."""
+        """Train on what the log knew on a day.
+
+        Parameters
+        ----------
+        log : Transactions
+            All orders; those after `as_of` are not looked at.
+        as_of : str or date
+            The day of the training.
+
+        Returns
+        -------
+        ClvModel
+            Itself.
+
+        Raises
+        ------
+        DataError
+            Where nobody had bought by then.
+        OptionError
+            For a setting that is out of range.
+
+        Warns
+        -----
+        ClvWarning
+            For each of `notes_` that lowers what the scores can be trusted with, such as a log that is short for the
+            horizon.
+        """
         for name in ("good_share", "bad_share"):
             check_share(name, getattr(self, name))
         if self.sample is not None:
@@ -222,25 +248,70 @@ class ClvModel(Estimator):
         return 1.0
 
     def frame(self, log: Transactions, as_of: Any = None) -> pd.DataFrame:
-        """The rows that `predict` takes: summary and features of every customer as of a day (default: that of the
-        training).
+        """The rows that `predict` takes.
+
+        Parameters
+        ----------
+        log : Transactions
+            Orders; those after `as_of` are not looked at.
+        as_of : str or date, optional
+            By default the day of the training.
+
+        Returns
+        -------
+        DataFrame
+            Summary and features, one row a customer who had bought by then.
         """
         self._check_fitted("model_")
         return log.summarize(as_of or self.as_of_, self.window_)
 
     def predict(self, frame: pd.DataFrame, horizon: int | str | None = None) -> pd.DataFrame:
-        """Scores, one row for each row of `frame`, in its order; see `clvml.tables.SCORES`.
+        """Score some customers, with the tiers as they were cut in training.
 
-        frame: rows of `frame(log, as_of)`. Tiers are assigned by the cutoffs of the training base. Tier, at_risk and
-        flagged are those of the model's own horizon, whatever horizon is asked: who is good and may go does not
-        depend on how far one looks.
+        Parameters
+        ----------
+        frame : DataFrame
+            Rows of `frame(log, as_of)`, all or some.
+        horizon : int or str, optional
+            How far ahead; by default as trained. Tier, state and flag stay those of the model's own horizon: who is
+            good and may go does not depend on how far one looks.
+
+        Returns
+        -------
+        DataFrame
+            Scores, one row for each row of `frame`, in its order; docs/columns.md describes the columns.
+
+        Raises
+        ------
+        DataError
+            For a column that is missing, or a value that no history can have.
         """
         self._check_fitted("model_")
         check_summary(frame, self.needs())
         return scoring.to_frame(scoring.scores_table(self.score_rows(frame, horizon), self.cutoffs_))
 
     def score(self, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> pd.DataFrame:
-        """Scores of every customer of a log, sorted by customer_id; tiers are shares of this base on this day."""
+        """Score every customer of a log; the tiers are shares of this base on this day.
+
+        Parameters
+        ----------
+        log : Transactions
+            Orders; those after `as_of` are not looked at.
+        as_of : str or date, optional
+            Of what day; by default that of the training.
+        horizon : int or str, optional
+            How far ahead; by default as trained.
+
+        Returns
+        -------
+        DataFrame
+            Scores, one row a customer, sorted by customer_id; docs/columns.md describes the columns.
+
+        Raises
+        ------
+        DataError
+            Where nobody had bought by then.
+        """
         rows = self.score_rows(self.frame(log, as_of), horizon, cache=forecast_cache(log.lines))
         cutoffs = self.tier_cutoffs(rows.columns["tier_value"], rows.columns["contribution"])
         return scoring.to_frame(scoring.scores_table(rows, cutoffs))
@@ -248,7 +319,21 @@ class ClvModel(Estimator):
     def score_rows(
         self, frame: pd.DataFrame, horizon: int | str | None = None, *, cache: ForecastCache | None = None
     ) -> scoring.ScoredRows:
-        """The scores of a part of a base before its tiers are known; see `clvml.scores.score.score_rows`."""
+        """The scores of a part of a base before its tiers are known; see `clvml.scores.score.score_rows`.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Rows of `frame(log, as_of)`.
+        horizon : int or str, optional
+            How far ahead; by default as trained.
+        cache : ForecastCache, optional
+            What the parts of a base have in common.
+
+        Returns
+        -------
+        ScoredRows
+        """
         self._check_fitted("model_")
         day = self._day(frame)
         return scoring.score_rows(
@@ -265,7 +350,17 @@ class ClvModel(Estimator):
         )
 
     def tier_cutoffs(self, tier_value: Floats, contribution: Floats) -> segments.Cutoffs:
-        """Where the tiers of a base begin, by the columns that `score_rows` gave."""
+        """Where the tiers of a base begin.
+
+        Parameters
+        ----------
+        tier_value, contribution : array of (n,)
+            The columns of these names that `score_rows` gave.
+
+        Returns
+        -------
+        Cutoffs
+        """
         return segments.cutoffs(tier_value, contribution, self.good_share, self.bad_share)
 
     def _day(self, frame: pd.DataFrame) -> str:
@@ -277,7 +372,12 @@ class ClvModel(Estimator):
         return LevelSd() if self.level_ is None else LevelSd(*self.level_.log_sd)
 
     def needs(self) -> tuple[str, ...]:
-        """The columns that `predict` cannot do without."""
+        """The columns that `predict` cannot do without.
+
+        Returns
+        -------
+        tuple of str
+        """
         btyd = ("frequency", "recency", "T", "monetary_value")
         return (
             btyd
@@ -317,37 +417,66 @@ class ClvModel(Estimator):
         }
 
     @classmethod
-    def from_dict(cls, told: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`. Raises ModelError where a part breaks its contract."""
-        model = cls(**told["settings"])
+    def from_dict(cls, payload: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`.
+
+        Parameters
+        ----------
+        payload : dict
+            What `to_dict` gave.
+
+        Returns
+        -------
+        ClvModel
+
+        Raises
+        ------
+        ModelError
+            Where a part breaks its contract.
+        """
+        model = cls(**payload["settings"])
         model.as_of_, model.notes_, model.data_report_ = (
-            str(told["as_of"]),
-            list(told["notes"]),
-            dict(told["data_report"]),
+            str(payload["as_of"]),
+            list(payload["notes"]),
+            dict(payload["data_report"]),
         )
         model.horizon_days_, model.window_, model.n_customers_ = (
-            int(told["horizon_days"]),
-            int(told["window"]),
-            int(told["n_customers"]),
+            int(payload["horizon_days"]),
+            int(payload["window"]),
+            int(payload["n_customers"]),
         )
-        model.threshold_, model.margin_ = float(told["threshold"]), float(told["margin"])
-        good, bad = told["edges"]
+        model.threshold_, model.margin_ = float(payload["threshold"]), float(payload["margin"])
+        good, bad = payload["edges"]
         model.cutoffs_ = segments.Cutoffs(float(good), float(bad))
-        model.leaving_ = LeavingModel.from_dict(told["leaving"])
-        model.economics_ = Economics(*map(float, told["economics"]))
-        model.calendar_ = dict(told["settings"]["calendar"] or {})
-        if told["model"]["type"] == "HybridValueModel":
-            hybrid = HybridValueModel.from_dict(told["model"])
+        model.leaving_ = LeavingModel.from_dict(payload["leaving"])
+        model.economics_ = Economics(*map(float, payload["economics"]))
+        model.calendar_ = dict(payload["settings"]["calendar"] or {})
+        if payload["model"]["type"] == "HybridValueModel":
+            hybrid = HybridValueModel.from_dict(payload["model"])
             model.model_, model.churn_, model.value_ = hybrid, hybrid.churn_, hybrid.value_
         else:
-            model.value_ = LifetimeValueModel.from_dict(told["model"])
+            model.value_ = LifetimeValueModel.from_dict(payload["model"])
             model.model_, model.churn_ = model.value_, None
         return model
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write a folder of data only, whole or not at all; an older model of that name is replaced.
 
-        Raises OptionError where something else stands there, NotFittedError where the model is not fitted.
+        Parameters
+        ----------
+        folder : str or path
+            Where to.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        OptionError
+            Where something else stands there.
+        NotFittedError
         """
         return write_model(self.to_dict(), folder)
 
@@ -355,8 +484,21 @@ class ClvModel(Estimator):
     def load(cls, folder: str | os.PathLike[str], expected_digest: str | None = None) -> Self:
         """The model that `save` wrote. Runs nothing of what is written there.
 
-        expected_digest: what `clvml.scores.saved.model_digest` must be. Raises ModelError where anything is missing,
-        unknown or not as saved.
+        Parameters
+        ----------
+        folder : str or path
+            What `save` wrote.
+        expected_digest : str, optional
+            What `clvml.scores.saved.model_digest` of the folder must be.
+
+        Returns
+        -------
+        ClvModel
+
+        Raises
+        ------
+        ModelError
+            Where anything is missing, unknown or not as saved.
         """
         payload = read_model(folder, expected_digest)
         try:

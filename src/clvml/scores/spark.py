@@ -44,13 +44,33 @@ _KEYS = {"tier_value_key": "tier_value", "contribution_key": "contribution"}
 
 
 def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> DataFrame:
-    """Scores of every customer of a log on Spark, as a Spark frame in no order; `clvml.tables.SCORES` has the columns.
+    """Score every customer of a log on Spark; row by row what `ClvModel.score` gives.
 
-    What `ClvModel.score` gives for the same log, row by row. Tiers are shares of this base on this day. The scores
-    are kept on the executors' disks as long as the frame that is given back lives. clvml, in this version, must be
-    installed where the executors run.
+    The scores are kept on the executors' disks as long as the frame that is given back lives. clvml, in this version,
+    must be installed where the executors run.
 
-    Raises OptionError where the log is not on Spark, DataError where nothing was bought by `as_of`.
+    Parameters
+    ----------
+    model : ClvModel
+        Fitted.
+    log : Transactions
+        Of a Spark frame.
+    as_of : str or date, optional
+        Of what day; by default that of the training. Tiers are shares of this base on this day.
+    horizon : int or str, optional
+        How far ahead; by default as trained.
+
+    Returns
+    -------
+    pyspark.sql.DataFrame
+        Scores, one row a customer, in no order; docs/columns.md describes the columns.
+
+    Raises
+    ------
+    OptionError
+        Where the log is not on Spark.
+    DataError
+        Where nothing was bought by `as_of`.
     """
     model.name  # noqa: B018  raises where the model is not fitted
     day = as_date(as_of or model.as_of_)

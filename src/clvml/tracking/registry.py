@@ -128,10 +128,26 @@ def champion_metrics(name: str, *, tracking_uri: str | None = None) -> Champion 
 
 
 def load_model(uri: str | os.PathLike[str], *, tracking_uri: str | None = None) -> ClvModel:
-    """The model in a folder, or of `models:/NAME@champion`, `models:/NAME/3`, `models:/ID`, `runs:/RUN/model`.
+    """Load a model from a folder or from MLflow.
 
     MLflow only fetches its files: nothing that they name is imported or run, and they must have the digest that was
-    noted when the model was logged. Raises ModelError where it is not there, damaged or changed.
+    noted when the model was logged.
+
+    Parameters
+    ----------
+    uri : str or path
+        A folder, or `models:/NAME@champion`, `models:/NAME/3`, `models:/ID`, `runs:/RUN/model`.
+    tracking_uri : str, optional
+        Of MLflow's store or server; by default that of the environment.
+
+    Returns
+    -------
+    ClvModel
+
+    Raises
+    ------
+    ModelError
+        Where it is not there, damaged, changed, or not logged by clvml.
     """
     address = os.fspath(uri)
     if not address.startswith(("models:", "runs:")):

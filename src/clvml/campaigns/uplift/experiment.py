@@ -33,9 +33,23 @@ class Balance(NamedTuple):
 
 @dataclass(frozen=True)
 class Experiment:
-    """One row a customer: the arm drawn, the chance of each arm, features known before, outcomes seen after.
+    """A past campaign, one row a customer: the arm drawn, features known before, outcomes seen after.
 
-    `arms[0]` is the control. `arm` holds positions in `arms`; `propensity` is (rows, arms), each row sums to one.
+    Made by `from_frame`, which checks it.
+
+    Attributes
+    ----------
+    arms : tuple of str
+        Their names; the first is the control.
+    arm : array of int, (n,)
+        Which one each customer was in: positions in `arms`.
+    propensity : array, (n, arms)
+        Chance of each arm; every row sums to one.
+    features, outcomes : DataFrame, (n, ...)
+    assignment : str
+        "randomised", "known propensity" or "observational".
+    balance : Balance
+        Whether the arms differed before the campaign.
     """
 
     arms: tuple[str, ...]
@@ -142,7 +156,22 @@ class Experiment:
         return len(self.arm)
 
     def outcome(self, name: str) -> Array:
-        """One outcome, in row order. Raises OptionError for one that is not there."""
+        """One outcome of all customers.
+
+        Parameters
+        ----------
+        name : str
+            As in `outcomes`.
+
+        Returns
+        -------
+        array of (n,)
+
+        Raises
+        ------
+        OptionError
+            For one that is not there.
+        """
         known = [str(c) for c in self.outcomes]
         if name not in known:
             raise OptionError(
@@ -162,9 +191,30 @@ class Experiment:
     ) -> Experiment:
         """The same experiment with one more outcome: contribution of the revenue after goods, discount and contact.
 
-        margin is the share of the list price left after cost of goods; a discount of d is given on ALL revenue of its
-        arm. With revenue already net of it (`discount_netted`): revenue · (1 − (1 − margin) / (1 − d)) − contact cost,
-        otherwise revenue · (margin − d) − contact cost.
+        Parameters
+        ----------
+        revenue : str
+            The outcome that holds it.
+        margin : float
+            Share of the list price left after cost of goods.
+        contact_cost : mapping of arm to float, optional
+            Per customer, in the currency of the revenue; arms left out cost nothing.
+        discount : mapping of arm to float, optional
+            Share d, given on ALL revenue of its arm.
+        discount_netted : bool
+            Whether the revenue is already net of it: revenue · (1 − (1 − margin) / (1 − d)) − contact cost; otherwise
+            revenue · (margin − d) − contact cost.
+        name : str
+            Of the outcome added.
+
+        Returns
+        -------
+        Experiment
+
+        Raises
+        ------
+        OptionError
+            For an outcome or arm that is not there, or a share out of range.
         """
         costs, shares = _by_arm(self.arms, contact_cost, "contact_cost"), _by_arm(self.arms, discount, "discount")
         check_share("margin", margin, one=True)

@@ -153,32 +153,91 @@ class ChurnClassifier(Estimator):
         return type(value)(**value.get_params(deep=False))
 
     def p_return(self, frame: pd.DataFrame, horizon: int | None = None) -> Floats:
-        """Probability of at least one purchase within `horizon` days (default: those trained for); frame: summary and
-        features.
+        """Probability of at least one purchase within the horizon.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Summary and features, one row a customer.
+        horizon : int, optional
+            Days ahead; by default those trained for.
+
+        Returns
+        -------
+        array of (n,)
         """
         self._check_fitted("ensemble_")
         return self.predict_ahead(self.value_._customer_forecast(frame), horizon or self.horizon_).p_return
 
     def predict_ahead(self, ahead: CustomerForecast, days: int) -> Predicted:
-        """Return, purchases and spend over some days, from what BTYD expects of the same customers."""
+        """Return, purchases and spend over some days, from what BTYD expects of the same customers.
+
+        Parameters
+        ----------
+        ahead : CustomerForecast
+            Of BTYD.
+        days : int
+            How many.
+
+        Returns
+        -------
+        Predicted
+            Arrays of (n,): p_return, purchases, spend.
+        """
         near = expected_over(ahead, self.window_)
         far = near if days == self.window_ else expected_over(ahead, days)
         return self.ensemble_.predict(self.ensemble_.design.matrix(ahead.summary, near), near, far)
 
     def predict_proba(self, frame: pd.DataFrame, horizon: int | None = None) -> Floats:
-        """(n, 2): probability of return, and of churn; scikit-learn's order of `classes_`."""
+        """Probability of return, and of churn.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Summary and features, one row a customer.
+        horizon : int, optional
+            Days ahead; by default those trained for.
+
+        Returns
+        -------
+        array of (n, 2)
+            In the order of `classes_`: 0 returns, 1 churns.
+        """
         p = self.p_return(frame, horizon)
         return np.column_stack([p, 1.0 - p])
 
     def predict(self, frame: pd.DataFrame, horizon: int | None = None) -> NDArray[np.int64]:
-        """1 where the churn probability is above threshold_, else 0."""
+        """Who churns.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Summary and features, one row a customer.
+        horizon : int, optional
+            Days ahead; by default those trained for.
+
+        Returns
+        -------
+        array of (n,)
+            1 where the churn probability is above `threshold_`, else 0.
+        """
         return (1.0 - self.p_return(frame, horizon) > self.threshold_).astype(np.int64)
 
     def own_rhythm(self, frame: pd.DataFrame, share: float = 0.9) -> pd.DataFrame:
-        """Churn by each customer's own rhythm: `horizon`, the least of RHYTHM_HORIZONS within which `share` of their
-        own gaps would have ended, and `churn_probability` over it.
+        """Churn over a horizon of each customer's own: a fixed one is too short for slow buyers and too late for fast
+        ones.
 
-        A fixed horizon is too short for slow buyers and too late for fast ones.
+        Parameters
+        ----------
+        frame : DataFrame
+            Summary and features, one row a customer.
+        share : float
+            Of a customer's own gaps that would have ended within their horizon.
+
+        Returns
+        -------
+        DataFrame
+            horizon, the least of RHYTHM_HORIZONS (days) that is long enough, and churn_probability over it.
         """
         self._check_fitted("ensemble_")
         steps = np.array(RHYTHM_HORIZONS)
@@ -192,8 +251,20 @@ class ChurnClassifier(Estimator):
         return pd.DataFrame({"horizon": horizon, "churn_probability": churn}, index=frame.index)
 
     def explain(self, frame: pd.DataFrame, most: int = 3) -> list[str]:
-        """One sentence a customer: which features moved the return probability most, against the average customer,
-        and which way. They are the regression's, beyond what BTYD expects of the same history.
+        """Which features moved the return probability most, against the average customer, and which way. They are the
+        regression's, beyond what BTYD expects of the same history.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Summary and features, one row a customer.
+        most : int
+            Features named at most.
+
+        Returns
+        -------
+        list of str
+            One sentence a customer.
         """
         contributions = self.contributions(frame)
         words = list(FEATURE_WORDS.values())
@@ -206,8 +277,21 @@ class ChurnClassifier(Estimator):
     def importance(self, snapshots: Snapshots, repeats: int = 5) -> pd.DataFrame:
         """What each feature is worth: the loss of AUC on the latest labelled origin when its column is shuffled.
 
-        Columns feature, words, loss (mean over `repeats`), spread (standard deviation). That origin was trained on as
-        well, so this shows what the model leans on, not how good it is; `audit_` shows that.
+        That origin was trained on as well, so this shows what the model leans on, not how good it is; `audit_` shows
+        that.
+
+        Parameters
+        ----------
+        snapshots : Snapshots
+            Those trained on.
+        repeats : int
+            Shuffles of each column.
+
+        Returns
+        -------
+        DataFrame
+            One row a feature, the greatest loss first: feature, words, loss (mean over `repeats`), spread (standard
+            deviation).
         """
         self._check_fitted("ensemble_")
         labelled = snapshots.labelled
@@ -235,8 +319,17 @@ class ChurnClassifier(Estimator):
         return pd.DataFrame(table).sort_values("loss", ascending=False, ignore_index=True)
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """What each feature adds to the log hazard of return, beyond BTYD: one column a feature, by the regression's
-        coefficients.
+        """What each feature adds to the log hazard of return, beyond BTYD, by the regression's coefficients.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Summary and features, one row a customer.
+
+        Returns
+        -------
+        DataFrame
+            One row a customer, one column a feature.
         """
         self._check_fitted("ensemble_")
         X = self.ensemble_.design.matrix(frame, expect(self.value_, frame, self.window_))

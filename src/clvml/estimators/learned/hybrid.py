@@ -60,7 +60,25 @@ class HybridValueModel(Estimator):
         self.churn = churn
 
     def fit(self, snapshots: Snapshots, y: None = None) -> Self:
-        """Learn from labelled snapshots; raises as ChurnClassifier.fit does."""
+        """Learn from labelled snapshots.
+
+        Parameters
+        ----------
+        snapshots : Snapshots
+            What `take_snapshots` gave.
+        y : None
+            Not used; scikit-learn's pipelines pass it.
+
+        Returns
+        -------
+        HybridValueModel
+            Itself.
+
+        Raises
+        ------
+        DataError
+            As `ChurnClassifier.fit` does.
+        """
         del y
         churn = self.churn or ChurnClassifier()
         self.churn_ = type(churn)(**churn.get_params(deep=False)).fit(snapshots)
@@ -74,15 +92,37 @@ class HybridValueModel(Estimator):
         return self.churn_.level_
 
     def rebased(self, value: LifetimeValueModel) -> Self:
-        """Itself, its corrections now applied to another fit of the same BTYD model: that of a base of which the
-        snapshots hold a sample.
+        """Apply the corrections to another fit of the same BTYD model: that of a base of which the snapshots hold a
+        sample.
+
+        Parameters
+        ----------
+        value : LifetimeValueModel
+            Fitted to the whole base.
+
+        Returns
+        -------
+        HybridValueModel
+            Itself.
         """
         self._check_fitted("churn_")
         self.value_ = self.churn_.value_ = value
         return self
 
     def correct(self, frame: pd.DataFrame, horizon: int) -> tuple[Floats, Floats, Floats]:
-        """(p_return, purchases, spend) over the horizon in days; frame: summary and features."""
+        """Return, purchases and spend, corrected.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Summary and features, one row a customer.
+        horizon : int
+            Days ahead.
+
+        Returns
+        -------
+        p_return, purchases, spend : arrays of (n,)
+        """
         p_return, purchases, spend = self.churn_.predict_ahead(self._customer_forecast(frame), horizon)
         return p_return, purchases, spend
 

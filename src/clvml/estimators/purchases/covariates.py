@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import gammaincc
 
-from clvml.checks import check_choice
+from clvml.checks import check_amount, check_choice
 from clvml.errors import ClvWarning, DataError, ModelError, OptionError
 from clvml.estimators.fit import fit
 from clvml.estimators.histories import Histories, counts_of, histories_of
@@ -146,7 +146,7 @@ class CovariateModel(PurchaseModel):
             Also for a covariate that explains nothing, has too many levels, or gaps in its numbers.
         OptionError
         """
-        self._check_penalty()
+        check_amount("penalty", self.penalty)
         check_summary(summary, self._names())
         weight = counts_of(len(summary), sample_weight)
         self.coded_ = tuple(_learn(summary, name, weight) for name in self._names())
@@ -253,11 +253,6 @@ class CovariateModel(PurchaseModel):
 
     def _size(self) -> int:
         return sum(len(c.contrasts) for c in self.coded_)
-
-    def _check_penalty(self) -> None:
-        found = self.penalty
-        if isinstance(found, bool) or not isinstance(found, int | float) or not 0.0 <= found < math.inf:
-            raise OptionError(f"penalty={found!r} is no weight. Give a number from 0.")
 
     def to_dict(self) -> dict[str, Any]:
         """As every model, and how the covariates are coded."""
