@@ -178,6 +178,11 @@ def test_estimators_load_no_heavy_package_before_they_need_it():
     assert set(loaded_by(code)) <= {"pandas", "numpy", "scipy"}
 
 
+def test_predict_does_not_wait_for_what_only_training_needs():
+    code = "import sys, clvml.scores.stream, clvml.tracking.record; sys.exit('scipy.optimize' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.parametrize("name", clvml.__all__)
 def test_public_names_resolve(name):
     assert getattr(clvml, name) is not None

@@ -7,7 +7,6 @@ from typing import NamedTuple, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from clvml.estimators.forecast import CustomerForecast
 from clvml.estimators.lifetime_value import LifetimeValueModel
@@ -73,6 +72,7 @@ def _log_ratio(actual: float, expected: float) -> float:
 
 def hazard_shift(log_hazards: Floats, mean_return: float) -> float:
     """What must be added to all log hazards for the mean return probability to be this."""
+    from scipy.optimize import brentq  # a third of a second, which those who only predict need not wait for
 
     def surplus(shift: float) -> float:
         return float(-np.expm1(-np.exp(log_hazards + shift)).mean()) - mean_return
