@@ -452,7 +452,8 @@ def _rhythm(purchases: PurchaseModel, frame: pd.DataFrame) -> Rhythm:
 
 def _standard(raw: Floats, mean: Floats, spread: Floats) -> Floats:
     """(n, features), within four spreads of the mean; in memory column after column."""
-    X = (raw - mean[:, None]) / spread[:, None]
+    X = np.subtract(raw, mean[:, None])
+    np.divide(X, spread[:, None], out=X)
     return np.clip(X, -4.0, 4.0, out=X).T
 
 
