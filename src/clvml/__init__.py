@@ -62,14 +62,15 @@ if TYPE_CHECKING:  # for type checkers and editors; a test keeps it equal to _HO
     from clvml.insights.audit import base_audit as base_audit
     from clvml.insights.channels import channel_values as channel_values
     from clvml.insights.lookalikes import look_alikes as look_alikes
-    from clvml.insights.migration import migration as migration
-    from clvml.insights.movers import movers as movers
+    from clvml.insights.over_time.migration import migration as migration
+    from clvml.insights.over_time.movers import movers as movers
+    from clvml.insights.over_time.value_over_time import value_over_time as value_over_time
     from clvml.insights.profiles import profile as profile
     from clvml.insights.profit import (
         customer_profit as customer_profit,
         profit_tiers as profit_tiers,
     )
-    from clvml.insights.value_over_time import value_over_time as value_over_time
+    from clvml.insights.second_purchases import second_purchases as second_purchases
     from clvml.insights.what_if import what_if as what_if
     from clvml.maths import metrics as metrics
     from clvml.orders.datasets import load_cdnow as load_cdnow
@@ -120,9 +121,9 @@ _HOMES = {
     "look_alikes": "clvml.insights.lookalikes",
     "make_page": "clvml.report.page",
     "measure_outcome": "clvml.campaigns.outcome",
-    "migration": "clvml.insights.migration",
+    "migration": "clvml.insights.over_time.migration",
     "monitor": "clvml.evaluation.monitoring",
-    "movers": "clvml.insights.movers",
+    "movers": "clvml.insights.over_time.movers",
     "parameter_draws": "clvml.estimators.uncertainty.draws",
     "plan_audience": "clvml.campaigns",
     "profile": "clvml.insights.profiles",
@@ -131,12 +132,13 @@ _HOMES = {
     "read_history": "clvml.scores.kept",
     "read_plan": "clvml.campaigns.plan_file",
     "score_spark": "clvml.scores.spark",
+    "second_purchases": "clvml.insights.second_purchases",
     "study_uplift": "clvml.campaigns.uplift",
     "summarize_chances": "clvml.estimators.purchases.discrete",
     "take_snapshots": "clvml.orders.snapshots",
     "total_interval": "clvml.estimators.uncertainty.totals",
     "treatment_gains": "clvml.campaigns",
-    "value_over_time": "clvml.insights.value_over_time",
+    "value_over_time": "clvml.insights.over_time.value_over_time",
     "what_if": "clvml.insights.what_if",
 }
 """The public names, and the module that each comes from."""

@@ -24,8 +24,10 @@ from clvml.campaigns import (
 )
 from clvml.campaigns.control import draw_control, hash_uniform
 from clvml.campaigns.gain import Belief, Customers, break_even, economics
+from clvml.campaigns.result import LEFT_OUT_COLUMNS
 from clvml.campaigns.uplift import Experiment, study_uplift
 from clvml.errors import DataError, OptionError
+from clvml.scores.segments import ONCE_STATES
 from clvml.tables import canonical_ids
 
 
@@ -310,11 +312,31 @@ def test_contact_cap():
     assert "contacted" not in str(a.left_out.set_index("customer_id")["why"].get([2, 3]))
 
 
+def test_whom_the_budget_and_whom_the_capacity_leaves_out():
+    s = scores().assign(tier="good", state="late", churn_probability=0.6, value_if_kept=np.arange(400) + 100.0)
+    few = plan(Treatment(name="call", contact_cost=4, save_rate=0.3, capacity=50), control_share=0, holdout_share=0)
+    why = plan_audience(s, few, budget=80).left_out.set_index("customer_id")["why"].value_counts()
+    assert why.to_dict() == {"the capacity is spent": 350, "the budget is spent": 30}
+    free = plan_audience(s, few)
+    assert set(free.left_out["why"]) == {"the capacity is spent"}
+    assert list(free.left_out) == list(LEFT_OUT_COLUMNS)
+
+
+def test_a_treatment_for_some_days_of_silence():
+    s = scores()
+    mail = Treatment(name="mail", lift=0.5, min_days=30, max_days=60)
+    a = plan_audience(s, plan(mail, holdout_share=0.0))
+    assert set(a.table["customer_id"]) == set(s.loc[s["days_since_last"].between(30, 60), "customer_id"])
+    with pytest.raises(OptionError, match="min_days=9 is more than max_days=8"):
+        Treatment(name="mail", lift=0.5, min_days=9, max_days=8)
+
+
 def test_purposes():
     s = scores()
+    s.loc[s["frequency"] == 0, "state"] = np.resize(ONCE_STATES, (s["frequency"] == 0).sum())
     for purpose, rule in {
         "save": (s["tier"] == "good") & s["state"].isin(["late", "at risk"]),
-        "second_purchase": s["frequency"] == 0,
+        "second_purchase": s["state"].isin(["bought once: early", "bought once: overdue"]),
         "move_up": (s["tier"] == "middle") & s["state"].isin(["on rhythm", "late"]) & (s["frequency"] > 0),
         "win_back": (s["state"] == "lapsed") & s["tier"].isin(["good", "middle"]),
     }.items():

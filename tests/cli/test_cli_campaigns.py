@@ -125,6 +125,38 @@ def test_suppressed_customers_and_those_contacted_too_often_are_left_out(here, c
     assert clvml("audience", "scores.csv", "--out", "a.csv", "--quiet")[2] == ""
 
 
+def test_those_left_out_are_written_with_the_reason(here, clvml):
+    code, out, _ = clvml("audience", "scores.csv", "--budget", "50", "--out", "a.csv", "--left-out", "left.csv")
+    assert code == 0
+    assert out.rstrip().endswith("Left out, why:  left.csv")
+    left, treated = read_table(here / "left.csv", "left out"), read_audience("a.csv")
+    assert not set(left["customer_id"]) & set(treated["customer_id"])
+    assert len(left) + len(treated) == len(pd.read_csv("scores.csv"))
+    counts = {row["why"]: row["customers"] for row in json.loads((here / "a.json").read_text())["left_out"]}
+    assert left["why"].value_counts().to_dict() == counts
+    assert "the budget is spent" in counts
+    code, _, err = clvml("audience", "scores.csv", "--out", "a.csv", "--left-out", "./a.csv")
+    assert (code, err) == (2, "Error: --left-out a.csv is --out as well. Name two files.\n")
+
+
+def test_one_time_buyers_are_treated_by_when_second_purchases_come(here, clvml):
+    """What `insights second-purchase` writes goes into the plan's where."""
+    arguments = ("insights", "second-purchase", "log.csv", "--as-of", AS_OF, "--by", "size", "--out", "due.csv")
+    assert clvml(*arguments)[0] == 0
+    treatment = '[[plan.treatments]]\nname = "second"\npurpose = "second_purchase"\ncontact_cost = 0.01\nlift = 0.5\n'
+    plan = f'[plan]\nname = "due"\nholdout_share = 0\n{treatment}where = {{ timing = ["late"] }}\n'
+    (here / "clv.toml").write_text(plan, encoding="utf-8")
+    code, _, err = clvml("audience", "scores.csv", "--attributes", "due.csv", "--out", "a.csv")
+    assert (code, err) == (0, "")
+    due = read_table(here / "due.csv", "due")
+    some = set(read_audience("a.csv")["customer_id"])
+    assert some
+    assert some <= set(due.loc[due["timing"] == "late", "customer_id"])
+    code, _, err = clvml("audience", "scores.csv", "--out", "a.csv")
+    assert code == 2
+    assert "The scores have no column 'timing'" in err
+
+
 def test_a_suppression_list_is_never_passed_by(here, clvml):
     clvml("audience", "scores.csv", "--out", "all.csv")
     some = read_audience("all.csv")["customer_id"].tolist()[:3]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from clvml.errors import DataError, OptionError
-from clvml.insights.movers import movers
-from clvml.insights.value_over_time import value_over_time
+from clvml.insights.over_time.movers import movers
+from clvml.insights.over_time.value_over_time import value_over_time
 from clvml.insights.what_if import what_if
 
 

@@ -9,7 +9,7 @@ import pytest
 from clvml.errors import DataError, OptionError
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import ParetoNBDModel
-from clvml.insights.migration import Migration, migration
+from clvml.insights.over_time.migration import Migration, migration
 from clvml.orders.transactions import Transactions
 
 BEFORE, AFTER = "2021-06-01", "2021-08-31"

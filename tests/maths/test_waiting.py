@@ -37,3 +37,19 @@ def test_censored_waits_are_recovered():
     curve = waiting_curve(np.minimum(waits, watched), waits <= watched, least_at_risk=200)
     days = np.array([10.0, 50.0, 120.0])
     assert curve.by(days) == pytest.approx(1 - np.exp(-days / 50), abs=0.01)
+
+
+def test_the_steepest_part_by_hand():
+    """On days 1, 20, 21, 22 and 60 one of five acts: three of them from day 20 to day 22."""
+    curve = waiting_curve([1, 20, 21, 22, 60], np.ones(5, dtype=bool))
+    assert curve.steepest(0.6) == (20, 22)
+    assert curve.steepest(0.2) == (1, 1)
+    assert curve.steepest(1.0) == (1, 60)
+    assert np.isnan(waiting_curve([3], [False]).steepest()).all()
+
+
+def test_half_of_exponential_waits_come_before_their_median():
+    curve = waiting_curve(np.ceil(np.random.default_rng(3).exponential(50, 20_000)), np.ones(20_000, dtype=bool))
+    first, last = curve.steepest()
+    assert first <= 3
+    assert last == pytest.approx(50 * np.log(2), abs=3)

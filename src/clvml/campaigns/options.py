@@ -133,16 +133,21 @@ def kept_out(
 
 
 def eligible(t: Treatment, table: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whom the treatment is for, by tier, state, number of purchases, value, and further columns."""
+    """Whom the treatment is for, by tier, state, number of purchases, value, days of silence, and further columns."""
     allowed = np.ones(len(table), dtype=np.bool_)
     for column, words in (("tier", t.allowed("tiers")), ("state", t.allowed("states")), *t.where.items()):
         if words is not None:
             allowed &= table[column].astype("string").isin(list(words)).to_numpy(np.bool_)
     if t.buyers is not None:
         allowed &= (table["frequency"].to_numpy() == 0) == t.buyers
-    value = table["value_if_kept"].to_numpy(np.float64)
-    allowed &= value >= (-np.inf if t.min_value is None else t.min_value)
-    return np.asarray(allowed & (value <= (np.inf if t.max_value is None else t.max_value)))
+    for column, least, most in (
+        ("value_if_kept", t.min_value, t.max_value),
+        ("days_since_last", t.min_days, t.max_days),
+    ):
+        value = table[column].to_numpy(np.float64)
+        allowed &= value >= (-np.inf if least is None else least)
+        allowed &= value <= (np.inf if most is None else most)
+    return allowed
 
 
 # --- what it would bring ---

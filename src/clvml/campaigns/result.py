@@ -18,7 +18,7 @@ from clvml.files import write_aside
 from clvml.spreadsheets import read_csv, write_csv
 from clvml.tables import canonical_ids
 
-__all__ = ["AUDIENCE_COLUMNS", "Audience", "read_audience"]
+__all__ = ["AUDIENCE_COLUMNS", "LEFT_OUT_COLUMNS", "Audience", "read_audience"]
 
 AUDIENCE_COLUMNS = (
     "customer_id", "treatment", "reason", "cost", "expected_gain", "group", "planned_treatment", "campaign", "as_of",
@@ -29,12 +29,16 @@ AUDIENCE_COLUMNS = (
 """`treatment` is what to do ('none' for the control group), `planned_treatment` what the rule chose for both groups."""
 
 
+LEFT_OUT_COLUMNS = ("customer_id", "why", "value_at_risk", "tier", "state")
+"""Of those whom the campaign leaves alone: sure buyers, those with too little to gain, those on a list, and so on."""
+
+
 @dataclass(frozen=True)
 class Audience:
     """Who is treated, who is control, who was left out and why."""
 
     table: pd.DataFrame  # AUDIENCE_COLUMNS, one row a customer treated or held as control
-    left_out: pd.DataFrame  # customer_id, why, value_at_risk
+    left_out: pd.DataFrame  # LEFT_OUT_COLUMNS, one row a customer
     plan: Mapping[str, Any]  # settings, totals and what the experiment can see: plain values
     power: tuple[Power, ...] = field(default=())
 
@@ -46,12 +50,21 @@ class Audience:
         """The plan: settings, totals, counts, power."""
         return dict(self.plan)
 
-    def write(self, csv: str | os.PathLike[str], plan: str | os.PathLike[str] | None = None) -> None:
-        """The table as CSV and the plan as JSON, written aside and renamed. The same inputs give the same bytes."""
+    def write(
+        self,
+        csv: str | os.PathLike[str],
+        plan: str | os.PathLike[str] | None = None,
+        left_out: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """The table as CSV, the plan as JSON and those left out as CSV, each written aside and renamed. The same inputs
+        give the same bytes.
+        """
         write_aside(Path(csv), lambda aside: write_csv(self.table, aside))
         if plan is not None:
             text = json.dumps(self.plan, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
             write_aside(Path(plan), lambda aside: aside.write_text(text, encoding="utf-8"))
+        if left_out is not None:
+            write_aside(Path(left_out), lambda aside: write_csv(self.left_out, aside))
 
     def __str__(self) -> str:
         totals, budget = self.plan["totals"], self.plan["budget"]

@@ -142,11 +142,19 @@ def _reason(
 
 def left_out_of(draft: Draft) -> pd.DataFrame:
     """Everybody else, and why."""
-    why = np.where(draft.options.why == "", "the budget or the capacity is spent", draft.options.why)
     rows = np.flatnonzero(draft.found.choice < 0)
+    why = np.where(draft.options.why == "", _why_not_chosen(draft), draft.options.why)
     at_risk = (draft.table["churn_probability"] * draft.table["value_if_kept"]).to_numpy(np.float64)
+    columns = {name: draft.table[name].to_numpy()[rows] for name in ("tier", "state")}
     ids = draft.table["customer_id"].to_numpy()
-    return pd.DataFrame({"customer_id": ids[rows], "why": why[rows], "value_at_risk": at_risk[rows]})
+    return pd.DataFrame({"customer_id": ids[rows], "why": why[rows], "value_at_risk": at_risk[rows], **columns})
+
+
+def _why_not_chosen(draft: Draft) -> npt.NDArray[Any]:
+    """Of those whom treating would pay: who would be treated if money were no limit lacks budget, others capacity."""
+    limit = "the capacity is spent" if draft.budget is None else "the budget is spent"
+    spent = np.where(draft.free.choice >= 0, limit, "the capacity is spent")
+    return np.where(draft.explored, "explored, and by the draw no treatment pays for them", spent)
 
 
 def account_of(draft: Draft, frame: pd.DataFrame, left_out: pd.DataFrame) -> dict[str, Any]:

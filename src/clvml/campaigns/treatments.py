@@ -28,7 +28,7 @@ class Purpose:
 PURPOSES = {
     "any": Purpose(),
     "save": Purpose(tiers=("good",), states=("late", "at risk")),
-    "second_purchase": Purpose(one_time=True),
+    "second_purchase": Purpose(states=("bought once: early", "bought once: overdue"), one_time=True),
     "move_up": Purpose(tiers=("middle",), states=("on rhythm", "late"), one_time=False),
     "win_back": Purpose(tiers=("good", "middle"), states=("lapsed",)),
 }
@@ -66,6 +66,8 @@ class Treatment:
         True: only buyers of one purchase; False: only repeat buyers.
     min_value, max_value : float, money, optional
         Limits of value_if_kept.
+    min_days, max_days : int, days, optional
+        Limits of the days since the last purchase, such as the steep part of `clvml.second_purchases`.
     where : mapping of column to allowed values
         Further columns of the scores.
     capacity : int, optional
@@ -105,6 +107,8 @@ class Treatment:
     one_time: bool | None = None
     min_value: float | None = None
     max_value: float | None = None
+    min_days: int | None = None
+    max_days: int | None = None
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     capacity: int | None = None
 
@@ -248,7 +252,9 @@ def _check_treatment(t: Treatment) -> None:
     for name, known in (("tiers", TIERS), ("states", STATES)):
         for word in getattr(t, name) or ():
             check_choice(f"{who}: {name}", word, known)
-    _at_least_zero(who, t, ("contact_cost", "incentive", "effect_sd", "capacity"))
+    _at_least_zero(who, t, ("contact_cost", "incentive", "effect_sd", "capacity", "min_days", "max_days"))
+    if t.min_days is not None and t.max_days is not None and t.min_days > t.max_days:
+        raise OptionError(f"{who}: min_days={t.min_days} is more than max_days={t.max_days}, so it is for nobody.")
     _shares(who, t, ("incentive_share", "redemption", "save_rate", "extra_return"))
     if t.name.strip() in ("", "none"):
         raise OptionError("A treatment needs a name of its own; 'none' means that nothing is done.")

@@ -16,6 +16,7 @@ from clvml.files import check_target, write_aside
 from clvml.spreadsheets import read_csv
 
 if TYPE_CHECKING:
+    from clvml.campaigns import Audience
     from clvml.orders.transactions import Transactions
 
 __all__ = [
@@ -39,11 +40,13 @@ class AudienceJob:
     plan: Path
     out: Path
     budget: float | None = None
+    attributes: Path | None = None
     suppress: Path | None = None
     contacts: Path | None = None
     campaigns: Path | None = None
     running: tuple[Path, ...] = ()
     json: Path | None = None
+    left_out: Path | None = None
     verbose: bool = False
     quiet: bool = False
 
@@ -58,6 +61,7 @@ class AudienceJob:
         return {
             "SCORES": self.scores,
             "--plan": self.plan,
+            "--attributes": self.attributes,
             "--suppress": self.suppress,
             "--contacts": self.contacts,
             **{f"--running {path}": path for path in self.running},
@@ -113,10 +117,15 @@ def audience_job(job: AudienceJob) -> str:
 
     target = check_target(job.out, (".csv",))
     account = check_target(job.account, (".json",), "--json")
+    others = None if job.left_out is None else check_target(job.left_out, (".csv",), "--left-out")
+    if others is not None and others.absolute() == target.absolute():
+        raise OptionError(f"--left-out {others} is --out as well. Name two files.")
     show = Terminal(3, verbose=job.verbose, quiet=job.quiet)
     with show.stage("read"):
         plan = read_plan(job.plan)
         scores = read_table(job.scores, "scores")
+        if job.attributes is not None:
+            scores = _with_attributes(scores, read_table(job.attributes, "attributes"))
         suppress = None if job.suppress is None else _suppressed(job.suppress)
         contacts = None if job.contacts is None else read_table(job.contacts, "contacts")
         running = [read_table(path, "running campaign") for path in job.running]
@@ -131,9 +140,22 @@ def audience_job(job: AudienceJob) -> str:
         found = plan_audience(
             scores, plan, budget=job.budget, suppress=suppress, contacts=contacts, past=past, running=running
         )
-    with show.stage("write"):  # both files are ready before either takes its place
-        write_aside(target, lambda csv: write_aside(account, lambda plan_file: found.write(csv, plan_file)))
-    return f"{found}\n\nFor the CRM:    {target}\nThe whole plan: {account}"
+    with show.stage("write"):
+        _write_audience(found, target, account, others)
+    left = "" if others is None else f"\nLeft out, why:  {others}"
+    return f"{found}\n\nFor the CRM:    {target}\nThe whole plan: {account}{left}"
+
+
+def _write_audience(found: Audience, target: Path, account: Path, others: Path | None) -> None:
+    """All files are ready before any takes its place."""
+
+    def write(csv: Path, plan: Path) -> None:
+        if others is None:
+            found.write(csv, plan)
+        else:
+            write_aside(others, lambda left_out: found.write(csv, plan, left_out))
+
+    write_aside(target, lambda csv: write_aside(account, lambda plan: write(csv, plan)))
 
 
 def outcome_job(open_log: Callable[[], Transactions], job: OutcomeJob) -> str:
@@ -230,6 +252,23 @@ def read_table(path: Path, what: str) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"The {what} '{path}' cannot be read as {kind[1:]}: {first}") from None
+
+
+def _with_attributes(scores: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataFrame:
+    """The scores with what else is known of their customers; columns that the scores have stay theirs."""
+    from clvml.tables import canonical_ids
+
+    if "customer_id" not in attributes:
+        raise DataError("The attributes have no column 'customer_id'.")
+    more = attributes[[name for name in attributes if name not in scores]]
+    more.index = pd.Index(canonical_ids(attributes["customer_id"]))
+    twice = more.index.duplicated()
+    if twice.any():
+        raise DataError(f"{twice.sum():,} customers stand twice in the attributes, first '{more.index[twice][0]}'.")
+    own = more.reindex(canonical_ids(scores["customer_id"]))
+    if not own.index.isin(more.index).any():
+        raise DataError("The attributes are of none of the scored customers: check how ids are written.")
+    return pd.concat([scores.reset_index(drop=True), own.reset_index(drop=True)], axis=1)
 
 
 def _suppressed(path: Path) -> pd.DataFrame | list[str]:

@@ -219,6 +219,12 @@ def _example(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="audience.csv, for the CRM.")
 @click.option("--json", type=click.Path(path_type=Path), help="The whole plan. Default: beside --out, ending in .json.")
 @click.option(
+    "--attributes",
+    type=click.Path(path_type=Path),
+    help="Further columns by customer_id, for the plan's where, such as `clvml insights second-purchase --out`.",
+)
+@click.option("--left-out", type=click.Path(path_type=Path), help="left.csv: who is left alone, and why.")
+@click.option(
     "--suppress", type=click.Path(path_type=Path), help="Customers never to be treated: customer_id, or .txt."
 )
 @click.option(
@@ -245,7 +251,7 @@ def audience(**settings: Any) -> None:
     from clvml.cli.campaign_jobs import AudienceJob, audience_job
 
     job = AudienceJob(**settings)
-    check_overlap({"--out": job.out, "--json": job.account}, job.inputs)
+    check_overlap({"--out": job.out, "--json": job.account, "--left-out": job.left_out}, job.inputs)
     click.echo(audience_job(job))
 
 

@@ -41,6 +41,16 @@ class WaitingCurve(NamedTuple):
         place = np.searchsorted(self.share, np.asarray(share, dtype=np.float64) * self.ever * (1 - 1e-12))
         return self.days[np.minimum(place, len(self.days) - 1)]
 
+    def steepest(self, part: float = 0.5) -> tuple[float, float]:
+        """First and last day of the shortest time in which that part of all who act does so; nan where nobody acts."""
+        if not self.share.size or self.ever <= 0.0:
+            return np.nan, np.nan
+        before = np.concatenate([[0.0], self.share[:-1]])
+        last = np.searchsorted(self.share, before + part * self.ever * (1 - 1e-12))
+        whole = np.flatnonzero(last < len(self.days))
+        first = whole[np.argmin(self.days[last[whole]] - self.days[whole])]
+        return float(self.days[first]), float(self.days[last[first]])
+
 
 def waiting_curve(days: ArrayLike, acted: ArrayLike, least_at_risk: int = 1) -> WaitingCurve:
     """The curve of customers who acted after so many days, or were watched for so many and have not.

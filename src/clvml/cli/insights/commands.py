@@ -153,6 +153,28 @@ def lookalikes(source: tuple[str, ...], as_of: str, out: Path | None, form: str 
     _print(lookalikes_answer(open_log(source, settings), as_of, **own), wanted)
 
 
+@insights.command("second-purchase", short_help="When those who bought once buy again, and who is due.")
+@log_options
+@click.option("--as-of", required=True, help="The last day that may be known, YYYY-MM-DD.")
+@click.option(
+    "--by",
+    type=click.Choice(["size", "season", "channel"]),
+    help="Time customers by others whose first order was like theirs. Default: by all.",
+)
+@_delivery
+def second_purchase(
+    source: tuple[str, ...], as_of: str, by: str | None, out: Path | None, form: str | None, **settings: Any
+) -> None:
+    """When second purchases come, by size, season and channel of the first order: the steep part is when to act.
+
+    CSV: all who have bought once, and their timing, for `clvml audience --attributes`.
+    """
+    from clvml.cli.insights.jobs import second_purchase_answer
+
+    wanted = _wanted(out, form, {"SOURCE": source})
+    _print(second_purchase_answer(open_log(source, settings), as_of, by=by), wanted)
+
+
 @insights.command(short_help="How value moved: over time, between tiers, by customer.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--value", default="clv", show_default=True, help="Column of the scores to add up.")

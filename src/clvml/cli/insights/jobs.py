@@ -31,6 +31,7 @@ __all__ = [
     "lookalikes_answer",
     "profile_answer",
     "read_lines",
+    "second_purchase_answer",
     "tiers_answer",
     "totals_answer",
     "whatif_answer",
@@ -138,9 +139,9 @@ def lookalikes_answer(log: Transactions, as_of: str, **settings: Any) -> Answer:
 
 def history_answer(folder: Path, *, value: str, by: str | None, since: str | None) -> Answer:
     """How value moved over the kept scores; between the last two days who moved tier, and who most."""
-    from clvml.insights.migration import migration
-    from clvml.insights.movers import movers
-    from clvml.insights.value_over_time import value_over_time
+    from clvml.insights.over_time.migration import migration
+    from clvml.insights.over_time.movers import movers
+    from clvml.insights.over_time.value_over_time import value_over_time
     from clvml.scores.kept import read_history
 
     history = read_history(folder, since=since)
@@ -184,6 +185,18 @@ def totals_answer(scores: Path, *, by: str | None, level: float, **settings: Any
         }
     )
     return Answer(grid(shown, left=("group",)), found, {"totals": found.to_dict("records"), "level": level})
+
+
+def second_purchase_answer(log: Transactions, as_of: str, **settings: Any) -> Answer:
+    """When second purchases come, by what the first order was; rows: who has bought once, and whether they are due."""
+    from clvml.insights.second_purchases import second_purchases
+
+    found = second_purchases(log, as_of, **settings)
+    days = {name: found.groups[name].round().astype("Int64") for name in ("act_from", "act_until", "overdue", "lapsed")}
+    shares = {name: found.groups[name].map("{:.0%}".format) for name in ("again", "later")}
+    shown = found.groups.assign(**days, **shares, p_value=found.groups["p_value"].round(4))
+    text = [*map(wrapped, str(found).splitlines()), heading("By what the first order was")]
+    return Answer("\n".join([*text, grid(shown, left=("attribute", "value"))]), found.waiting, found.to_dict())
 
 
 def costs_of(pairs: Sequence[str], option: str) -> Mapping[str, float] | None:

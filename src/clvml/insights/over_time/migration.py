@@ -13,7 +13,7 @@ from scipy.stats import beta
 from clvml.checks import check_share
 from clvml.errors import DataError, OptionError
 from clvml.horizon import as_date
-from clvml.insights.regression_to_mean import HISTORY, expected_moves
+from clvml.insights.over_time.regression_to_mean import HISTORY, expected_moves
 from clvml.insights.score_tables import by_customer, require_columns
 from clvml.scores import segments
 

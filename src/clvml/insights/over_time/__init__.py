@@ -1,0 +1,1 @@
+"""How value moves: over kept scores, between tiers, by customer."""
