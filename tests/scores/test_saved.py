@@ -275,7 +275,7 @@ class TestTrees:
 
     @pytest.mark.parametrize("part", ["feature", "threshold", "left", "value"])
     def test_a_tree_too_few(self, copy, part):
-        edit(copy, lambda m: m["model"]["churn"]["ensemble"]["members"]["spend_trees"][part].pop())
+        edit(copy, lambda m: m["model"]["churn"]["ensemble"]["members"]["ticket_trees"][part].pop())
         with pytest.raises(ModelError, match=r"damaged \(ValueError: .*(is none|inhomogeneous)"):
             ClvModel.load(copy)
 

@@ -25,7 +25,7 @@ from clvml.scores import schema
 
 __all__ = ["MODEL_FORMAT", "check_replaceable", "is_model_folder", "model_digest", "read_model", "write_model"]
 
-MODEL_FORMAT = 2
+MODEL_FORMAT = 3
 """Version of the layout of the folder. 1 held two bases and corrections of another kind: such a model is to be trained
 again.
 """

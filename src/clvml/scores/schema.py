@@ -215,11 +215,10 @@ ENSEMBLE = record(
         spend_ridge=_RIDGE,
         return_ridge=_RIDGE,
         purchases_trees=_TREES,
-        spend_trees=_TREES,
         ticket_trees=_TREES,
         return_trees=_TREES,
     ),
-    blend=listing(_SHARE, 2),
+    blend=listing(_SHARE, 3),
     level=record(
         to_base=listing(_NUMBER, 3),
         lasting=listing(_NUMBER, 3),

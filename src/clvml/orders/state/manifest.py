@@ -18,7 +18,7 @@ from clvml.orders.reading.columns import Columns
 
 __all__ = ["File", "Manifest", "Part", "settings_of"]
 
-STATESTATE_FORMAT = 3
+STATE_FORMAT = 3
 
 
 class File(NamedTuple):
@@ -74,7 +74,7 @@ class Manifest(NamedTuple):
 
     def to_json(self) -> str:
         """As it is written."""
-        return json.dumps({"format": STATESTATE_FORMAT, **self._asdict()}, indent=1) + "\n"
+        return json.dumps({"format": STATE_FORMAT, **self._asdict()}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self | None:
@@ -83,7 +83,7 @@ class Manifest(NamedTuple):
         Raises ValueError, KeyError, TypeError or AttributeError where it is damaged.
         """
         payload = json.loads(text)
-        if payload["format"] != STATESTATE_FORMAT:
+        if payload["format"] != STATE_FORMAT:
             return None
         return cls(
             dict(payload["settings"]),

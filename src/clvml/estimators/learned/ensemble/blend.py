@@ -19,6 +19,11 @@ _PRIOR = 300.0
 _SMALL_LOG = 2_000.0
 """Customers below which BTYD counts for more, in proportion: the members of a small log err by more than it gains."""
 _MIN_BASE = 0.15
+_BOOSTED = 0.5
+"""Most that P counts for against R: with many customers as much as R."""
+_BOOSTED_CUSTOMERS = 5_000.0
+"""Customers with which P counts for half of that: it gains on large logs, where R has long learned all that it can, and
+loses on small ones."""
 
 
 class Predicted(NamedTuple):
@@ -30,33 +35,38 @@ class Predicted(NamedTuple):
 
 
 class Blend(NamedTuple):
-    """Shares of BTYD in purchases and spend, and in the log hazard of return."""
+    """Shares of BTYD in purchases and spend, and in the log hazard of return; and of P in the learned purchases."""
 
     base: float
     base_return: float
+    boosted: float
 
     @classmethod
     def by_evidence(cls, of: Examples) -> Self:
         """One vote a customer: a customer seen at six origins is one customer's evidence."""
         purchases, returns = float(of.weight @ of.purchases), float(of.weight @ (of.purchases > 0))
-        prior = _PRIOR * max(1.0, _SMALL_LOG / max(float(of.weight.sum()), 1.0))
-        return cls(max(_MIN_BASE, prior / (prior + purchases)), prior / (prior + returns))
+        customers = float(of.weight.sum())
+        prior = _PRIOR * max(1.0, _SMALL_LOG / max(customers, 1.0))
+        boosted = _BOOSTED * customers / (customers + _BOOSTED_CUSTOMERS)
+        return cls(max(_MIN_BASE, prior / (prior + purchases)), prior / (prior + returns), boosted)
 
     def of(self, views: Views, far: Expectation) -> Predicted:
         """The blend, before its level is set; far: what BTYD expects over the horizon. A return is at most as likely
         as purchases are expected.
         """
-        purchases = self.base * far.purchases + (1.0 - self.base) * np.mean(views.purchases, axis=0)
+        learned = views.purchases
+        if views.boosted_purchases is not None:
+            learned = (1.0 - self.boosted) * learned + self.boosted * views.boosted_purchases
+        purchases = self.base * far.purchases + (1.0 - self.base) * learned
         spend = self._spend(views, far, purchases)
         hazard = (1.0 - self.base_return) * _mixed_hazard(views, purchases)
         hazard += self.base_return * views.base_hazard
         return Predicted(-np.expm1(-np.exp(hazard)), purchases, spend)
 
     def _spend(self, views: Views, far: Expectation, purchases: Floats) -> Floats:
-        learned: Floats = np.mean(views.spend, axis=0)
         if self.base > 0.5 or views.ticket is None:
-            return self.base * far.spend + (1.0 - self.base) * learned
-        mean: Floats = np.mean([learned, purchases * far.ticket, purchases * views.ticket], axis=0)
+            return self.base * far.spend + (1.0 - self.base) * views.spend
+        mean: Floats = np.mean([views.spend, purchases * far.ticket, purchases * views.ticket], axis=0)
         return mean
 
 

@@ -1,9 +1,10 @@
-"""The learned members: two views of each quantity that BTYD expects, from straight lines and from boosted trees.
+"""The learned members: straight lines for each quantity that BTYD expects, and boosted trees for what lines miss.
 
 All learn on snapshots from which the origin's common factors are taken out: they tell who differs from whom, not what
 the level is. R, the ridge regressions, are factors on BTYD's expectation, so that they stay near it where data are few.
-P, Poisson boosting without an offset, knows BTYD's expectation as one feature among others, and so repairs a base that
-is wrong. T boosts the amount of a purchase over Gamma-Gamma's, among those who bought. C classifies who returns.
+P, Poisson boosting of purchases without an offset, knows BTYD's expectation as one feature among others, and so repairs
+a base that is wrong. T boosts the amount of a purchase over Gamma-Gamma's, among those who bought. C classifies who
+returns.
 """
 
 from __future__ import annotations
@@ -49,8 +50,10 @@ class Examples(NamedTuple):
 class Views(NamedTuple):
     """What the members make of each customer over the horizon; the trees' are None where data were too few."""
 
-    purchases: list[Floats]
-    spend: list[Floats]
+    purchases: Floats
+    boosted_purchases: Floats | None
+    """P."""
+    spend: Floats
     ticket: Floats | None
     """T: amount of a purchase."""
     hazards: list[Floats]
@@ -68,13 +71,12 @@ class Members(NamedTuple):
     spend_ridge: Floats
     return_ridge: Floats
     purchases_trees: Forest | None
-    spend_trees: Forest | None
     ticket_trees: Forest | None
     return_trees: Forest | None
 
     @classmethod
     def learn(cls, of: Examples, penalty: float, trees: Trees, seed: int, *, returns_only: bool = False) -> Self:
-        """From labelled rows of earlier origins. returns_only: no member of spend is learned."""
+        """From labelled rows of earlier origins. returns_only: T is not learned."""
         bought = (of.purchases > 0).astype(float)
         unit = (_unit(of.purchases), _unit(of.spend), _unit(bought))
         purchases_level, spend_level, hazard_level = of.factors.T
@@ -86,31 +88,28 @@ class Members(NamedTuple):
             ridge(glm.HAZARD, y=bought, offset=_hazard_floored(of.expected.p_return, unit[2]) + hazard_level),
         )
         if not _enough(bought):
-            return cls(unit, *lines, None, None, None, None)
+            return cls(unit, *lines, None, None, None)
         grow = _Grower(of, trees, seed)
-        spend_trees, ticket_trees = (None, None) if returns_only else (grow.spend(s), grow.ticket())
-        return cls(unit, *lines, grow.purchases(n), spend_trees, ticket_trees, grow.returns(bought))
+        return cls(unit, *lines, grow.purchases(n), None if returns_only else grow.ticket(), grow.returns(bought))
 
     def views(self, X: Floats, near: Expectation, far: Expectation) -> Views:
         """near, far: what BTYD expects over the label window and over the horizon; by their ratio the window's
         purchases are carried to the horizon.
         """
-        purchases = [_factored(self.purchases_ridge, X, far.purchases, self.unit[0])]
-        spend = [_factored(self.spend_ridge, X, far.spend, self.unit[1])]
+        purchases = _factored(self.purchases_ridge, X, far.purchases, self.unit[0])
+        spend = _factored(self.spend_ridge, X, far.spend, self.unit[1])
         far_hazard = _hazard_floored(far.p_return, self.unit[2])
         hazards = [far_hazard + _line(self.return_ridge, X)]
-        longer = far.purchases / np.maximum(near.purchases, 1e-300)
+        boosted = ticket = None
         if self.purchases_trees is not None:
-            purchases.append(self.unit[0] * np.exp(self.purchases_trees.sums(X)) * longer)
-        if self.spend_trees is not None:
-            spend.append(self.unit[1] * np.exp(self.spend_trees.sums(X)) * longer)
+            longer = far.purchases / np.maximum(near.purchases, 1e-300)
+            boosted = self.unit[0] * np.exp(self.purchases_trees.sums(X)) * longer
         if self.return_trees is not None:
             p = np.clip(expit(self.return_trees.sums(X)), 1e-6, 1 - 1e-6)
             hazards.append(log_hazard(p) + far_hazard - _hazard_floored(near.p_return, self.unit[2]))
-        ticket = None
         if self.ticket_trees is not None:
             ticket = far.ticket * np.exp(np.clip(self.ticket_trees.sums(X), -_MAX_LOG_FACTOR, _MAX_LOG_FACTOR))
-        return Views(purchases, spend, ticket, hazards, far_hazard)
+        return Views(purchases, boosted, spend, ticket, hazards, far_hazard)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -141,7 +140,6 @@ class Members(NamedTuple):
             ridge("spend"),
             ridge("return"),
             forest("purchases"),
-            forest("spend"),
             forest("ticket"),
             forest("return"),
         )
@@ -155,19 +153,12 @@ class _Grower(NamedTuple):
     seed: int
 
     def purchases(self, n: Floats) -> Forest:
-        """P for purchases."""
-        return self._poisson(n, np.exp(self.of.factors[:, 0]))
-
-    def spend(self, s: Floats) -> Forest:
-        """P for spend."""
-        return self._poisson(s, np.exp(self.of.factors[:, 1]))
-
-    def _poisson(self, y: Floats, factor: Floats) -> Forest:
-        """The label without the origin's common factor, which the weight makes up for."""
+        """P: the label without the origin's common factor, which the weight makes up for."""
         from sklearn.ensemble import HistGradientBoostingRegressor
 
+        factor = np.exp(self.of.factors[:, 0])
         learner = partial(HistGradientBoostingRegressor, loss="poisson")
-        return self.trees.grow(learner, self.of.X, y / factor, self.of.weight * factor, self.seed)
+        return self.trees.grow(learner, self.of.X, n / factor, self.of.weight * factor, self.seed)
 
     def ticket(self) -> Forest:
         """T, among those who bought."""
