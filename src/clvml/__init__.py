@@ -57,6 +57,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test keeps it equal to _HO
     from clvml.estimators.uncertainty.spend_tests import check_spend as check_spend
     from clvml.estimators.uncertainty.totals import total_interval as total_interval
     from clvml.evaluation.backtest import backtest as backtest
+    from clvml.evaluation.fit_checks import track_purchases as track_purchases
     from clvml.evaluation.monitoring import monitor as monitor
     from clvml.insights.attributes import attributes_of_lines as attributes_of_lines
     from clvml.insights.audit import base_audit as base_audit
@@ -137,6 +138,7 @@ _HOMES = {
     "summarize_chances": "clvml.estimators.purchases.discrete",
     "take_snapshots": "clvml.orders.snapshots",
     "total_interval": "clvml.estimators.uncertainty.totals",
+    "track_purchases": "clvml.evaluation.fit_checks",
     "treatment_gains": "clvml.campaigns",
     "value_over_time": "clvml.insights.over_time.value_over_time",
     "what_if": "clvml.insights.what_if",

@@ -15,6 +15,7 @@ import pandas as pd
 from clvml.campaigns.control import Power
 from clvml.errors import DataError, did_you_mean
 from clvml.files import write_aside
+from clvml.html import Figure, card, table_of
 from clvml.spreadsheets import read_csv, write_csv
 from clvml.tables import canonical_ids
 
@@ -65,6 +66,40 @@ class Audience:
             write_aside(Path(plan), lambda aside: aside.write_text(text, encoding="utf-8"))
         if left_out is not None:
             write_aside(Path(left_out), lambda aside: write_csv(self.left_out, aside))
+
+    def _repr_html_(self) -> str:
+        """The plan for a notebook."""
+        totals = self.plan["totals"]
+        treatments = [
+            (
+                r["treatment"],
+                f"{r['treated']:,}",
+                f"{r['control']:,}",
+                f"{r['cost']:,.2f}",
+                f"{r['expected_gain']:,.2f}",
+            )
+            for r in self.plan["by_treatment"]
+        ]
+        left_out = [(r["why"], f"{r['customers']:,}") for r in self.plan["left_out"]]
+        tables = [
+            table_of("", ("treatment", "treated", "control", "cost", "expected gain"), treatments),
+            *([table_of("Left out", ("because", "customers"), left_out)] if left_out else []),
+        ]
+        return card(
+            f"Campaign '{self.plan['settings']['name']}' as of {self.plan['as_of']}",
+            figures=(
+                Figure("treated", f"{totals['treated']:,}"),
+                Figure("left alone as control", f"{totals['control']:,}"),
+                Figure("expected cost", f"{totals['cost']:,.2f}"),
+                Figure(
+                    "expected gain after cost",
+                    f"{totals['expected_gain']:,.2f}",
+                    f"{totals['expected_gain_low']:,.2f} to {totals['expected_gain_high']:,.2f}",
+                ),
+            ),
+            tables=tables,
+            notes=(*self.plan["effects"], *(str(power) for power in self.power), *self.plan["notes"]),
+        )
 
     def __str__(self) -> str:
         totals, budget = self.plan["totals"], self.plan["budget"]

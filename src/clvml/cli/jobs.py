@@ -201,9 +201,9 @@ def _where(run: Any, why: str, job: TrainJob) -> list[str]:
 def _figures(model: ClvModel, tested: Backtest | None) -> dict[str, Any]:
     from clvml.report import plots
 
-    figures = {"parameters": plots.rate_and_dropout(model.value_)}
+    figures = {"purchase_rates": plots.purchase_rates(model.value_), "dropout": plots.dropout(model.value_)}
     if tested is not None:
-        figures["calibration"] = plots.calibration(tested)
+        figures |= {"calibration": plots.calibration(tested), "gain": plots.gain(tested)}
     return {name: axes.figure for name, axes in figures.items()}
 
 

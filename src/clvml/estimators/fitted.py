@@ -12,6 +12,7 @@ import pandas as pd
 from clvml.estimators.base import Estimator
 from clvml.estimators.fit import Fit, FitStatus
 from clvml.estimators.saved import ESTIMATOR_FORMAT, customers_from, jsonable, params_from, quality_from, settings_from
+from clvml.html import Figure, card, table_of
 from clvml.maths.sample import Floats, Parameters
 
 __all__ = ["FittedModel"]
@@ -89,6 +90,25 @@ class FittedModel(Estimator, ABC, Generic[P]):
         return (
             f"{super().__repr__()}\n{self.name}, {customers}, log-likelihood {self.log_likelihood_:,.2f}\n"
             f"{shown.to_string()}\n{self.status_.value}"
+        )
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        if not hasattr(self, "params_"):
+            return card(super().__repr__())
+        rows = [
+            (str(name), f"{row['coef']:.4g}", _rounded(row["se"]), f"{_rounded(row['low'])} to {_rounded(row['high'])}")
+            for name, row in self.summary_.iterrows()
+        ]
+        return card(
+            self.name,
+            figures=(
+                Figure("customers", f"{self.n_customers_:,.0f}" if self.n_customers_ else "unknown"),
+                Figure("log-likelihood", f"{self.log_likelihood_:,.2f}"),
+                Figure("AIC", f"{self.aic_:,.1f}"),
+            ),
+            tables=(table_of("", ("parameter", "estimate", "standard error", "95% interval"), rows),),
+            notes=(super().__repr__(), self.status_.value),
         )
 
     def _set(self, found: Fit[P]) -> Self:

@@ -19,6 +19,7 @@ from clvml.estimators.purchases.models import BetaGeoModel, PurchaseModel, purch
 from clvml.estimators.saved import ESTIMATOR_FORMAT, settings_from
 from clvml.estimators.spend import GammaGammaModel
 from clvml.horizon import as_date
+from clvml.html import card
 from clvml.maths import discount
 from clvml.maths.predictive import spend_quantile
 from clvml.maths.sample import Floats
@@ -366,6 +367,11 @@ class LifetimeValueModel(Estimator):
         """The settings that differ from their defaults; once fitted, both parts too."""
         own = super().__repr__()
         return f"{own}\n\n{self.purchases_!r}\n\n{self.spend_!r}" if hasattr(self, "spend_") else own
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        parts = (self.purchases_, self.spend_) if hasattr(self, "spend_") else ()
+        return card(super().__repr__()) + "".join(part._repr_html_() for part in parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Settings and both fitted parts, as JSON knows them."""

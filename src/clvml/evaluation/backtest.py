@@ -22,8 +22,9 @@ from clvml.errors import OptionError
 from clvml.estimators.baselines import Forecast, last_period, own_rate, rate_since_first_purchase, recency_alone
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.uncertainty.totals import LevelSd
-from clvml.evaluation.deciles import decile_table
+from clvml.evaluation.deciles import captured, decile_table
 from clvml.horizon import as_date, horizon_days
+from clvml.html import Figure, card, table_of
 from clvml.maths import metrics
 from clvml.orders.transactions import Transactions
 from clvml.scores.model import ClvModel
@@ -56,6 +57,7 @@ _SHOWN = (
 _TOTALS = ("purchases_low", "purchases_high", "spend_low", "spend_high")
 """Ends of the 90 % intervals of the totals, named as the columns of `expected_totals`."""
 _CELLS_AT_ONCE = 4_000_000
+_GAIN_SHARES = np.arange(1, 21) / 20.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,13 @@ class Backtest:
     purchases_high, spend_low, spend_high.
     """
     deciles: pd.DataFrame
-    """Calibration of ours: cut, target, decile (of the prediction, 1 lowest), predicted, actual (means)."""
+    """Calibration of ours: cut, target, decile (of the prediction, 1 lowest), predicted, actual (means), low, high
+    (95 % interval of the actual mean).
+    """
+    gains: pd.DataFrame
+    """What targeting by each model's order would have found: cut, model, target (purchases, spend), share (of the
+    customers, the best first), captured (share of all that came).
+    """
     horizon: int
     """Days."""
 
@@ -86,7 +94,8 @@ class Backtest:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
-        parts = {"table": self.table, "differences": self.differences, "cuts": self.cuts, "deciles": self.deciles}
+        names = ("table", "differences", "cuts", "deciles", "gains")
+        parts: dict[str, pd.DataFrame] = {name: getattr(self, name) for name in names}
         return {"horizon_days": self.horizon} | {k: json.loads(v.to_json(orient="records")) for k, v in parts.items()}
 
     def to_json(self, path: str | Path) -> None:
@@ -112,6 +121,26 @@ class Backtest:
     def verdicts(self) -> list[str]:
         """In words, how the model stands to each baseline, mean over the cuts."""
         return [_verdict(name, rows) for name, rows in self.differences.groupby("baseline", sort=False)]
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook, with what it says of the baselines."""
+        means = self.table.groupby(["model", "target", "metric"])["value"].mean()
+        columns = ("mean over the cuts", *(f"{target}: {head}" for target, _, head in _SHOWN))
+        rows = [
+            (model, *(_cell(means.get((model, target, metric)), metric).strip() for target, metric, _ in _SHOWN))
+            for model in self.table["model"].drop_duplicates()
+        ]
+        cuts = ", ".join(str(cut) for cut in self.cuts["cut"])
+        inside = self.totals()["inside"]
+        return card(
+            f"Backtest: predicted at {cuts} for the {self.horizon} days after",
+            figures=(
+                Figure("customers", f"{self.cuts['customers'].iloc[-1]:,}"),
+                Figure("totals within their 90% interval", f"{int(inside.sum())} of {len(inside)}"),
+            ),
+            tables=(table_of("", columns, rows),),
+            notes=self.verdicts(),
+        )
 
     def __str__(self) -> str:
         """A table at most 100 columns wide: means over the cuts."""
@@ -183,7 +212,7 @@ def backtest(
     if not cuts:
         raise OptionError("A backtest needs at least one cut: a day, or a list of days.")
     settings = (model or ClvModel()).get_params(deep=False)
-    tables, differences, described, deciles = [], [], [], []
+    tables, differences, described, deciles, gains = [], [], [], [], []
     for day in cuts:
         days = horizon_days(horizon, day)
         _check_end(log, day, days)
@@ -192,10 +221,11 @@ def backtest(
         differences.append(_differences(forecasts, actual, bootstrap, seed).assign(cut=day.isoformat()))
         described.append({"cut": day.isoformat()} | facts)
         deciles.append(_calibration(forecasts[OURS], actual).assign(cut=day.isoformat()))
-    table, compared, calibrated = (
-        _first(pd.concat(parts, ignore_index=True)) for parts in (tables, differences, deciles)
+        gains.append(_gains(forecasts, actual).assign(cut=day.isoformat()))
+    table, compared, calibrated, gained = (
+        _first(pd.concat(parts, ignore_index=True)) for parts in (tables, differences, deciles, gains)
     )
-    return Backtest(table, compared, pd.DataFrame(described), calibrated, days)
+    return Backtest(table, compared, pd.DataFrame(described), calibrated, gained, days)
 
 
 def _first(table: pd.DataFrame) -> pd.DataFrame:
@@ -328,6 +358,18 @@ def _calibration(forecast: Forecast, actual: pd.DataFrame) -> pd.DataFrame:
     y = {name: actual[name].to_numpy(float) for name in ("purchases", "spend")}
     y["return"] = (y["purchases"] > 0).astype(float)
     return decile_table(y, {"purchases": forecast.purchases, "spend": forecast.spend, "return": forecast.p_return})
+
+
+def _gains(forecasts: dict[str, Forecast], actual: pd.DataFrame) -> pd.DataFrame:
+    """What the best customers by each forecast brought."""
+    found = []
+    for name, forecast in forecasts.items():
+        for target, predicted in (("purchases", forecast.purchases), ("spend", forecast.spend)):
+            ranked = forecast.p_return if predicted is None else predicted
+            if ranked is not None:
+                share = captured(actual[target].to_numpy(float), ranked, _GAIN_SHARES)
+                found.append(pd.DataFrame({"model": name, "target": target, "share": _GAIN_SHARES, "captured": share}))
+    return pd.concat(found, ignore_index=True)
 
 
 def _differences(forecasts: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int, seed: int) -> pd.DataFrame:

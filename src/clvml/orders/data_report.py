@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, did_you_mean
 from clvml.horizon import day_of_number
+from clvml.html import Figure, card, table_of
 from clvml.orders.engines.duckdb import Engine
 from clvml.orders.reading.columns import Columns
 from clvml.orders.reading.rules import Condition
@@ -124,6 +125,22 @@ class DataReport:
         lines = [line for rule in broken for line in _lines_of(rule)]
         clean = len(self.rules) - len(broken)
         return "\n".join([head, *lines, f"{clean} of {len(self.rules)} rules found nothing."])
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        rows = [(r.name, f"{r.action}: {r.message}", r.first, f"{r.rows:,}") for r in self.rules if r.rows]
+        columns = ("what is unusual", "what is done", "first", "rows")
+        clean = len(self.rules) - len(rows)
+        return card(
+            f"{self.first} to {self.last}" if self.first else "A log without a usable day",
+            figures=(
+                Figure("rows", f"{self.rows:,}"),
+                Figure("usable", f"{self.usable:,}"),
+                Figure("customers", f"{self.customers:,}"),
+            ),
+            tables=(table_of("", columns, rows, words=3),) if rows else (),
+            notes=(f"{clean} of {len(self.rules)} rules found nothing.",),
+        )
 
     def why_empty(self) -> str:
         """The message for a log of which no row counts."""

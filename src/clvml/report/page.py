@@ -17,6 +17,7 @@ import pandas as pd
 
 from clvml.errors import DataError, did_you_mean
 from clvml.files import write_aside
+from clvml.html import environment
 from clvml.report.parts import Money, Section
 from clvml.report.sections import sections_of
 from clvml.tables import SCORES
@@ -115,22 +116,21 @@ def _check(scores: pd.DataFrame) -> None:
 
 
 def _render(title: str, scores: pd.DataFrame, sections: list[Section]) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("clvml.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     script, style = (_part(name) for name in ("page.js", "page.css"))
-    return environment.get_template("page.html").render(
-        title=title,
-        sections=sections,
-        as_of=str(scores["as_of"].iloc[0])[:10],
-        days=int(scores["horizon_days"].iloc[0]),
-        customers=len(scores),
-        model=str(scores["model"].iloc[0]) if "model" in scores else "",
-        script=script,
-        style=style,
-        script_digest=_digest(script),
+    return (
+        environment("clvml.report", "clvml")
+        .get_template("page.html")
+        .render(
+            title=title,
+            sections=sections,
+            as_of=str(scores["as_of"].iloc[0])[:10],
+            days=int(scores["horizon_days"].iloc[0]),
+            customers=len(scores),
+            model=str(scores["model"].iloc[0]) if "model" in scores else "",
+            script=script,
+            style=style,
+            script_digest=_digest(script),
+        )
     )
 
 

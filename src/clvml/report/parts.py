@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from clvml.html import Figure, Table
 from clvml.report.charts import inline_svg
 
-__all__ = ["Cell", "Chart", "Figure", "Head", "Money", "Section", "Table", "chart"]
+__all__ = ["Chart", "Money", "Section", "chart"]
 
 
 class Money(NamedTuple):
@@ -23,50 +23,11 @@ class Money(NamedTuple):
         return f"{sign}{self.currency}{abs(amount):,.{digits}f}"
 
 
-class Figure(NamedTuple):
-    """A number with its name and what it may as well be."""
-
-    label: str
-    value: str
-    range: str = ""
-
-
 class Chart(NamedTuple):
     """A picture with its title."""
 
     title: str
     svg: str
-
-
-class Cell(NamedTuple):
-    """What a cell shows, and the number that it sorts by."""
-
-    text: str
-    key: float | None = None
-
-
-class Head(NamedTuple):
-    """A column of a table."""
-
-    name: str
-    number: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of cells under heads; an interactive one can be sorted, searched, filtered and downloaded."""
-
-    id: str
-    caption: str
-    columns: tuple[Head, ...]
-    cells: tuple[tuple[Cell, ...], ...]
-    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    interactive: bool = False
-
-    @property
-    def rows(self) -> Iterable[list[tuple[Cell, Head]]]:
-        """Cells with their columns, for the template."""
-        return ([*zip(row, self.columns, strict=True)] for row in self.cells)
 
 
 @dataclass(frozen=True)

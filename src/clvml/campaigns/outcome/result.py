@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clvml.errors import OptionError
+from clvml.html import Figure, card, table_of
 
 __all__ = ["Lift", "Outcome"]
 
@@ -164,6 +165,28 @@ class Outcome:
         own = {"comparable": self.comparable, "complete": self.complete}
         payload = asdict(self) | own | {"lifts": [asdict(lift) for lift in self.lifts]}
         return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in payload.items()}
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        rows = []
+        for lift in self.lifts:
+            level, change = (_percent, _points) if lift.measure == "returned" else (_money, _money_change)
+            interval = f"{change(lift.low)} to {change(lift.high)}"
+            cells = (level(lift.treated_mean), level(lift.control_mean), change(lift.effect), interval)
+            rows.append((lift.customers, lift.measure, *cells))
+        columns = ("customers", "measure", "treated", "control", "effect", f"{self.level:.0%} interval")
+        profit = f"{self.profit_low:,.2f} to {self.profit_high:,.2f}"
+        return card(
+            f"Campaign '{self.campaign}', {self.start} to {self.end}",
+            sentences=(self.message,),
+            figures=(
+                Figure("treated", f"{self.treated:,}"),
+                Figure("control", f"{self.control:,}"),
+                *((Figure("profit", f"{self.profit:,.2f}", profit),) if self.comparable else ()),
+            ),
+            tables=(table_of("", columns, rows, words=2),) if rows else (),
+            notes=self.notes,
+        )
 
     def __str__(self) -> str:
         lines = [

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clvml.report.parts import Cell, Figure, Head, Money, Section, Table
+from clvml.html import Cell, Figure, Head, Table
+from clvml.report.parts import Money, Section
 
 __all__ = ["actions"]
 

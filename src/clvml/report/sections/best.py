@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from clvml.html import Cell, Head, Table
 from clvml.insights.profiles import profile
 from clvml.insights.profit import profit_tiers, whale_curve
 from clvml.orders.transactions import Transactions
 from clvml.report import charts
-from clvml.report.parts import Cell, Head, Money, Section, Table, chart
+from clvml.report.parts import Money, Section, chart
 
 __all__ = ["best"]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
+from clvml.html import Cell, Head, Table
 from clvml.insights.channels import channel_values
 from clvml.orders.transactions import Transactions
 from clvml.report import charts
-from clvml.report.parts import Cell, Head, Money, Section, Table, chart
+from clvml.report.parts import Money, Section, chart
 
 __all__ = ["channels"]
 

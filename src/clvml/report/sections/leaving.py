@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from clvml.html import Cell, Figure, Head, Table
 from clvml.report import charts
-from clvml.report.parts import Cell, Figure, Head, Money, Section, Table, chart
+from clvml.report.parts import Money, Section, chart
 
 __all__ = ["leaving"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from clvml.html import Cell, Head, Table
 from clvml.insights.audit import BaseAudit
 from clvml.report import charts
-from clvml.report.parts import Cell, Head, Money, Section, Table, chart
+from clvml.report.parts import Money, Section, chart
 
 __all__ = ["moved"]
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clvml.html import Cell, Head, Table
 from clvml.orders.transactions import Transactions
 from clvml.report import charts
-from clvml.report.parts import Cell, Chart, Head, Money, Section, Table, chart
+from clvml.report.parts import Chart, Money, Section, chart
 
 __all__ = ["trust"]
 

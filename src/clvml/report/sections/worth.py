@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clvml.html import Figure
 from clvml.report import charts
-from clvml.report.parts import Figure, Money, Section, chart
+from clvml.report.parts import Money, Section, chart
 from clvml.scores.totals import expected_totals
 
 __all__ = ["worth"]

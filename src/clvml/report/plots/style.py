@@ -1,0 +1,129 @@
+"""The one look of all figures: axes, colours, and how numbers are written on them.
+
+Set on the axes themselves, so that a user's own settings of matplotlib stay as they are.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "GRID", "INK", "MARKERS", "PALE", "SERIES", "SOFT", "date_axis", "forest_rows", "legend", "money_axis", "new_axes",
+    "percent_axis", "short", "whole_axis",
+]  # fmt: skip
+
+Array = npt.NDArray[np.float64]
+
+INK, SOFT, PALE, GRID = "#22303c", "#5b6874", "#b9c6d1", "#e3e8ec"
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe & Ito (2008), told apart by the colour-blind too."""
+MARKERS = "osD^vP"
+_TEXT = 9
+
+
+def new_axes(
+    ax: Axes | None,
+    title: str,
+    x: str,
+    y: str,
+    *,
+    size: tuple[float, float] = (6.4, 4.0),
+    grid: Literal["both", "x", "y", "none"] = "both",
+) -> Axes:
+    """The axes given, or those of a new figure, in the look of the package. grid: 'both', 'x', 'y' or 'none'."""
+    ax = _figure(size) if ax is None else ax
+    ax.set_title(title, loc="left", color=INK, fontsize=11, fontweight="bold")
+    ax.set_xlabel(x, color=INK, fontsize=_TEXT)
+    ax.set_ylabel(y, color=INK, fontsize=_TEXT)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["bottom", "left"]].set_color(PALE)
+    ax.tick_params(which="both", colors=SOFT, length=0, labelsize=_TEXT)
+    ax.set_axisbelow(True)
+    if grid != "none":
+        ax.grid(color=GRID, linewidth=0.8, axis=grid)
+    return ax
+
+
+def _figure(size: tuple[float, float]) -> Axes:
+    """Axes of a new figure; one of pyplot's where pyplot is at work or a notebook is to show it."""
+    if "matplotlib.pyplot" in sys.modules or "ipykernel" in sys.modules:
+        from matplotlib import pyplot as plt
+
+        return plt.figure(figsize=size, layout="constrained").add_subplot()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=size, layout="constrained").add_subplot()
+
+
+def legend(ax: Axes, **where: Any) -> None:
+    """A legend without a frame."""
+    ax.legend(**{"frameon": False, "fontsize": _TEXT, "labelcolor": INK} | where)
+
+
+def short(value: float) -> str:
+    """A number in few characters: 12k, 3.4m."""
+    for size, letter in ((1e9, "bn"), (1e6, "m"), (1e3, "k")):
+        if abs(value) >= size * (0.99995 if size > 1e3 else 1.0):
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def money_axis(axis: Any) -> None:
+    """Amounts in few characters."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+
+
+def percent_axis(axis: Any) -> None:
+    """Shares as percent."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{round(100 * value, 6):g}%"))
+
+
+def whole_axis(axis: Any) -> None:
+    """Ticks at whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True))
+
+
+def date_axis(axis: Any) -> None:
+    """Days, written as shortly as they can be told apart."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
+    axis.set_major_locator(locator)
+    axis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def forest_rows(
+    ax: Axes,
+    names: Sequence[str],
+    middle: Iterable[float],
+    low: Iterable[float],
+    high: Iterable[float],
+    *,
+    colours: Sequence[str] | None = None,
+    zero: float | None = 0.0,
+) -> None:
+    """An interval a name, the first on top; those without an end are drawn to the edge of the axes by matplotlib."""
+    at = np.arange(len(names))[::-1]
+    shades = list(colours or [SERIES[0]] * len(names))
+    for y, m, a, b, colour in zip(at, middle, low, high, shades, strict=True):
+        ax.plot([a, b], [y, y], color=colour, linewidth=2, solid_capstyle="round")
+        ax.plot(m, y, "o", color=colour, markersize=6)
+    if zero is not None:
+        ax.axvline(zero, color=SOFT, linewidth=1)
+    ax.set_yticks(at, list(names))
+    ax.set_ylim(-0.6, len(names) - 0.4)
+    ax.tick_params(axis="y", labelcolor=INK)
