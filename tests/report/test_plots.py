@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from clvml.insights.migration import Migration
 from matplotlib import rcParams
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -35,6 +34,7 @@ from clvml.errors import DataError, OptionError
 from clvml.evaluation.backtest import Backtest
 from clvml.evaluation.deciles import captured, decile_table
 from clvml.insights.channels import Channels, ChannelValue
+from clvml.insights.over_time.migration import Migration
 
 CUT, END = "1997-09-30", "1998-06-30"
 PICTURES = Path(__file__).parent / "pictures"

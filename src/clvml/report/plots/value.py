@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from clvml.errors import DataError
 from clvml.insights import profit
 from clvml.insights.audit import BaseAudit
-from clvml.insights.migration import Migration
+from clvml.insights.over_time.migration import Migration
 from clvml.insights.profit import ProfitTiers
 from clvml.report.plots.style import (
     INK,
@@ -108,7 +108,7 @@ def migration(found: Migration, ax: Axes | None = None) -> Axes:
     --------
     >>> import pandas as pd
     >>> from clvml import plots
-    >>> from clvml.insights.migration import Migration
+    >>> from clvml.insights.over_time.migration import Migration
     >>> rows = [
     ...     {"from": a, "to": b, "customers": 30, "share": 1 / 3, "expected": 0.3, "alert": False}
     ...     for a in ("bad", "middle", "good") for b in ("bad", "middle", "good")
