@@ -45,17 +45,23 @@ class Saved(NamedTuple):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
+    return saved_model(tmp_path_factory.mktemp("saved"))
+
+
+def saved_model(place):
+    """A model of a small shop, saved in a folder."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ClvWarning)
         log = Transactions(shop(customers=120, seed=3))
         model = ClvModel(horizon="13w").fit(log, day(730))
-    folder = model.save(tmp_path_factory.mktemp("saved") / "model")
+    folder = model.save(place / "model")
+    (place / "tampered").mkdir()
     text = (folder / "model.json").read_text(encoding="utf-8")
     rows = model.frame(log).head(6)
     return Saved(
         text,
         json.loads((folder / "manifest.json").read_text()),
-        tmp_path_factory.mktemp("tampered"),
+        place / "tampered",
         rows,
         sorted(places(json.loads(text)["model"]), key=str),
     )
@@ -89,9 +95,25 @@ def loads_or_is_refused(saved, place, value):
     assert ((chances >= 0) & (chances <= 1)).all()
 
 
+ANYTHING = st.one_of(
+    st.sampled_from([*NO_NUMBERS, *HUGE, *SMALL]),
+    st.integers(),
+    st.floats(),
+    st.floats(1e-12, 1e12),
+    st.recursive(st.none() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=3), max_leaves=4),
+)
+
+
 @settings(max_examples=60, derandomize=True)
 @given(at=st.integers(0, 100_000), value=st.sampled_from([*NO_NUMBERS, *HUGE, *SMALL]))
 def test_a_place_altered(saved, at, value):
+    loads_or_is_refused(saved, saved.places[at % len(saved.places)], value)
+
+
+@pytest.mark.slow
+@settings(max_examples=300, derandomize=True)
+@given(at=st.integers(0, 100_000), value=ANYTHING)
+def test_a_place_altered_in_any_way(saved, at, value):
     loads_or_is_refused(saved, saved.places[at % len(saved.places)], value)
 
 

@@ -9,9 +9,18 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 import pandas as pd
 
+from clvml.errors import ModelError, OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.fit import Fit, FitStatus
-from clvml.estimators.saved import ESTIMATOR_FORMAT, customers_from, jsonable, params_from, quality_from, settings_from
+from clvml.estimators.saved import (
+    ESTIMATOR_FORMAT,
+    customers_from,
+    gain_from,
+    jsonable,
+    params_from,
+    quality_from,
+    settings_from,
+)
 from clvml.html import Figure, card, table_of
 from clvml.maths.sample import Floats, Parameters
 
@@ -34,6 +43,7 @@ class FittedModel(Estimator, ABC, Generic[P]):
     standard_errors_: P
     log_likelihood_: float
     status_: FitStatus
+    _dropout_gain: float
     n_customers_: float
 
     @property
@@ -89,7 +99,7 @@ class FittedModel(Estimator, ABC, Generic[P]):
         customers = f"{self.n_customers_:,.0f} customers" if self.n_customers_ else "customers unknown"
         return (
             f"{super().__repr__()}\n{self.name}, {customers}, log-likelihood {self.log_likelihood_:,.2f}\n"
-            f"{shown.to_string()}\n{self.status_.value}"
+            f"{shown.to_string()}\n{self._ending}"
         )
 
     def _repr_html_(self) -> str:
@@ -108,14 +118,28 @@ class FittedModel(Estimator, ABC, Generic[P]):
                 Figure("AIC", f"{self.aic_:,.1f}"),
             ),
             tables=(table_of("", ("parameter", "estimate", "standard error", "95% interval"), rows),),
-            notes=(super().__repr__(), self.status_.value),
+            notes=(super().__repr__(), self._ending),
         )
+
+    @abstractmethod
+    def _check_settings(self) -> None:
+        """Raise OptionError for a setting that is none."""
 
     def _set(self, found: Fit[P]) -> Self:
         self.params_, self.covariance_ = found.params, found.covariance
         self.standard_errors_ = type(found.params)(*(float(v) for v in np.sqrt(np.diag(found.covariance))))
         self.log_likelihood_, self.status_ = found.log_likelihood, found.status
+        self._dropout_gain = found.dropout_gain
         return self
+
+    @property
+    def _ending(self) -> str:
+        """How the fit ended, in words; of a limit without drop-out also what it gave up for it."""
+        self._check_fitted("status_")
+        words = str(self.status_.value)
+        if self.status_ is not FitStatus.NO_DROPOUT:
+            return words
+        return f"{words} With drop-out the log-likelihood would be {self._dropout_gain:.2f} higher."
 
     def to_dict(self) -> dict[str, Any]:
         """Everything needed to predict, as JSON knows it.
@@ -140,6 +164,7 @@ class FittedModel(Estimator, ABC, Generic[P]):
             "covariance": jsonable(self.covariance_),
             "log_likelihood": self.log_likelihood_,
             "status": self.status_.name,
+            "dropout_gain": self._dropout_gain,
             "n_customers": self.n_customers_,
         }
 
@@ -162,9 +187,14 @@ class FittedModel(Estimator, ABC, Generic[P]):
             Where it is not a saved model of this class: another type or format, a number missing or out of range.
         """
         model = cls(**settings_from(cls, saved, _SAVED_KEYS))
+        try:
+            model._check_settings()
+        except OptionError as error:
+            raise ModelError(f"The saved model is damaged: {error}") from None
         params = params_from(cls._params_type(saved), saved)
         model.n_customers_ = customers_from(saved, "n_customers")
-        return model._set(Fit(params, *quality_from(saved, len(params)), evaluations=0))
+        gain = gain_from(saved)
+        return model._set(Fit(params, *quality_from(saved, len(params)), evaluations=0, dropout_gain=gain))
 
     @classmethod
     @abstractmethod

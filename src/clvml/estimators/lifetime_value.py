@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from clvml.checks import check_choice, check_level, check_rate
-from clvml.errors import OptionError
+from clvml.errors import ModelError, OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.compare import compare
 from clvml.estimators.forecast import CustomerForecast, ForecastCache, customer_forecast
@@ -18,16 +17,18 @@ from clvml.estimators.histories import Customers, summary_frame
 from clvml.estimators.purchases.models import BetaGeoModel, PurchaseModel, purchase_model_from
 from clvml.estimators.saved import ESTIMATOR_FORMAT, settings_from
 from clvml.estimators.spend import GammaGammaModel
-from clvml.horizon import as_date
+from clvml.horizon import as_date, horizon_days
 from clvml.html import card
 from clvml.maths import discount
 from clvml.maths.predictive import spend_quantile
 from clvml.maths.sample import Floats
 
-__all__ = ["LifetimeValueModel", "prediction_frame"]
+__all__ = ["LifetimeValueModel", "check_margin", "prediction_frame"]
 
 _LEVEL = 0.9
 """Of the intervals that `predict` gives."""
+_MAX_MARGIN = 1e6
+"""No amount earns more than so many times itself; what stands above is no margin."""
 _MAX_DUE_DAYS = 36_525
 """A next purchase expected later than in a hundred years has no date."""
 
@@ -113,7 +114,7 @@ class LifetimeValueModel(Estimator):
         """
         del y
         check_rate(self.discount_rate)
-        _check_margin(self.margin)
+        check_margin(self.margin)
         self._fit_purchases(summary, sample_weight)
         spend = self.spend or GammaGammaModel()
         self.spend_ = type(spend)(**spend.get_params()).fit(summary, sample_weight=sample_weight)
@@ -138,7 +139,7 @@ class LifetimeValueModel(Estimator):
         DataError, OptionError
         """
         check_rate(self.discount_rate)
-        _check_margin(self.margin)
+        check_margin(self.margin)
         weight = counts["customers"].to_numpy()
         self._fit_purchases(counts, weight)
         model = self.spend or GammaGammaModel()
@@ -257,7 +258,7 @@ class LifetimeValueModel(Estimator):
         purchases = self._purchases().discounted_purchases(
             summary, self._horizon(horizon), check_rate(self.discount_rate)
         )
-        return _check_margin(self.margin) * purchases * self.spend_.expected_spend(summary)
+        return check_margin(self.margin) * purchases * self.spend_.expected_spend(summary)
 
     def spend_interval(
         self, summary: Customers, horizon: int | str | None = None, level: float = 0.9
@@ -323,7 +324,7 @@ class LifetimeValueModel(Estimator):
         """Of the columns of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""
         span, rate = self._horizon(horizon), discount.daily_rate(check_rate(self.discount_rate))
         return {
-            "clv": _check_margin(self.margin) * ahead.spend_per_purchase * ahead.discounted_purchases(span, rate),
+            "clv": check_margin(self.margin) * ahead.spend_per_purchase * ahead.discounted_purchases(span, rate),
             "p_return": ahead.p_return(span),
             "expected_purchases": ahead.expected_purchases(span),
         }
@@ -389,6 +390,12 @@ class LifetimeValueModel(Estimator):
     def from_dict(cls, saved: dict[str, Any]) -> Self:
         """The model that `to_dict` saved. Raises ModelError where it is not one."""
         model = cls(**settings_from(cls, saved, ("purchases", "spend")))
+        try:
+            horizon_days(model.horizon, "2000-01-01")
+            check_rate(model.discount_rate)
+            check_margin(model.margin)
+        except OptionError as error:
+            raise ModelError(f"The saved model is damaged: {error}") from None
         model.purchases_, model.choice_ = purchase_model_from(saved["purchases"]), None
         model.spend_ = GammaGammaModel.from_dict(saved["spend"])
         return model
@@ -402,8 +409,9 @@ def prediction_frame(ahead: CustomerForecast, columns: dict[str, Floats]) -> pd.
     return pd.DataFrame(ids | columns | {"next_purchase_median": median}, index=summary.index)
 
 
-def _check_margin(margin: float) -> float:
-    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0.0 < margin < math.inf:
+def check_margin(margin: object) -> float:
+    """The share of the amount that is earned, if it is one. Raises OptionError."""
+    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0.0 < margin <= _MAX_MARGIN:
         raise OptionError(
             f"margin={margin!r} is not the share of the amount that is earned. Give a number above 0, such as 0.3."
         )

@@ -4,13 +4,14 @@ share.
 
 from __future__ import annotations
 
+import inspect
 import math
 import sys
 from typing import Any, TypeGuard
 
 import numpy as np
 
-from clvml.errors import ModelError
+from clvml.errors import ModelError, did_you_mean
 from clvml.estimators.fit import FitStatus
 from clvml.maths.sample import Floats
 
@@ -18,6 +19,7 @@ __all__ = [
     "ESTIMATOR_FORMAT",
     "count_from",
     "customers_from",
+    "gain_from",
     "jsonable",
     "params_from",
     "quality_from",
@@ -26,8 +28,8 @@ __all__ = [
 
 ESTIMATOR_FORMAT = 1
 """Version of the layout of `to_dict`."""
-_LARGEST = 1e15
-"""Above this no parameter of a fit ends; one that drops out of a model goes towards 0."""
+_SMALLEST_PARAMETER, _LARGEST_PARAMETER = 1e-100, 1e15
+"""Between these every parameter of a fit ends; one that drops out of a model goes towards 0."""
 _MAX_FLOAT = sys.float_info.max
 
 
@@ -51,21 +53,28 @@ def settings_from(cls: type, saved: dict[str, Any], keys: tuple[str, ...]) -> di
         raise ModelError(
             f"A saved {cls.__name__} lacks {', '.join(missing) or 'its settings'}: the file is damaged. Train it again."
         )
+    known = inspect.signature(cls).parameters
+    for name in saved["settings"]:
+        if name not in known:
+            raise ModelError(f"A saved {cls.__name__} has an unknown setting '{name}'.{did_you_mean(name, known)}")
     return dict(saved["settings"])
 
 
 def params_from(cls: type, saved: dict[str, Any]) -> Any:
-    """Parameters by name, all finite and above 0."""
+    """Parameters by name, all finite and above 0 by as much as those of a fit are."""
     payload = saved["params"]
     fields: tuple[str, ...] = cls._fields  # type: ignore[attr-defined]
     if not isinstance(payload, dict) or set(payload) != set(fields):
         raise ModelError(
             f"The saved model's parameters must be {', '.join(fields)}; found {payload!r}. The file is damaged."
         )
-    bad = [n for n in fields if not _is_number(payload[n]) or not 0.0 < payload[n] <= _LARGEST]
+    bad = [
+        n for n in fields if not _is_number(payload[n]) or not _SMALLEST_PARAMETER <= payload[n] <= _LARGEST_PARAMETER
+    ]
     if bad:
         raise ModelError(
-            f"The saved model's parameter {bad[0]}={payload[bad[0]]!r} is not a number above 0. The file is damaged."
+            f"The saved model's parameter {bad[0]}={payload[bad[0]]!r:.60} is not a number above 0 that a fit "
+            "gives. The file is damaged."
         )
     return cls(*(float(payload[n]) for n in fields))
 
@@ -108,6 +117,11 @@ def customers_from(saved: dict[str, Any], key: str) -> float:
     if not _is_number(value) or not 0.0 <= value <= _MAX_FLOAT:
         raise ModelError(f"The saved model's {key} {value!r} is not a number from 0. The file is damaged.")
     return float(value)
+
+
+def gain_from(saved: dict[str, Any]) -> float:
+    """A saved gain of log-likelihood, 0 in models that were saved without."""
+    return 0.0 if "dropout_gain" not in saved else customers_from(saved, "dropout_gain")
 
 
 def _finite(value: object) -> float:

@@ -156,9 +156,18 @@ class GammaGammaModel(FittedModel[Params]):
     def from_dict(cls, saved: dict[str, Any]) -> Self:
         """The model that `to_dict` saved. Raises ModelError where it is not one."""
         model = super().from_dict(saved)
+        if not model.params_.q > 1.0:
+            raise ModelError(
+                f"Gamma-Gamma with q = {model.params_.q:g} has no mean, and so gives none to customers who "
+                "bought once. Fit it again: clvml then holds the mean at that of the data."
+            )
         model.slope_ = _slope_from(saved.get("slope", NO_SLOPE._asdict()))
         model.n_excluded_ = customers_from(saved, "n_excluded")
         return model
+
+    def _check_settings(self) -> None:
+        check_choice("prior", self.prior, (None, "weak"))
+        check_choice("frequency_effect", self.frequency_effect, (False, True))
 
     @classmethod
     def _params_type(cls, saved: dict[str, Any]) -> type[Params]:
@@ -185,13 +194,18 @@ class GammaGammaModel(FittedModel[Params]):
         return np.asarray(self._frequency_factor(x) * self.params_.v + x * np.maximum(m, 0.0))
 
 
+_MAX_SLOPE_NUMBER = 20.0
+"""Spend in proportion to a higher power of the frequency, or a mean log frequency above it, is none of a fit."""
+
+
 def _slope_from(payload: Any) -> Slope:
     try:
         slope = Slope(**{name: float(value) for name, value in payload.items()})
     except (AttributeError, TypeError, ValueError):
         slope = NO_SLOPE._replace(value=math.nan)
-    if not all(map(math.isfinite, slope)):
-        raise ModelError(f"The saved model's slope {payload!r} is not made of numbers. The file is damaged.")
+    sane = max(abs(slope.value), abs(slope.centre)) <= _MAX_SLOPE_NUMBER
+    if not (sane and all(map(math.isfinite, slope))):
+        raise ModelError(f"The saved model's slope {payload!r} is not made of numbers of a fit. The file is damaged.")
     return slope
 
 

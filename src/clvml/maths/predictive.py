@@ -22,6 +22,8 @@ __all__ = ["Future", "counts_alive", "purchases_quantile", "spend_alive", "spend
 
 _TAIL_CHANCE = 1e-6
 """Probability of more purchases than are looked at."""
+_MAX_COUNT = 2.0**20
+"""Purchases are counted up to here: nobody makes more, and whatever the parameters, the count ends."""
 _NO_CHANCE = 1e-12
 """A number of purchases with less chance than this is not looked at."""
 _BATCH_ROWS = 256
@@ -76,6 +78,7 @@ def purchases_quantile(future: Future, t: float, level: Numbers) -> Floats:
         low[short] = high[short]
         high[short] *= 2.0
         short[short] = future.take(rows[short]).at_least(high[short] + 1.0, t) > above[short]
+        short &= high < _MAX_COUNT
     while (open_ := high - low > 1.0).any():
         middle = np.floor(0.5 * (low + high))
         enough = ahead.at_least(middle + 1.0, t) <= above

@@ -12,10 +12,13 @@ import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from clvml.checks import check_rate
 from clvml.errors import ModelError, OptionError, did_you_mean
 from clvml.estimators.learned.ensemble.level import SOURCES
 from clvml.estimators.learned.features import FEATURE_WORDS
+from clvml.estimators.learned.leaving import REGULARITY
 from clvml.estimators.learned.leaving_features import FEATURES
+from clvml.estimators.lifetime_value import check_margin
 from clvml.horizon import MAX_HORIZON_DAYS, horizon_days
 from clvml.maths.learners.trees import MOST_LEAVES
 
@@ -127,6 +130,29 @@ def listing(item: Check, length: int | None = None) -> Check:
     return check
 
 
+def row(*items: Check) -> Check:
+    """A list with a check for each of its items."""
+
+    def check(value: Any, key: str) -> list[Any]:
+        if not isinstance(value, list) or len(value) != len(items):
+            _refuse(key, f"a list of {len(items)}", value)
+        return [item(v, f"{key}[{i}]") for i, (item, v) in enumerate(zip(items, value, strict=True))]
+
+    return check
+
+
+def option(item: Callable[[Any], Any]) -> Check:
+    """What the check of a setting takes, wherever that is defined."""
+
+    def check(value: Any, key: str) -> Any:
+        try:
+            return item(value)
+        except OptionError as error:
+            raise ModelError(f"The saved model is damaged at {key}: {error}") from None
+
+    return check
+
+
 def record(**fields: Check) -> Check:
     """An object with exactly these keys."""
 
@@ -180,7 +206,12 @@ def kinds(**known: Check) -> Check:
 _NUMBER, _FEATURES = number(), len(FEATURE_WORDS)
 _SHARE = number(0.0, 1.0)
 _UNIT = number(1e-9)
-_DAYS, _RATE, _MARGIN = whole(1, MAX_HORIZON_DAYS), number(0.0, 1e3), number(high=1e6, above=0.0)
+_DAYS, _MARGIN = whole(1, MAX_HORIZON_DAYS), option(check_margin)
+_MONEY = number(0.0)
+_LOG_FACTOR = number(-50.0, 50.0)
+"""The logarithm of a factor: e^50 times as much is no season and no trend."""
+_SCALE = number(1e-9)
+"""A shape or a time that others are divided by."""
 
 
 def _forest(features: int) -> Check:
@@ -197,20 +228,11 @@ def _forest(features: int) -> Check:
 _RIDGE, _TREES = listing(_NUMBER, _FEATURES + 1), perhaps(_forest(_FEATURES))  # of a ridge the intercept first
 _MEASURE = number(missing=True)
 
-VALUE = record(
-    type=text("LifetimeValueModel"),
-    format=whole(1),
-    settings=record(horizon=span, discount_rate=_RATE, margin=_MARGIN),
-    purchases=tree,
-    spend=tree,
-)
-"""LifetimeValueModel.to_dict; the two parts are checked by their own from_dict."""
-
 ENSEMBLE = record(
-    window=whole(1),
+    window=_DAYS,
     design=record(money=_UNIT, mean=listing(_NUMBER, _FEATURES), spread=listing(_UNIT, _FEATURES)),
     members=record(
-        unit=listing(_UNIT, 3),
+        unit=row(number(1e-9, MAX_HORIZON_DAYS), _UNIT, number(1e-9, 1.0)),
         purchases_ridge=_RIDGE,
         spend_ridge=_RIDGE,
         return_ridge=_RIDGE,
@@ -220,19 +242,19 @@ ENSEMBLE = record(
     ),
     blend=listing(_SHARE, 3),
     level=record(
-        to_base=listing(_NUMBER, 3),
-        lasting=listing(_NUMBER, 3),
-        season=listing(_NUMBER, 3),
+        to_base=listing(_LOG_FACTOR, 3),
+        lasting=listing(_LOG_FACTOR, 3),
+        season=listing(_LOG_FACTOR, 3),
         source=text(*SOURCES),
         reason=text(),
-        log_sd=listing(number(0.0), 2),
+        log_sd=listing(number(0.0, 50.0), 2),
     ),
 )
 """Ensemble.to_dict."""
 
 CHURN = record(
     type=text("ChurnClassifier"),
-    value=VALUE,
+    value=tree,
     window=_DAYS,
     horizon=_DAYS,
     ensemble=ENSEMBLE,
@@ -251,7 +273,7 @@ CHURN = record(
         returned_later=_MEASURE,
     ),
 )
-"""ChurnClassifier.to_dict."""
+"""ChurnClassifier.to_dict; LifetimeValueModel checks its own."""
 
 HYBRID = record(type=text("HybridValueModel"), churn=CHURN)
 """HybridValueModel.to_dict."""
@@ -260,15 +282,15 @@ HYBRID = record(type=text("HybridValueModel"), churn=CHURN)
 _ASKED = len(FEATURES)
 LEAVING = record(
     type=text("LeavingModel"),
-    rhythm=listing(number(above=0.0), 3),
+    rhythm=row(_SCALE, _SCALE, number(*REGULARITY)),
     second=record(days=listing(perhaps(number(0.0)), 99), ever=_SHARE),
-    limits=listing(number(above=0.0), 2),
-    window=whole(1),
+    limits=listing(number(1.0, 1e6), 2),
+    window=_DAYS,
     blend=record(weights=listing(_NUMBER, 4), slope=number(-1.0), centre=_NUMBER, level=_NUMBER),
     members=perhaps(
         record(
             mean=listing(_NUMBER, _ASKED),
-            spread=listing(number(above=0.0), _ASKED),
+            spread=listing(_UNIT, _ASKED),
             line=listing(_NUMBER, _ASKED + 1),
             silence=listing(_NUMBER, 3),
             trees=_forest(_ASKED),
@@ -296,13 +318,13 @@ MODEL = record(
     type=text("ClvModel"),
     settings=record(
         horizon=span,
-        discount_rate=_RATE,
+        discount_rate=option(check_rate),
         good_share=_SHARE,
         bad_share=_SHARE,
         seasonality=flag,
         calendar=perhaps(several(number(0.0))),
-        contact_cost=perhaps(number(0.0)),
-        incentive=perhaps(number(0.0)),
+        contact_cost=perhaps(_MONEY),
+        incentive=perhaps(_MONEY),
         save_rate=_SHARE,
         redemption=_SHARE,
         seed=whole(0),
@@ -314,11 +336,11 @@ MODEL = record(
     threshold=_SHARE,
     edges=listing(_NUMBER, 2),
     leaving=LEAVING,
-    economics=listing(number(0.0), 4),
+    economics=row(_MONEY, _MONEY, _SHARE, _SHARE),
     margin=_MARGIN,
     n_customers=whole(1),
     notes=listing(text()),
     data_report=tree,
-    model=kinds(HybridValueModel=HYBRID, LifetimeValueModel=VALUE),
+    model=kinds(HybridValueModel=HYBRID, LifetimeValueModel=tree),
 )
 """ClvModel.to_dict."""

@@ -28,7 +28,7 @@ from clvml.maths.rhythm import Rhythm
 from clvml.orders.origins import one_vote
 from clvml.orders.transactions import Transactions
 
-__all__ = ["LeavingAudit", "LeavingModel"]
+__all__ = ["REGULARITY", "LeavingAudit", "LeavingModel"]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -52,7 +52,7 @@ _PERSISTENCE = 1 / 3
 _PENALTY = 20.0
 _FOLDS = 3
 _TREES = Trees(max_iter=40, max_leaf_nodes=6)
-_REGULARITY = 0.5, 20.0
+REGULARITY = 0.5, 20.0
 """Between which the regularity of the gaps is taken to lie."""
 
 
@@ -447,7 +447,7 @@ def _rhythm(purchases: PurchaseModel, frame: pd.DataFrame) -> Rhythm:
     r, alpha = float(purchases.params_.r), float(purchases.params_.alpha * purchases.unit_days)
     x, t_x, logs = (frame[name].to_numpy(np.float64) for name in ("frequency", "recency", "log_gaps"))
     k, _ = regularity(x, t_x, logs, np.ones_like(x))
-    return Rhythm(r, alpha, float(np.clip(k, *_REGULARITY)) if np.isfinite(k) else 1.0)
+    return Rhythm(r, alpha, float(np.clip(k, *REGULARITY)) if np.isfinite(k) else 1.0)
 
 
 def _standard(raw: Floats, mean: Floats, spread: Floats) -> Floats:

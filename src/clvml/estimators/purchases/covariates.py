@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import gammaincc
 
-from clvml.checks import check_amount, check_choice
+from clvml.checks import check_amount
 from clvml.errors import ClvWarning, DataError, ModelError, OptionError
 from clvml.estimators.fit import fit
 from clvml.estimators.histories import Histories, counts_of, histories_of
@@ -254,6 +254,10 @@ class CovariateModel(PurchaseModel):
     def _size(self) -> int:
         return sum(len(c.contrasts) for c in self.coded_)
 
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        check_amount("penalty", self.penalty)
+
     def to_dict(self) -> dict[str, Any]:
         """As every model, and how the covariates are coded."""
         saved = super().to_dict()
@@ -270,7 +274,12 @@ class CovariateModel(PurchaseModel):
         """The model that `to_dict` saved. Raises ModelError where it is not one."""
         model = super().from_dict(saved)
         model.coded_ = _coded_from(saved)
-        model.covariates = check_choice("covariates", tuple(model.covariates), (tuple(c.name for c in model.coded_),))
+        names = [c.name for c in model.coded_]
+        if model.covariates not in (names, tuple(names)):
+            raise ModelError(
+                f"The saved model's covariates {model.covariates!r:.60} are not those that are coded: {names}."
+            )
+        model.covariates = tuple(names)
         return model
 
 

@@ -270,6 +270,10 @@ class PurchaseModel(FittedModel[Any]):
         """Days in this model's unit of time."""
         return _UNIT_DAYS[check_choice("time_unit", self.time_unit, tuple(_UNIT_DAYS))]
 
+    def _check_settings(self) -> None:
+        check_choice("prior", self.prior, (None, "weak"))
+        _ = self.unit_days  # refuses a unit that is none
+
     def to_dict(self) -> dict[str, Any]:
         """As every model, and the number of distinct histories."""
         return super().to_dict() | {"n_rows": self.n_rows_}

@@ -303,6 +303,11 @@ class BetaGeoErlangModel(PurchaseModel):
             self.k_, found = k, tried
         return self._learn(found, rows)
 
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        if self.k is not None:
+            check_whole("k", self.k, most=MAX_STAGES)
+
     @property
     def _n_parameters(self) -> int:
         """With k, where it was chosen by likelihood."""

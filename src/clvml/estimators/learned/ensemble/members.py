@@ -29,6 +29,8 @@ _MIN_EXPECTED = 0.01
 """Least expectation, as a share of the mean, that a factor is applied to: a factor on nothing would stay nothing."""
 _MIN_CUSTOMERS = 100
 """Fewer customers than these correct nothing."""
+_MAX_LOG_MEAN = 50.0
+"""Trees predict within exp(+-50) of the mean: no fit comes near, and nothing overflows."""
 _MAX_LOG_FACTOR = 3.0
 """Corrections stay within exp(+-3) of BTYD."""
 
@@ -103,7 +105,7 @@ class Members(NamedTuple):
         boosted = ticket = None
         if self.purchases_trees is not None:
             longer = far.purchases / np.maximum(near.purchases, 1e-300)
-            boosted = self.unit[0] * np.exp(self.purchases_trees.sums(X)) * longer
+            boosted = self.unit[0] * _exp_sums(self.purchases_trees, X) * longer
         if self.return_trees is not None:
             p = np.clip(expit(self.return_trees.sums(X)), 1e-6, 1 - 1e-6)
             hazards.append(log_hazard(p) + far_hazard - _hazard_floored(near.p_return, self.unit[2]))
@@ -207,6 +209,12 @@ def _hazard_floored(p_return: Floats, unit: float) -> Floats:
 
 def _factored(beta: Floats, X: Floats, expected: Floats, unit: float) -> Floats:
     return unit * np.maximum(expected / unit, _MIN_EXPECTED) * np.exp(_line(beta, X))
+
+
+def _exp_sums(trees: Forest, X: Floats) -> Floats:
+    """What trees of logarithms predict, in units of the mean."""
+    sums = trees.sums(X)
+    return np.exp(np.clip(sums, -_MAX_LOG_MEAN, _MAX_LOG_MEAN, out=sums))
 
 
 def _line(beta: Floats, X: Floats) -> Floats:
