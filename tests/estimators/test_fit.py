@@ -1,9 +1,13 @@
 """The maximiser, and what a fit says of data that cannot carry a model."""
 
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from clvml.estimators.fit import FitStatus, fit, fit_spend, maximise, natural_covariance
+from clvml import BetaGeoModel
+from clvml.estimators.fit import FitStatus, fit, fit_spend, maximise, natural_covariance, penalized_likelihood
 from clvml.maths.models import bgnbd, gammagamma, mbgnbd, nbd, paretonbd
 from clvml.maths.models.cnbdk import Erlang
 from clvml.maths.models.gammagamma import spend_of
@@ -80,6 +84,45 @@ def test_every_model_names_its_limit_without_dropout(model):
     np.testing.assert_allclose(model.future(found.params, x, t_x, T).p_alive, 1.0, rtol=1e-12)
     if model in (mbgnbd, paretonbd):
         assert found.log_likelihood == pytest.approx(fit(nbd, sample_of(x, t_x, T)).log_likelihood, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("maths", "extra"), [(nbd, ([0], 1_000)), (paretonbd, ([0], 1_000)), (paretonbd, ([2], 1)), (bgnbd, ([0], 1_000))]
+)
+def test_the_ridge_of_equal_customers_is_followed_to_its_end(maths, extra):
+    """Half bought once and half did not, or all but one once: less spread than chance alone would give, so that r
+    grows, and with it whatever else says that customers differ. The search ends there by its own rule.
+    """
+    (other,), count = extra
+    x = np.repeat([1.0, other], [1_000, count])
+    found = fit(maths, sample_of(x, np.where(x > 0, 10.0, 0.0), np.full(x.size, 100.0)))
+    assert found.status in (FitStatus.ALIKE, FitStatus.UNIDENTIFIED, FitStatus.NO_DROPOUT)
+    if maths is nbd:
+        assert found.status is FitStatus.ALIKE
+        assert found.log_likelihood == pytest.approx(_poisson(x, 100.0), abs=0.02)
+
+
+def _poisson(x, T):
+    """The log-likelihood where all buy at one rate: without the factor that NBD leaves out too."""
+    rate = x.sum() / (T * x.size)
+    return float(x.sum() * np.log(rate) - rate * T * x.size)
+
+
+def test_what_the_preference_for_no_dropout_gives_up_is_told():
+    """Two of log-likelihood at most, as Akaike has it; the model says how much."""
+    x, t_x, T = columns("two customers")
+    found = fit(bgnbd, sample_of(x, t_x, T))
+    assert found.status is FitStatus.NO_DROPOUT
+    assert 0.0 < found.dropout_gain < 2.0
+    free = maximise(penalized_likelihood(bgnbd, sample_of(x, t_x, T)), np.log([*bgnbd.start(sample_of(x, t_x, T))]))
+    assert found.log_likelihood + found.dropout_gain == pytest.approx(free.objective.value, abs=1e-6)
+    summary = pd.DataFrame({"frequency": x, "recency": t_x, "T": T})
+    model = BetaGeoModel().fit(summary)
+    text = f"With drop-out the log-likelihood would be {found.dropout_gain:.2f} higher."
+    for one in (model, BetaGeoModel.from_dict(json.loads(json.dumps(model.to_dict())))):
+        assert text in repr(one)
+    old = {key: value for key, value in model.to_dict().items() if key != "dropout_gain"}
+    assert BetaGeoModel.from_dict(old).status_ is FitStatus.NO_DROPOUT, "a model that was saved without it"
 
 
 def test_likelihood_in_the_limit_equals_nbd():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clvml.maths import DropoutModule, PurchaseModule
 from clvml.maths.models import gammagamma
@@ -148,6 +149,8 @@ class Fit(NamedTuple, Generic[P]):
     log_likelihood: float
     status: FitStatus
     evaluations: int
+    dropout_gain: float = 0.0
+    """Log-likelihood that drop-out would have added, where the limit without it was preferred."""
 
 
 @dataclass(frozen=True)
@@ -189,12 +192,7 @@ def maximise(function: Callable[[Floats], Objective], theta: Floats, around: Flo
     here, evaluations, idle = function(theta), 1, 0
     gain = np.inf
     while evaluations < _MAX_EVALUATIONS and idle < _MAX_IDLE_STEPS:
-        free = ~(
-            ((theta < lowest + _BOUND_TOLERANCE) & (here.gradient < 0.0))
-            | ((theta > highest - _BOUND_TOLERANCE) & (here.gradient > 0.0))
-        )
-        step = np.zeros_like(theta)
-        step[free] = _ascent(here.gradient[free], here.hessian[np.ix_(free, free)])
+        step, free = _step_within(theta, here, lowest, highest)
         gain = float(here.gradient @ step)
         noise = _RELATIVE_ROUNDING * abs(here.value)
         if gain < max(_MIN_GAIN, noise):
@@ -215,6 +213,21 @@ def maximise(function: Callable[[Floats], Objective], theta: Floats, around: Flo
         theta, here = trial, there
     # On a ridge far out rounding hides gains as small as this: it is as good as it gets.
     return Maximum(theta, here, gain < _MAX_UNFINISHED_GAIN or idle == _MAX_IDLE_STEPS, evaluations)
+
+
+def _step_within(theta: Floats, here: Objective, lowest: Floats, highest: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """The Newton step, and which parameters it moves: not those at a bound that want to leave, by their gradient or by
+    the step of all together.
+    """
+    low, high = theta < lowest + _BOUND_TOLERANCE, theta > highest - _BOUND_TOLERANCE
+    free = ~((low & (here.gradient < 0.0)) | (high & (here.gradient > 0.0)))
+    while True:
+        step = np.zeros_like(theta)
+        step[free] = _ascent(here.gradient[free], here.hessian[np.ix_(free, free)])
+        leaving = (low & (step < 0.0)) | (high & (step > 0.0))
+        if not leaving.any():
+            return step, free
+        free &= ~leaving
 
 
 def _ascent(gradient: Floats, hessian: Floats) -> Floats:
@@ -261,7 +274,8 @@ def fit(model: PurchaseModule[P], sample: Sample, *, prior: str | None = None) -
     if status in {FitStatus.UNIDENTIFIED, FitStatus.STOPPED} and isinstance(model, DropoutModule):
         limit = _without_dropout(model, sample)
         if value < limit.log_likelihood + len(params) - 2:  # Akaike: not worth its parameters
-            return limit._replace(evaluations=found.evaluations + limit.evaluations)
+            gain = max(0.0, value - limit.log_likelihood)
+            return limit._replace(evaluations=found.evaluations + limit.evaluations, dropout_gain=gain)
     return Fit(params, covariance, value, status, found.evaluations)
 
 
@@ -290,9 +304,11 @@ def _verdict(found: Maximum, params: Parameters, covariance: Floats, *, penalise
     if not found.converged:
         return FitStatus.STOPPED
     relative_error = np.sqrt(np.diag(covariance)) / np.array(params)
+    endless = getattr(params, "r", 0.0) > 1e3 and not relative_error[0] < 0.5
+    if endless and np.all(relative_error[2:] < 5.0):
+        return FitStatus.ALIKE
     if not np.all(relative_error < 5.0):
-        alike = getattr(params, "r", 0.0) > 1e3 and np.all(relative_error[2:] < 5.0)
-        return FitStatus.ALIKE if alike else FitStatus.UNIDENTIFIED
+        return FitStatus.UNIDENTIFIED
     return FitStatus.WEAK_PRIOR if penalised else FitStatus.CONVERGED
 
 
