@@ -149,6 +149,34 @@ def test_what_hung_or_broke_is_refused(saved, place, value):
         ClvModel.load(saved.folder)
 
 
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("purchases", "s", 1_000.0),  # all but nobody comes back within the horizon
+        ("purchases", "s", 1e-100),
+        ("purchases", "alpha", 1e-9),
+        ("purchases", "r", 1e6),
+        ("spend", "p", 1e-5),
+        ("spend", "p", 0.001),
+        ("spend", "p", 1e9),
+        ("spend", "q", 1.0 + 1e-10),
+    ],
+)
+def test_a_fit_may_end_far_out(saved, part, name, value):
+    """Which a search along a ridge can: then predictions are numbers, and soon there."""
+    place = ("model", "churn", "value", part, "params", name)
+    write(saved, json.dumps(altered(saved, place, value)).encode())
+    scores = ClvModel.load(saved.folder).predict(saved.rows)
+    assert np.isfinite(scores[[*NUMBERS, "clv_low", "clv_high", "purchases_high"]].to_numpy(float)).all()
+
+
+def test_gamma_gamma_without_a_mean_is_refused(saved):
+    place = ("model", "churn", "value", "spend", "params", "q")
+    write(saved, json.dumps(altered(saved, place, 0.9)).encode())
+    with pytest.raises(ModelError, match=r"q = 0\.9 has no mean"):
+        ClvModel.load(saved.folder)
+
+
 def test_depth_is_refused(saved):
     write(saved, b'{"model":' + b"[" * 200_000 + b"]" * 200_000 + b"}")
     with pytest.raises(ModelError, match="is no JSON of a model"):

@@ -23,9 +23,10 @@ __all__ = ["MIN_TABLE_LINES", "CustomerForecast", "ForecastCache", "customer_for
 
 MIN_TABLE_LINES = 300_000
 """Lines of a log from which on intervals are read off tables, which moves them by less than 0.5 % of their width."""
-_MAX_TABLE_P = 10.0
-"""Gamma-Gamma's p up to which the tables bear it: above, the prices of a customer hardly differ, and the distribution
-of their total is a stair of one step a purchase, which cannot be read off between a few points."""
+_TABLE_P = 0.05, 10.0
+"""Gamma-Gamma's p between which the tables bear it: above, the prices of a customer hardly differ, and the distribution
+of their total is a stair of one step a purchase, which cannot be read off between a few points; below, prices differ by
+so many powers of ten that it has no slope there."""
 
 _TINY = 1e-300
 
@@ -236,7 +237,7 @@ class _MemorylessForecast(CustomerForecast):
 
     def intervals(self, horizon: int | str, level: float, p_return: Floats | None = None) -> Intervals:
         p, q, _ = self.spend.params_
-        if p > _MAX_TABLE_P or (p_return is None and not self._cache.use_tables):
+        if not _TABLE_P[0] <= p <= _TABLE_P[1] or (p_return is None and not self._cache.use_tables):
             return super().intervals(horizon, level, p_return)
         place, t = self._place, self._units(horizon)
         tables = self._cache.tables.setdefault(

@@ -156,6 +156,8 @@ class GammaGammaModel(FittedModel[Params]):
     def from_dict(cls, saved: dict[str, Any]) -> Self:
         """The model that `to_dict` saved. Raises ModelError where it is not one."""
         model = super().from_dict(saved)
+        if not _P[0] <= model.params_.p <= _P[1]:
+            raise ModelError(f"The saved model's p = {model.params_.p:g} is none of a fit. The file is damaged.")
         if not model.params_.q > 1.0:
             raise ModelError(
                 f"Gamma-Gamma with q = {model.params_.q:g} has no mean, and so gives none to customers who "
@@ -194,6 +196,8 @@ class GammaGammaModel(FittedModel[Params]):
         return np.asarray(self._frequency_factor(x) * self.params_.v + x * np.maximum(m, 0.0))
 
 
+_P = 1e-9, 1e9
+"""Between these Gamma-Gamma's p lies."""
 _MAX_SLOPE_NUMBER = 20.0
 """Spend in proportion to a higher power of the frequency, or a mean log frequency above it, is none of a fit."""
 

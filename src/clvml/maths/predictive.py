@@ -24,6 +24,8 @@ _TAIL_CHANCE = 1e-6
 """Probability of more purchases than are looked at."""
 _MAX_COUNT = 2.0**20
 """Purchases are counted up to here: nobody makes more, and whatever the parameters, the count ends."""
+_MAX_RISE = 1e3
+"""Of log spend with the logit of its chance: above it the distribution has no density where it is looked at."""
 _NO_CHANCE = 1e-12
 """A number of purchases with less chance than this is not looked at."""
 _BATCH_ROWS = 256
@@ -157,7 +159,8 @@ def spend_alive(future: Future, t: float, v: Floats, p: float, c: Floats) -> tup
             y = _solve(
                 mass, shape, c[part], norm, chance * some[part], _onwards(found, step) if found else y, _LAST_TABLE_STEP
             )
-            rise = chance * (1.0 - chance) * some[part] / _density(mass, shape, c[part], norm, y)
+            density = np.maximum(_density(mass, shape, c[part], norm, y), 1e-300)
+            rise = np.minimum(chance * (1.0 - chance) * some[part] / density, _MAX_RISE)
             out[part, k], slope[part, k] = y, rise
             found = [*found[-1:], (y, rise)]
     return out, slope
@@ -193,6 +196,7 @@ def _by_count(future: Future, t: float, p: float, most: Floats) -> tuple[Floats,
 
     Each customer is looked at as far as their own `most`, so that no result depends on who else is in the batch.
     """
+    most = np.maximum(most, 1.0)
     edges = _edges(most.max())
     tail = np.stack([future.at_least(e, t) for e in edges], axis=1)
     mass = np.where(edges[:-1] <= most[:, None], tail[:, :-1] - tail[:, 1:], 0.0)
