@@ -8,6 +8,10 @@ python3 tasks.py slow         the slow tests (real servers, whole logs)
 python3 tasks.py lint         ruff: rules and format
 python3 tasks.py types        mypy, strict
 python3 tasks.py notebooks    execute every notebook
+python3 tasks.py kernels      numbers and choices by another kernel of OpenBLAS, whose last bits differ
+python3 tasks.py fuzz         coverage-guided fuzzing of saved models, for a minute (-max_total_time=N: N seconds)
+python3 tasks.py coverage     lines and branches that the default suite runs
+python3 tasks.py mutants      mutation testing of the formulas, allocation, gain and control (hours; NAME*: some)
 python3 tasks.py lock         write requirements.lock anew (needs uv)
 python3 tasks.py run CMD ...  any command inside the environment, for example: run clvml --help
 """
@@ -29,6 +33,18 @@ PYTHON = "python.exe" if os.name == "nt" else "python"
 LOCK = ROOT / "requirements.lock"
 
 PYTEST = ["python", "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
+KERNEL_TESTS = [
+    "tests/maths/test_glm.py",
+    "tests/maths/test_comparison.py",
+    "tests/estimators/test_fit.py",
+    "tests/estimators/test_level.py",
+    "tests/estimators/test_leaving.py",
+    "tests/scores/test_flag.py",
+    "tests/scores/test_segments.py",
+    "tests/campaigns/test_allocation.py",
+    "tests/campaigns/test_limits.py",
+]
+"""Fits, what is learned, and the choices that follow: what would flip if it hung on last bits."""
 COMMANDS = {
     "demo": ["clvml", "demo"],
     "test": [*PYTEST, "-m", "not slow"],
@@ -37,7 +53,13 @@ COMMANDS = {
     "format": ["python", "-m", "ruff", "format", "--check", "."],
     "types": ["python", "-m", "mypy"],
     "notebooks": ["python", "notebooks/execute.py"],
+    "kernels": ["python", "-m", "pytest", "-m", "not slow", *KERNEL_TESTS],
+    "fuzz": ["python", "-m", "tests.fuzz_models"],
+    "coverage": ["python", "-m", "coverage", "run", "-m", "pytest", "-m", "not slow"],
+    "mutants": ["python", "-m", "mutmut", "run"],
 }
+OTHER_KERNEL = {"OPENBLAS_CORETYPE": "Sandybridge"}
+"""Without the fused multiply-add that every processor of today has: sums end in other last bits."""
 
 
 def ensure_environment() -> None:
@@ -80,10 +102,11 @@ def make_venv(*, with_pip: bool) -> None:
         sys.exit(f"This Python cannot make a virtual environment with pip. {way}")
 
 
-def run(command: list[str]) -> int:
-    """Run a command of the environment; its exit code."""
+def run(command: list[str], variables: dict[str, str] | None = None) -> int:
+    """Run a command of the environment, with further variables; its exit code."""
     found = shutil.which(command[0], path=str(BIN)) or command[0]
     environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", "VIRTUAL_ENV": str(VENV)}
+    environment |= variables or {}
     return subprocess.run(
         [found, *command[1:]], cwd=Path.cwd() if command[0] == "clvml" else ROOT, env=environment, check=False
     ).returncode
@@ -123,7 +146,9 @@ def main(arguments: list[str]) -> int:
         return run(rest) if rest else main([])
     if task == "lint":
         return run([*COMMANDS["lint"], *rest]) or run(COMMANDS["format"])
-    return run([*COMMANDS[task], *rest])
+    if task == "coverage":
+        return run([*COMMANDS[task], *rest]) or run(["python", "-m", "coverage", "report"])
+    return run([*COMMANDS[task], *rest], OTHER_KERNEL if task == "kernels" else None)
 
 
 if __name__ == "__main__":
