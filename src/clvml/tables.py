@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.errors import DataError, did_you_mean
+from clvml.redaction import shown_id
 
 __all__ = ["SCORES", "SUMMARY", "Column", "canonical_ids", "check_summary"]
 
@@ -231,7 +232,10 @@ def _refuse(frame: pd.DataFrame, broken: pd.Series | NDArray[np.bool_], says: st
         return
     row = int(marks.argmax())
     shown = [c for c in ("customer_id", *columns) if c in frame.columns]
-    first = ", ".join(f"{c}={frame[c].iloc[row]}" for c in dict.fromkeys(shown))
+    values = {c: frame[c].iloc[row] for c in shown}
+    if "customer_id" in values:
+        values["customer_id"] = shown_id(values["customer_id"])
+    first = ", ".join(f"{c}={value}" for c, value in values.items())
     raise DataError(
         f"The summary is wrong in {int(marks.sum()):,} of {len(frame):,} rows: {says}. First: row {row} ({first})."
     )

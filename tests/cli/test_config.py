@@ -166,3 +166,23 @@ def test_help_shows_the_options_of_the_command_first(run, command):
     assert "--as-of" not in shared
     known = {text for p in cli.commands[command].params for text in p.opts if text.startswith("--")}
     assert known <= set(re.findall(r"--[a-z-]+", out))
+
+
+def test_what_a_file_found_in_the_folder_makes_a_job_reach_is_told(run, tmp_path):
+    """Whoever runs a job in somebody's folder has not read the clv.toml there."""
+    (tmp_path / "clv.toml").write_text(
+        'customer = "who"\namount = "paid"\nquiet = true\nmodel = "elsewhere"\nspill = "/tmp"\n'
+        'tracking-uri = "postgresql://anna:s3cret@db/mlflow"\n[predict]\nout = "scores.csv"\n'
+    )
+    code, _, err = run("predict", "log.csv", "--as-of", "1997-09-30")
+    note, *_ = err.splitlines()
+    assert code == 2
+    assert note == (
+        "Note: the clv.toml of this folder sets --spill /tmp, --model elsewhere, --out scores.csv, "
+        "--tracking-uri postgresql://***@db/mlflow."
+    )
+    _, _, err = run("predict", "log.csv", "--as-of", "1997-09-30", "--model", "own", "--out", "own.csv", "--spill", ".")
+    assert err.splitlines()[0] == ("Note: the clv.toml of this folder sets --tracking-uri postgresql://***@db/mlflow.")
+    for silent in (("predict", "--quiet"), ("--config", "clv.toml", "predict")):
+        assert "Note" not in run(*silent, "log.csv", "--as-of", "1997-09-30")[2]
+    assert run("check", "log.csv", "--spill", "/tmp")[2] == "", "nothing of the file's reaches further"

@@ -194,3 +194,31 @@ def test_long_horizons_and_half_days_stop_at_once(csv, tmp_path, monkeypatch, ca
     for option in (("--horizon", "1000000000000", "--as-of", "2024-01-02"), ("--as-of", "2024-01-02garbage")):
         assert exit_code("train", str(csv), *option) == 2
         assert option[1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "frame", "database", "state"])
+def test_an_open_log_lets_no_statement_near_other_files(kind, csv, tmp_path, database):
+    """Nothing of a log is run as a statement; were it ever, it would find the doors shut."""
+    frame = pd.read_csv(csv, parse_dates=["date"])
+    frame.to_parquet(tmp_path / "log.parquet")
+    log = {
+        "csv": lambda: Transactions(csv),
+        "parquet": lambda: Transactions(tmp_path / "log.parquet"),
+        "frame": lambda: Transactions(frame),
+        "database": lambda: Transactions(database, table="orders"),
+        "state": lambda: Transactions(tmp_path / "log.parquet", state=tmp_path / "state"),
+    }[kind]()
+    (tmp_path / "other.csv").write_text("secret\n1\n")
+    out = tmp_path / "out.csv"
+    for statement in (
+        f"SELECT * FROM read_csv('{tmp_path / 'other.csv'}')",
+        f"COPY (SELECT 1) TO '{out}'",
+        f"ATTACH '{tmp_path / 'new.duckdb'}'",
+        "INSTALL httpfs",
+        "SET enable_external_access = true",
+        "SET threads = 1",
+    ):
+        with pytest.raises(DataError):
+            log._log.engine.run(statement)
+    assert not out.exists()
+    assert log.summarize("2024-01-31")["amount"].sum() == (5.0 if kind == "database" else 11.0)

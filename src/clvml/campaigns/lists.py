@@ -13,6 +13,7 @@ from clvml.campaigns.treatments import Plan
 from clvml.errors import DataError, did_you_mean
 from clvml.horizon import as_date
 from clvml.orders.reading.day_column import days_of_column
+from clvml.redaction import shown_id
 from clvml.tables import canonical_ids
 
 __all__ = ["in_running", "matched_ids", "often_contacted", "suppressed_ids"]
@@ -25,7 +26,9 @@ def suppressed_ids(suppress: Iterable[object] | pd.DataFrame | None) -> set[str]
     if isinstance(suppress, pd.DataFrame):
         suppress = _column(suppress, "customer_id", "suppression list")
     if isinstance(suppress, str):
-        raise DataError(f"suppress={suppress!r} is one word. Pass a list of customer ids or a table with customer_id.")
+        raise DataError(
+            f"suppress={shown_id(suppress)!r} is one word. Pass a list of customer ids or a table with customer_id."
+        )
     return _ids(suppress)
 
 
@@ -34,11 +37,12 @@ def matched_ids(listed: set[str], known: set[str], what: str) -> list[str]:
     strangers = listed - known
     if not strangers:
         return []
-    first = min(strangers)
+    first = shown_id(min(strangers))
     if strangers == listed:
         raise DataError(
             f"None of the {len(listed):,} customers of the {what} is among the scores, the first is '{first}' "
-            f"(the scores have '{min(known)}'). Is it the right list, and are the ids written in the same way?"
+            f"(the scores have '{shown_id(min(known))}'). Is it the right list, and are the ids written in the same "
+            "way?"
         )
     return [
         f"{len(strangers):,} of {len(listed):,} customers of the {what} are not among the scores, first '{first}': "

@@ -16,6 +16,7 @@ from clvml.campaigns.learning.measured import MeasuredEffect
 from clvml.campaigns.learning.pooled import learn_effect
 from clvml.campaigns.treatments import Plan, Treatment
 from clvml.errors import DataError, OptionError, did_you_mean
+from clvml.redaction import shown_id
 from clvml.tables import canonical_ids
 
 __all__ = [
@@ -83,7 +84,7 @@ def checked(scores: pd.DataFrame, plan: Plan) -> tuple[pd.DataFrame, list[str]]:
     twice = np.flatnonzero(ids[1:] == ids[:-1])
     if len(twice):
         raise DataError(
-            f"{len(twice)} customers stand twice in the scores, first '{ids[twice[0]]}'. Keep one row each."
+            f"{len(twice)} customers stand twice in the scores, first '{shown_id(ids[twice[0]])}'. Keep one row each."
         )
     for name in (*NUMBERS, *(c for c in _OPTIONAL if c in table)):
         values = _number(table[name], name, ids)
@@ -107,7 +108,8 @@ def _number(column: pd.Series, name: str, ids: npt.NDArray[Any]) -> Array:
         kind = "a whole number" if name in _WHOLE else "a finite number"
         span = f" of at least {low:g}" if high == np.inf and low > -np.inf else ""
         raise DataError(
-            f"{bad.sum():,} customers have no usable '{name}', the first is '{ids[row]}' with {column.iloc[row]}: "
+            f"{bad.sum():,} customers have no usable '{name}', "
+            f"the first is '{shown_id(ids[row])}' with {column.iloc[row]}: "
             f"it must be {kind + span if high == np.inf else f'a share between {low:g} and {high:g}'}."
         )
     return values

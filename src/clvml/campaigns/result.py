@@ -16,6 +16,7 @@ from clvml.campaigns.control import Power
 from clvml.errors import DataError, did_you_mean
 from clvml.files import write_aside
 from clvml.html import Figure, card, table_of
+from clvml.redaction import shown_id
 from clvml.spreadsheets import read_csv, write_csv
 from clvml.tables import canonical_ids
 
@@ -179,6 +180,6 @@ def read_audience(source: str | os.PathLike[str] | pd.DataFrame | Audience) -> p
     if twice.any():
         raise DataError(
             f"{twice.sum()} customers stand twice in the audience, "
-            f"the first is '{table['customer_id'][twice].iloc[0]}'."
+            f"the first is '{shown_id(table['customer_id'][twice].iloc[0])}'."
         )
     return table

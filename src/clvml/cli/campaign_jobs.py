@@ -13,6 +13,7 @@ import pandas as pd
 from clvml.cli.terminal import Terminal, heading, wrapped
 from clvml.errors import DataError, OptionError
 from clvml.files import check_target, write_aside
+from clvml.redaction import shown_id
 from clvml.spreadsheets import read_csv
 
 if TYPE_CHECKING:
@@ -264,7 +265,8 @@ def _with_attributes(scores: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataF
     more.index = pd.Index(canonical_ids(attributes["customer_id"]))
     twice = more.index.duplicated()
     if twice.any():
-        raise DataError(f"{twice.sum():,} customers stand twice in the attributes, first '{more.index[twice][0]}'.")
+        first = shown_id(more.index[twice][0])
+        raise DataError(f"{twice.sum():,} customers stand twice in the attributes, first '{first}'.")
     own = more.reindex(canonical_ids(scores["customer_id"]))
     if not own.index.isin(more.index).any():
         raise DataError("The attributes are of none of the scored customers: check how ids are written.")

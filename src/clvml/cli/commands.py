@@ -15,13 +15,13 @@ import click
 
 from clvml import __version__
 from clvml.cli.insights.commands import insights
-from clvml.cli.options import Commands, column_options, log_options, open_log, show_options
+from clvml.cli.options import CONFIG, Commands, column_options, log_options, open_log, redact_option, show_options
 from clvml.cli.overlap import check_overlap
 from clvml.errors import ClvError
+from clvml.redaction import ids_are_hidden, ids_hidden
 
 __all__ = ["main"]
 
-_CONFIG = "clv.toml"
 _SEED = click.IntRange(0, 2**32 - 1)
 
 
@@ -38,7 +38,7 @@ _EPILOG = (
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help=f"TOML file of options. Default: {_CONFIG} in this folder, where there is one.",
+    help=f"TOML file of options. Default: {CONFIG} in this folder, where there is one.",
 )
 @click.pass_context
 def cli(context: click.Context, config: Path | None) -> None:
@@ -48,7 +48,7 @@ def cli(context: click.Context, config: Path | None) -> None:
     """
     from clvml.cli.config import read_defaults
 
-    path = config or Path(_CONFIG)
+    path = config or Path(CONFIG)
     if config is not None or path.exists():
         context.default_map = read_defaults(path, {str(k): v for k, v in cli.commands.items()})
 
@@ -73,6 +73,7 @@ def demo(out: Path, verbose: bool, quiet: bool) -> None:
 @log_options
 @click.option("--as-of", help="The last day that may be known, YYYY-MM-DD: lines after it are counted.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@redact_option
 def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: Any) -> None:
     """What is unusual about a log, and what is done about it."""
     import json
@@ -211,7 +212,7 @@ def _example(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option(
     "--plan",
     type=click.Path(path_type=Path),
-    default=Path(_CONFIG),
+    default=Path(CONFIG),
     show_default=True,
     help="TOML file with the table [plan].",
 )
@@ -320,7 +321,6 @@ cli.add_command(insights)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="report.html")
 @click.option("--title", default="Customers: worth, risk and what to do", show_default=True, help="Head of the page.")
 @click.option("--currency", default="", help="Put before amounts, such as €.")
-@click.option("--redact", is_flag=True, help="Leave customer ids out.")
 @click.option("--rows", type=click.IntRange(1), default=500, show_default=True, help="Most customers in the table.")
 @column_options
 @show_options
@@ -340,12 +340,11 @@ def report(source: tuple[str, ...], **settings: Any) -> None:
         "out",
         "title",
         "currency",
-        "redact",
         "rows",
         "verbose",
         "quiet",
     )
-    job = ReportJob(**{name: settings.pop(name) for name in own})
+    job = ReportJob(redact=ids_are_hidden(), **{name: settings.pop(name) for name in own})
     check_overlap({"--out": job.out}, {"--log": source, **job.inputs})
     click.echo(report_job((lambda: open_log(source, settings)) if source else None, job))
 
@@ -354,7 +353,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `clvml` command."""
     # MLflow reports usage to its makers unless asked not to; our commands ask, the library leaves it to the user.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    arguments = sys.argv[1:] if arguments is None else arguments
+    with ids_hidden(False):  # until --redact
+        sys.exit(_exit_code(sys.argv[1:] if arguments is None else arguments))
+
+
+def _exit_code(arguments: list[str]) -> int:
+    """Run the command; its exit code, once what went wrong is printed."""
     try:
         code = cli.main(arguments, prog_name="clvml", standalone_mode=False)
     except click.ClickException as error:
@@ -370,7 +374,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = _pipe_closed()
     except Exception as error:  # noqa: BLE001  the last door: whatever it is becomes one line, not a traceback in a batch job's log
         code = _internal(error, "--verbose" in arguments)
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def _complain(message: str) -> None:
@@ -391,8 +395,11 @@ def _pipe_closed() -> int:
 def _internal(error: Exception, verbose: bool) -> int:
     import traceback
 
-    if verbose:
+    if verbose and ids_are_hidden():
+        traceback.print_tb(error.__traceback__)  # a message may quote what stands in a table
+    elif verbose:
         traceback.print_exc()
     hint = "" if verbose else " Run it again with --verbose for the traceback."
-    _complain(f"Internal error: {type(error).__name__}: {error}. This is a fault of clvml, please report it.{hint}")
+    text = "its text is left out, as --redact asks" if ids_are_hidden() else str(error)
+    _complain(f"Internal error: {type(error).__name__}: {text}. This is a fault of clvml, please report it.{hint}")
     return 1

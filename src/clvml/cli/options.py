@@ -7,14 +7,27 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from clvml.errors import ClvError
+from clvml.errors import ClvError, without_secrets
+from clvml.redaction import hide_ids
 
 if TYPE_CHECKING:
     from clvml.orders.transactions import Transactions
 
-__all__ = ["Command", "Commands", "column_options", "log_options", "open_log", "show_options"]
+__all__ = [
+    "CONFIG",
+    "Command",
+    "Commands",
+    "column_options",
+    "log_options",
+    "open_log",
+    "redact_option",
+    "show_options",
+]
 
+CONFIG = "clv.toml"
+"""The file of options that is read where it lies in the folder."""
 _LOG_OPTIONS = (
     click.argument("source", nargs=-1, required=True),
     click.option("--customer", default="customer_id", show_default=True, help="Column of the customer."),
@@ -57,7 +70,23 @@ _LOG_OPTIONS = (
     click.option("--threads", type=click.IntRange(1), help="Default: as many as the machine has."),
     click.option("--spill", metavar="DIR", help="Folder for what does not fit in memory. Default: the system's."),
 )
+
+
+def _redact(_context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        hide_ids()
+
+
+_REDACT = click.option(
+    "--redact",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_redact,
+    help="Print no customer id: neither in results nor in notes and errors. Files that are written keep theirs.",
+)
 _SHOW = (
+    _REDACT,
     click.option("--verbose", is_flag=True, help="A line a stage with its time; tracebacks of internal errors."),
     click.option("--quiet", is_flag=True, help="No progress and no notes."),
 )
@@ -74,7 +103,7 @@ def _together(*decorators: Callable[..., Any]) -> Callable[..., Any]:
     return decorate
 
 
-log_options, show_options = _together(*_LOG_OPTIONS), _together(*_SHOW)
+log_options, show_options, redact_option = _together(*_LOG_OPTIONS), _together(*_SHOW), _REDACT
 column_options = _together(*_LOG_OPTIONS[1:])
 """What describes a log, for a command whose log is an option instead of SOURCE."""
 
@@ -141,7 +170,8 @@ class Command(click.Command):
             _write_group(ctx, formatter, title, [p for p in params if p.name in names])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it."""
+        """Run it, once it is said what of its reach was not asked for on the command line."""
+        _tell_reach(self, ctx)
         try:
             return super().invoke(ctx)
         except ClvError as error:
@@ -158,6 +188,34 @@ class Commands(click.Group):
         """As they were added."""
         del ctx
         return list(self.commands)
+
+
+_REACHING = ("model", "source", "table", "query", "tracking_uri", "master", "spill")
+"""Options that name what a job reads, writes or runs on, beside those that are paths."""
+
+
+def _tell_reach(command: click.Command, context: click.Context) -> None:
+    """Which files, data bases, queries and stores a clv.toml names that lay in the folder: whoever runs a job in
+    somebody's folder has not read it. --quiet on the command line silences it, quiet = true in the file does not.
+    """
+    root = context.find_root()
+    silenced = context.get_parameter_source("quiet") is ParameterSource.COMMANDLINE
+    if silenced or root.params.get("config") is not None:
+        return
+    named = [
+        f"{max(option.opts, key=len)} {_shown(context.params[str(option.name)])}"
+        for option in command.params
+        if isinstance(option, click.Option)
+        and (option.name in _REACHING or isinstance(option.type, click.Path))
+        and context.get_parameter_source(str(option.name)) is ParameterSource.DEFAULT_MAP
+    ]
+    if named:
+        click.echo(f"Note: the {CONFIG} of this folder sets {', '.join(named)}.", err=True)
+
+
+def _shown(value: Any) -> str:
+    values = value if isinstance(value, tuple) else (value,)
+    return without_secrets(" ".join(map(str, values)))
 
 
 def _write_group(

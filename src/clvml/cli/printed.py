@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from clvml.cli.terminal import grid, heading, wrapped
+from clvml.redaction import shown_ids
 from clvml.scores import segments
 from clvml.scores.totals import total_interval_around
 
@@ -125,9 +126,7 @@ def parameters_table(model: ClvModel) -> str:
         grid(pd.DataFrame(rows, columns=["parameter", "estimate", "std. error"]), left=("parameter",)),
         wrapped(_in_words(model)),
     ]
-    lines += [
-        wrapped(f"{kind}: log-likelihood {part.log_likelihood_:,.2f}. {part.status_.value}") for kind, part in fitted
-    ]
+    lines += [wrapped(f"{kind}: log-likelihood {part.log_likelihood_:,.2f}. {part._ending}") for kind, part in fitted]
     lines.append(wrapped(_predicts(model)))
     if model.churn_ is not None:
         lines.append(_audit_text(model.churn_.audit_, model.threshold_))
@@ -251,6 +250,7 @@ def flagged_table(scores: pd.DataFrame, rows: int = 10) -> str:
     table = top[
         ["customer_id", "value_at_risk", "p_leaving", "break_even", "state", "next_purchase_due", "reason"]
     ].copy()
+    table["customer_id"] = shown_ids(table["customer_id"])
     table["value_at_risk"] = table["value_at_risk"].map("{:,.0f}".format)
     for chance in ("p_leaving", "break_even"):
         table[chance] = table[chance].map("{:.2f}".format)

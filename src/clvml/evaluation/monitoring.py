@@ -15,6 +15,7 @@ from clvml.evaluation.deciles import decile_table
 from clvml.horizon import as_date
 from clvml.maths import metrics
 from clvml.orders.transactions import Transactions
+from clvml.redaction import shown_id
 from clvml.tables import canonical_ids
 
 __all__ = ["Monitor", "monitor", "stability_index"]
@@ -229,7 +230,7 @@ def _matched(scores: pd.DataFrame, held: pd.DataFrame, as_of: dt.date) -> pd.Dat
     twice = left["_key"].duplicated()
     if twice.any():
         raise DataError(
-            f"{twice.sum()} customers stand twice in the scores, first '{left['_key'][twice].iloc[0]}'. "
+            f"{twice.sum()} customers stand twice in the scores, first '{shown_id(left['_key'][twice].iloc[0])}'. "
             "Keep one row each."
         )
     right = held.assign(_key=canonical_ids(held["customer_id"]))[["_key", "purchases", "spend"]]
@@ -238,7 +239,8 @@ def _matched(scores: pd.DataFrame, held: pd.DataFrame, as_of: dt.date) -> pd.Dat
         unknown = left.loc[~left["_key"].isin(right["_key"]), "_key"]
         raise DataError(
             f"{len(unknown):,} of {len(scores):,} scored customers are not in the log up to {as_of}, "
-            f"first '{unknown.iloc[0]}'. Give the log that was scored, continued, and the same column of customers."
+            f"first '{shown_id(unknown.iloc[0])}'. Give the log that was scored, continued, and the same column of "
+            "customers."
         )
     return matched
 

@@ -14,6 +14,7 @@ from clvml.html import Figure, card, table_of
 from clvml.orders.engines.duckdb import Engine
 from clvml.orders.reading.columns import Columns
 from clvml.orders.reading.rules import Condition
+from clvml.redaction import ids_are_hidden
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -248,6 +249,8 @@ def _some_rows(engine: Engine, conditions: Mapping[str, str], fields: str) -> di
 
 def _excerpt(line: int | None, fields: dict[str, str | None]) -> str:
     text = ", ".join(f"{name}={'nothing' if value is None else _short(value)}" for name, value in fields.items())
+    if ids_are_hidden():  # whatever stands in a broken row may be an id
+        return "" if line is None else f"row {line:,}"
     return f"a row: {text}" if line is None else f"row {line:,}: {text}"
 
 

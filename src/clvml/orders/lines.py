@@ -126,14 +126,17 @@ class LoadedLines:
         policy: Policy,
         resources: Resources = WHOLE_MACHINE,
         before: TextEvidence = NO_EVIDENCE,
+        folder: str | None = None,
     ) -> None:
-        """before: what lines showed that were read another day.
+        """before: what lines showed that were read another day; folder: of a state, which the engine works in.
 
         Raises DataError where the source cannot be read, lacks a column, or holds no dates where they should be.
         """
         self.columns, self.policy = columns, policy
         self.engine = _engine(source, policy.timezone, resources)
         self.encoding = _load(self.engine, source, columns)
+        if not source.on_spark:
+            self.engine.close_files(() if source.once else source.files, folder)
         self.types = self.engine.columns("source")
         self.evidence = _text_evidence(self.engine, self.types)
         self.probe = before.plus(self.evidence).probe()

@@ -19,6 +19,7 @@ import pandas as pd
 
 from clvml.errors import DataError, did_you_mean
 from clvml.files import write_aside
+from clvml.redaction import shown_id
 from clvml.tables import Column
 
 __all__ = ["PAST_CAMPAIGNS", "Delivered", "campaign_rows", "keep_campaign", "promised_and_delivered", "read_campaigns"]
@@ -165,7 +166,7 @@ def _checked(rows: pd.DataFrame, what: str) -> pd.DataFrame:
         if bad.any():
             raise DataError(
                 f"The {what} has {bad.sum():,} of {len(table):,} rows without a usable '{column.name}', "
-                f"the first is customer '{table['customer_id'].iloc[int(bad.argmax())]}'."
+                f"the first is customer '{shown_id(table['customer_id'].iloc[int(bad.argmax())])}'."
             )
         table[column.name] = values
     odd = ~table["group"].isin(["treat", "control"])

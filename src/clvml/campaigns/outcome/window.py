@@ -12,6 +12,7 @@ import pandas as pd
 from clvml.errors import DataError, OptionError
 from clvml.horizon import as_date, horizon_days
 from clvml.orders.transactions import Transactions
+from clvml.redaction import shown_id
 from clvml.tables import canonical_ids
 
 __all__ = ["Arms", "Window", "arms_of", "check_booked", "measures_of", "purchases_within", "window_of"]
@@ -94,7 +95,7 @@ def arms_of(table: pd.DataFrame, after: pd.DataFrame) -> Arms:
     if not table["customer_id"].isin(after.index).any():
         raise DataError(
             f"None of the {len(table):,} customers of the audience is in the log, "
-            f"the first is '{table['customer_id'].iloc[0]}'. "
+            f"the first is '{shown_id(table['customer_id'].iloc[0])}'. "
             "Is it the right log, and are the ids written in the same way?"
         )
     rows = after.reindex(table["customer_id"]).fillna(0.0)

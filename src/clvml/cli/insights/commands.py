@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clvml.cli.options import Commands, log_options, open_log
+from clvml.cli.options import Commands, log_options, open_log, redact_option
 from clvml.cli.overlap import check_overlap
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _delivery(command: Any) -> Any:
         type=click.Choice(["table", "csv", "json"]),
         help="Default: by the ending of --out; else table.",
     )
-    return out(form(command))
+    return out(form(redact_option(command)))
 
 
 def _wanted(out: Path | None, form: str | None, inputs: Mapping[str, Any]) -> Delivery:

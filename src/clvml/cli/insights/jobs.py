@@ -16,6 +16,7 @@ from clvml.cli.campaign_jobs import read_table
 from clvml.cli.terminal import Terminal, grid, heading, wrapped
 from clvml.errors import DataError, OptionError
 from clvml.files import check_target, write_aside
+from clvml.redaction import ids_are_hidden, shown_id, shown_ids
 from clvml.spreadsheets import neutralized, warn_of_neutralized
 
 if TYPE_CHECKING:
@@ -68,11 +69,25 @@ class Answer:
 
 def deliver(answer: Answer, wanted: Delivery) -> str:
     """What is printed, once the file is written where one is wanted."""
-    contents = _contents(answer, wanted.format)
     if wanted.out is None:
-        return contents.rstrip("\n")
+        return _contents(_without_ids(answer) if ids_are_hidden() else answer, wanted.format).rstrip("\n")
+    contents = _contents(answer, wanted.format)
     write_aside(wanted.out, lambda aside: aside.write_text(contents, encoding="utf-8", newline=""))
     return f"{answer.text}\n\nWritten: {wanted.out}"
+
+
+def _without_ids(answer: Answer) -> Answer:
+    rows = answer.rows
+    if "customer_id" in rows:
+        rows = rows.assign(customer_id=shown_ids(rows["customer_id"]))
+    return Answer(answer.text, rows, _unnamed(answer.payload))
+
+
+def _unnamed(value: Any) -> Any:
+    """Plain values, those under customer_id left out."""
+    if isinstance(value, dict):
+        return {key: shown_id(each) if key == "customer_id" else _unnamed(each) for key, each in value.items()}
+    return [_unnamed(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _contents(answer: Answer, form: str) -> str:
@@ -115,6 +130,7 @@ def tiers_answer(lines: pd.DataFrame, *, good: float, bad: float, **settings: An
     text = str(found)
     if len(worst):
         listed = worst[["customer_id", "list_value", "contribution", "reason"]].round(2)
+        listed["customer_id"] = shown_ids(listed["customer_id"])
         text += f"\n{heading('Who costs most')}\n{grid(listed, words=('reason',), left=('customer_id',))}"
     return Answer(text, found.to_frame(), found.to_dict())
 
@@ -153,7 +169,7 @@ def history_answer(folder: Path, *, value: str, by: str | None, since: str | Non
         before, after = (history[history["as_of"] == day] for day in days[-2:])
         moved, most = migration(before, after), movers(before, after, value="clv", top=_SHOWN_MOVERS)
         shown = most.drop(columns="customer_id").round(2)
-        shown.insert(0, "customer_id", most["customer_id"])
+        shown.insert(0, "customer_id", shown_ids(most["customer_id"]))
         text += [heading("Between tiers of value"), str(moved)]
         text += [heading("Whose value changed most"), grid(shown, left=("customer_id", "why"))]
         payload |= {"migration": moved.to_dict(), "movers": most.to_dict("records")}

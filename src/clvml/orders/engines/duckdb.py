@@ -6,11 +6,13 @@ import contextlib
 import functools
 import importlib.resources
 import itertools
+import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, OptionError
+from clvml.redaction import HIDDEN, ids_are_hidden
 from clvml.resources import WHOLE_MACHINE, Resources
 
 if TYPE_CHECKING:
@@ -102,27 +104,35 @@ class Engine:
         import duckdb
 
         self._error = duckdb.Error
-        self._connection = duckdb.connect(":memory:")
+        self._connection, self._closed = duckdb.connect(":memory:"), False
         with contextlib.suppress(self._error):  # in a notebook without ipywidgets there is none to switch off
             # DuckDB's own would stand between the lines of a result.
             self._connection.execute("SET enable_progress_bar = false")
         spill = str(resources.temporary())
-        self.run(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
+        self.run(f"SET temp_directory = {_literal(spill)}")
         if resources.engine_memory is not None:
             self.run(f"SET memory_limit = '{resources.engine_memory} B'")
             self.run("SET preserve_insertion_order = false")
         if resources.threads is not None:
             self.run(f"SET threads = {resources.threads}")
         try:
-            self._connection.execute(f"SET TimeZone = '{timezone.replace(chr(39), chr(39) * 2)}'")
+            self._connection.execute(f"SET TimeZone = {_literal(timezone)}")
         except self._error:
             raise OptionError(
                 f"timezone={timezone!r} is unknown. Name one of the IANA data base, such as 'UTC' or 'Europe/London'."
             ) from None
 
-    def close_files(self) -> None:
-        """From now on no statement reads or writes a file that is not open already; there is no way back."""
+    def close_files(self, files: Sequence[str] = (), folder: str | None = None) -> None:
+        """From now on statements reach no files but these, those in this folder, and those that are open already, and
+        load no extension and change no setting. There is no way back; a second call changes nothing.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self.run(f"SET allowed_paths = {_texts(files)}")
+        self.run(f"SET allowed_directories = {_texts([] if folder is None else [folder])}")
         self.run("SET enable_external_access = false")
+        self.run("SET lock_configuration = true")
 
     def check_select(self, sql: str) -> None:
         """Raise OptionError for what is not one SELECT, by the engine's own parser."""
@@ -190,8 +200,22 @@ class Engine:
             raise DataError(_message(error)) from error
 
 
+def _texts(values: Sequence[str]) -> str:
+    """A list of texts in SQL."""
+    return f"[{', '.join(map(_literal, values))}]"
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
 def _message(error: Exception) -> str:
     """The engine's own message without its advice on options that are not ours."""
     lines = str(error).strip().splitlines()
     kept = itertools.takewhile(lambda line: line and not line.startswith(("Possible", "Candidate")), lines)
-    return f"The log could not be read: {textwrap.shorten(' '.join(kept), 400)}"
+    words = textwrap.shorten(" ".join(kept), 400)
+    return "The log could not be read: " + (_QUOTED.sub(f"'{HIDDEN}'", words) if ids_are_hidden() else words)
+
+
+_QUOTED = re.compile(r"'[^']*'")
+"""Values, in the engine's messages; names stand in double quotes."""

@@ -92,10 +92,10 @@ class DuckDBFile(NamedTuple):
             if "lock" not in str(error):
                 raise
             raise DataError(_locked(self.path, str(error))) from error
-        engine.close_files()  # a query of the caller's reads this data base, and no file beside it
-        if self.table is None:
-            engine.check_select(self.query)
         engine.run(f"USE {name}")
+        if self.table is None:  # a query of the caller's reads this data base, and no file beside it
+            engine.check_select(self.query)
+            engine.close_files()
         raw = f"({self.query}) AS log" if self.table is None else _qualified(name, self.table)
         try:
             engine.columns(f"SELECT * FROM {raw}")

@@ -83,6 +83,7 @@ class KeptLines:
         self.note, self._manifest = kept.note, kept.manifest
         self.encoding = kept.manifest.encoding
         self.engine = Engine(policy.timezone, resources)
+        self.engine.close_files(folder=str(self._state.folder))
         self.engine.view("lines", f"SELECT * FROM {self._state.relation(kept.manifest.lines)}")
         self._report: DataReport | None = None
         if kept.rebuilt:
@@ -158,12 +159,12 @@ class State:
             new = {path: stat for path, stat in found.items() if path not in known}
             if not new:
                 return Kept(self._touched(old, found), f"State: nothing new, {len(found):,} files not read.", False)
-            log = _fitting(old, list(new), columns, policy, resources)
+            log = _fitting(old, list(new), columns, policy, resources, self.folder)
             if isinstance(log, LoadedLines):
                 note = f"State: {len(new):,} new files read, {len(known):,} known ones not."
                 return Kept(self._write(old, log, new), note, False)
             reason = log
-        log = LoadedLines(source, columns, policy, resources)
+        log = LoadedLines(source, columns, policy, resources, folder=str(self.folder))
         nothing = Manifest(settings, log.types, log.encoding, NO_EVIDENCE, (), NO_LINES, {}, 0, (), ())
         note = f"State: all {len(found):,} files were read" + (f", as {reason}." if reason else ", for the first time.")
         return Kept(self._write(nothing, log, found), note, bool(reason))
@@ -299,11 +300,11 @@ def _ours(name: str) -> bool:
 
 
 def _fitting(
-    old: Manifest, paths: list[str], columns: Columns, policy: Policy, resources: Resources
+    old: Manifest, paths: list[str], columns: Columns, policy: Policy, resources: Resources, folder: Path
 ) -> LoadedLines | str:
     """The log of the new files, if its lines mean the same beside the old ones; else why they do not."""
     try:
-        log = LoadedLines(source_of_files(paths), columns, policy, resources, old.evidence)
+        log = LoadedLines(source_of_files(paths), columns, policy, resources, old.evidence, str(folder))
     except DataError as error:
         return f"the new files cannot be added: {error}".rstrip(".")
     other = [role for role, kind in log.types.items() if old.types.get(role) != kind]
