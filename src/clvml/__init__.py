@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test keeps it equal to _HO
     from clvml.campaigns.outcome import (
         campaign_experiment as campaign_experiment,
         measure_outcome as measure_outcome,
+        measure_surrogate as measure_surrogate,
     )
     from clvml.campaigns.plan_file import read_plan as read_plan
     from clvml.campaigns.uplift import (
@@ -122,6 +123,7 @@ _HOMES = {
     "look_alikes": "clvml.insights.lookalikes",
     "make_page": "clvml.report.page",
     "measure_outcome": "clvml.campaigns.outcome",
+    "measure_surrogate": "clvml.campaigns.outcome",
     "migration": "clvml.insights.over_time.migration",
     "monitor": "clvml.evaluation.monitoring",
     "movers": "clvml.insights.over_time.movers",

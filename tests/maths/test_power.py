@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clvml.maths.comparison import compare
-from clvml.maths.power import control_share_for, detectable_difference
+from clvml.maths.power import control_share_for, detectable_difference, needed_per_arm
 
 
 def test_sizes_of_the_textbook():
@@ -15,6 +15,16 @@ def test_sizes_of_the_textbook():
     assert detectable_difference(4.0, 0, 100) == float("inf")
     # Equal groups: the skews of both means cancel.
     assert detectable_difference(4.0, 100, 100, skewness=9) == detectable_difference(4.0, 100, 100)
+
+
+@pytest.mark.parametrize(("p", "q", "needed"), [(0.15, 0.16, 20_557), (0.30, 0.32, 8_391), (0.30, 0.35, 1_374)])
+def test_needed_size_of_shares(p, q, needed):
+    assert np.ceil(needed_per_arm((p * (1 - p) + q * (1 - q)) / 2, q - p)) == pytest.approx(needed, abs=1)
+
+
+@pytest.mark.parametrize(("cv", "needed"), [(14, 307_679), (2, 6_279)])
+def test_needed_size_of_spend(cv, needed):
+    assert needed_per_arm(cv**2, 0.1) == pytest.approx(needed, rel=1e-4)
 
 
 def test_a_small_skewed_control_group_sees_less():

@@ -1,8 +1,8 @@
 """Whom to treat with what, at which cost, with a control group that will show whether it paid."""
 
-from clvml.campaigns.control import Power, detectable, needed_per_arm, share_for_power
 from clvml.campaigns.learning.measured import MeasuredEffect
 from clvml.campaigns.planner import plan_audience, treatment_gains
+from clvml.campaigns.power import Power
 from clvml.campaigns.result import AUDIENCE_COLUMNS, Audience, read_audience
 from clvml.campaigns.treatments import Plan, Treatment
 
@@ -13,10 +13,7 @@ __all__ = [
     "Plan",
     "Power",
     "Treatment",
-    "detectable",
-    "needed_per_arm",
     "plan_audience",
     "read_audience",
-    "share_for_power",
     "treatment_gains",
 ]

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from clvml.campaigns.allocation import Allocation, allocate, allocate_exact
-from clvml.campaigns.control import Power, draw_control, hash_uniform, power_of
+from clvml.campaigns.control import draw_control, hash_uniform
 from clvml.campaigns.explore import EXPLORED_CONTROL, drawn_options, explored
 from clvml.campaigns.gain import Array, sd_of
 from clvml.campaigns.learning.measured import MeasuredEffect
@@ -29,8 +29,9 @@ from clvml.campaigns.options import (
     options_of,
     rounded,
 )
+from clvml.campaigns.power import CONTRIBUTION, powers_of
 from clvml.campaigns.result import Audience, read_audience
-from clvml.campaigns.table import Draft, account_of, left_out_of, predicted_sd, strata_of, table_of
+from clvml.campaigns.table import Draft, account_of, left_out_of, strata_of, table_of
 from clvml.campaigns.treatments import Plan
 from clvml.checks import check_amount
 from clvml.horizon import as_date
@@ -117,7 +118,7 @@ def plan_audience(
     group = explored(ids, plan)
     control, found = _chosen(table, ids, plan, options, why != "", group, share, limit, tie)
     free = found if budget is None else _allocate(plan, options, float("inf"), control, tie)
-    power = _power(table, options, found.choice, control)
+    power = powers_of(table, options.economics, found.choice, control)
     promised = _promised(options, found, control)
     draft = Draft(
         table, plan, budget, options, control, found, free, share, group >= 0, promised, power, as_of, tuple(notes)
@@ -256,15 +257,25 @@ def _promised(options: Options, found: Allocation, control: Mask) -> tuple[float
 
 
 def _share(plan: Plan, table: pd.DataFrame, options: Options, tie: Array, limit: float) -> tuple[float, list[str]]:
-    """The control share, and a note where the power asked for cannot be had."""
+    """The control share: for 'power' what shows the expected effect on money, by which the campaign will be judged;
+    on returning, with a note, where no share allowed shows it in money.
+    """
     if not isinstance(plan.control_share, str):
         return float(plan.control_share), []
     nobody = np.zeros(len(table), dtype=np.bool_)
     trial = _allocate(plan, options, limit, nobody, tie)
-    shares = [p.needed_share for p in _power(table, options, trial.choice, nobody)]
-    possible = [s for s in shares if s <= plan.max_control_share]
+    needed = {p.outcome: p.needed_share for p in powers_of(table, options.economics, trial.choice, nobody)}
+    possible = {outcome: float(np.ceil(200 * s) / 200) for outcome, s in needed.items() if s <= plan.max_control_share}
+    if CONTRIBUTION in possible:
+        return possible[CONTRIBUTION], []
     if possible:
-        return float(np.ceil(200 * min(possible)) / 200), []
+        share = min(possible.values())
+        if CONTRIBUTION not in needed:
+            return share, []
+        return share, [
+            f"{share:.1%} are kept as control, to show the expected effect on returning; no control share "
+            "allowed would show it in money, by which the campaign is judged: its profit will probably stay unclear"
+        ]
     return _UNPOWERED, [
         f"no control share allowed would show the expected effect: {_UNPOWERED:.0%} are kept as control"
     ]
@@ -289,27 +300,3 @@ def _allocate(plan: Plan, options: Options, limit: float, control: Mask, tie: Ar
     choice = np.full(len(control), -1, dtype=np.intp)
     choice[rows] = found.choice
     return found._replace(choice=choice)
-
-
-def _power(table: pd.DataFrame, options: Options, choice: npt.NDArray[np.intp], control: Mask) -> tuple[Power, ...]:
-    """What treated against control can show, on returning and on contribution, with CUPED from the scores.
-
-    CUPED by the prediction leaves the variance within customers: p(1 − p) of returning, and the square of a 90 %
-    predictive interval's width over 3.29 of contribution.
-    """
-    rows = np.flatnonzero(choice >= 0)
-    treated, held = int((~control[rows]).sum()), int(control[rows].sum())
-    if not len(rows):
-        return (power_of("return", "share", 0.0, float("nan"), 0, 0),)
-    extra = np.array([e.extra_return for e in options.economics])[choice[rows], rows]
-    gross = np.array([e.gain + e.cost for e in options.economics])[choice[rows], rows]
-    p = 1 - table["churn_probability"].to_numpy(np.float64)[rows]
-    # On returning only those count whose treatment names an effect on it, if any does.
-    known = np.isfinite(extra) if np.isfinite(extra).any() else np.ones(len(rows), dtype=np.bool_)
-    own = control[rows][known]
-    variance = float((p * (1 - p))[known].mean())
-    found = [power_of("return", "share", variance, float(extra[known].mean()), int((~own).sum()), int(own.sum()))]
-    if {"clv_low", "clv_high"} <= set(table):
-        sd = predicted_sd(table)[rows]
-        found.append(power_of("contribution", "money", float((sd**2).mean()), float(gross.mean()), treated, held))
-    return tuple(found)

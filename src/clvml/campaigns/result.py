@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from clvml.campaigns.control import Power
+from clvml.campaigns.power import Power
 from clvml.errors import DataError, did_you_mean
 from clvml.files import write_aside
 from clvml.html import Figure, card, table_of

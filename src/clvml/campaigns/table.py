@@ -10,15 +10,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from clvml.campaigns.allocation import Allocation
-from clvml.campaigns.control import Power
 from clvml.campaigns.explore import EXPLORED_CONTROL
 from clvml.campaigns.gain import Array
 from clvml.campaigns.options import NEEDED, UNIT, Options
+from clvml.campaigns.power import Power, predicted_sd
 from clvml.campaigns.result import AUDIENCE_COLUMNS
 from clvml.campaigns.treatments import Plan
 from clvml.files import sha256
 
-__all__ = ["Draft", "account_of", "left_out_of", "predicted_sd", "strata_of", "table_of"]
+__all__ = ["Draft", "account_of", "left_out_of", "strata_of", "table_of"]
 
 
 class Draft(NamedTuple):
@@ -108,13 +108,6 @@ def table_of(draft: Draft) -> pd.DataFrame:
     )[list(AUDIENCE_COLUMNS)]
     order = np.lexsort((frame["customer_id"].astype(str), -frame["expected_gain"], frame["group"] == "control"))
     return frame.iloc[order].reset_index(drop=True)
-
-
-def predicted_sd(table: pd.DataFrame) -> Array:
-    """Standard deviation of the predicted contribution: the width of its 90 % interval over 3.29; NaN if not known."""
-    if not {"clv_low", "clv_high"} <= set(table):
-        return np.full(len(table), np.nan)
-    return np.asarray((table["clv_high"] - table["clv_low"]).to_numpy(np.float64) / 3.29)
 
 
 def _reason(

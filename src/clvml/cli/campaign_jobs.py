@@ -25,11 +25,13 @@ __all__ = [
     "MonitorJob",
     "OutcomeJob",
     "ProgrammeJob",
+    "SurrogateJob",
     "audience_job",
     "monitor_job",
     "outcome_job",
     "programme_job",
     "read_table",
+    "surrogate_job",
 ]
 
 
@@ -77,6 +79,23 @@ class OutcomeJob:
     start: str | None = None
     end: str | None = None
     by: str = "planned_treatment"
+    incentive_in_log: bool = False
+    level: float = 0.95
+    campaigns: Path | None = None
+    out: Path | None = None
+    verbose: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class SurrogateJob:
+    """What `clvml outcome --ahead` was asked."""
+
+    audience: Path
+    ahead: str
+    model: str
+    tracking_uri: str | None = None
+    end: str | None = None
     incentive_in_log: bool = False
     level: float = 0.95
     campaigns: Path | None = None
@@ -134,7 +153,7 @@ def audience_job(job: AudienceJob) -> str:
         show.note(
             f"The plan limits contacts to {plan.max_contacts}, but none were given (--contacts): all may be asked."
         )
-    past = job.campaigns if job.campaigns is not None and any(job.campaigns.glob("*.parquet")) else None
+    past = _kept(job.campaigns)
     if job.campaigns is not None and past is None:
         show.note(f"{job.campaigns} holds no finished campaigns yet: the effects are those that the plan states.")
     with show.stage("choose"):
@@ -185,6 +204,37 @@ def outcome_job(open_log: Callable[[], Transactions], job: OutcomeJob) -> str:
     elif job.campaigns is not None:
         parts += [f"\nNot kept in {job.campaigns} yet: its window ends on {found.planned_end}."]
     return _written(parts, target, found.to_dict())
+
+
+def surrogate_job(open_log: Callable[[], Transactions], job: SurrogateJob) -> str:
+    """Compare what the histories of treated and control are expected to bring; what is printed."""
+    from clvml import tracking
+    from clvml.campaigns.outcome import measure_surrogate
+
+    target = check_target(job.out, (".json",)) if job.out else None
+    show = Terminal(3, verbose=job.verbose, quiet=job.quiet)
+    table = read_table(job.audience, "audience")
+    with show.stage("load the model"):
+        model = tracking.load_model(job.model, tracking_uri=job.tracking_uri)
+    with show.stage("read"):
+        log = open_log()
+    with show.stage("compare"):
+        found = measure_surrogate(
+            table,
+            log,
+            model,
+            ahead=job.ahead,
+            end=job.end,
+            past=_kept(job.campaigns),
+            incentive_in_log=job.incentive_in_log,
+            level=job.level,
+        )
+    return _written([str(found)], target, found.to_dict())
+
+
+def _kept(campaigns: Path | None) -> Path | None:
+    """The folder of finished campaigns, where it holds any."""
+    return campaigns if campaigns is not None and any(campaigns.glob("*.parquet")) else None
 
 
 def programme_job(open_log: Callable[[], Transactions], job: ProgrammeJob) -> str:

@@ -17,7 +17,7 @@ from clvml import __version__
 from clvml.cli.insights.commands import insights
 from clvml.cli.options import CONFIG, Commands, column_options, log_options, open_log, redact_option, show_options
 from clvml.cli.overlap import check_overlap
-from clvml.errors import ClvError
+from clvml.errors import ClvError, OptionError
 from clvml.redaction import ids_are_hidden, ids_hidden
 
 __all__ = ["main"]
@@ -265,6 +265,9 @@ def audience(**settings: Any) -> None:
 @click.option("--incentive-in-log", is_flag=True, help="The amounts of the log are net of the incentives already.")
 @click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--campaigns", type=click.Path(path_type=Path), help="Folder of past campaigns: keeps a finished one.")
+@click.option("--ahead", help="With --model: what it will be worth so far from its start, such as 12m.")
+@click.option("--model", help="With --ahead: models:/clv@champion, or the folder of an exported model.")
+@click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
 @click.option("--universal", is_flag=True, help="All campaigns since --start; the plan stands in place of AUDIENCE.")
 @click.option("--spent", type=click.FloatRange(0), default=0.0, help="With --universal: what all campaigns cost.")
 @click.option("--out", type=click.Path(path_type=Path), help="outcome.json")
@@ -273,12 +276,21 @@ def outcome(source: tuple[str, ...], *, universal: bool, **settings: Any) -> Non
     """Did the campaign of an AUDIENCE file pay? Treated against control in the orders since.
 
     It may be read every night with --end: the verdict then holds for all looks together. With --universal, a plan and
-    the log: what were all campaigns together worth? Everybody else against those whom the plans never treat.
+    the log: what were all campaigns together worth? Everybody else against those whom the plans never treat. With
+    --ahead, weeks after it began: what will it have been worth in a year, by what its customers have done so far?
     """
-    from clvml.cli.campaign_jobs import OutcomeJob, ProgrammeJob, outcome_job, programme_job
+    from clvml.cli.campaign_jobs import (
+        OutcomeJob,
+        ProgrammeJob,
+        SurrogateJob,
+        outcome_job,
+        programme_job,
+        surrogate_job,
+    )
 
     common = {name: settings.pop(name) for name in ("start", "end", "level", "out", "verbose", "quiet")}
-    spent = settings.pop("spent")
+    spent, ahead = settings.pop("spent"), settings.pop("ahead")
+    surrogate = {name: settings.pop(name) for name in ("model", "tracking_uri")}
     own = {name: settings.pop(name) for name in ("audience", "by", "incentive_in_log", "campaigns")}
     if universal:
         plan = own["audience"]
@@ -286,6 +298,13 @@ def outcome(source: tuple[str, ...], *, universal: bool, **settings: Any) -> Non
         click.echo(programme_job(lambda: open_log(source, settings), ProgrammeJob(plan, spent=spent, **common)))
         return
     check_overlap({"--out": common["out"]}, {"SOURCE": source, "AUDIENCE": own["audience"]})
+    if ahead is not None:
+        if surrogate["model"] is None or common.pop("start") is not None:
+            raise OptionError("--ahead needs --model, and begins where the audience does: leave --start out.")
+        del own["by"]
+        job = SurrogateJob(ahead=ahead, **surrogate, **common, **own)
+        click.echo(surrogate_job(lambda: open_log(source, settings), job))
+        return
     click.echo(outcome_job(lambda: open_log(source, settings), OutcomeJob(**common, **own)))
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri
 
-__all__ = ["control_share_for", "detectable_difference"]
+__all__ = ["control_share_for", "detectable_difference", "needed_per_arm"]
+
+
+def needed_per_arm(variance: float, effect: float, alpha: float = 0.05, power: float = 0.80) -> float:
+    """N in each of two equal groups to see a difference: (z_{1−α/2} + z_power)² · 2 variance / effect².
+
+    For shares p and q take variance = (p(1−p) + q(1−q)) / 2. The skews of two equal groups cancel.
+    """
+    z = float(ndtri(1 - alpha / 2) + ndtri(power))
+    return float("inf") if effect == 0 else z**2 * 2 * variance / effect**2
 
 
 def detectable_difference(

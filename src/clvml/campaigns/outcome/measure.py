@@ -18,7 +18,7 @@ from clvml.errors import OptionError
 from clvml.maths.comparison import compare, cuped, stratified_difference
 from clvml.orders.transactions import Transactions
 
-__all__ = ["MIN_GROUP_CUSTOMERS", "lift_between", "measure_outcome"]
+__all__ = ["MIN_GROUP_CUSTOMERS", "cost_of", "lift_between", "measure_outcome"]
 
 MIN_GROUP_CUSTOMERS = 10
 """Customers in each group below which nothing is compared."""
@@ -104,7 +104,7 @@ def measure_outcome(
         raise OptionError(f"by='{by}' is no column of the audience. It has: {', '.join(map(str, table))}.")
     arms = arms_of(table, purchases_within(log, window.start, window.end))
     treated, control = int(arms.treated.sum()), int((~arms.treated).sum())
-    cost = _cost(table, arms, incentive_in_log)
+    cost = cost_of(table, arms, incentive_in_log)
     facts: dict[str, Any] = {
         "campaign": str(table["campaign"].iloc[0]) if "campaign" in table and len(table) else "",
         "start": str(window.start),
@@ -184,7 +184,7 @@ def lift_between(
     )
 
 
-def _cost(table: pd.DataFrame, arms: Arms, incentive_in_log: bool) -> float:
+def cost_of(table: pd.DataFrame, arms: Arms, incentive_in_log: bool) -> float:
     """Contacts of all treated, and an incentive for each treated customer who bought."""
     cost = float(table.loc[arms.treated, "contact_cost"].sum()) if "contact_cost" in table else 0.0
     if incentive_in_log or "incentive" not in table:
