@@ -11,7 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvml import Plan, Transactions, load_cdnow, plan_audience, read_audience, read_history, read_plan
+from clvml import (
+    Plan,
+    Transactions,
+    load_cdnow,
+    measure_surrogate,
+    plan_audience,
+    read_audience,
+    read_history,
+    read_plan,
+)
 from clvml.campaigns.learning.past import Delivered, campaign_rows, keep_campaign, read_campaigns
 from clvml.cli.campaign_jobs import read_table
 from clvml.errors import DataError
@@ -350,6 +359,24 @@ def test_the_whole_programme_from_the_log_alone(here, clvml):
     assert "after 10.00 of cost" in out.replace("\n", " ")
     code, _, err = clvml(*arguments)
     assert (code, "--universal needs --start" in err) == (2, True)
+
+
+def test_a_year_ahead_from_four_weeks(here, clvml, trained):
+    clvml("audience", "scores.csv", "--out", "audience.csv")
+    trained.save(here / "model")
+    arguments = ("outcome", "audience.csv", "log.csv", "--ahead", "12m", "--campaigns", "past")
+    code, out, err = clvml(*arguments, "--model", "model", "--end", "1997-10-28", "--out", "o.json")
+    assert (code, err) == (0, "")
+    found = json.loads((here / "o.json").read_bytes())
+    log = Transactions(load_cdnow(sample=True))
+    wanted = measure_surrogate(read_audience("audience.csv"), log, trained, ahead="12m", end="1997-10-28")
+    assert found["profit"] == pytest.approx(wanted.profit)
+    assert (found["until"], found["status"]) == ("1998-09-30", "open")
+    assert out.startswith(str(wanted))
+    assert max(map(len, out.splitlines())) <= PAGE
+    for wrong in ((), ("--model", "model", "--start", "1997-10-01")):
+        code, _, err = clvml(*arguments, *wrong)
+        assert (code, "--ahead needs --model" in err) == (2, True)
 
 
 def test_without_a_control_group_nothing_is_compared(here, clvml):

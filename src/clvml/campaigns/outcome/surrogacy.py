@@ -2,8 +2,8 @@
 
 A surrogate stands for an outcome that is still to come only where nothing but the history on the reading day tells
 treated from control afterwards (Prentice 1989, Statistics in Medicine 8; Athey et al. 2025, Review of Economic
-Studies). Then what came less what was expected is the same in both groups, among all, and among those who bought by the
-reading day and those who did not. An order that was only pulled forward, or a late effect, shows there.
+Studies). Then what came less what was expected is the same in both groups. An order that was only pulled forward, or a
+late effect, shows there.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtri
 
-from clvml.campaigns.outcome.window import purchases_within
-from clvml.maths.comparison import Comparison, compare
+from clvml.campaigns.outcome.window import Array, purchases_within
+from clvml.maths.comparison import Comparison, compare, cuped
 from clvml.orders.transactions import Transactions
 from clvml.scores.model import ClvModel
 from clvml.tables import canonical_ids
@@ -45,9 +45,8 @@ PRIOR_MISSED_SD = 0.5
 MAX_MISSED = 0.5
 """Share of the later effect from which on a gap contradicts the surrogate; below, it corrects it."""
 
-ALL, BOUGHT, SILENT = "all", "bought", "silent"
-_DONE = {ALL: ("purchases", "contribution"), BOUGHT: ("purchases",), SILENT: ("purchases",)}
-"""What is compared of whom. Purchases show most, being least noisy; money alone shows a change of the amounts."""
+_MEASURES = ("purchases", "contribution")
+"""Purchases show most, being least noisy; money alone shows a change of the amounts."""
 
 
 class Drawn(NamedTuple):
@@ -66,10 +65,7 @@ class Finding(NamedTuple):
     """A gap between the groups before it is judged."""
 
     drawn: Drawn
-    customers: str
     measure: str
-    treated: int
-    control: int
     gap: Comparison
     expected: float
 
@@ -82,8 +78,6 @@ class SurrogateCheck:
     ----------
     campaign : str
         The campaign it was seen in.
-    customers : str
-        'all', those who 'bought' by the reading day, or those who were 'silent'.
     measure : str
         'purchases' or 'contribution'.
     read, until : str
@@ -93,12 +87,10 @@ class SurrogateCheck:
     gap, low, high : float
         Its interval holds together with those of all other checks. No gap where the history tells all.
     expected : float
-        The later effect that the surrogate expects, as if all of it were theirs: a gap of minus that is to be seen
-        where none of it comes.
+        The later effect that the surrogate expects: a gap of minus that is to be seen where none of it comes.
     """
 
     campaign: str
-    customers: str
     measure: str
     read: str
     until: str
@@ -122,14 +114,13 @@ class SurrogateCheck:
     @property
     def confirms(self) -> bool:
         """Whether the later effect came, and cannot have been nothing."""
-        return self.customers != SILENT and not self.contradicts and not self.low <= -self.expected <= self.high
+        return not self.contradicts and not self.low <= -self.expected <= self.high
 
     def __str__(self) -> str:
         word = "contradicted" if self.contradicts else "confirmed" if self.confirms else "open"
-        nothing = "" if self.customers == SILENT else f"{-self.expected:+.3g}"
         return (
-            f"{self.campaign[:17]:<18}{self.until:<12}{self.customers:<8}{self.measure:<13}{self.gap:>+9.3g}"
-            f"  {f'{self.low:+.3g} to {self.high:+.3g}':<20}{nothing:>9}  {word}"
+            f"{self.campaign[:25]:<26}{self.until:<12}{self.measure:<13}{self.gap:>+10.3g}"
+            f"  {f'{self.low:+.3g} to {self.high:+.3g}':<20}{-self.expected:>+10.3g}  {word}"
         )
 
 
@@ -147,25 +138,30 @@ def expected_ahead(
 
 
 def find_gaps(drawn: Drawn, log: Transactions, model: ClvModel) -> list[Finding]:
-    """What came of (read, until] less what was expected, treated less control, for each of `_DONE`."""
-    bought = purchases_within(log, drawn.start, drawn.read).reindex(drawn.ids)["purchases"].to_numpy(np.float64) > 0
+    """What came of (read, until] less what was expected, treated less control.
+
+    What is expected has the level of what came to control, so that a season which the model does not know says nothing
+    of the campaign; what was known at the start is taken out of the noise.
+    """
+    if min(drawn.treated.sum(), (~drawn.treated).sum()) < MIN_CHECKED_CUSTOMERS:
+        return []
+    before = expected_ahead(model, log, drawn.ids, drawn.start, drawn.until)
     expected = expected_ahead(model, log, drawn.ids, drawn.read, drawn.until)
     came = purchases_within(log, drawn.read, drawn.until).reindex(drawn.ids).fillna(0.0)
-    among = {ALL: np.ones(len(bought), np.bool_), BOUGHT: bought, SILENT: ~bought}
     found = []
-    for customers, measures in _DONE.items():
-        rows = among[customers]
-        treated, control = int((rows & drawn.treated).sum()), int((rows & ~drawn.treated).sum())
-        if min(treated, control) < MIN_CHECKED_CUSTOMERS:
-            continue
-        for measure in measures:
-            ahead = expected[measure].to_numpy(np.float64)
-            rest = came[measure].to_numpy(np.float64) - ahead
-            gap = compare(rest[rows], drawn.treated[rows], drawn.stratum[rows])
-            later = compare(ahead, drawn.treated, drawn.stratum).effect
-            share = treated / float(drawn.treated.sum())
-            found.append(Finding(drawn, customers, measure, treated, control, gap, later / share))
+    for measure in _MEASURES:
+        x, ahead, arrived = (table[measure].to_numpy(np.float64) for table in (before, expected, came))
+        ahead = ahead * _level(arrived[~drawn.treated], ahead[~drawn.treated])
+        rest, _ = cuped(arrived - ahead, x, drawn.treated)
+        later = compare(cuped(ahead, x, drawn.treated)[0], drawn.treated, drawn.stratum).effect
+        found.append(Finding(drawn, measure, compare(rest, drawn.treated, drawn.stratum), later))
     return found
+
+
+def _level(came: Array, expected: Array) -> float:
+    """What came over what was expected; 1 where either is nothing."""
+    some = came.sum() > 0 and expected.sum() > 0
+    return float(came.sum() / expected.sum()) if some else 1.0
 
 
 def checks_of(findings: Sequence[Finding], level: float) -> tuple[SurrogateCheck, ...]:
@@ -176,12 +172,11 @@ def checks_of(findings: Sequence[Finding], level: float) -> tuple[SurrogateCheck
         checks.append(
             SurrogateCheck(
                 campaign=f.drawn.name,
-                customers=f.customers,
                 measure=f.measure,
                 read=str(f.drawn.read),
                 until=str(f.drawn.until),
-                treated=f.treated,
-                control=f.control,
+                treated=int(f.drawn.treated.sum()),
+                control=int((~f.drawn.treated).sum()),
                 gap=f.gap.effect,
                 low=low,
                 high=high,
@@ -198,7 +193,7 @@ def missed_share(findings: Sequence[Finding]) -> tuple[float, float]:
     sharpest: dict[tuple[str, dt.date], tuple[float, float]] = {}
     for f in findings:
         half = (f.gap.below + f.gap.above) / 2 * f.gap.se / float(ndtri(0.975))
-        if f.customers == SILENT or half == 0:
+        if half == 0 or f.expected == 0:
             continue
         campaign, precision = (f.drawn.name, f.drawn.start), (f.expected / half) ** 2
         if precision > sharpest.get(campaign, (0.0, 0.0))[0]:

@@ -98,7 +98,7 @@ class SurrogateOutcome:
             ]
         if self.checks:
             lines.append(
-                f"  {'checked in':<18}{'until':<12}{'who':<8}{'measure':<13}{'gap':>9}  {'interval':<20}{'if none':>9}"
+                f"  {'checked in':<26}{'until':<12}{'measure':<13}{'gap':>10}  {'interval':<20}{'if none':>10}"
             )
             lines += [f"  {check}" for check in self.checks]
             lines.append("  gap: what came less what was expected, treated less control, per customer;")
@@ -118,14 +118,13 @@ def status_of(checks: Sequence[SurrogateCheck]) -> str:
 def contradiction(checks: Sequence[SurrogateCheck], drawn: Drawn) -> str:
     """Why there is no figure."""
     against = [check for check in checks if check.contradicts]
-    check = max(against, key=lambda c: max(c.low, -c.high))
-    who = {"all": "of the treated", "bought": "of the treated who bought", "silent": "of the treated who were silent"}
+    check = against[0]
     less = check.gap < 0
+    fewer = ("fewer" if check.measure == "purchases" else "less") if less else "more"
     return (
         f"No figure until {drawn.until}: the effect does not go through the history. In '{check.campaign}', read on "
-        f"{check.read}, {abs(check.gap):,.3g} {check.measure} per customer {'fewer' if less else 'more'} came until "
-        f"{check.until} {who[check.customers]} than the history let expect, compared with control (interval "
-        f"{check.low:+.3g} to {check.high:+.3g}). "
+        f"{check.read}, {abs(check.gap):,.3g} {fewer} {check.measure} per treated customer came until {check.until} "
+        f"than the history let expect, compared with control (interval {check.low:+.3g} to {check.high:+.3g}). "
         + (
             "Orders that were only pulled forward, or made once for the offer, look like this"
             if less
@@ -145,7 +144,7 @@ def verdict(
         if low > 0
         else "it will have lost money"
         if high < 0
-        else "whether it will have paid is not clear"
+        else "it is not clear whether it will have paid"
     )
     figures = (
         f"{word} by {drawn.until}: profit {value:,.2f} after {cost:,.2f} of cost ({level:.0%} interval "
