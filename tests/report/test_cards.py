@@ -69,6 +69,21 @@ def test_cards_hold_what_the_result_says(result, numbers):
     assert [n for n in numbers if n not in html] == []
 
 
+@pytest.mark.parametrize("result", [outcome(), a_backtest(), report()], ids=lambda r: type(r).__name__)
+def test_results_look_in_a_shell_as_they_print(result):
+    assert repr(result) == str(result)
+
+
+def test_the_whole_model_shows_itself(trained):
+    unfitted = type(trained)(horizon="26w")
+    assert repr(unfitted) == "ClvModel(horizon='26w')"
+    assert "ClvModel(" in unfitted._repr_html_()
+    for text in (repr(trained), trained._repr_html_()):
+        assert trained.name in text
+        assert f"{trained.n_customers_:,}" in text
+        assert f"{trained.cutoffs_.good_value:,.2f}" in text
+
+
 def test_fits_show_their_parameters():
     frame = pd.DataFrame({"frequency": [0, 1, 2, 5, 0, 3], "recency": [0, 20, 40, 90, 0, 70], "T": 100})
     model = BetaGeoModel(prior="weak").fit(frame.assign(monetary_value=frame["frequency"] * 3.0))

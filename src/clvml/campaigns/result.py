@@ -35,7 +35,7 @@ LEFT_OUT_COLUMNS = ("customer_id", "why", "value_at_risk", "tier", "state")
 """Of those whom the campaign leaves alone: sure buyers, those with too little to gain, those on a list, and so on."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audience:
     """Who is treated, who is control, who was left out and why."""
 
@@ -132,6 +132,9 @@ class Audience:
         for note in self.plan["notes"]:
             lines += textwrap.wrap(f"note: {note}", 96, initial_indent="  ", subsequent_indent="    ")
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def read_audience(source: str | os.PathLike[str] | pd.DataFrame | Audience) -> pd.DataFrame:

@@ -35,7 +35,7 @@ _MIN_REGULAR_K = 1.2
 """Above this k models of random gaps lose; below its inverse purchases come in bursts."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Models of purchases side by side, fitted to the same customers.
 
@@ -67,6 +67,9 @@ class Comparison:
         shown = self.table.drop(columns="status").round(dict.fromkeys(("log_likelihood", "aic", "bic"), 1)).round(3)
         reason = f"{self.reason[0].upper()}{self.reason[1:]}"
         return f"{shown.to_string(index=False)}\n\nRecommended: {self.recommended}. {reason}"
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def compare(

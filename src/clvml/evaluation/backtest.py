@@ -60,7 +60,7 @@ _CELLS_AT_ONCE = 4_000_000
 _GAIN_SHARES = np.arange(1, 21) / 20.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Backtest:
     """What came of predictions made at earlier days."""
 
@@ -153,6 +153,9 @@ class Backtest:
             cells = [_cell(means.get((model, target, metric)), metric) for target, metric, _ in _SHOWN]
             lines.append(f"{model:30}" + "".join(cells))
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def backtest(

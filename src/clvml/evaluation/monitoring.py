@@ -35,7 +35,7 @@ _SUMMARY = ("frequency", "T", "days_since_last", "monetary_value")
 _FORECAST = ("expected_purchases", "expected_spend", "p_return")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Monitor:
     """What became of scores."""
 
@@ -98,6 +98,9 @@ class Monitor:
         lines += [_drift_line(*row) for row in self.drift.itertuples(index=False, name=None)]
         lines += [f"A new model is due: {reason}." for reason in self.due] or ["No new model is due."]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _joined(self) -> str:
         share = f", {self.joined_share:.0%} of the spend" if np.isfinite(self.joined_share) else ""

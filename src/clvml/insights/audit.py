@@ -23,7 +23,7 @@ _MAX_COHORTS = 6
 _MIN_PERIOD = 28
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BaseAudit:
     """Five views of a customer base; each a table.
 
@@ -81,6 +81,9 @@ class BaseAudit:
 
     def __str__(self) -> str:
         return "\n".join(self.sentences())
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 _WHO = {

@@ -74,7 +74,7 @@ class ChannelValue:
         return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in asdict(self).items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Channels:
     """The value of a customer by acquisition channel.
 
@@ -118,6 +118,9 @@ class Channels:
         for note in notes:
             lines += textwrap.wrap(note, 98, initial_indent="  ", subsequent_indent="    ")
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _formula(self) -> str:
         off = [row.formula_off for row in self.rows if np.isfinite(row.formula_off)]

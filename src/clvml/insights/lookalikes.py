@@ -26,7 +26,7 @@ MIN_CUSTOMERS = 50
 """On either side of the split, below which nothing is learned."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LookAlikes:
     """A ranking of customers by their chance of becoming good, and what later cohorts say about it.
 
@@ -84,6 +84,9 @@ class LookAlikes:
         )
         text += "Usable." if self.usable else "Not better than chance: do not use it."
         return "\n".join(textwrap.wrap(text, 98))
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def look_alikes(

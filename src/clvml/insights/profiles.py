@@ -83,7 +83,7 @@ class Difference:
         return f"{self.best:.0%} of the best, {self.rest:.0%} of the rest"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Profile:
     """The best customers against the rest.
 
@@ -135,6 +135,9 @@ class Profile:
             text = f"Not compared, for {self.by} is worked out from them: {', '.join(self.left_out)}."
             lines += textwrap.wrap(text, 96, initial_indent="  ", subsequent_indent="    ")
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def profile(

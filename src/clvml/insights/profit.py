@@ -125,7 +125,7 @@ def customer_profit(
     return table.reset_index()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ProfitTiers:
     """Customers by profit, with the reason why a bad one is bad.
 
@@ -175,6 +175,9 @@ class ProfitTiers:
         ]
         lines += [f"  {count:>7,} lose money by {why}" for why, count in self.reasons]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def profit_tiers(profit: pd.DataFrame, *, good: float = 0.20, bad: float = 0.20) -> ProfitTiers:

@@ -30,7 +30,7 @@ _QUARTERS = ("Jan to Mar", "Apr to Jun", "Jul to Sep", "Oct to Dec")
 EVERYBODY = "everybody"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SecondPurchases:
     """When those who buy again do so, and who of those who have not is due.
 
@@ -79,6 +79,9 @@ class SecondPurchases:
             + ".",
         ]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def second_purchases(log: Transactions, as_of: Any, *, by: str | None = None) -> SecondPurchases:

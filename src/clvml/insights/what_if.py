@@ -18,7 +18,7 @@ from clvml.scores.totals import variance_within
 __all__ = ["WhatIf", "what_if"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WhatIf:
     """What a higher return probability would bring over the horizon of the scores.
 
@@ -68,6 +68,9 @@ class WhatIf:
             if np.isfinite(self.acquisition_cost):
                 text += f", who would cost {self.acquisition_cost:,.2f}"
         return textwrap.fill(f"{text}.", 120)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def what_if(

@@ -49,7 +49,7 @@ class Rule:
     message: str
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class DataReport:
     """What is unusual about a log, and what is done about it: the result of `Transactions.check`.
 
@@ -126,6 +126,9 @@ class DataReport:
         lines = [line for rule in broken for line in _lines_of(rule)]
         clean = len(self.rules) - len(broken)
         return "\n".join([head, *lines, f"{clean} of {len(self.rules)} rules found nothing."])
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         """The same for a notebook."""

@@ -27,6 +27,7 @@ from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.horizon import as_date, day_of_number, horizon_days
+from clvml.html import Figure, card
 from clvml.orders.snapshots import FEATURES, take_snapshots
 from clvml.orders.transactions import Transactions
 from clvml.scores import score as scoring, segments
@@ -391,6 +392,32 @@ class ClvModel(Estimator):
         self._check_fitted("model_")
         learned = "" if self.churn_ is None else " + snapshots"
         return f"{_base_name(self.value_)}{learned}, trained as of {self.as_of_}"
+
+    def __repr__(self) -> str:
+        """The settings that differ from their defaults; once fitted, what was learned and what to know of it."""
+        if not hasattr(self, "economics_"):
+            return super().__repr__()
+        facts = (
+            f"{self.n_customers_:,} customers, {self.horizon_days_} days ahead; {self.margin_:.3g} of the amount is "
+            f"earned; good from {self.cutoffs_.good_value:,.2f} if kept"
+        )
+        notes = [f"note: {note}" for note in self.notes_]
+        return "\n".join([super().__repr__(), self.name, facts, *notes])
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook."""
+        if not hasattr(self, "economics_"):
+            return card(super().__repr__())
+        return card(
+            self.name,
+            figures=(
+                Figure("customers", f"{self.n_customers_:,}"),
+                Figure("days ahead", f"{self.horizon_days_:,}"),
+                Figure("earned of the amount", f"{self.margin_:.3g}"),
+                Figure("good from, if kept", f"{self.cutoffs_.good_value:,.2f}"),
+            ),
+            notes=(super().__repr__(), *self.notes_),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""

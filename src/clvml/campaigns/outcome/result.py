@@ -81,7 +81,7 @@ def _money_change(amount: float) -> str:
     return f"{amount:+,.2f}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Outcome:
     """What came of a campaign. Without a control group `lifts` is empty and `message` says what can be said instead.
 
@@ -203,3 +203,6 @@ class Outcome:
         for text in (self.message, *(f"note: {note}" for note in self.notes)):
             lines += textwrap.wrap(text, 98)
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)

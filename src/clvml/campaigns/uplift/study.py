@@ -109,7 +109,7 @@ class Candidate:
         return not self.beyond_value_bound <= 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class UpliftResult:
     """What a past campaign teaches. `predict` gives the effect to plan with, individual only where the gate is open."""
 
@@ -210,6 +210,9 @@ class UpliftResult:
             if p.method == "dr" and p.against == self.uniform
         ]
         return "\n".join([*lines, *textwrap.wrap(self.verdict.value, 98)])
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def study_uplift(

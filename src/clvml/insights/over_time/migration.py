@@ -24,7 +24,7 @@ MIN_CUSTOMERS = 30
 """Customers in both tables below which no matrix is drawn up."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Migration:
     """Moves between tiers of value, beside what regression to the mean alone would give.
 
@@ -69,6 +69,9 @@ class Migration:
             "  by chance: if nobody had changed, simulated from the earlier scores. !: beyond two standard errors"
         )
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def migration(
