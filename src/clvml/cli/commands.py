@@ -6,6 +6,7 @@ new model, or a new model is due.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from clvml import __version__
 from clvml.cli.insights.commands import insights
 from clvml.cli.options import CONFIG, Commands, column_options, log_options, open_log, redact_option, show_options
 from clvml.cli.overlap import check_overlap
-from clvml.errors import ClvError, OptionError
+from clvml.errors import ClvError, OptionError, without_secrets
 from clvml.redaction import ids_are_hidden, ids_hidden
 
 __all__ = ["main"]
@@ -381,7 +382,9 @@ def _exit_code(arguments: list[str]) -> int:
     try:
         code = cli.main(arguments, prog_name="clvml", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        usage = io.StringIO()
+        error.show(usage)
+        click.echo(without_secrets(usage.getvalue()), nl=False, err=True)
         code = error.exit_code
     except ClvError as error:
         _complain(f"Error: {error}")
@@ -397,7 +400,8 @@ def _exit_code(arguments: list[str]) -> int:
 
 
 def _complain(message: str) -> None:
-    """On standard error: in lines where somebody reads them, in one line where a log collects them."""
+    """On standard error, without passwords: in lines where somebody reads, in one line where a log collects them."""
+    message = without_secrets(message)
     if sys.stderr.isatty():
         from clvml.cli.terminal import wrapped
 
@@ -417,7 +421,7 @@ def _internal(error: Exception, verbose: bool) -> int:
     if verbose and ids_are_hidden():
         traceback.print_tb(error.__traceback__)  # a message may quote what stands in a table
     elif verbose:
-        traceback.print_exc()
+        click.echo(without_secrets(traceback.format_exc()), err=True)
     hint = "" if verbose else " Run it again with --verbose for the traceback."
     text = "its text is left out, as --redact asks" if ids_are_hidden() else str(error)
     _complain(f"Internal error: {type(error).__name__}: {text}. This is a fault of clvml, please report it.{hint}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from clvml.cli.printed import backtest_text, scores_text, train_text
 from clvml.cli.terminal import Terminal, wrapped
-from clvml.errors import DataError, ModelError
+from clvml.errors import DataError, ModelError, without_secrets
 from clvml.files import check_export, check_folder, check_target, working_on, write_aside
 from clvml.horizon import as_date, day_number, day_of_number, horizon_days
 
@@ -190,7 +190,7 @@ def _against_champion(tested: Backtest) -> tuple[bool, str]:
 
 
 def _where(run: Any, why: str, job: TrainJob) -> list[str]:
-    lines = [f"run      {run.run_id}", f"store    {run.tracking_uri}"]
+    lines = [f"run      {run.run_id}", f"store    {without_secrets(run.tracking_uri)}"]
     if job.register:
         lines.append(wrapped(f"model    models:/{job.register}/{run.version}, {why}", hang=9))
     if job.export:

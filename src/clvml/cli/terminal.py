@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import click
 import pandas as pd
 
-from clvml.errors import ClvWarning
+from clvml.errors import ClvWarning, without_secrets
 
 __all__ = ["Terminal", "grid", "heading", "wrapped"]
 
@@ -75,7 +75,7 @@ class Terminal:
     def note(self, message: str) -> None:
         """Something the user should know, on standard error."""
         if not self._quiet:
-            click.echo(wrapped(f"Note: {message}"), err=True)
+            click.echo(wrapped(without_secrets(f"Note: {message}")), err=True)
 
 
 def _every_second(do: Callable[[], object], ended: threading.Event) -> None:
