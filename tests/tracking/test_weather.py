@@ -137,6 +137,34 @@ def test_runs_that_dead_processes_left_are_closed_and_named(store):
     assert len(tracking.check_store("clvml", tracking_uri=store)) == 1
 
 
+@pytest.mark.parametrize("process", ["this", "dead"])
+def test_a_store_that_dies_in_the_middle_of_a_run(store, trained, cdnow_log, monkeypatch, process):
+    """Not even the failure can be written then: the next training does it, and says so."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def gone(*_, **__):
+        raise MlflowException("API request to http://u:secret@shop failed: Connection refused")
+
+    with monkeypatch.context() as broken:
+        for name in ("log_model_artifacts", "set_terminated"):
+            broken.setattr(MlflowClient, name, gone)
+        with pytest.raises(ModelError, match="Connection refused") as caught:
+            tracking.log_run(trained, cdnow_log.check("1997-09-30"), tracking_uri=store)
+    assert "secret" not in str(caught.value)
+    with connect(store) as client:
+        (run,) = client.search_runs([client.get_experiment_by_name("clvml").experiment_id])
+        assert run.info.status == "RUNNING"
+        if process == "dead":
+            client.set_tag(run.info.run_id, PROCESS, f"{socket.gethostname()} {dead().strip()}")
+    (note,) = tracking.check_store("clvml", tracking_uri=store)
+    how = {"this": "when the store did not answer", "dead": "by a process that has ended"}[process]
+    assert f"was left unfinished {how}. It is now marked as KILLED" in note
+    with connect(store) as client:
+        assert client.get_run(run.info.run_id).info.status == "KILLED"
+    assert tracking.check_store("clvml", tracking_uri=store) == []
+
+
 def test_a_deleted_experiment(store):
     tracking.check_store("clvml", tracking_uri=store)
     with connect(store) as client:

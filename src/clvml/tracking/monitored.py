@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from clvml.tracking.preflight import PROCESS, this_process
+from clvml.tracking.preflight import open_run
 from clvml.tracking.store import connect, experiment_of, tracking_address
 
 __all__ = ["Monitored", "log_monitor"]
@@ -57,10 +57,6 @@ def log_monitor(
         from mlflow.entities import Metric, RunTag
 
         place = experiment_of(client, experiment, tracking_address(tracking_uri))
-        run = client.create_run(
-            place, tags={PROCESS: this_process()}, run_name=f"monitor {report.as_of} to {report.until}"
-        )
-        run_id, status = str(run.info.run_id), "FAILED"
         now = int(time.time() * 1000)
         tags = {
             "clvml.monitor": report.as_of,
@@ -69,7 +65,7 @@ def log_monitor(
             "clvml.monitor.reasons": "; ".join(report.due)[:_TAG_LIMIT],
             "clvml.monitor.model": model,
         }
-        try:
+        with open_run(client, place, f"monitor {report.as_of} to {report.until}") as run_id:
             client.log_batch(
                 run_id,
                 metrics=[Metric(name, value, now, 0) for name, value in report.metrics().items()],
@@ -79,7 +75,4 @@ def log_monitor(
             client.log_text(run_id, report.deciles.to_csv(index=False), "deciles.csv")
             client.log_text(run_id, report.drift.to_csv(index=False), "drift.csv")
             client.log_text(run_id, f"{report}\n", "monitor.txt")
-            status = "FINISHED"
-        finally:
-            client.set_terminated(run_id, status)
     return run_id

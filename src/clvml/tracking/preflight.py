@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["PROCESS", "check_store", "this_process"]
+__all__ = ["PROCESS", "check_store", "open_run"]
 
 PROCESS = "clvml.process"
 """Tag of a run: the machine and the process that write it."""
@@ -25,9 +27,26 @@ _OLD_HOURS = 24
 """A run of another machine that is RUNNING so long is mentioned."""
 
 
-def this_process() -> str:
-    """The value of the tag for this process."""
-    return f"{socket.gethostname()} {os.getpid()}"
+_OPEN: set[str] = set()
+"""Runs that this process is writing."""
+
+
+@contextmanager
+def open_run(client: MlflowClient, place: str, name: str) -> Iterator[str]:
+    """The id of a new run: FINISHED at the end, FAILED where an error leaves it.
+
+    Where the store is gone by then it stays RUNNING, until `check_store` finds it.
+    """
+    process = f"{socket.gethostname()} {os.getpid()}"
+    run_id = str(client.create_run(place, tags={PROCESS: process}, run_name=name).info.run_id)
+    _OPEN.add(run_id)
+    status = "FAILED"
+    try:
+        yield run_id
+        status = "FINISHED"
+    finally:
+        _OPEN.discard(run_id)
+        client.set_terminated(run_id, status)
 
 
 def check_store(experiment: str, *, tracking_uri: str | None = None) -> list[str]:
@@ -60,10 +79,12 @@ def _closed(client: MlflowClient, run: Run) -> str:
     begun = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
     which = f"Run {run.info.run_id} of {begun:%Y-%m-%d %H:%M} UTC"
     if host == socket.gethostname() and pid.isdigit():
-        if int(pid) == os.getpid() or runs(int(pid)):
+        ours = int(pid) == os.getpid()
+        if run.info.run_id in _OPEN if ours else runs(int(pid)):
             return ""
         client.set_terminated(run.info.run_id, "KILLED")
-        return f"{which} was left unfinished by a process that has ended. It is now marked as KILLED."
+        whose = "when the store did not answer" if ours else "by a process that has ended"
+        return f"{which} was left unfinished {whose}. It is now marked as KILLED."
     if host and (datetime.now(UTC) - begun).total_seconds() > 3600 * _OLD_HOURS:
         return f"{which} on {host} is still marked as RUNNING. If that job has ended, mark it as KILLED in MLflow."
     return ""

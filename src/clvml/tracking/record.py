@@ -16,7 +16,7 @@ import pandas as pd
 from clvml.files import sha256
 from clvml.scores.model import ClvModel
 from clvml.scores.saved import model_digest
-from clvml.tracking.preflight import PROCESS, this_process
+from clvml.tracking.preflight import open_run
 from clvml.tracking.registry import DIGEST, register_version
 from clvml.tracking.serving import packages, write_pyfunc
 from clvml.tracking.store import connect, experiment_of, tracking_address
@@ -79,9 +79,7 @@ def log_run(
     with connect(tracking_uri, create=True) as client:
         address = tracking_address(tracking_uri)
         place = experiment_of(client, experiment, address)
-        run = client.create_run(place, tags={PROCESS: this_process()}, run_name=_run_name(model))
-        run_id, status = run.info.run_id, "FAILED"
-        try:
+        with open_run(client, place, _run_name(model)) as run_id:
             metrics = _metrics(model, backtest)
             model_id, digest = _log_model(client, place, run_id, model, metrics)
             _log_facts(client, run_id, model, log_report, digest)
@@ -91,9 +89,6 @@ def log_run(
             version = None
             if register is not None:
                 version = register_version(client, register, model_id, run_id, digest, _described(model))
-            status = "FINISHED"
-        finally:
-            client.set_terminated(run_id, status)
     uri = f"models:/{model_id}" if version is None else f"models:/{register}/{version}"
     return RunInfo(run_id, experiment, uri, register, version, digest, address)
 
