@@ -1,11 +1,12 @@
 """Campaigns that learn, and allocation at size: what benchmarks/campaigns.md reports.
 
-python benchmarks/campaigns.py loop EXPLORE CONTROL [TRUTH ...]    ten campaigns against four truths, or those named
+python benchmarks/campaigns.py loop [--runs 0 1 ...] [--truths NAME ...] [--fixed]    ten campaigns against each truth
 python benchmarks/campaigns.py allocation [CUSTOMERS]              three treatments
 """
 
 from __future__ import annotations
 
+import argparse
 import resource
 import sys
 import time
@@ -17,7 +18,7 @@ from clvml.campaigns import Plan, Treatment, plan_audience
 from clvml.campaigns.allocation import allocate
 from clvml.campaigns.learning.past import Delivered, campaign_rows, promised_and_delivered
 
-CUSTOMERS, CAMPAIGNS, RUNS = 20_000, 10, 1
+CUSTOMERS, CAMPAIGNS = 20_000, 10
 COST, BUDGET = 2.0, 10_000.0
 STATES = np.array(["on rhythm", "late", "at risk", "lapsed"])
 
@@ -30,6 +31,9 @@ def truths(s: pd.DataFrame) -> dict[str, np.ndarray]:
         "proportional to value": 0.05 * value,
         "only the late respond": np.where(late, 0.12 * value, 0.0),
         "none": np.zeros(len(s)),
+        "only the good, annoys the rest": np.where(s["tier"] == "good", 0.08 * value, -1.0),
+        "by churn": 12.0 * s["churn_probability"].to_numpy() ** 2,
+        "lapsed alone": np.where(s["state"] == "lapsed", 10.0, 0.0),
     }
 
 
@@ -56,7 +60,7 @@ def contribution(s: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
     return np.where(rng.random(len(s)) < p, s["value_if_kept"].to_numpy() * rng.gamma(2.0, 0.5, len(s)), 0.0)
 
 
-def plan(k: int, run: int, explore: float, control: float) -> Plan:
+def plan(k: int, run: int, explore: float, control: float, adapt: bool) -> Plan:
     return Plan(
         name=f"campaign {k}",
         salt=f"run {run}",
@@ -66,6 +70,7 @@ def plan(k: int, run: int, explore: float, control: float) -> Plan:
         ),
         control_share=control,
         explore_share=explore,
+        adapt_shares=adapt,
         holdout_share=0.0,
         confidence=0.0,
     )
@@ -90,7 +95,9 @@ def by_value(name: str, s: pd.DataFrame) -> float:
     return float((effects(name, s)[first, 0] - COST).sum())
 
 
-def one_run(name: str, run: int, explore: float, control: float) -> tuple[list[dict[str, float]], pd.DataFrame]:
+def one_run(
+    name: str, run: int, explore: float, control: float, adapt: bool
+) -> tuple[list[dict[str, float]], pd.DataFrame]:
     """Ten campaigns in a row, each planned from the outcomes of those before."""
     rng = np.random.default_rng(run)
     past: list[pd.DataFrame] = []
@@ -98,7 +105,7 @@ def one_run(name: str, run: int, explore: float, control: float) -> tuple[list[d
     for k in range(CAMPAIGNS):
         s = base(rng).assign(as_of=f"20{11 + k}-06-30")
         audience = plan_audience(
-            s, plan(k, run, explore, control), budget=BUDGET, past=pd.concat(past) if past else None
+            s, plan(k, run, explore, control, adapt), budget=BUDGET, past=pd.concat(past) if past else None
         )
         table = audience.table.assign(customer_id=audience.table["customer_id"].astype(str))
         rows = audience.table["customer_id"].to_numpy()
@@ -118,13 +125,30 @@ def one_run(name: str, run: int, explore: float, control: float) -> tuple[list[d
 
 
 def loop(arguments: list[str]) -> None:
-    explore, control = (float(share) for share in arguments[:2])
-    for name in arguments[2:] or truths(base(np.random.default_rng(0))):
-        rows = [row for run in range(RUNS) for row in one_run(name, run, explore, control)[0]]
-        table = pd.DataFrame(rows)
-        print(f"\n{name}: mean profit over {RUNS} runs")
+    """A line a truth and run, then the campaigns of it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--explore", type=float, default=0.10)
+    parser.add_argument("--control", type=float, default=0.10)
+    parser.add_argument("--fixed", action="store_true", help="the shares do not adapt")
+    parser.add_argument("--runs", type=int, nargs="*", default=[0])
+    parser.add_argument("--truths", nargs="*", default=[*truths(base(np.random.default_rng(0)))])
+    wanted = parser.parse_args(arguments)
+    for name in wanted.truths:
+        tables = []
+        for run in wanted.runs:
+            rows, _ = one_run(name, run, wanted.explore, wanted.control, not wanted.fixed)
+            tables.append(pd.DataFrame(rows))
+            profits = " ".join(f"{row['profit']:,.0f}" for row in rows)
+            print(f"{name}, run {run}: profit {profits}", flush=True)
+        table = pd.concat(tables)
+        mean = table.groupby("campaign")[["profit", "oracle", "value", "promised"]].mean()
+        last = mean.loc[CAMPAIGNS]
+        high = int((table["promised"] > table["profit"]).sum())
+        figures = " | ".join(f"{mean['profit'][k]:,.0f}" for k in (1, 2, 3, 5, 10))
+        share = f"{last['profit'] / last['oracle']:.0%}" if last["oracle"] > 0 else "–"
         print(
-            table.groupby("campaign")[["profit", "oracle", "value", "promised", "held"]].mean().round(2).to_string(),
+            f"| {name} | {figures} | {last['oracle']:,.0f} | {last['value']:,.0f} | {share} | "
+            f"{int(table['held'].sum())} | {high} of {len(table)} |",
             flush=True,
         )
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from clvml.campaigns import Plan, Treatment, plan_audience, treatment_gains
+from clvml.campaigns.learning import pooled
 from clvml.campaigns.learning.past import Delivered, campaign_rows
 from clvml.campaigns.learning.pooled import learn_effect
 from clvml.errors import OptionError
@@ -65,6 +66,50 @@ def test_an_effect_comes_back_in_its_own_shape(truth):
     assert np.mean(np.abs(mean - true) <= 2.6 * sd + 0.2) > 0.9
     if truth is not none:
         assert np.abs(mean - true).mean() < 0.35 * np.abs(true).mean()
+
+
+def test_draws_are_of_what_is_believed():
+    """2,000 draws: their mean and spread for every customer are those that `effect` tells."""
+    learned = learn_effect(past(by_value), "mail", "save_rate", 0.1, 0.065)
+    s, rng = scores(60, seed=7), np.random.default_rng(0)
+    mean, sd = learned.effect(s)
+    draws = learned.draws(s, rng, 2000)
+    assert np.allclose(draws.mean(axis=0), mean, atol=5 * sd.max() / np.sqrt(2000))
+    assert np.allclose(draws.std(axis=0), sd, rtol=0.1)
+
+
+def test_what_campaigns_say_together_is_their_joint_posterior():
+    """Against the dense algebra of the whole hierarchy: coefficients and every campaign's own deviation at once."""
+    rng, size, count = np.random.default_rng(0), 5, 3
+    lessons = []
+    for _ in range(count):
+        design = rng.normal(size=(30, size))
+        lessons.append(pooled._Lesson(design.T @ design / 10, rng.normal(size=size)))
+    centre, variance = rng.normal(size=size), np.array([1.0, 0.5, 0.0, 2.0, 0.0])
+    own = np.array([0.3, 0.1, 0.0, 0.0, 0.0])
+    differing = np.diag(own)
+    found = pooled._posterior(pooled._pooled(lessons, differing), centre, variance, own)
+    prior = np.kron(np.diag([0.0] + [1.0] * count), differing)
+    prior[:size, :size] = np.diag(variance)
+    to = [np.hstack([np.eye(size), *(np.eye(size) * (other == k) for other in range(count))]) for k in range(count)]
+    whole = sum(one.T @ lesson.information @ one for one, lesson in zip(to, lessons, strict=True))
+    score = sum(one.T @ (x.score - x.information @ centre) for one, x in zip(to, lessons, strict=True))
+    within = np.eye(len(prior)) + whole @ prior
+    covariance = prior @ np.linalg.inv(within)
+    evidence = sum(centre @ x.score - 0.5 * centre @ x.information @ centre for x in lessons)
+    evidence += 0.5 * score @ covariance @ score - 0.5 * np.linalg.slogdet(within)[1]
+    assert found.log_evidence == pytest.approx(evidence)
+    assert np.allclose(found.mean, centre + (covariance @ score)[:size])
+    assert np.allclose(found.covariance, covariance[:size, :size] + differing)
+
+
+def test_a_plan_that_promises_too_much_is_believed_less():
+    """One small campaign without effect takes most of the belief away, not just what its own precision would."""
+    one = past(none, 1)
+    learned = learn_effect(one, "mail", "save_rate", 0.5, 0.1)
+    s = scores(2000, seed=7)
+    stated = 0.5 * (s["churn_probability"] * s["value_if_kept"]).mean()
+    assert abs(learned.effect(s)[0].mean()) < 0.1 * stated
 
 
 def test_more_campaigns_make_it_surer_and_few_customers_teach_nothing():
@@ -149,6 +194,26 @@ def test_a_share_of_the_budget_goes_to_what_is_not_known():
     assert found.plan["totals"]["expected_gain"] <= found.plan["totals"]["bound"]
     again = plan_audience(s.sample(frac=1, random_state=1), Plan(explore_share=0.25, **rules), budget=400.0).table
     pd.testing.assert_frame_equal(again, table)
+
+
+def test_shares_for_learning_shrink_with_what_is_known():
+    """Surely known: a fifth of the shares is left. Never tried, or hardly anything known: all of them."""
+    s = scores(4000, seed=9)
+    rules = {"explore_share": 0.2, "adapt_shares": True, "control_share": 0.2}
+    first, unsure, sure = (
+        plan_audience(s, plan("next", **rules), budget=600.0, past=known)
+        for known in (None, past(by_value, 1, 400.0), past(by_value, 4, 2.0))
+    )
+    shares = [found.plan["totals"]["control_share"] for found in (first, unsure, sure)]
+    assert shares == [0.2, 0.2, pytest.approx(0.04)]
+    tried = [found.table["explored"].sum() / len(found.table) for found in (first, unsure, sure)]
+    assert tried[2] < 0.3 * min(tried[:2])
+    assert "past campaigns have taught enough to learn less from this one: 4.0% control, 4.0%" in sure.plan["notes"][0]
+    assert not any("taught enough" in note for note in (*first.plan["notes"], *unsure.plan["notes"]))
+    stated = plan_audience(
+        s, plan("next", **rules | {"adapt_shares": False}), budget=600.0, past=past(by_value, 4, 2.0)
+    )
+    assert stated.plan["totals"]["control_share"] == 0.2
 
 
 def test_explored_discounts_still_leave_sure_buyers_alone():

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clvml.campaigns.control import hash_uniform
-from clvml.campaigns.gain import LEARNED, Array, Belief, Customers, economics, sd_of
+from clvml.campaigns.gain import Array, Belief, Customers, economics, sd_of
 from clvml.campaigns.options import Options, customers_of, eligible, outlay_of, rounded
 from clvml.campaigns.treatments import Plan
 from clvml.scores.segments import TIERS
@@ -60,11 +60,11 @@ def _sure(plan: Plan, discounts: bool, c: Customers) -> npt.NDArray[np.bool_]:
 
 
 def _drawn(belief: Belief, rows: npt.NDArray[np.intp], tier: pd.Series, rng: np.random.Generator) -> Array:
-    """The effects if the truth were one draw of what is believed, a draw for each tier."""
+    """The effects if the truth were one draw of what is believed; of what the plan states, a draw for each tier."""
+    if belief.draws is not None:
+        return np.asarray(belief.draws(rows, rng, 1)[0])
     deviation = np.zeros(len(rows))
     for word in TIERS:
         deviation[(tier == word).to_numpy(np.bool_, na_value=False)] = rng.standard_normal()
     drawn = np.asarray(belief.mean[rows] + deviation * sd_of(belief)[rows])
-    if belief.kind == LEARNED:
-        return drawn
     return np.clip(drawn, 0.0, 1.0 if belief.kind in ("save_rate", "extra_return") else None)

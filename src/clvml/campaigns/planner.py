@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from clvml.campaigns.explore import EXPLORED_CONTROL, drawn_options, explored
 from clvml.campaigns.gain import Array, sd_of
 from clvml.campaigns.learning.measured import MeasuredEffect
 from clvml.campaigns.learning.past import read_campaigns
+from clvml.campaigns.learning.worth import learning_scale
 from clvml.campaigns.lists import in_running, matched_ids, often_contacted, suppressed_ids
 from clvml.campaigns.options import (
     UNIT,
@@ -113,10 +115,16 @@ def plan_audience(
     tie = _order_of_equals(table, ids, plan)
     limit = float("inf") if budget is None else float(np.floor(budget * UNIT + 1e-6))
     share, notes = _share(plan, table, options, tie, limit)
+    rules = plan
+    if plan.adapt_shares:
+        scale = learning_scale(table, plan, options, limit, share)
+        share = share if plan.control_share == "power" else share * scale
+        rules = replace(plan, explore_share=plan.explore_share * scale)
+        notes += _adapted(scale, share, rules.explore_share)
     notes += lists
     notes += [f"'{t.name}' is for nobody in these scores" for t in plan.treatments if not eligible(t, table).any()]
-    group = explored(ids, plan)
-    control, found = _chosen(table, ids, plan, options, why != "", group, share, limit, tie)
+    group = explored(ids, rules)
+    control, found = _chosen(table, ids, rules, options, why != "", group, share, limit, tie)
     free = found if budget is None else _allocate(plan, options, float("inf"), control, tie)
     power = powers_of(table, options.economics, found.choice, control)
     promised = _promised(options, found, control)
@@ -125,6 +133,16 @@ def plan_audience(
     )
     frame, left_out = table_of(draft), left_out_of(draft)
     return Audience(frame, left_out, account_of(draft, frame, left_out), power)
+
+
+def _adapted(scale: float, share: float, explore_share: float) -> list[str]:
+    """What became of the shares stated for learning."""
+    if scale == 1:
+        return []
+    return [
+        f"past campaigns have taught enough to learn less from this one: {share:.1%} control, {explore_share:.1%} of "
+        "the budget to explore"
+    ]
 
 
 def treatment_gains(

@@ -154,6 +154,9 @@ class Plan:
     explore_share : float, 0 to 1
         Share of the budget for what is not known: an own part of the customers, half of them control, planned by draws
         of what is believed (Thompson sampling).
+    adapt_shares : bool
+        With past campaigns: control_share (where it is a number) and explore_share are the most; both shrink, at the
+        most to a fifth, where knowing more of the effects is worth less than that learning costs.
     holdout_share : float, 0 to 1
         Share of all customers that no campaign of this salt ever treats, to see what all campaigns together do.
     sure_buyer : float, 0 to 1
@@ -191,6 +194,7 @@ class Plan:
     control_share: float | str = 0.10
     max_control_share: float = 0.50
     explore_share: float = 0.0
+    adapt_shares: bool = False
     holdout_share: float = 0.02
     sure_buyer: float = 0.90
     confidence: float = 0.60

@@ -27,8 +27,11 @@ from clvml.scores.segments import STATES, TIERS
 __all__ = ["LearnedEffect", "learn_effect"]
 
 _CELLS = (("tier", TIERS), ("state", STATES))
-_WIDTHS = tuple(itertools.product((0.0, 0.5, 1.0), (0.0, 0.3, 1.0), (0.0, 0.2)))
-"""Widths of the prior, as shares of the stated effect: of each basis, of deviations by cell, between campaigns."""
+_PRIORS = tuple(itertools.product((0.0, 0.5, 1.0), (0.0, 0.5, 2.0), (0.0, 0.3, 1.5), (0.0, 0.3, 1.5), (0.0, 0.2)))
+"""Priors, as shares of the stated effect: what is believed of it (a plan may promise too much), then the widths of each
+basis, of deviations by tier and by state, and between campaigns."""
+_SIMPLER = 2.0
+"""How many times likelier none is than each width of the three, beforehand."""
 _FEW = 30
 """Customers in a group below which a campaign teaches nothing."""
 
@@ -56,6 +59,14 @@ class LearnedEffect:
         X = _design(scores, self.scale)
         variance = ((X @ self.covariance) * X).sum(axis=1)
         return np.asarray(X @ self.mean), np.sqrt(np.maximum(variance, 0.0))
+
+    def draws(self, scores: pd.DataFrame, rng: np.random.Generator, count: int) -> Array:
+        """The effect on each customer, (count, customers), if the truth were a draw of what is believed."""
+        size = len(self.mean)
+        room = 1e-9 * np.trace(self.covariance) / size  # some of it may be known exactly
+        root = np.linalg.cholesky(self.covariance + room * np.eye(size))
+        drawn = self.mean + rng.standard_normal((count, size)) @ root.T
+        return np.asarray(drawn @ _design(scores, self.scale).T)
 
     def sd_of_sum(self, scores: pd.DataFrame, weight: Array) -> float:
         """Standard deviation of the weighted sum of effects: what is not known is shared by all customers."""
@@ -93,7 +104,8 @@ def learn_effect(past: pd.DataFrame, treatment: str, kind: str, mean: float, sd:
 def _design(table: pd.DataFrame, scale: Array) -> Array:
     """A column for each basis, then one for each basis within each tier, then within each state."""
     bases = np.column_stack([basis(table) for basis in BASES.values()]) / scale
-    cells = [table[column].astype("string").to_numpy() == word for column, words in _CELLS for word in words]
+    columns = [(table[column].astype("string").to_numpy(dtype=object), words) for column, words in _CELLS]
+    cells = [column == word for column, words in columns for word in words]
     return np.concatenate([bases, *(bases * cell[:, None] for cell in cells)], axis=1)
 
 
@@ -117,35 +129,72 @@ def _fitted(X: Array, y: Array, weight: Array) -> Array:
 
 
 class _Posterior(NamedTuple):
+    """What one prior and the lessons say."""
+
     log_evidence: float
     mean: Array
     covariance: Array  # for a campaign to come
 
 
-def _posteriors(lessons: list[_Lesson], centre: Array, at: int, sd: float) -> Iterator[_Posterior]:
-    """A posterior for every width of the prior."""
-    size, k = len(centre), len(BASES)
-    unit = np.eye(size)
-    amplitude = float(np.hypot(centre[at], sd))
-    for basis, cell, between in _WIDTHS:
-        variance = np.full(size, (cell * amplitude) ** 2)
-        variance[:k] = (basis * amplitude) ** 2
-        variance[at] += sd**2
-        other = np.zeros(size)
-        other[:k] = (between * amplitude) ** 2 / k
-        prior, differing = np.diag(variance), np.diag(other)
-        information, score, evidence = np.zeros((size, size)), np.zeros(size), 0.0
-        for lesson in lessons:
-            off = lesson.score - lesson.information @ centre
-            shrink = np.linalg.inv(unit + lesson.information @ differing)
-            information += shrink @ lesson.information
-            score += shrink @ off
-            evidence += 0.5 * off @ differing @ shrink @ off + 0.5 * np.linalg.slogdet(shrink)[1]
-        shrink = np.linalg.inv(unit + information @ prior)
-        covariance = prior @ shrink
-        move = covariance @ score
-        evidence += 0.5 * float(score @ move) + 0.5 * np.linalg.slogdet(shrink)[1]
-        yield _Posterior(float(evidence), centre + move, (covariance + covariance.T) / 2 + differing)
+class _Pooled(NamedTuple):
+    """What all campaigns say together, differences between them allowed for; all at no effect."""
+
+    information: Array
+    score: Array
+    spread: Array  # log evidence if c is the effect of all campaigns: constant + linear'c + c'spread c
+    linear: Array
+    constant: float
+
+
+def _posteriors(lessons: list[_Lesson], stated: Array, at: int, sd: float) -> Iterator[_Posterior]:
+    """A posterior for each of `_PRIORS`."""
+    size, k = len(stated), len(BASES)
+    cells = [k * len(words) for _, words in _CELLS]
+    amplitude = float(np.hypot(stated[at], sd))
+    for between in sorted({prior[-1] for prior in _PRIORS}):
+        differing = np.zeros(size)
+        differing[:k] = (between * amplitude) ** 2 / k
+        pooled = _pooled(lessons, np.diag(differing))
+        for believed, *widths, own in _PRIORS:
+            if own == between:
+                variance = (np.repeat(widths, [k, *cells]) * amplitude) ** 2
+                variance[at] += sd**2
+                found = _posterior(pooled, believed * stated, variance, differing)
+                simpler = float(np.log(_SIMPLER)) * widths.count(0.0)
+                yield found._replace(log_evidence=found.log_evidence + simpler)
+
+
+def _pooled(lessons: list[_Lesson], differing: Array) -> _Pooled:
+    """Each campaign's own deviation, of this covariance, integrated out."""
+    size = len(differing)
+    information, spread = np.zeros((size, size)), np.zeros((size, size))
+    score, linear, constant = np.zeros(size), np.zeros(size), 0.0
+    for lesson in lessons:
+        shrink = np.linalg.inv(np.eye(size) + lesson.information @ differing)
+        information += shrink @ lesson.information
+        score += shrink @ lesson.score
+        half = 0.5 * differing @ shrink  # of the evidence: off' half off, off = score - information c
+        both = half + half.T
+        spread += lesson.information @ half @ lesson.information - 0.5 * lesson.information
+        linear += lesson.score - lesson.information @ both @ lesson.score
+        constant += float(lesson.score @ half @ lesson.score) + 0.5 * float(np.linalg.slogdet(shrink)[1])
+    return _Pooled(information, score, spread, linear, constant)
+
+
+def _posterior(pooled: _Pooled, centre: Array, variance: Array, differing: Array) -> _Posterior:
+    """By one prior: normal around the centre."""
+    free = np.flatnonzero(variance > 0)
+    information = pooled.information[np.ix_(free, free)]
+    shrink = np.linalg.inv(np.eye(len(free)) + information * variance[free])
+    score = (pooled.score - pooled.information @ centre)[free]
+    covariance, mean = np.diag(differing), centre.copy()
+    own = variance[free, None] * shrink
+    move = own @ score
+    mean[free] += move
+    covariance[np.ix_(free, free)] += (own + own.T) / 2
+    evidence = pooled.constant + float(pooled.linear @ centre + centre @ pooled.spread @ centre)
+    evidence += 0.5 * float(score @ move) + 0.5 * float(np.linalg.slogdet(shrink)[1])
+    return _Posterior(evidence, mean, covariance)
 
 
 def _averaged(found: list[_Posterior]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
