@@ -17,7 +17,7 @@ from hypothesis import given, strategies as st
 with atheris.instrument_imports(include=["clvml.scores", "clvml.estimators"]):
     from tests.scores.test_tampered_models import ANYTHING, loads_or_is_refused, saved_model
 
-DEFAULTS = ["-max_total_time=60", "-timeout=20"]
+DEFAULTS = ["-max_total_time=60", "-timeout=20", "-max_len=512", "-len_control=0"]
 
 
 def main() -> None:

@@ -149,6 +149,16 @@ def test_what_hung_or_broke_is_refused(saved, place, value):
         ClvModel.load(saved.folder)
 
 
+@pytest.mark.parametrize("value", [[], {}, None, 1])
+def test_a_type_that_is_no_word(saved, value):
+    for place in saved.places:
+        if place[-1] in ("type", "status", "format"):
+            write(saved, json.dumps(altered(saved, place, value)).encode())
+            if place[-1] != "format" or value != 1:
+                with pytest.raises(ModelError):
+                    ClvModel.load(saved.folder)
+
+
 @pytest.mark.parametrize(
     ("part", "name", "value"),
     [

@@ -195,9 +195,9 @@ def kinds(**known: Check) -> Check:
 
     def check(value: Any, key: str) -> dict[str, Any]:
         kind = value.get("type") if isinstance(value, dict) else None
-        if kind not in known:
+        if not isinstance(kind, str) or kind not in known:
             _refuse(_join(key, "type"), " or ".join(map(repr, known)), kind)
-        payload: dict[str, Any] = known[str(kind)](value, key)
+        payload: dict[str, Any] = known[kind](value, key)
         return payload
 
     return check

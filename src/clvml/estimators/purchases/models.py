@@ -396,7 +396,7 @@ _MODELS: dict[str, type[PurchaseModel]] = {
 def purchase_model_from(saved: dict[str, Any]) -> PurchaseModel:
     """The model of purchases that a `to_dict` saved, whichever it is. Raises ModelError where it is none of them."""
     name = saved.get("type") if isinstance(saved, dict) else None
-    if name not in _MODELS:
+    if not isinstance(name, str) or name not in _MODELS:
         raise ModelError(
             f"{name!r} is no model of purchases.{did_you_mean(str(name), _MODELS)} It is one of {', '.join(_MODELS)}."
         )
