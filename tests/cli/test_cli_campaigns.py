@@ -118,7 +118,8 @@ def test_suppressed_customers_and_those_contacted_too_often_are_left_out(here, c
     some = read_audience("all.csv")["customer_id"].tolist()
     (here / "no.txt").write_text("\n".join(some[:3]) + "\n\n", encoding="utf-8")
     pd.DataFrame({"customer_id": some[:3]}).to_csv("no.csv", index=False)
-    contacts = pd.DataFrame({"customer_id": some[3:5] * 2, "date": "1997-09-20"})
+    days = ["1997-09-20", "1997-09-20", "1997-10-10", "1997-10-10"]  # one behind and one ahead of the scores each
+    contacts = pd.DataFrame({"customer_id": some[3:5] * 2, "date": days})
     contacts.to_csv("contacts.csv", index=False)
     plan = PLAN.replace("control_share", "max_contacts = 2\ncontrol_share")
     (here / "clv.toml").write_text(plan, encoding="utf-8")
