@@ -1,59 +1,148 @@
-"""Execute every notebook of this folder, each in a process and a working directory of its own; fail on the first error of any.
+"""Execute every notebook of this folder and compare what it says with the outputs stored in it, so that they stay true.
 
-The notebooks are stored without outputs and stay so; `--keep FOLDER` writes executed copies there.
+Each runs in a process and a working directory of its own. Compared are the texts: words must be the same, numbers may
+differ by 2 % or by one in the last digit written, for the last bits of linear algebra differ between machines. Pictures
+must be there; what is written to standard error is not stored.
+
+python notebooks/execute.py            compare
+python notebooks/execute.py --write    store the outputs anew: after a change that is meant
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import difflib
+import os
+import re
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 HERE = Path(__file__).resolve().parent
+TOLERANCE = 0.02
+NUMBER = re.compile(r"(?<![\w.])[-+−]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 
 
-def check_stored(path: Path, notebook: nbformat.NotebookNode) -> None:
-    """A notebook is valid and carries no output, which would go stale."""
-    nbformat.validate(notebook)
-    if any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells):
-        sys.exit(
-            f"{path.name} is stored with outputs. Clear them: the text is the same on every machine, outputs are not."
-        )
-
-
-def execute(path: Path, keep: Path | None) -> None:
-    """Run all cells with this interpreter; errors end the run."""
+def execute(path: Path) -> nbformat.NotebookNode:
+    """Run all cells with this interpreter; an error ends the run."""
     notebook = nbformat.read(path, as_version=4)
-    check_stored(path, notebook)
+    nbformat.validate(notebook)
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as wires:
+        manager = AsyncKernelManager(kernel_name="python3", connection_file=str(Path(wires, "kernel.json")))
+        if os.name != "nt":
+            manager.transport, manager.ip = "ipc", str(Path(wires, "kernel"))  # nobody else can reach it
+        client = NotebookClient(notebook, km=manager, timeout=600, resources={"metadata": {"path": folder}})
+        asyncio.run(execute_and_stop(client, manager))
+    for cell in notebook.cells:
+        cell.metadata = nbformat.NotebookNode()
+        if cell.cell_type == "code":
+            cell.outputs = [tidy(o) for o in cell.outputs if o.get("name") != "stderr"]
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    return notebook
+
+
+async def execute_and_stop(client: NotebookClient, manager: AsyncKernelManager) -> None:
+    """Run all cells, and end the kernel whatever comes."""
+    try:
+        await client.async_execute()
+    finally:
+        await manager.shutdown_kernel(now=True)
+
+
+def tidy(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """An output without metadata of the machine."""
+    if "metadata" in output:
+        output.metadata = nbformat.NotebookNode()
+    return output
+
+
+def texts(cell: nbformat.NotebookNode) -> list[str]:
+    """What a cell has said, a text an output; of pictures only that they are there."""
+    found = []
+    for output in cell.get("outputs", ()):
+        if output.output_type == "stream":
+            found.append(output.text)
+        elif "image/png" in output.get("data", {}):
+            found.append("(a picture)")
+        else:
+            found.append(output.get("data", {}).get("text/plain", ""))
+    return found
+
+
+def same(stored: str, new: str) -> bool:
+    """Whether two texts say the same: equal words, numbers that are near."""
+    before, after = NUMBER.findall(stored), NUMBER.findall(new)
+    if len(before) != len(after) or words(stored) != words(new):
+        return False
+    return all(near(a, b) for a, b in zip(before, after, strict=True))
+
+
+def words(text: str) -> list[str]:
+    """The words of a text without its numbers; columns may be wider or narrower."""
+    return re.sub(r"[-─]{2,}", " ", NUMBER.sub(" 0 ", text)).split()
+
+
+def near(stored: str, new: str) -> bool:
+    """Whether two numbers are equal within the tolerance or one in the last digit."""
+    a, b = (float(v.replace(",", "").replace("−", "-")) for v in (stored, new))
+    digits = min(len(v.partition("e")[0].partition(".")[2]) for v in (stored, new))
+    return abs(a - b) <= max(TOLERANCE * max(abs(a), abs(b)), 1.01 * 10.0**-digits)
+
+
+def differences(stored: nbformat.NotebookNode, new: nbformat.NotebookNode) -> list[str]:
+    """What the outputs say otherwise than before, in the words of a reader."""
+    found = []
+    for number, (before, after) in enumerate(zip(stored.cells, new.cells, strict=True)):
+        old, now = texts(before), texts(after)
+        if len(old) != len(now) or not all(map(same, old, now)):
+            lines = difflib.unified_diff("\n".join(old).splitlines(), "\n".join(now).splitlines(), "stored", "now", n=0)
+            found.append(f"cell {number}:\n" + "\n".join([*lines][:20]))
+    return found
+
+
+def run(path: Path, *, write: bool) -> str:
+    """Execute one notebook; what is wrong with it, or nothing."""
     begun = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}})
-        try:
-            client.execute()
-        except CellExecutionError as error:
-            sys.exit(f"{path.name} failed:\n{error}")
-    if keep:
-        keep.mkdir(parents=True, exist_ok=True)
-        nbformat.write(notebook, keep / path.name)
-    print(f"{path.name}: {len(notebook.cells)} cells, {time.perf_counter() - begun:.0f} s")
+    try:
+        new = execute(path)
+    except CellExecutionError as error:
+        return f"{path.name} failed:\n{error}"
+    print(f"{path.name}: {len(new.cells)} cells, {time.perf_counter() - begun:.0f} s", flush=True)
+    if write:
+        nbformat.write(new, path)
+        return ""
+    stored = nbformat.read(path, as_version=4)
+    found = differences(stored, new) if any(cell.get("outputs") for cell in stored.cells) else []
+    if found:
+        again = "Store them anew with: python notebooks/execute.py --write"
+        return "\n".join([f"{path.name} says something else than what is stored in it. {again}", *found])
+    return ""
 
 
 def main() -> None:
-    """All notebooks, in order of name."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--keep", type=Path, help="folder for executed copies")
-    keep = parser.parse_args().keep
-    found = sorted(HERE.glob("*.ipynb"))
-    if not found:
+    """All notebooks, or those named, two at a time."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="such as first_fit; all unless given")
+    parser.add_argument("--write", action="store_true", help="store the outputs anew")
+    asked = parser.parse_args()
+    paths = [HERE / f"{name.removesuffix('.ipynb')}.ipynb" for name in asked.names] or sorted(HERE.glob("*.ipynb"))
+    if not paths:
         sys.exit(f"There is no notebook in {HERE}.")
-    for path in found:
-        execute(path, keep)
+    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+        wrong = [text for text in pool.map(lambda path: run(path, write=asked.write), paths) if text]
+    if wrong:
+        sys.exit("\n".join(wrong))
 
 
 if __name__ == "__main__":

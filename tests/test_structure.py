@@ -41,7 +41,19 @@ ROOMS = (
 """The walk of an order log. A room imports from the ground floor and from the sets above its own in this table; rooms
 of one set do not know each other, but for the edges, which may see all."""
 
-GROUND = {"checks", "errors", "files", "horizon", "html", "locks", "redaction", "resources", "spreadsheets", "tables"}
+GROUND = {
+    "checks",
+    "errors",
+    "files",
+    "horizon",
+    "html",
+    "locks",
+    "progress",
+    "redaction",
+    "resources",
+    "spreadsheets",
+    "tables",
+}
 """Files that stand above no room: they import each other alone."""
 
 SHIMS = {"flavor": "clvml.tracking.flavor"}

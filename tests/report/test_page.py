@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from clvml import Plan, Transactions, Treatment, backtest, plan_audience
-from clvml.errors import DataError
+from clvml.errors import DataError, OptionError
 from clvml.report.page import make_page
 
 EVIL = "<script>alert(1)</script>'\"&"
@@ -104,3 +104,19 @@ def test_what_is_no_scores_is_refused(scores, frame, word):
     bad = scores.drop(columns="clv") if frame == "no clv" else scores.iloc[:0]
     with pytest.raises(DataError, match=word):
         make_page(bad)
+
+
+def test_costs_of_channels_stand_beside_their_worth(scores, log_with_channels):
+    html = make_page(scores, log=log_with_channels, cac={"search": 1.0, EVIL: 1e6}).html
+    assert "Customers of search are worth more than they cost." in html
+    assert "are worth less than they cost" in html
+    assert "1,000,000" in html
+    assert "Paid back in month" in html
+    assert EVIL not in html
+    for log in (None, Transactions(pd.DataFrame({"customer_id": [1], "date": ["1997-01-01"], "amount": [1.0]}))):
+        with pytest.raises(OptionError, match="channels are known"):
+            make_page(scores, log=log, cac={"search": 1.0})
+
+
+def test_last_periods_stand_beside_what_was_predicted_for_them(full):
+    assert "Last periods: what was predicted for them, and what came" in full

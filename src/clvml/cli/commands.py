@@ -338,6 +338,7 @@ cli.add_command(insights)
 @click.option("--backtest", type=click.Path(path_type=Path), help="What `clvml backtest --out` wrote.")
 @click.option("--audience", type=click.Path(path_type=Path), help="What `clvml audience` wrote as JSON.")
 @click.option("--outcome", type=click.Path(path_type=Path), help="What `clvml outcome --out` wrote.")
+@click.option("--cac", multiple=True, metavar="CHANNEL=MONEY", help="Cost of winning one customer; may be repeated.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="report.html")
 @click.option("--title", default="Customers: worth, risk and what to do", show_default=True, help="Head of the page.")
 @click.option("--currency", default="", help="Put before amounts, such as €.")
@@ -357,6 +358,7 @@ def report(source: tuple[str, ...], **settings: Any) -> None:
         "backtest",
         "audience",
         "outcome",
+        "cac",
         "out",
         "title",
         "currency",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clvml.cli.campaign_jobs import read_table
+from clvml.cli.insights.jobs import costs_of
 from clvml.cli.terminal import Terminal
 from clvml.errors import DataError
 from clvml.files import check_target, working_on
@@ -28,6 +29,7 @@ class ReportJob:
     backtest: Path | None = None
     audience: Path | None = None
     outcome: Path | None = None
+    cac: tuple[str, ...] = ()
     title: str = "Customers: worth, risk and what to do"
     currency: str = ""
     redact: bool = False
@@ -71,6 +73,7 @@ def report_job(open_log: Callable[[], Transactions] | None, job: ReportJob) -> s
             backtest=parts["backtest"],
             plan=parts["audience"],
             outcome=parts["outcome"],
+            cac=costs_of(job.cac, "--cac"),
             title=job.title,
             currency=job.currency,
             redact=job.redact,

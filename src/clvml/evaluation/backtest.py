@@ -27,6 +27,7 @@ from clvml.horizon import as_date, horizon_days
 from clvml.html import Figure, card, table_of
 from clvml.maths import metrics
 from clvml.orders.transactions import Transactions
+from clvml.progress import Progress
 from clvml.scores.model import ClvModel
 from clvml.scores.totals import expected_totals
 
@@ -216,6 +217,7 @@ def backtest(
         raise OptionError("A backtest needs at least one cut: a day, or a list of days.")
     settings = (model or ClvModel()).get_params(deep=False)
     tables, differences, described, deciles, gains = [], [], [], [], []
+    progress = Progress("backtest", len(cuts))
     for day in cuts:
         days = horizon_days(horizon, day)
         _check_end(log, day, days)
@@ -225,6 +227,7 @@ def backtest(
         described.append({"cut": day.isoformat()} | facts)
         deciles.append(_calibration(forecasts[OURS], actual).assign(cut=day.isoformat()))
         gains.append(_gains(forecasts, actual).assign(cut=day.isoformat()))
+        progress.step()
     table, compared, calibrated, gained = (
         _first(pd.concat(parts, ignore_index=True)) for parts in (tables, differences, deciles, gains)
     )

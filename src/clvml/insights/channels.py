@@ -20,9 +20,11 @@ from clvml.orders.transactions import Transactions
 from clvml.scores.totals import variance_within
 from clvml.tables import canonical_ids
 
-__all__ = ["ChannelValue", "Channels", "channel_values", "life_curve", "payback_month", "lifetime_by_formula"]
+__all__ = ["SMALL", "ChannelValue", "Channels", "channel_values", "life_curve", "payback_month", "lifetime_by_formula"]
 
 Array = npt.NDArray[np.float64]
+SMALL = "(small)"
+"""Channels of too few customers, put together."""
 
 
 @dataclass(frozen=True)
@@ -321,7 +323,7 @@ def _grouped(
     if cohorts:
         table["channel"] = table["channel"] + " " + pd.PeriodIndex(table["first_date"], freq="Q").astype(str)
     sizes = table["channel"].value_counts()
-    return table.assign(channel=table["channel"].where(table["channel"].map(sizes) >= min_customers, "(small)"))
+    return table.assign(channel=table["channel"].where(table["channel"].map(sizes) >= min_customers, SMALL))
 
 
 def _cohort(table: pd.DataFrame) -> pd.Series:

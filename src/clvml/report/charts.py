@@ -16,16 +16,27 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clvml.report.plots.style import MARKERS, SERIES
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["bars", "changes", "cohort_lines", "concentration", "inline_svg", "new_axes", "points", "stacked", "whale"]
+__all__ = [
+    "bars",
+    "changes",
+    "cohort_lines",
+    "concentration",
+    "inline_svg",
+    "new_axes",
+    "points",
+    "ranges",
+    "stacked",
+    "whale",
+]
 
 Array = npt.NDArray[np.float64]
 
 INK, GRID = "#010203", "#040506"
-SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe & Ito (2008), told apart by the colour-blind too."""
 _VARIABLES = {INK: "currentColor", GRID: "var(--line)", **{c: f"var(--c{i})" for i, c in enumerate(SERIES, 1)}}
 
 
@@ -98,6 +109,35 @@ def bars(names: Sequence[str], values: Sequence[float], *, label: str, unit: str
     return ax
 
 
+def ranges(
+    names: Sequence[str],
+    middle: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    *,
+    marks: Sequence[float],
+    label: str,
+    range_name: str,
+    mark_name: str,
+) -> Axes:
+    """An interval a name, the first on top, with a mark of something else beside it; a mark may be NaN."""
+    ax = new_axes(height=1.0 + 0.36 * len(names))
+    place = np.arange(len(names))[::-1]
+    ax.hlines(place, list(low), list(high), color=SERIES[0], linewidth=2.5)
+    ax.plot(list(middle), place, "o", color=SERIES[0], markersize=7)
+    ax.plot([], [], "o-", color=SERIES[0], linewidth=2.5, label=range_name)
+    if np.isfinite(np.asarray(marks, dtype=np.float64)).any():
+        ax.plot(list(marks), place, "D", color=SERIES[1], markersize=7, label=mark_name)
+    ax.set_yticks(place, list(names))
+    ax.set_ylim(-0.6, len(names) - 0.4)
+    ax.set_xlim(left=min(0.0, *low))
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel(label)
+    ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    _money_axis(ax.xaxis, "")
+    return ax
+
+
 def concentration(values: Array, *, label: str) -> Axes:
     """Share of the whole that the best so many per cent of the customers bring."""
     ordered = np.sort(values)[::-1]
@@ -132,6 +172,7 @@ def changes(names: Sequence[str], values: Sequence[float], *, before: float, aft
         level += value
     ax.bar(len(names) + 1, after, color=SERIES[5])
     ax.set_xticks(at, ["before", *names, "after"])
+    ax.set_ylim(top=ax.dataLim.y1 * 1.06)
     ax.grid(visible=False, axis="x")
     _money_axis(ax.yaxis, unit)
     return ax
@@ -144,7 +185,7 @@ def cohort_lines(cohorts: pd.DataFrame) -> Axes:
     later = cohorts[cohorts["age"] > 0]
     for i, name in enumerate(names):
         own = later[later["cohort"] == name]
-        marker, colour = "osD^vP"[i % 6], SERIES[i % len(SERIES)]
+        marker, colour = MARKERS[i % len(MARKERS)], SERIES[i % len(SERIES)]
         ax.plot(own["age"], 100 * own["active"], marker=marker, markersize=4, color=colour, label=str(name))
     ax.set(xlabel="quarters since the first purchase", ylabel="% that bought in the quarter")
     ax.set_xticks(np.arange(1, int(later["age"].max()) + 1, max(1, int(later["age"].max()) // 8)))
@@ -174,8 +215,16 @@ def points(predicted: Array, actual: Array, groups: Sequence[str], *, label: str
     ax = new_axes(height=3.8)
     for i, name in enumerate(dict.fromkeys(groups)):
         own = np.array([g == name for g in groups])
-        marker = "osD^vP"[i % 6]
-        ax.plot(predicted[own], actual[own], marker, color=SERIES[i % len(SERIES)], label=str(name), markersize=5)
+        marker = MARKERS[i % len(MARKERS)]
+        ax.plot(
+            predicted[own],
+            actual[own],
+            marker,
+            color=SERIES[i % len(SERIES)],
+            label=str(name),
+            markersize=5,
+            clip_on=False,
+        )
     end = float(max(predicted.max(), actual.max())) * 1.05
     ax.plot([0, end], [0, end], color=INK, linewidth=1)
     smallest = float(np.min(np.concatenate([predicted, actual])[np.concatenate([predicted, actual]) > 0]))

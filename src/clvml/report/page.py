@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from clvml.errors import DataError, did_you_mean
+from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.files import write_aside
 from clvml.html import environment
 from clvml.report.parts import Money, Section
@@ -55,6 +55,7 @@ def make_page(
     backtest: Mapping[str, Any] | None = None,
     plan: Mapping[str, Any] | None = None,
     outcome: Mapping[str, Any] | None = None,
+    cac: Mapping[str, float] | None = None,
     title: str = "Customers: worth, risk and what to do",
     currency: str = "",
     redact: bool = False,
@@ -70,6 +71,8 @@ def make_page(
         The orders that were scored: adds what came so far, profiles, channels and how value has moved.
     backtest, plan, outcome : mapping, optional
         `Backtest.to_dict()`, `Audience.to_dict()` and `Outcome.to_dict()`, or the JSON files that the commands write.
+    cac : mapping of str to float, optional
+        What winning a customer of a channel costs, by channel of the log.
     title : str
         The head of the page.
     currency : str
@@ -87,6 +90,8 @@ def make_page(
     ------
     DataError
         Where the scores lack a column that the page needs, or hold nobody.
+    OptionError
+        Where costs are given without a log that has channels, or of a channel that there is none of.
 
     Examples
     --------
@@ -98,9 +103,11 @@ def make_page(
     True
     """
     _check(scores)
+    if cac and (log is None or "channel" not in log.summarize(str(scores["as_of"].iloc[0])[:10])):
+        raise OptionError("Costs of channels need a log whose channels are known: Transactions(..., channel=...).")
     money = Money(currency)
     sections = sections_of(
-        scores, money, log=log, backtest=backtest, plan=plan, outcome=outcome, redact=redact, rows=rows
+        scores, money, log=log, backtest=backtest, plan=plan, outcome=outcome, cac=cac, redact=redact, rows=rows
     )
     return Page(_render(title, scores, sections))
 

@@ -30,6 +30,7 @@ from clvml.horizon import as_date, day_of_number, horizon_days
 from clvml.html import Figure, card
 from clvml.orders.snapshots import FEATURES, take_snapshots
 from clvml.orders.transactions import Transactions
+from clvml.progress import Progress
 from clvml.scores import score as scoring, segments
 from clvml.scores.flag import Economics, assumed_economics
 from clvml.scores.saved import read_model, write_model
@@ -166,8 +167,10 @@ class ClvModel(Estimator):
         day = as_date(as_of)
         self.as_of_, self.horizon_days_ = day.isoformat(), horizon_days(self.horizon, day)
         self.notes_ = _notes(log, day, self.horizon_days_)
+        progress = Progress("fit", 4)
         part = log if self.sample is None else log.sample(self.sample, day, self.seed)
         summary = part.summarize(day)
+        progress.step()
         base = None if part is log else log.fit_tables(day)
         if base is None:
             self.data_report_, self.n_customers_ = summary.attrs["data_report"], len(summary)
@@ -187,17 +190,20 @@ class ClvModel(Estimator):
         special = calendar_of(self.calendar)
         self.calendar_ = {day_of_number(number).isoformat(): factor for number, factor in special.items()}
         self._learn(part, value, None if base is None else value.fit_base(base.counts, base.spend), summary)
+        progress.step()
         for note in self.notes_:
             warnings.warn(note, ClvWarning, stacklevel=2)
         if self.level_ is not None:
             self.notes_.append(self.level_.reason)  # where the level comes from is no reason to warn
         self.leaving_ = LeavingModel(seed=self.seed).fit(part, day, self._base().purchases_, self.window_)
+        progress.step()
         value_if_kept, contribution = scoring.tier_values(
             self.frame(part, day), self.model_, self.horizon_days_, self.margin_
         )
         self.cutoffs_ = self.tier_cutoffs(value_if_kept, contribution)
         good = segments.assign_tiers(value_if_kept, contribution, self.cutoffs_) == segments.GOOD
         self.economics_ = self._economics(float(value_if_kept[good if good.any() else slice(None)].mean()))
+        progress.step()
         return self
 
     def _base(self) -> LifetimeValueModel:

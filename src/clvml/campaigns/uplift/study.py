@@ -31,6 +31,7 @@ from clvml.campaigns.uplift.learners import BASES, LEARNERS, Tau
 from clvml.checks import check_choice, check_share
 from clvml.errors import OptionError, did_you_mean
 from clvml.estimators.encoding import Encoding
+from clvml.progress import Progress
 from clvml.resources import one_thread
 
 __all__ = ["Candidate", "PolicyValue", "UpliftResult", "Verdict", "study_uplift"]
@@ -299,7 +300,9 @@ def _studied(
     encoding = Encoding.of(experiment.features)
     X = encoding.matrix(experiment.features)
     names = [(learner, base) for learner in learners for base in bases]
+    progress = Progress("study", 3)
     best = held_out(experiment, y, X, names, folds=folds, seed=seed)
+    progress.step()
     uniform_values = best.dr.mean(axis=0)
     worth = None if value is None else experiment.features[value].to_numpy(np.float64)
     chosen = _judge(_STACK, "+".join(bases), float(best.weights.sum()), best, worth, seed)
@@ -309,7 +312,9 @@ def _studied(
     )
     verdict = _gate(chosen, treating_pays=bool(uniform_values.argmax() > 0))
     average = average_effects(experiment, seed=seed)
+    progress.step()
     final = fit_effects(X, y, experiment.arm, experiment.propensity, names, seed)
+    progress.step()
     models = _stacked(final, best.weights)
     rank = rank_within(best.tau.max(axis=1), best.fold, seed)
     effect = value_of(best.tau.argmax(axis=1) + 1, best.dr) - best.dr[:, 0]

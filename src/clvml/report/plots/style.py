@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from clvml.progress import in_notebook
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -54,7 +56,7 @@ def new_axes(
 
 def _figure(size: tuple[float, float]) -> Axes:
     """Axes of a new figure; one of pyplot's where pyplot is at work or a notebook is to show it."""
-    if "matplotlib.pyplot" in sys.modules or "ipykernel" in sys.modules:
+    if "matplotlib.pyplot" in sys.modules or in_notebook():
         from matplotlib import pyplot as plt
 
         return plt.figure(figsize=size, layout="constrained").add_subplot()

@@ -29,6 +29,7 @@ def sections_of(
     backtest: Mapping[str, Any] | None,
     plan: Mapping[str, Any] | None,
     outcome: Mapping[str, Any] | None,
+    cac: Mapping[str, float] | None,
     redact: bool,
     rows: int,
 ) -> list[Section]:
@@ -41,7 +42,7 @@ def sections_of(
         leaving(scores, money, channels=_channels(summary), redact=redact, rows=rows),
         None if log is None or summary is None else best(scores, money, log, summary),
         actions(money, plan, outcome),
-        None if log is None or _channels(summary) is None else channels(scores, money, log),
+        None if log is None or _channels(summary) is None else channels(scores, money, log, cac),
         None if audit is None else moved(audit, money),
         trust(backtest, money, log, as_of),
     ]

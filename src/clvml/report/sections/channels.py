@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 import pandas as pd
 
 from clvml.html import Cell, Head, Table
-from clvml.insights.channels import channel_values
+from clvml.insights.channels import SMALL, ChannelValue, channel_values
 from clvml.orders.transactions import Transactions
 from clvml.report import charts
 from clvml.report.parts import Money, Section, chart
@@ -13,36 +16,79 @@ from clvml.report.parts import Money, Section, chart
 __all__ = ["channels"]
 
 
-def channels(scores: pd.DataFrame, money: Money, log: Transactions) -> Section:
-    """Which channels bring customers worth more than they cost?"""
-    rows = channel_values(scores, log).rows
-    heads = (Head("Channel"), Head("Customers", True), Head("Worth each", True), Head("90% interval", True))
+def channels(scores: pd.DataFrame, money: Money, log: Transactions, cac: Mapping[str, float] | None) -> Section:
+    """Which channels bring customers worth more than they cost? cac: what winning a customer of a channel costs."""
+    rows = channel_values(scores, log, cac=cac).rows
+    shown = [row for row in rows if row.channel != SMALL] or rows  # a few customers would set the scale of the chart
+    heads = [Head("Channel"), Head("Customers", True), Head("Worth each", True), Head("90% interval", True)]
+    if cac:
+        heads += [Head("Cost of winning one", True), Head("Worth per cost", True), Head("Paid back in month", True)]
     return Section(
         "channels",
         "Which channels bring customers worth more than they cost?",
-        (f"A customer of '{rows[0].channel}' is worth most: {money(rows[0].ltv)}, so far and expected together.",),
+        tuple(_sentences(shown, money)),
         charts=(
             chart(
-                charts.bars([r.channel for r in rows], [r.ltv for r in rows], label="worth of a customer"),
+                charts.ranges(
+                    [r.channel for r in shown],
+                    [r.ltv for r in shown],
+                    [r.low for r in shown],
+                    [r.high for r in shown],
+                    marks=[r.cac for r in shown],
+                    label="money per customer",
+                    range_name="worth, with its 90% interval",
+                    mark_name="cost of winning one",
+                ),
                 "channels-worth",
-                "What a customer of each channel is worth",
+                "What a customer of each channel is worth" + (", and what they cost" if cac else ""),
             ),
         ),
         tables=(
             Table(
                 "channel-table",
                 "Contribution so far and expected, per customer",
-                heads,
-                tuple(
-                    (
-                        Cell(r.channel),
-                        Cell(f"{r.customers:,}"),
-                        Cell(money(r.ltv)),
-                        Cell(f"{money(r.low)} to {money(r.high)}"),
-                    )
-                    for r in rows
-                ),
+                tuple(heads),
+                tuple(tuple(_cells(row, money, costs=bool(cac))) for row in rows),
             ),
         ),
-        notes=("What a customer of a channel costs is not in the log; `channel_values(..., cac=...)` sets it beside.",),
+        notes=()
+        if cac
+        else (
+            "What a customer of a channel costs is not in the log: `clvml report --cac CHANNEL=MONEY` or "
+            "`make_page(..., cac=...)` sets it beside.",
+        ),
     )
+
+
+def _cells(row: ChannelValue, money: Money, *, costs: bool) -> list[Cell]:
+    cells = [
+        Cell(row.channel),
+        Cell(f"{row.customers:,}"),
+        Cell(money(row.ltv)),
+        Cell(f"{money(row.low)} to {money(row.high)}"),
+    ]
+    if costs:
+        known = np.isfinite(row.cac)
+        cells += [
+            Cell(money(row.cac) if known else ""),
+            Cell(f"{row.ltv_cac:.1f}" if known and np.isfinite(row.ltv_cac) else ""),
+            Cell(f"{row.payback_month:.0f}" if np.isfinite(row.payback_month) else "not yet" if known else ""),
+        ]
+    return cells
+
+
+def _sentences(rows: Sequence[ChannelValue], money: Money) -> list[str]:
+    """The best channel; with costs, which channels pay for sure, which do not, and which may."""
+    found = [f"A customer of '{rows[0].channel}' is worth most: {money(rows[0].ltv)}, so far and expected together."]
+    priced = [row for row in rows if np.isfinite(row.cac)]
+    for verdict, names in (
+        ("worth more than they cost", [r.channel for r in priced if r.low > r.cac]),
+        ("worth less than they cost", [r.channel for r in priced if r.high < r.cac]),
+        (
+            "not shown to be worth what they cost, nor the contrary",
+            [r.channel for r in priced if r.low <= r.cac <= r.high],
+        ),
+    ):
+        if names:
+            found.append(f"Customers of {', '.join(names)} are {verdict}.")
+    return found

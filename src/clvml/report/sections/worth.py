@@ -10,7 +10,7 @@ import pandas as pd
 
 from clvml.html import Figure
 from clvml.report import charts
-from clvml.report.parts import Money, Section, chart
+from clvml.report.parts import Chart, Money, Section, chart
 from clvml.scores.totals import expected_totals
 
 __all__ = ["worth"]
@@ -29,6 +29,7 @@ def worth(scores: pd.DataFrame, money: Money, backtest: Mapping[str, Any] | None
         f"(discounted contribution). In nine cases of ten it should lie between {low} and {high}.",
         f"The best tenth of them is expected to bring {top / total:.0%} of it." if total > 0 else "",
     ]
+    past = None if backtest is None else _past_chart(backtest)
     return Section(
         "worth",
         "What is my base worth, and how sure is that?",
@@ -57,8 +58,27 @@ def worth(scores: pd.DataFrame, money: Money, backtest: Mapping[str, Any] | None
                 "worth-tiers",
                 "Expected contribution by tier (customers)",
             ),
+            *((past,) if past is not None else ()),
         ),
     )  # fmt: skip
+
+
+def _past_chart(backtest: Mapping[str, Any]) -> Chart | None:
+    """What was predicted at earlier days, with intervals, and what came."""
+    cuts = sorted((row for row in backtest["cuts"] if "spend_low" in row), key=lambda row: str(row["cut"]))
+    if not cuts:
+        return None
+    axes = charts.ranges(
+        [str(row["cut"]) for row in cuts],
+        [float(np.sqrt(row["spend_low"] * row["spend_high"])) for row in cuts],
+        [row["spend_low"] for row in cuts],
+        [row["spend_high"] for row in cuts],
+        marks=[row["spend"] for row in cuts],
+        label=f"spend in the {backtest['horizon_days']} days after",
+        range_name="predicted, with its 90% interval",
+        mark_name="came",
+    )
+    return chart(axes, "worth-past", "Last periods: what was predicted for them, and what came")
 
 
 def _past_totals(backtest: Mapping[str, Any] | None, money: Money) -> list[str]:
