@@ -8,6 +8,7 @@ python3 tasks.py slow         the slow tests (real servers, whole logs)
 python3 tasks.py lint         ruff: rules and format
 python3 tasks.py types        mypy, strict
 python3 tasks.py notebooks    execute every notebook
+python3 tasks.py docs         build the documentation into site/, warnings are errors
 python3 tasks.py kernels      numbers and choices by another kernel of OpenBLAS, whose last bits differ
 python3 tasks.py fuzz         coverage-guided fuzzing of saved models, for a minute (-max_total_time=N: N seconds)
 python3 tasks.py coverage     lines and branches that the default suite runs
@@ -53,6 +54,7 @@ COMMANDS = {
     "format": ["python", "-m", "ruff", "format", "--check", "."],
     "types": ["python", "-m", "mypy"],
     "notebooks": ["python", "notebooks/execute.py"],
+    "docs": ["python", "-m", "mkdocs", "build", "--quiet"],
     "kernels": ["python", "-m", "pytest", "-m", "not slow", *KERNEL_TESTS],
     "fuzz": ["python", "-m", "tests.fuzz_models"],
     "coverage": ["python", "-m", "coverage", "run", "-m", "pytest", "-m", "not slow"],
@@ -121,6 +123,8 @@ def lock() -> int:
         "spark",
         "--extra",
         "postgres",
+        "--extra",
+        "docs",
         "--universal",
         "--python-version",
         "3.11",

@@ -267,7 +267,7 @@ def test_statements_and_type_marker_are_part_of_the_package():
     assert named <= {p.stem for p in (HOME / "orders/engines/sql").glob("*.sql")}
 
 
-PAGES = [page for page in (README, *sorted(README.parent.glob("docs/*.md"))) if page.is_file()]
+PAGES = [page for page in (README, *sorted(README.parent.glob("docs/**/*.md"))) if page.is_file()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

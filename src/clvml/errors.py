@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "ClvError",
@@ -45,7 +46,10 @@ class NotFittedError(ClvError):
     def of(cls, model: object) -> NotFittedError:
         """The error for one model, by its class."""
         name = type(model).__name__
-        return cls(f"This {name} is not fitted yet: call {name}.fit(summary) first.")
+        return cls(f"This {name} is not fitted yet: call {name}.fit first.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return NotFittedError, self.args
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -194,7 +194,10 @@ def test_as_of_long_after_the_log():
     assert re.search(
         r"is 7\d\d days after the last order of the log \(2023-\d\d-\d\d\): the days between count as silence", told
     )
-    scores = model.score(Transactions(rows))
+    with pytest.warns(
+        ClvWarning, match=r"7\d\d days after the last order of the log.* If orders are missing, load them"
+    ):
+        scores = model.score(Transactions(rows))
     assert (scores["days_since_last"] > 700).all()
     assert (scores["state"] == "lapsed").all()
     assert (scores["p_return"] < 0.2).all()

@@ -117,10 +117,10 @@ def test_the_whole_registry_on_a_real_server(empty_store, tmp_path, monkeypatch,
     with running(arguments, tmp_path, f"{address}/health"):
         capfd.readouterr()
         assert tracking.champion_metrics("clv") is None
-        info = tracking.log_run(trained, report, {"backtest.wape": 0.5}, register="clv")
+        info = tracking.log_run(trained, report, {"backtest/wape": 0.5}, register="clv")
         assert (info.tracking_uri, info.model_uri) == (address, "models:/clv/1")
         tracking.promote("clv", 1, "The first.")
-        assert tracking.champion_metrics("clv").metrics["backtest.wape"] == 0.5
+        assert tracking.champion_metrics("clv").metrics["backtest/wape"] == 0.5
         for uri in ("models:/clv@champion", f"runs:/{info.run_id}/model"):
             again = tracking.load_model(uri)
             pd.testing.assert_frame_equal(

@@ -15,14 +15,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from clvml import ClvModel, tracking
-from clvml.errors import ModelError, OptionError
+from clvml import ClvModel, Transactions, load_cdnow, tracking
+from clvml.errors import DataError, ModelError, OptionError
 from clvml.files import sha256
 from clvml.scores.saved import model_digest
-from clvml.tracking.flavor import Scorer
+from clvml.tracking.flavor import ORDERS, Scorer
 from clvml.tracking.serving import example
 
-METRICS = {"backtest.clvml.spend.gini": 0.71, "backtest.own_rate.spend.gini": 0.65, "backtest.empty": float("nan")}
+METRICS = {"backtest/clvml/spend/gini": 0.71, "backtest/own_rate/spend/gini": 0.65, "backtest/empty": float("nan")}
 
 
 class Told:
@@ -99,14 +99,14 @@ class TestRun:
         assert run.data.params["horizon"] == "26w"
         assert run.data.params["as_of"] == "1997-09-30"
         assert run.data.params["horizon_days"] == "182"
-        assert run.data.metrics["backtest.own_rate.spend.gini"] == 0.65
-        assert "backtest.empty" not in run.data.metrics
-        assert run.data.metrics["audit.auc"] == trained.churn_.audit_.auc
+        assert run.data.metrics["backtest/own_rate/spend/gini"] == 0.65
+        assert "backtest/empty" not in run.data.metrics
+        assert run.data.metrics["audit/auc"] == trained.churn_.audit_.auc
         for part, parameter in ((trained.value_.purchases_, "alpha"), (trained.value_.spend_, "q")):
-            name = f"fitted.{type(part).__name__}.{parameter}"
+            name = f"fitted/{type(part).__name__}/{parameter}"
             assert run.data.metrics[name] == getattr(part.params_, parameter)
-            assert run.data.metrics[f"{name}.se"] == getattr(part.standard_errors_, parameter)
-        assert run.data.metrics["level.factor"] == trained.level_.factor
+            assert run.data.metrics[f"{name}_se"] == getattr(part.standard_errors_, parameter)
+        assert run.data.metrics["level/factor"] == trained.level_.factor
 
     def test_data_as_counts_and_digest(self, logged, client, report, trained):
         from clvml.tracking.record import data_digest
@@ -115,6 +115,7 @@ class TestRun:
         assert json.loads(given.dataset.profile) == report.to_dict()
         assert given.dataset.digest == data_digest(trained)
         assert len(given.dataset.digest) == 32
+        assert [column["name"] for column in json.loads(given.dataset.schema)["mlflow_colspec"]] == [*ORDERS]
 
     def test_files(self, logged, client, tmp_path):
         client.download_artifacts(logged.run_id, "", str(tmp_path))
@@ -135,9 +136,9 @@ class TestRun:
 
     def test_models_can_be_searched_by_their_metrics(self, logged, client):
         place = client.get_experiment_by_name("clvml").experiment_id
-        (found,) = client.search_logged_models([place], filter_string="metrics.`backtest.clvml.spend.gini` > 0.7")
+        (found,) = client.search_logged_models([place], filter_string="metrics.`backtest/clvml/spend/gini` > 0.7")
         assert found.tags["clvml.digest"] == logged.digest
-        assert not client.search_logged_models([place], filter_string="metrics.`backtest.clvml.spend.gini` > 0.72")
+        assert not client.search_logged_models([place], filter_string="metrics.`backtest/clvml/spend/gini` > 0.72")
 
     def test_artifact_is_data_beside_the_database(self, logged):
         place = artifact(logged)
@@ -147,7 +148,8 @@ class TestRun:
         assert not [f for f in files if f.endswith((".py", ".pkl", ".pickle"))]
         told = yaml.safe_load((place / "MLmodel").read_text())
         assert told["flavors"]["python_function"]["loader_module"] == "clvml.tracking.flavor"
-        assert "clvml==" in (place / "requirements.txt").read_text()
+        (wheel,) = place.glob("wheels/clvml-*-py3-none-any.whl")
+        assert f"wheels/{wheel.name}" in (place / "requirements.txt").read_text().splitlines()
         assert model_digest(place / "data" / "clvml") == logged.digest
 
     def test_a_failed_run_is_marked(self, store, trained, report, monkeypatch):
@@ -306,15 +308,15 @@ class TestRegistry:
         from mlflow import MlflowClient
 
         assert tracking.champion_metrics("clv") is None
-        first = tracking.log_run(trained, report, {"backtest.wape": 0.5}, register="clv")
+        first = tracking.log_run(trained, report, {"backtest/wape": 0.5}, register="clv")
         assert tracking.champion_metrics("clv") is None
         tracking.promote("clv", first.version, "The first of its name.")
         champion = tracking.champion_metrics("clv")
         assert (champion.version, champion.run_id, champion.digest) == ("1", first.run_id, first.digest)
-        assert champion.metrics["backtest.wape"] == 0.5
+        assert champion.metrics["backtest/wape"] == 0.5
         assert champion.settings["horizon_days"] == "182"
 
-        second = tracking.log_run(trained, report, {"backtest.wape": 0.6}, register="clv")
+        second = tracking.log_run(trained, report, {"backtest/wape": 0.6}, register="clv")
         tracking.set_challenger("clv", second.version)
         tracking.reject("clv", second.version, "WAPE .60 against .50 of version 1.")
         assert tracking.champion_metrics("clv").version == "1"
@@ -344,8 +346,7 @@ class TestPyfunc:
     """What MLflow's own loader makes of it, for serving and Spark."""
 
     def test_equals_the_model(self, served, trained, trained_frame):
-        rows = trained_frame.drop(columns=["first_date", "last_date", "n_returns", "log_gaps"])
-        rows = rows.astype({name: float for name in rows.columns if name != "customer_id"})
+        rows = trained_frame  # as it is: whole counts, dates and columns that nobody asked for
         pd.testing.assert_frame_equal(served.predict(rows), trained.predict(trained_frame), check_exact=True)
         later = trained_frame.copy()
         later.attrs["as_of"] = "1998-01-01"
@@ -353,16 +354,67 @@ class TestPyfunc:
         pd.testing.assert_frame_equal(told, trained.predict(later, 90), check_exact=True)
 
     def test_takes_and_gives_what_the_signature_says(self, served, trained):
-        from mlflow.types import DataType
-
         signature = served.metadata.signature
-        given = {spec.name: (spec.type, spec.required) for spec in signature.inputs if spec.name != "customer_id"}
-        assert {kind for kind, _ in given.values()} == {DataType.double}
-        assert {name for name, (_, required) in given.items() if required} == set(trained.needs())
+        assert {spec.name for spec in signature.inputs} >= {*trained.needs(), *ORDERS}
+        assert not [spec.name for spec in signature.inputs if spec.required]
         scores = served.predict(example(trained))
         assert list(scores.columns) == signature.outputs.input_names()
         assert list(scores["customer_id"]) == ["regular", "silent"]
         assert np.isfinite(scores.select_dtypes("number")).all(axis=None)
+
+    def test_plain_rows_are_predicted_without_corrections(self, served, trained, trained_frame):
+        plain = trained_frame[["customer_id", "frequency", "recency", "T", "monetary_value"]]
+        scores = served.predict(plain.astype({"frequency": float}))
+        expected = trained.value_.expected_purchases(plain, trained.horizon_days_)
+        np.testing.assert_allclose(scores["expected_purchases"], expected, rtol=1e-12)
+        assert set(scores["model"]) == {"Pareto/NBD + Gamma-Gamma, trained as of 1997-09-30"}
+        assert scores["reason"].str.len().gt(0).all()
+        with pytest.raises(DataError, match=r"The rows lack purchases_two\. Send all columns"):
+            Scorer(trained).predict(trained_frame.drop(columns="purchases_two"))
+        with pytest.raises(DataError, match="no column 'T'"):
+            Scorer(trained).predict(plain.drop(columns="T"))
+        with pytest.raises(DataError, match=r"'recency' holds .*no.* number"):
+            Scorer(trained).predict(plain.assign(recency="long"))
+
+    def test_orders_are_predicted_as_a_log(self, served, trained):
+        orders = load_cdnow(sample=True)[["customer_id", "date", "amount"]]
+        some = orders[orders["customer_id"].isin(orders["customer_id"].unique()[:40])]
+        known = some[some["date"] <= "1997-09-30"]
+        expected = trained.predict(trained.frame(Transactions(known)))
+        pd.testing.assert_frame_equal(served.predict(known), expected, check_exact=True)
+        as_text = known.assign(date=known["date"].dt.strftime("%Y-%m-%d"), amount=known["amount"].astype(str))
+        pd.testing.assert_frame_equal(served.predict(as_text), expected, check_exact=True)
+        with pytest.raises(OptionError, match=r"The orders go on until 1998-.*after as_of=1997-09-30\. Say as_of"):
+            Scorer(trained).predict(some)
+        assert set(served.predict(some, params={"as_of": "1998-06-30"})["as_of"]) == {"1998-06-30"}
+        with pytest.raises(DataError, match="these lack amount"):
+            Scorer(trained).predict(known.drop(columns="amount"))
+        with pytest.raises(DataError, match=r"1 of [\d,]+ orders are not readable, first row 0 .*'soon'"):
+            Scorer(trained).predict(as_text.assign(date=["soon", *as_text["date"][1:]]))
+
+    @pytest.mark.slow
+    @pytest.mark.filterwarnings("ignore")  # those of MLflow's evaluator itself
+    def test_mlflow_evaluates_it(self, own, cdnow_log, trained, trained_frame, monkeypatch):
+        import mlflow
+
+        info, place = own
+        came = cdnow_log.activity("1997-09-30", "1998-03-31").set_index("customer_id")["purchases"]
+        data = trained_frame.assign(came=came.loc[trained_frame["customer_id"]].to_numpy())
+        before = mlflow.get_tracking_uri()
+        mlflow.set_tracking_uri(info.tracking_uri)
+        try:
+            found = mlflow.models.evaluate(
+                str(place),
+                data=data,
+                targets="came",
+                predictions="expected_purchases",
+                model_type="regressor",
+                evaluator_config={"log_model_explainability": False},
+            )
+        finally:
+            mlflow.set_tracking_uri(before)
+        error = np.abs(trained.predict(trained_frame)["expected_purchases"] - data["came"]).mean()
+        assert found.metrics["mean_absolute_error"] == pytest.approx(error)
 
     def test_rows_without_an_id(self, served, trained):
         rows = example(trained).drop(columns="customer_id")

@@ -203,7 +203,12 @@ def _figures(model: ClvModel, tested: Backtest | None) -> dict[str, Any]:
 
     figures = {"purchase_rates": plots.purchase_rates(model.value_), "dropout": plots.dropout(model.value_)}
     if tested is not None:
-        figures |= {"calibration": plots.calibration(tested), "gain": plots.gain(tested)}
+        figures |= {
+            "gain": plots.gain(tested),
+            "calibration_return": plots.calibration(tested, "return"),
+            "calibration_purchases": plots.calibration(tested, "purchases"),
+            "calibration_spend": plots.calibration(tested, "spend"),
+        }
     return {name: axes.figure for name, axes in figures.items()}
 
 

@@ -8,10 +8,12 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from clvml.errors import ModelError, OptionError
+from clvml.errors import DataError, ModelError, OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.fit import Fit, FitStatus
+from clvml.estimators.histories import counts_of
 from clvml.estimators.saved import (
     ESTIMATOR_FORMAT,
     customers_from,
@@ -37,6 +39,7 @@ class FittedModel(Estimator, ABC, Generic[P]):
     """A model fitted by maximum likelihood: `summary_`, `aic_`, `bic_`, a `repr` that shows it, and its saved form."""
 
     _kind: ClassVar[str]
+    _fitted: ClassVar[str] = "params_"
 
     params_: P
     covariance_: Floats
@@ -76,6 +79,43 @@ class FittedModel(Estimator, ABC, Generic[P]):
         """The Bayesian information criterion, k log(n_customers_) - 2 log-likelihood; lower is better."""
         self._check_fitted("params_")
         return math.log(self.n_customers_) * self._n_parameters - 2.0 * self.log_likelihood_
+
+    @abstractmethod
+    def score_samples(self, summary: pd.DataFrame) -> Floats:
+        """Log-likelihood of each customer."""
+
+    def score(self, summary: pd.DataFrame, y: None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Mean log-likelihood per customer: what `cross_val_score` and `GridSearchCV` compare models by.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+            Customers, as of `fit`; others than the model was fitted to, for a fair figure.
+        y : None
+            Not used; scikit-learn's pipelines pass it.
+        sample_weight : array-like of shape (n,), optional
+            Customers that each row stands for.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        DataError, NotFittedError
+        """
+        del y
+        weight = counts_of(len(summary), sample_weight) * self._counts(summary)
+        if not weight.any():
+            raise DataError(
+                f"None of the {len(summary):,} customers shows anything that {self.name} explains, so there is no "
+                "score. Use more customers, or fewer folds."
+            )
+        return float(weight @ self.score_samples(summary) / weight.sum())
+
+    def _counts(self, summary: pd.DataFrame) -> Floats:
+        """1 for customers who count in `score`, else 0."""
+        return np.ones(len(summary))
 
     @property
     def _n_parameters(self) -> int:

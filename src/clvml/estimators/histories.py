@@ -87,11 +87,13 @@ def counts_of(rows: int, sample_weight: ArrayLike | None) -> Floats:
     if weight.shape != (rows,):
         raise DataError(f"sample_weight has shape {weight.shape}, the summary has {rows} rows. Give one weight a row.")
     bad = ~(np.isfinite(weight) & (weight >= 0))
-    if bad.any() or not weight.any():
+    if not weight.any():
+        raise DataError(f"All {rows} sample weights are zero. A weight is how many customers a row stands for.")
+    if bad.any():
         row = int(bad.argmax())
         raise DataError(
             f"sample_weight is negative, missing or infinite in {int(bad.sum())} of {rows} rows, "
-            f"first in row {row} ({weight[row]}). It is how many customers a row stands for; some must be above 0."
+            f"first in row {row} ({weight[row]}). It is how many customers a row stands for."
         )
     return weight
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from clvml.errors import ModelError, OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.compare import compare
 from clvml.estimators.forecast import CustomerForecast, ForecastCache, customer_forecast
-from clvml.estimators.histories import Customers, summary_frame
+from clvml.estimators.histories import Customers, counts_of, summary_frame
 from clvml.estimators.purchases.models import BetaGeoModel, PurchaseModel, purchase_model_from
 from clvml.estimators.saved import ESTIMATOR_FORMAT, settings_from
 from clvml.estimators.spend import GammaGammaModel
@@ -29,6 +29,17 @@ _LEVEL = 0.9
 """Of the intervals that `predict` gives."""
 _MAX_MARGIN = 1e6
 """No amount earns more than so many times itself; what stands above is no margin."""
+_FEATURES_OUT = (
+    "p_alive",
+    "p_return",
+    "expected_purchases",
+    "expected_spend",
+    "clv",
+    "clv_low",
+    "clv_high",
+    "purchases_low",
+    "purchases_high",
+)
 _MAX_DUE_DAYS = 36_525
 """A next purchase expected later than in a hundred years has no date."""
 
@@ -74,6 +85,8 @@ class LifetimeValueModel(Estimator):
     0      0.55                1.23  8.77
     1      0.12                0.20  1.12
     """
+
+    _fitted: ClassVar[str] = "purchases_"
 
     choice_: str | None
 
@@ -314,6 +327,103 @@ class LifetimeValueModel(Estimator):
         """
         ahead = self._customer_forecast(summary, cache)
         return prediction_frame(ahead, self._prediction_columns(ahead, horizon))
+
+    def transform(self, summary: pd.DataFrame) -> Any:
+        """The numbers of `predict` over the model's own horizon, as features for another learner in a pipeline.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+            Customers, as of `fit`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a customer, in the columns of `get_feature_names_out`; what `set_output` says, if it was called.
+
+        Raises
+        ------
+        DataError, NotFittedError, OptionError
+
+        Examples
+        --------
+        >>> from clvml import LifetimeValueModel, Transactions, load_cdnow
+        >>> summary = Transactions(load_cdnow(sample=True)).summarize("1997-09-30")
+        >>> LifetimeValueModel(horizon="39w").fit_transform(summary).shape
+        (2349, 9)
+        """
+        ahead = self._customer_forecast(summary)
+        table = pd.DataFrame(self._prediction_columns(ahead), index=ahead.summary.index)
+        return self._container(table[list(_FEATURES_OUT)])
+
+    def fit_transform(self, summary: pd.DataFrame, y: None = None, sample_weight: ArrayLike | None = None) -> Any:
+        """`fit`, then `transform` of the same customers."""
+        return self.fit(summary, y, sample_weight).transform(summary)
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
+        """The columns of `transform`. input_features: not used."""
+        del input_features
+        self._check_fitted("purchases_")
+        return np.array(_FEATURES_OUT, dtype=object)
+
+    def set_output(self, *, transform: Literal["default", "pandas", "polars"] | None = None) -> Self:
+        """What `transform` returns: 'pandas', which is the default, or 'polars'; None changes nothing."""
+        if transform is not None:
+            check_choice("transform", transform, ("default", "pandas", "polars"))
+            self._sklearn_output_config = {"transform": transform}  # the name that sklearn.clone copies
+        return self
+
+    def _container(self, table: pd.DataFrame) -> Any:
+        if getattr(self, "_sklearn_output_config", {}).get("transform") != "polars":
+            return table
+        import polars
+
+        return polars.from_pandas(table)
+
+    def score_samples(self, summary: pd.DataFrame) -> Floats:
+        """Log-likelihood of each customer's history and mean spend together; see the parts' own.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+            Customers, as of `fit`.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+
+        Raises
+        ------
+        DataError, NotFittedError
+        """
+        return self._purchases().score_samples(summary) + self.spend_.score_samples(summary)
+
+    def score(self, summary: pd.DataFrame, y: None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Mean log-likelihood per customer: what `cross_val_score` and `GridSearchCV` compare models by.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+            Customers, as of `fit`; others than the model was fitted to, for a fair figure.
+        y : None
+            Not used; scikit-learn's pipelines pass it.
+        sample_weight : array-like of shape (n,), optional
+            Customers that each row stands for.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        DataError, NotFittedError
+        """
+        del y
+        weight = counts_of(len(summary), sample_weight)
+        return float(weight @ self.score_samples(summary) / weight.sum())
+
+    def _columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.purchases_._columns(), *self.spend_._columns())))
 
     def _customer_forecast(self, summary: Customers, cache: ForecastCache | None = None) -> CustomerForecast:
         """What is to come of these customers, for one or several predictions."""

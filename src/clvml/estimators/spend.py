@@ -142,6 +142,40 @@ class GammaGammaModel(FittedModel[Params]):
         factor = self._frequency_factor(x)
         return factor * gammagamma.expected_spend(self.params_, x, m / factor)
 
+    def score_samples(self, summary: pd.DataFrame) -> Floats:
+        """Log-density of each customer's mean spend per repeat purchase.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+            As of `fit`.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+            0 for customers who show nothing: without a repeat purchase of positive value.
+
+        Raises
+        ------
+        DataError, NotFittedError
+        """
+        self._check_fitted("params_")
+        shows = self._counts(summary) > 0
+        x, m = (summary[c].to_numpy(float) for c in ("frequency", "monetary_value"))
+        density, factor = np.zeros(len(summary)), self.slope_.factor(x)
+        even = m[shows] / factor[shows]
+        density[shows] = gammagamma.log_likelihood(self.params_, x[shows], even) - np.log(factor[shows])
+        return density
+
+    def _counts(self, summary: pd.DataFrame) -> Floats:
+        """As in FittedModel: 1 for customers with a repeat purchase of positive value."""
+        check_summary(summary, ("frequency", "monetary_value"))
+        shows = (summary["frequency"] > 0) & (summary["monetary_value"] > 0)
+        return shows.to_numpy().astype(np.float64)
+
+    def _columns(self) -> tuple[str, ...]:
+        return "frequency", "monetary_value"
+
     @property
     def mean_(self) -> float:
         """Mean net amount per purchase of a new customer."""

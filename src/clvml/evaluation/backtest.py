@@ -88,10 +88,10 @@ class Backtest:
     """Days."""
 
     def metrics(self) -> dict[str, float]:
-        """Flat names for a tracker: `backtest.clvml.spend.gini` and so on, means over the cuts."""
+        """Flat names for a tracker: `backtest/clvml/spend/gini` and so on, means over the cuts."""
         means = self.table.groupby(["model", "target", "metric"], as_index=False)["value"].mean()
         rows = means[np.isfinite(means["value"])].itertuples(index=False)
-        return {f"backtest.{_slug(row.model)}.{row.target}.{row.metric}": float(row.value) for row in rows}
+        return {f"backtest/{_slug(row.model)}/{row.target}/{row.metric}": float(row.value) for row in rows}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""

@@ -87,6 +87,19 @@ class Snapshots:
         """The days of the snapshots, latest first."""
         return [day_of_number(o) for o in sorted(self.labelled["origin"].unique(), reverse=True)]
 
+    def to_xy(self) -> tuple[pd.DataFrame, pd.Series]:
+        """Rows and labels, as a classifier takes them.
+
+        Returns
+        -------
+        X : pandas.DataFrame
+            `labelled` without what came after each origin.
+        y : pandas.Series
+            `churned`: 1 for who bought nothing in the window after it, else 0.
+        """
+        X = self.labelled.drop(columns=["purchases", "spend"])
+        return X, (self.labelled["purchases"] == 0).astype("int64").rename("churned")
+
 
 def plan_origins(first: int, as_of: int, horizon: int, n_origins: int = 6) -> OriginPlan:
     """The origins for a log that begins on day `first`: each with some history before it and a whole window after it.

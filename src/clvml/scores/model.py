@@ -4,11 +4,12 @@ and served.
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from clvml.errors import ClvError, ClvWarning, DataError, ModelError
 from clvml.estimators.base import Estimator
 from clvml.estimators.forecast import ForecastCache, forecast_cache
 from clvml.estimators.learned.churn import ChurnClassifier
+from clvml.estimators.learned.ensemble.labels import COLUMNS
 from clvml.estimators.learned.ensemble.level import Level
 from clvml.estimators.learned.ensemble.special_days import calendar_of
 from clvml.estimators.learned.hybrid import HybridValueModel
@@ -28,12 +30,13 @@ from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.horizon import as_date, day_of_number, horizon_days
 from clvml.html import Figure, card
-from clvml.orders.snapshots import FEATURES, take_snapshots
+from clvml.orders.snapshots import take_snapshots
 from clvml.orders.transactions import Transactions
 from clvml.progress import Progress
 from clvml.scores import score as scoring, segments
 from clvml.scores.flag import Economics, assumed_economics
 from clvml.scores.saved import read_model, write_model
+from clvml.scores.silence import silence_note, warn_of_silence
 from clvml.tables import check_summary
 
 __all__ = ["ClvModel"]
@@ -101,6 +104,9 @@ class ClvModel(Estimator):
     >>> model.name
     'Pareto/NBD + Gamma-Gamma + snapshots, trained as of 1997-09-30'
     """
+
+    _fitted: ClassVar[str] = "cutoffs_"
+    _takes_frame: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -318,7 +324,14 @@ class ClvModel(Estimator):
         ------
         DataError
             Where nobody had bought by then.
+
+        Warns
+        -----
+        ClvWarning
+            Where the log ended long before that day.
         """
+        self._check_fitted("model_")
+        warn_of_silence(log, as_date(as_of or self.as_of_))
         rows = self.score_rows(self.frame(log, as_of), horizon, cache=forecast_cache(log.lines))
         cutoffs = self.tier_cutoffs(rows.columns["tier_value"], rows.columns["contribution"])
         return scoring.to_frame(scoring.scores_table(rows, cutoffs))
@@ -385,12 +398,14 @@ class ClvModel(Estimator):
         -------
         tuple of str
         """
-        btyd = ("frequency", "recency", "T", "monetary_value")
-        return (
-            btyd
-            if self.churn_ is None and self.leaving_.members_ is None
-            else (*btyd, "days_since_last", "gross", "returns_value", "amount", "first_amount", *FEATURES)
-        )
+        return COLUMNS[:4] if self.churn_ is None and self.leaving_.members_ is None else COLUMNS
+
+    def without_corrections(self) -> Self:
+        """The same by BTYD alone, which needs no more of a customer than frequency, recency, T and monetary_value."""
+        self._check_fitted("model_")
+        base = copy.copy(self)
+        base.model_, base.churn_, base.leaving_ = self.value_, None, self.leaving_.without_members()
+        return base
 
     @property
     def name(self) -> str:
@@ -544,8 +559,6 @@ class ClvModel(Estimator):
 
 
 MIN_SAMPLE_CUSTOMERS = 1_000
-_QUIET_DAYS = 14
-"""A log may end so many days before as_of without a word: weekends, holidays, and loads that come once a week."""
 
 
 def _base_name(value: LifetimeValueModel) -> str:
@@ -560,9 +573,5 @@ def _notes(log: Transactions, day: Any, horizon: int) -> list[str]:
             f"The horizon of {horizon} days is longer than the {history} days of history before as_of={day}: "
             "predictions extrapolate beyond anything the log has shown."
         )
-    if (day - log.last_date).days > _QUIET_DAYS:
-        notes.append(
-            f"as_of={day} is {(day - log.last_date).days} days after the last order of the log ({log.last_date}): "
-            "the days between count as silence."
-        )
-    return notes
+    quiet = silence_note(log, day)
+    return notes + ([quiet] if quiet else [])

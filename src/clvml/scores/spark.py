@@ -25,6 +25,7 @@ from clvml.orders.summaries import customer_days
 from clvml.orders.transactions import Transactions
 from clvml.scores.score import scores_table
 from clvml.scores.segments import GOOD, LAPSED, STATES, TIERS, rank_of_cutoffs, tier_sql
+from clvml.scores.silence import warn_of_silence
 from clvml.tables import SCORES
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: 
     """
     model.name  # noqa: B018  raises where the model is not fitted
     day = as_date(as_of or model.as_of_)
+    warn_of_silence(log, day)
     engine, booked, settings = log.spark_bookings(day, model.window_)
     # What batches have in common is filled on each executor and kept there from batch to batch.
     broadcast = engine.broadcast((model, forecast_cache(log.lines)))

@@ -30,6 +30,7 @@ from clvml.resources import in_order
 from clvml.scores import segments
 from clvml.scores.model import ClvModel
 from clvml.scores.score import ScoredRows, scores_table, to_frame
+from clvml.scores.silence import warn_of_silence
 from clvml.scores.totals import variance_within
 from clvml.spreadsheets import neutralized, warn_of_neutralized
 from clvml.tables import SCORES
@@ -167,6 +168,7 @@ def scored_base(
     step: called with the number of customers done.
     """
     resources, cache, day = log.resources, forecast_cache(log.lines), as_date(as_of)
+    warn_of_silence(log, day)
     threads = resources.n_workers
     rows = max(MIN_PART_ROWS, min(MAX_PART_ROWS, resources.arrays // (_ROW_BYTES * (threads + 1))))
 

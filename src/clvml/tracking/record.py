@@ -133,7 +133,11 @@ def _log_facts(client: MlflowClient, run_id: str, model: ClvModel, report: DataR
         tags=[RunTag(key, value) for key, value in tags.items()],
     )
     source = json.dumps({"first": str(report.first), "last": str(report.last), "as_of": model.as_of_})
-    dataset = Dataset("order log", seen, "clvml", source, profile=json.dumps(report.to_dict()))
+    columns = {"customer_id": "any", "date": "datetime", "amount": "double"}
+    schema = json.dumps(
+        {"mlflow_colspec": [{"type": kind, "name": name, "required": True} for name, kind in columns.items()]}
+    )
+    dataset = Dataset("order log", seen, "clvml", source, schema=schema, profile=json.dumps(report.to_dict()))
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
     client.log_dict(run_id, report.to_dict(), "data_report.json")
     client.log_text(run_id, _fitted(model).to_csv(index=False), "fitted_parameters.csv")
@@ -188,19 +192,19 @@ def _fitted(model: ClvModel) -> pd.DataFrame:
 
 
 def _metrics(model: ClvModel, backtest: Backtested | Mapping[str, float] | None) -> dict[str, float]:
-    """By name: the backtest, the classifier's own audit, fitted parameters with their errors. Only finite numbers."""
+    """By name, grouped by `/`: backtest, audit of the classifier, fitted parameters. Only finite numbers."""
     values: dict[str, Any] = {"customers": model.n_customers_, "threshold": model.threshold_}
     for row in _fitted(model).itertuples():
-        values[f"fitted.{row.model}.{row.parameter}"] = row.estimate
-        values[f"fitted.{row.model}.{row.parameter}.se"] = row.standard_error
+        values[f"fitted/{row.model}/{row.parameter}"] = row.estimate
+        values[f"fitted/{row.model}/{row.parameter}_se"] = row.standard_error
     for kind, part in _parts(model).items():
-        values[f"fitted.{kind}.log_likelihood"] = part.log_likelihood_
+        values[f"fitted/{kind}/log_likelihood"] = part.log_likelihood_
     if model.level_ is not None:
-        values |= {"level.factor": model.level_.factor}
-        values |= dict(zip(("level.log_sd.purchases", "level.log_sd.spend"), model.level_.log_sd, strict=True))
+        values |= {"level/factor": model.level_.factor}
+        values |= dict(zip(("level/log_sd_purchases", "level/log_sd_spend"), model.level_.log_sd, strict=True))
     if model.churn_ is not None:
         audit = model.churn_.audit_._asdict()
-        values |= {f"audit.{name}": audit[name] for name in audit if name not in ("origin", "later")}
+        values |= {f"audit/{name}": audit[name] for name in audit if name not in ("origin", "later")}
     if backtest is not None:
         values |= backtest if isinstance(backtest, Mapping) else backtest.metrics()
     return {name: float(value) for name, value in values.items() if math.isfinite(value)}

@@ -44,7 +44,7 @@ class Champion(NamedTuple):
     version: str
     run_id: str
     metrics: dict[str, float]
-    """As they were logged; of the backtest, `backtest.*`."""
+    """As they were logged; of the backtest, `backtest/*`."""
     settings: dict[str, str]
     """As they were logged."""
     digest: str | None

@@ -13,6 +13,7 @@ import clvml
 from clvml.orders.transactions import Transactions
 from clvml.scores.model import ClvModel
 from clvml.tables import SCORES
+from clvml.tracking.wheel import wheel_name, write_wheel
 
 if TYPE_CHECKING:
     from mlflow.models import Model, ModelSignature
@@ -21,6 +22,8 @@ __all__ = ["DATA", "example", "packages", "signature", "write_pyfunc"]
 
 DATA = "data/clvml"
 """Where the folder of data stands in the artifact."""
+WHEELS = "wheels"
+"""Where the wheel of clvml stands, from which a served model's environment is made: no package index need have it."""
 _NEEDED = ("numpy", "scipy", "pandas", "duckdb", "mlflow")
 _OPTIONAL = ("contribution", "amount")
 """Columns that the scores use where they are there."""
@@ -37,15 +40,18 @@ def write_pyfunc(model: ClvModel, folder: Path, described: Model) -> Path:
 
     data = model.save(folder / Path(DATA).name)
     artifact = folder / "model"
+    pinned = [f"{name}=={version}" for name, version in packages().items() if name != "clvml"]
     mlflow.pyfunc.save_model(
         path=artifact,
         loader_module="clvml.tracking.flavor",
         data_path=str(data),
         signature=signature(model),
         input_example=example(model),
-        pip_requirements=[f"{name}=={version}" for name, version in packages().items()],
+        pip_requirements=[f"{WHEELS}/{wheel_name()}", *pinned],
         mlflow_model=described,
     )
+    (artifact / WHEELS).mkdir()
+    write_wheel(artifact / WHEELS)
     return artifact
 
 
@@ -57,24 +63,23 @@ def example(model: ClvModel) -> pd.DataFrame:
     lines = [(who, day - dt.timedelta(days=age), amount) for who, days in ages.items() for age in days]
     log = Transactions(pd.DataFrame(lines, columns=["customer_id", "date", "amount"]))
     frame = model.frame(log, day)
-    columns = ["customer_id", *_numeric(model)]
-    return frame[columns].astype(dict.fromkeys(columns[1:], float))
+    return frame[["customer_id", *_numeric(model)]]
 
 
 def signature(model: ClvModel) -> ModelSignature:
-    """Every number is a double: MLflow then takes JSON's 3 and 3.0 alike, and null.
+    """Inputs of any type and none required, for rows may be of three kinds (see `clvml.tracking.flavor.Scorer`).
 
-    Ids may be of any type, and come back as they came; for that, MLflow's server takes JSON alone, no CSV.
+    MLflow would refuse whole numbers as doubles and 3.0 as a whole number; the scorer takes both, and says which
+    columns it lacks. Ids come back as they came; for that, MLflow's server takes JSON alone, no CSV.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType
 
-    needed = model.needs()
-    inputs = [ColSpec(DataType.double, name, required=name in needed) for name in _numeric(model)]
+    inputs = [ColSpec(AnyType(), name, required=False) for name in ("customer_id", *_numeric(model), "date")]
     outputs = [ColSpec(_kind(c.dtype), c.name) for c in SCORES if c.name != "customer_id"]
     return ModelSignature(
-        inputs=Schema([ColSpec(AnyType(), "customer_id", required=False), *inputs]),
+        inputs=Schema(inputs),
         outputs=Schema([ColSpec(AnyType(), "customer_id"), *outputs]),
         params=ParamSchema(
             [

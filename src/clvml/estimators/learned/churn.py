@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from clvml.errors import DataError, OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.forecast import CustomerForecast
+from clvml.estimators.histories import counts_of
 from clvml.estimators.learned.audit import Audit
 from clvml.estimators.learned.ensemble.blend import Predicted
 from clvml.estimators.learned.ensemble.boosting import Trees
+from clvml.estimators.learned.ensemble.labels import COLUMNS, labelled_snapshots, one_customer_a_row
 from clvml.estimators.learned.ensemble.level import Level
 from clvml.estimators.learned.ensemble.model import Ensemble, labelled_rows, past_windows
 from clvml.estimators.learned.ensemble.special_days import calendar_of, log_factor
@@ -45,11 +48,13 @@ class ChurnClassifier(Estimator):
 
     Parameters
     ----------
+    horizon : int or str, optional
+        How far ahead `y` looks, in days or such as "13w"; snapshots know it themselves.
     value : LifetimeValueModel, optional
         The BTYD model to correct; by default Pareto/NBD, whose one-time buyers can be lost, with Gamma-Gamma.
     penalty : float
         Ridge of the regressions, in customers.
-    trees : Trees
+    trees : Trees, optional
         Settings of the boosting.
     max_rows : int
         Labelled rows used at most, drawn by customer.
@@ -80,19 +85,31 @@ class ChurnClassifier(Estimator):
     >>> churn = ChurnClassifier().fit(snapshots)
     >>> churn.predict_proba(snapshots.now).shape
     (2349, 2)
+
+    From rows and labels, as every classifier of scikit-learn:
+
+    >>> X, y = snapshots.to_xy()
+    >>> churn = ChurnClassifier(horizon=snapshots.window).fit(X, y)
+    >>> abs(float(churn.predict_proba(X)[:, 1].mean() - y.mean())) < 0.01
+    True
     """
+
+    _fitted: ClassVar[str] = "ensemble_"
+    _classifies: ClassVar[bool] = True
 
     def __init__(
         self,
         *,
+        horizon: int | str | None = None,
         value: LifetimeValueModel | None = None,
         penalty: float = 50.0,
-        trees: Trees = Trees(),  # noqa: B008  an immutable tuple
+        trees: Trees | None = None,
         max_rows: int = 200_000,
         seasonality: bool = True,
         calendar: pd.DataFrame | Mapping[Any, float] | None = None,
         seed: int = 0,
     ) -> None:
+        self.horizon = horizon
         self.value = value
         self.penalty = penalty
         self.trees = trees
@@ -101,15 +118,18 @@ class ChurnClassifier(Estimator):
         self.calendar = calendar
         self.seed = seed
 
-    def fit(self, snapshots: Snapshots, y: None = None) -> Self:
-        """Learn from labelled snapshots.
+    def fit(self, X: Snapshots | pd.DataFrame, y: ArrayLike | None = None) -> Self:
+        """Learn from labelled snapshots of a log, or from rows of customers and their labels.
 
         Parameters
         ----------
-        snapshots : Snapshots
-            What `take_snapshots` gave.
-        y : None
-            Not used; scikit-learn's pipelines pass it.
+        X : Snapshots or pandas.DataFrame
+            What `take_snapshots` gave. Or one row a customer, of `Transactions.summarize(day, window=days)` for one day
+            or several; then with a column `origin` (day number), and cross-validation should keep the rows of a
+            `customer_id` together (`GroupKFold`).
+        y : array-like of shape (n,), optional
+            1 for who bought nothing within `horizon` days after their row's day, else 0. Needed with a frame. The level
+            of all customers together is then that of the labels; snapshots know how it moves, season included.
 
         Returns
         -------
@@ -119,20 +139,44 @@ class ChurnClassifier(Estimator):
         Raises
         ------
         DataError
-            Where nobody, or everybody, came back in all of them, or too few purchases came to learn from.
+            Where nobody, or everybody, came back in all of them, or too few purchases came to learn from; where
+            rows and labels do not fit.
+        OptionError
+            For labels without `horizon`, or the other way round.
         """
-        del y
+        snapshots = self._snapshots(X, y)
         labelled = labelled_rows(self._value(snapshots), snapshots, self.max_rows, self.seed)
         self.value_ = self._value(snapshots).fit(snapshots.now)
         self.window_, self.horizon_, self.classes_ = snapshots.window, snapshots.horizon, np.array([0, 1])
         self.leaks_ = leaking_attributes(labelled)
-        settings = Settings(self.penalty, self.trees, self.seed)
+        settings = Settings(self.penalty, self.trees or Trees(), self.seed)
         self.threshold_, self.audit_ = Trial.of(self._value(snapshots), labelled, snapshots, settings)
         ensemble = Ensemble.learn(labelled, self.window_, *settings)
+        self.ensemble_ = (
+            self._at_level_ahead(ensemble, snapshots) if y is None else ensemble.levelled_by_labels(labelled)
+        )
+        return self
+
+    def _snapshots(self, X: Snapshots | pd.DataFrame, y: ArrayLike | None) -> Snapshots:
+        if isinstance(X, Snapshots):
+            if y is not None or self.horizon is not None:
+                raise OptionError("Snapshots hold their labels and their horizon: fit them without y and horizon.")
+            return X
+        if y is None:
+            raise DataError(
+                "Rows need labels: requires y to be passed, but the target y is None. y is 1 for a customer who bought "
+                "nothing within the horizon; `take_snapshots` makes rows and labels from a log."
+            )
+        if self.horizon is None:
+            raise OptionError("Say how far ahead the labels look: ChurnClassifier(horizon=91), or such as '13w'.")
+        return labelled_snapshots(X, y, self.value or _btyd(None), self.horizon)
+
+    def _at_level_ahead(self, ensemble: Ensemble, snapshots: Snapshots) -> Ensemble:
+        """At the level that the past of the log lets expect of the window ahead."""
         near, far = (expect(self.value_, snapshots.now, days) for days in (self.window_, self.horizon_))
         special = calendar_of(self.calendar)
         past, year_ago = past_windows(self._value(snapshots), snapshots, special)
-        self.ensemble_ = ensemble.levelled(
+        return ensemble.levelled(
             snapshots.now,
             near,
             far,
@@ -140,7 +184,6 @@ class ChurnClassifier(Estimator):
             year_ago if self.seasonality else None,
             log_factor(special, day_number(snapshots.as_of), self.window_),
         )
-        return self
 
     @property
     def level_(self) -> Level:
@@ -149,7 +192,7 @@ class ChurnClassifier(Estimator):
         return self.ensemble_.level
 
     def _value(self, snapshots: Snapshots) -> LifetimeValueModel:
-        value = self.value or LifetimeValueModel(purchases=ParetoNBDModel(), horizon=snapshots.horizon)
+        value = self.value or _btyd(snapshots.horizon)
         return type(value)(**value.get_params(deep=False))
 
     def p_return(self, frame: pd.DataFrame, horizon: int | None = None) -> Floats:
@@ -167,7 +210,8 @@ class ChurnClassifier(Estimator):
         array of (n,)
         """
         self._check_fitted("ensemble_")
-        return self.predict_ahead(self.value_._customer_forecast(frame), horizon or self.horizon_).p_return
+        rows = one_customer_a_row(frame)
+        return self.predict_ahead(self.value_._customer_forecast(rows), horizon or self.horizon_).p_return
 
     def predict_ahead(self, ahead: CustomerForecast, days: int) -> Predicted:
         """Return, purchases and spend over some days, from what BTYD expects of the same customers.
@@ -222,6 +266,30 @@ class ChurnClassifier(Estimator):
             1 where the churn probability is above `threshold_`, else 0.
         """
         return (1.0 - self.p_return(frame, horizon) > self.threshold_).astype(np.int64)
+
+    def score(self, X: pd.DataFrame, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Share of customers whose label `predict` tells.
+
+        Parameters
+        ----------
+        X : pandas.DataFrame
+            As of `fit`; others than those it learned from, for a fair figure.
+        y : array-like of shape (n,)
+            1 for who bought nothing within the horizon, else 0.
+        sample_weight : array-like of shape (n,), optional
+            Customers that each row stands for.
+
+        Returns
+        -------
+        float
+            `predict` parts at `threshold_`, which weighs the value of customers, so judge probabilities by
+            scoring="roc_auc" or "neg_brier_score" instead.
+        """
+        right = self.predict(X) == np.asarray(y)
+        return float(np.average(right, weights=counts_of(len(X), sample_weight)))
+
+    def _columns(self) -> tuple[str, ...]:
+        return COLUMNS
 
     def own_rhythm(self, frame: pd.DataFrame, share: float = 0.9) -> pd.DataFrame:
         """Churn over a horizon of each customer's own: a fixed one is too short for slow buyers and too late for fast
@@ -359,6 +427,12 @@ class ChurnClassifier(Estimator):
         model.ensemble_ = Ensemble.from_dict(payload["ensemble"])
         model.threshold_, model.audit_ = float(payload["threshold"]), Audit(**payload["audit"])
         return model
+
+
+def _btyd(horizon: int | None) -> LifetimeValueModel:
+    """The BTYD model where none is given."""
+    value = LifetimeValueModel(purchases=ParetoNBDModel())
+    return value if horizon is None else value.set_params(horizon=horizon)
 
 
 def _explanation(names: NDArray[np.str_], moved: Floats) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -55,6 +55,9 @@ class HybridValueModel(Estimator):
     >>> bool((table["p_return"] <= table["expected_purchases"]).all())
     True
     """
+
+    _fitted: ClassVar[str] = "value_"
+    _takes_frame: ClassVar[bool] = False
 
     def __init__(self, *, churn: ChurnClassifier | None = None) -> None:
         self.churn = churn

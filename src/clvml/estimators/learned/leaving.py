@@ -7,7 +7,8 @@ then, and whether they stayed silent through three of their gaps, as far as thos
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+import copy
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -216,6 +217,9 @@ class LeavingModel(Estimator):
     True
     """
 
+    _fitted: ClassVar[str] = "blend_"
+    _takes_frame: ClassVar[bool] = False
+
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
 
@@ -264,6 +268,12 @@ class LeavingModel(Estimator):
             return np.exp(-np.exp(base))
         hazard = self.blend_.apply(self.members_.log_hazards(features(asked, frame, base), base))
         return np.exp(-np.exp(np.clip(hazard, -12.0, 4.0)))
+
+    def without_members(self) -> Self:
+        """The same by its base alone, which needs no features."""
+        base = copy.copy(self)
+        base.members_, base.blend_, base.audit_ = None, Blend.prior(0.0), None
+        return base
 
     def _labelled(
         self,

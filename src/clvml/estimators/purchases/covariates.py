@@ -160,6 +160,9 @@ class CovariateModel(PurchaseModel):
         covariates = np.concatenate([c.matrix(summary) for c in self.coded_], axis=1)
         return histories_of(summary, sample_weight, covariates)
 
+    def _columns(self) -> tuple[str, ...]:
+        return *super()._columns(), *(c.name for c in self.coded_)
+
     @property
     def _memoryless(self) -> bool:
         """As in PurchaseModel; not where customers of other covariates have other rates."""

@@ -82,6 +82,11 @@ class BetaGeoBetaBinomialModel(PurchaseModel):
             )
         return rows
 
+    @property
+    def _log_unit(self) -> float:
+        """As in PurchaseModel; chances have probabilities, no densities."""
+        return 0.0
+
     def _in_units(self, rows: Histories) -> tuple[Floats, Floats, Floats]:
         return rows.x, rows.t_x, rows.T
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -9,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from clvml.checks import check_choice, check_level, check_rate, check_whole
-from clvml.errors import OptionError
+from clvml.errors import ClvWarning, OptionError
 from clvml.estimators.fit import Fit, PenalizedLikelihood, fit, penalized_likelihood
 from clvml.estimators.fitted import FittedModel
 from clvml.estimators.forecast import CustomerForecast, customer_forecast
@@ -227,6 +229,28 @@ class PurchaseModel(FittedModel[Any]):
         ahead, rows, t = self._ahead(summary, horizon)
         return purchases_quantile(ahead, t, below)[rows.place], purchases_quantile(ahead, t, 1.0 - below)[rows.place]
 
+    def score_samples(self, summary: pd.DataFrame) -> Floats:
+        """Log-likelihood of each customer's history, whose times are in days whatever `time_unit` is.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+            As of `fit`.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+            Comparable between models, and with other units of time; see `score`.
+
+        Raises
+        ------
+        DataError, NotFittedError
+        """
+        self._check_fitted("params_")
+        rows = self._histories(summary)
+        each = self._module_for(rows).log_likelihood(self.params_, *self._in_units(rows))
+        return (each - rows.x * self._log_unit)[rows.place]
+
     def expected_purchases_new(self, horizon: int | str) -> float:
         """Expected repeat purchases, within the horizon, of customers who have just made their first purchase.
 
@@ -264,6 +288,14 @@ class PurchaseModel(FittedModel[Any]):
         DataError, NotFittedError
         """
         return self._forecast(summary).median_wait()
+
+    def _columns(self) -> tuple[str, ...]:
+        return "frequency", "recency", "T"
+
+    @property
+    def _log_unit(self) -> float:
+        """What the density of a purchase gains by the unit of time."""
+        return math.log(self.unit_days)
 
     @property
     def unit_days(self) -> float:
@@ -304,6 +336,7 @@ class PurchaseModel(FittedModel[Any]):
         return sample_of(*self._in_units(rows), rows.weight)
 
     def _learn(self, found: Fit[Any], rows: Histories) -> Self:
+        _tell_of_units(rows)
         self.n_customers_, self.n_rows_ = float(rows.weight.sum()), rows.x.size
         return self._set(found)
 
@@ -363,3 +396,19 @@ class PurchaseModel(FittedModel[Any]):
         self._check_fitted("status_")
         prior = self.prior or ("weak" if self.status_.from_prior else None)
         return penalized_likelihood(self._module_for(rows), self._sample(rows), prior=prior)
+
+
+def _tell_of_units(rows: Histories) -> None:
+    """Warns of times that are hardly days."""
+    odd = ((rows.t_x % 1 != 0) | (rows.T % 1 != 0) | (rows.x > rows.t_x)) & (rows.weight > 0)
+    if not odd.any():
+        return
+    first, n = int(odd.argmax()), f"{rows.weight[odd].sum():,.0f} of {rows.weight.sum():,.0f}"
+    shown = f"frequency={rows.x[first]:g}, recency={rows.t_x[first]:g}, T={rows.T[first]:g}"
+    warnings.warn(
+        f"recency and T do not look like days for {n} customers, such as {shown}: they are no whole numbers, or there "
+        "were more repeat purchases than days between the first and the last. A summary is in days, and so are "
+        "horizons: multiply weeks by 7. time_unit='week' is the unit of params_ alone.",
+        ClvWarning,
+        stacklevel=3,
+    )

@@ -308,6 +308,15 @@ class BetaGeoErlangModel(PurchaseModel):
         if self.k is not None:
             check_whole("k", self.k, most=MAX_STAGES)
 
+    def score_samples(self, summary: pd.DataFrame) -> Floats:
+        """As of every model; it needs `log_gaps` too."""
+        each = super().score_samples(check_summary(summary, ("log_gaps",)))
+        x, log_gaps = (summary[name].to_numpy(float) for name in ("frequency", "log_gaps"))
+        return each + (self.k_ - 1) * (log_gaps - x * self._log_unit)
+
+    def _columns(self) -> tuple[str, ...]:
+        return *super()._columns(), "log_gaps"
+
     @property
     def _n_parameters(self) -> int:
         """With k, where it was chosen by likelihood."""

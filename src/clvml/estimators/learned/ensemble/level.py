@@ -22,8 +22,8 @@ __all__ = ["NO_LEVEL", "SOURCES", "Level", "PastWindow", "drawn_to_base"]
 
 Floats = NDArray[np.float64]
 
-SOURCES = ("year ago", "past windows", "base")
-"""Where a level can come from: the same weeks a year ago, all past windows, or BTYD alone."""
+SOURCES = ("year ago", "past windows", "base", "labels")
+"""Where a level can come from: the same weeks a year ago, all past windows, BTYD alone, or labels that were given."""
 _TO_BASE = 0.75
 """How far the blend's totals are drawn to BTYD's, in logarithms."""
 _YEAR = 365.0

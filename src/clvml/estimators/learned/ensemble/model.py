@@ -93,6 +93,16 @@ class Ensemble(NamedTuple):
         level = Level.learn(drawn_to_base(blended, far), past, year_ago, self.window, calendar)
         return self._replace(level=level)
 
+    def levelled_by_labels(self, labelled: Labelled) -> Self:
+        """Itself at the level of labels of which nothing else is known."""
+        near = labelled.expected
+        found = self.blend.of(self.members.views(self.design.matrix(labelled.rows, near), near, near), near)
+        purchases, spend = (labelled.rows[name].to_numpy(float) for name in ("purchases", "spend"))
+        shown = Expectation(found.p_return, found.purchases, found.spend / np.maximum(found.purchases, 1e-300))
+        to_labels = CommonFactors.of(purchases, spend, shown)
+        level = NO_LEVEL._replace(to_base=to_labels, source="labels", reason="The level is that of the labels.")
+        return self._replace(level=level)
+
     def predict(self, X: Floats, near: Expectation, far: Expectation) -> Predicted:
         """X: the design matrix; near, far: what BTYD expects over the label window and over the horizon."""
         return self.level.of(self.blend.of(self.members.views(X, near, far), far), near, far)
