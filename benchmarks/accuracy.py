@@ -34,9 +34,9 @@ LOSSES = ("purchases_deviance", "spend_deviance", "return_brier")
 GAINS = ("spend_gini", "return_auc")
 SHOWN = (*LOSSES, *GAINS, "purchases_bias", "spend_bias", "return_ece")
 TARGETS = (
-    ("purchases deviance, mean log ratio", "≤ −2 %"),
-    ("spend deviance, mean log ratio", "≤ −2 %"),
-    ("Brier, mean log ratio", "≤ −1.2 %"),
+    ("purchases deviance, mean log ratio", "≤ −2%"),
+    ("spend deviance, mean log ratio", "≤ −2%"),
+    ("Brier, mean log ratio", "≤ −1.2%"),
     ("purchases, mean of |bias|", "≤ 0.09"),
     ("spend, mean of |bias|", "≤ 0.09"),
     ("ECE, mean", "≤ 0.03"),
@@ -240,11 +240,11 @@ Measured here: {len(after)} of the {len(logs)} cells of the ruler.
 
 
 def small_table(rows: list[dict[str, Any]]) -> str:
-    """How often a draw of a few customers is more than 2 % worse than Pareto/NBD + Gamma-Gamma."""
+    """How often a draw of a few customers is more than 2% worse than Pareto/NBD + Gamma-Gamma."""
     frame = pd.DataFrame(rows)
     lines = [
-        "Customers drawn at random from the known logs; share of draws in which the model is more than 2 % worse than "
-        "Pareto/NBD + Gamma-Gamma alone (wanted: at most 5 %), and the mean log ratio.",
+        "Customers drawn at random from the known logs; share of draws in which the model is more than 2% worse than "
+        "Pareto/NBD + Gamma-Gamma alone (wanted: at most 5%), and the mean log ratio.",
         "",
         "| customers | draws | purchases deviance | spend deviance | Brier |",
         "|--:|--:|---|---|---|",

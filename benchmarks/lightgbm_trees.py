@@ -135,7 +135,7 @@ the same snapshots, clues, offsets and settings, one thread. Deviances and Brier
 |---|---|--:|--:|--:|--:|--:|--:|
 {chr(10).join(lines)}
 
-No deviance differs by more than 0.7 % in either direction, nor AUC by more than .0034, on Superstore, where nothing
+No deviance differs by more than 0.7% in either direction, nor AUC by more than .0034, on Superstore, where nothing
 tells who returns. LightGBM grows mostly in half the time or less, which is a small part of training (times vary with
 the load). So it is no dependency.
 """

@@ -238,7 +238,7 @@ def main() -> None:
 {load}
 Medians of {told.rounds} rounds, at most 3 at 1,000,000 customers, one at 10,000,000; a process each. A dash: lifetimes
 has no such model, or was not asked (Pareto/NBD above 10,000, anything above 1,000,000: it takes many minutes). Our CLV
-discounts each purchase at its time, at 10 % a year, over 365 days; that of lifetimes over twelve months of 30 days, at
+discounts each purchase at its time, at 10% a year, over 365 days; that of lifetimes over twelve months of 30 days, at
 the end of each, so its totals are lower.
 
 {tables(rows)}

@@ -95,7 +95,7 @@ def truth(log: Customers, extra: float, measure: str) -> float:
 
 
 def planned(log: Customers, sizes: tuple[int, int], measure: str) -> float:
-    """The chance of one more order whose effect a fixed test of these sizes sees with 80 %, money taken as normal."""
+    """The chance of one more order whose effect a fixed test of these sizes sees with 80%, money taken as normal."""
     money = log.daily.sum(axis=1)
     y = (money > 0) * 1.0 if measure == "returned" else money
     adjusted, _ = cuped(y, log.before, np.arange(len(y)) % 2 == 0)

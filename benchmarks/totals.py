@@ -4,7 +4,7 @@
 
 Writes benchmarks/totals.md. At every origin that has 91 days before it and the horizon after it, a month (or a third of
 the horizon) apart, Pareto/NBD and Gamma-Gamma are fitted to what was known, and the totals of purchases and of spend
-held against their 90 % interval: people as their errors show, and the level by a standard deviation that is fixed, or
+held against their 90% interval: people as their errors show, and the level by a standard deviation that is fixed, or
 learned from the origins whose windows had passed. Logs that are not beside the project are left out and named.
 """
 
@@ -81,7 +81,7 @@ def learned(rows: pd.DataFrame) -> pd.Series:
 
 
 def table(found: pd.DataFrame) -> list[str]:
-    """Share of totals inside their 90 % interval, by log, the mean over logs last."""
+    """Share of totals inside their 90% interval, by log, the mean over logs last."""
     sizes = {f"{size:.2f}": pd.Series(size, index=found.index) for size in SIZES}
     sizes["learned"] = found.groupby(["log", "horizon", "target"], group_keys=False)[list(found)].apply(learned)
     lines = []
@@ -135,7 +135,7 @@ def main() -> None:
 ## Over {len(found) // 2} totals of {len(there)} logs
 
 Pareto/NBD and Gamma-Gamma, fitted at every origin to what was known then; per cent of the totals of the next
-{HORIZONS[0]} and {HORIZONS[1]} days that lie in their 90 % interval; wanted: 90. level sd: how far the level of all
+{HORIZONS[0]} and {HORIZONS[1]} days that lie in their 90% interval; wanted: 90. level sd: how far the level of all
 customers may be off, the standard deviation of the log of actual over predicted. "learned": from the origins whose
 windows had passed, drawn to COMMON_LEVEL_SD = {COMMON_LEVEL_SD}, which stands alone where none has.
 
@@ -143,7 +143,7 @@ windows had passed, drawn to COMMON_LEVEL_SD = {COMMON_LEVEL_SD}, which stands a
 |---|--:|{"--:|" * (len(there) + 1)}
 {chr(10).join(table(found) + absent)}
 
-## The CDNOW sample in 39 weeks by BG/NBD, 90 % interval
+## The CDNOW sample in 39 weeks by BG/NBD, 90% interval
 
 1,882 purchases came.
 

@@ -70,9 +70,9 @@ def check_amount(name: str, value: object, hint: str = "") -> float:
 
 def check_rate(rate: object) -> float:
     """A yearly discount rate."""
-    found = check_amount("discount_rate", rate, ", such as 0.10 for 10 % a year")
+    found = check_amount("discount_rate", rate, ", such as 0.10 for 10% a year")
     if found > _MAX_RATE:
-        raise OptionError(f"discount_rate={rate!r} is more than {_MAX_RATE:,.0f} times as much a year. 0.10 is 10 %.")
+        raise OptionError(f"discount_rate={rate!r} is more than {_MAX_RATE:,.0f} times as much a year. 0.10 is 10%.")
     return found
 
 

@@ -56,7 +56,7 @@ def scores(n: int = 400, seed: int = 0) -> pd.DataFrame:
 CALL = Treatment(name="call", contact_cost=4.0, save_rate=0.3, purpose="save", capacity=20)
 VOUCHER = Treatment(name="voucher", contact_cost=1.0, incentive=10.0, save_rate=0.3)
 MAIL = Treatment(name="mail", contact_cost=0.1, save_rate=0.05)
-OFF = Treatment(name="20 % off", contact_cost=0.5, incentive_share=0.2, save_rate=0.35)
+OFF = Treatment(name="20% off", contact_cost=0.5, incentive_share=0.2, save_rate=0.35)
 ALL = (CALL, VOUCHER, MAIL, OFF)
 
 

@@ -56,7 +56,7 @@ def past(truth, campaigns: int = 4, noise: float = 15.0) -> pd.DataFrame:
 
 @pytest.mark.parametrize("truth", [constant, by_value, late_alone, none])
 def test_an_effect_comes_back_in_its_own_shape(truth):
-    """The plan believes in a save rate; the data say otherwise. Within 90 % intervals, and near in the mean."""
+    """The plan believes in a save rate; the data say otherwise. Within 90% intervals, and near in the mean."""
     learned = learn_effect(past(truth), "mail", "save_rate", 0.1, 0.065)
     s = scores(4000, seed=7)
     mean, sd = learned.effect(s)

@@ -135,7 +135,7 @@ def test_the_scores_narrow_the_interval_and_leave_the_effect():
 
 
 def test_nothing_sent_shows_nothing():
-    """25 draws of one audience of which nobody was treated: 95 % intervals miss zero in one of them on average, in
+    """25 draws of one audience of which nobody was treated: 95% intervals miss zero in one of them on average, in
     more than five with chance 0.001. The draws differ, the customers do not: nothing hangs on a fitted model.
     """
     table = audience(500)
@@ -167,7 +167,7 @@ def test_a_look_before_the_end_is_judged_for_all_looks():
 
 
 def test_parts_hold_together():
-    """21 parts: the interval of each is that of 95 % to the power of 1/21; the whole stays at 95 %."""
+    """21 parts: the interval of each is that of 95% to the power of 1/21; the whole stays at 95%."""
     table = audience(6000)
     table["part"] = [f"p{i % 21:02}" for i in range(len(table))]
     outcome = measure_outcome(table, log(orders(table, effect=0.0)), by="part")

@@ -77,7 +77,7 @@ def test_adjustment_narrows_the_interval():
 
 @pytest.mark.parametrize("adjust", [True, False])
 def test_intervals_cover(adjust):
-    """25 campaigns, nominal 95 %: fewer than 20 covering ones have chance 0.001."""
+    """25 campaigns, nominal 95%: fewer than 20 covering ones have chance 0.001."""
     covered = 0
     for seed in range(25):
         (effect,) = average_effects(experiment(campaign(300, seed=seed)), adjust=adjust)
@@ -479,7 +479,7 @@ def test_hillstrom_targeting_does_not_beat_treating_all():
 
 
 def test_artea_coupon_loses_money():
-    """More orders, no more revenue, and 20 % off everything sold: a loss at a margin of a half."""
+    """More orders, no more revenue, and 20% off everything sold: a loss at a margin of a half."""
     e = artea().with_profit("revenue_after", margin=0.5, discount={"coupon": 0.2})
     orders, revenue, profit = average_effects(e)
     assert orders.low > 0

@@ -57,7 +57,7 @@ def test_places_are_the_models_own_probabilities(summary, value):
 
 
 def test_intervals_cover_on_cdnow(value, summary):
-    """39 weeks out of time: 79.8 and 88.9 % of purchases, 79.5 and 88.1 % of spend."""
+    """39 weeks out of time: 79.8 and 88.9% of purchases, 79.5 and 88.1% of spend."""
     day = as_date(cdnow.CUT)
     log = Transactions(load_cdnow(sample=True), free_orders=True)
     holdout = log.split(day, day_of_number(day_number(day) + 273)).holdout

@@ -64,7 +64,7 @@ def test_the_table_is_that_of_the_lifetime_value_model():
 
 @pytest.mark.parametrize("days", [7, 91, 730])
 def test_means_chances_and_intervals_belong_to_one_distribution(days):
-    """Something lies at the 95 % point exactly where a return is likelier than 5 %, at the 5 % point than 95 %."""
+    """Something lies at the 95% point exactly where a return is likelier than 5%, at the 5% point than 95%."""
     t = shop_model().predict(now(), days)
     likely, sure = t["p_return"] > 0.05, t["p_return"] > 0.95
     assert ((t["clv_high"] > 0) == likely).all()
@@ -72,7 +72,7 @@ def test_means_chances_and_intervals_belong_to_one_distribution(days):
     assert ((t["clv_low"] > 0) == sure).all()
     assert ((t["purchases_low"] >= 1) == sure).all()
     assert (t["expected_purchases"] >= t["p_return"]).all()
-    most = t["p_return"] > 0.2  # below, the mean of a long tail may lie beyond its 95 % point
+    most = t["p_return"] > 0.2  # below, the mean of a long tail may lie beyond its 95% point
     assert (t["clv"] <= t["clv_high"])[most].all()
     assert (t["clv_low"] <= t["clv"]).all()
     assert (t["expected_purchases"] <= t["purchases_high"] + 0.5)[most].all()  # of whole numbers the nearest
@@ -158,7 +158,7 @@ def test_a_heavy_penalty_leaves_nothing_but_the_level():
 
 @pytest.mark.slow
 def test_totals_are_as_right_as_those_of_btyd():
-    """Three shops, out of time: added up over them, purchases and spend miss by less than 15 %."""
+    """Three shops, out of time: added up over them, purchases and spend miss by less than 15%."""
     ours, came = np.zeros(2), np.zeros(2)
     for seed in (9, 10, 11):
         t = log(shop(500, 1000, seed=seed))

@@ -207,7 +207,7 @@ def test_one_customer_has_his_exact_distribution(summary, value):
 
 @pytest.mark.slow
 def test_intervals_of_totals_hold_what_they_promise():
-    """New shops of 400 customers from known parameters: the 80 % interval of half a year covers 80 %."""
+    """New shops of 400 customers from known parameters: the 80% interval of half a year covers 80%."""
     truth, rng, T = bgnbd.Params(0.8, 60.0, 0.6, 2.0), np.random.default_rng(5), 270
     covered = []
     for _ in range(300):

@@ -119,7 +119,7 @@ def test_naive_baselines_by_hand(tiny):
 
 
 def test_deviances_by_hand(tiny):
-    """Poisson: 2 [y ln(y/p) - y + p]; B's zero is floored at 1 % of the mean."""
+    """Poisson: 2 [y ln(y/p) - y + p]; B's zero is floored at 1% of the mean."""
     p = np.array([1.0, 0.01, 20 / 35])
     wanted = np.mean([0.0, 2 * p[1], 2 * (2 * np.log(2 / p[2]) - 2 + p[2])])
     assert value(tiny, "own rate x / T", "purchases", "deviance") == pytest.approx(wanted)

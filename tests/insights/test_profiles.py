@@ -67,7 +67,7 @@ def test_delta_of_a_flag_is_the_difference_of_shares():
 
 
 def test_delta_covers():
-    """100 draws without a difference: fewer than 89 covering intervals of 95 % would have chance 0.005."""
+    """100 draws without a difference: fewer than 89 covering intervals of 95% would have chance 0.005."""
     rng = np.random.default_rng(0)
     found = [cliffs_delta(rng.exponential(size=40), rng.exponential(size=120)) for _ in range(100)]
     assert sum(abs(d) < 1.96 * se for d, se in found) >= 89

@@ -98,7 +98,7 @@ def test_messages():
 
 
 def test_superstore_has_customers_that_cost_money():
-    """155 of 793 customers (19.5 %) lose money by the shop's own profit column."""
+    """155 of 793 customers (19.5%) lose money by the shop's own profit column."""
     file = DATA / "superstore" / "transactions.parquet"
     if not file.exists():
         pytest.skip("needs ../shared/data/superstore (demo data, not shipped)")

@@ -73,7 +73,7 @@ def test_formula_and_draws_agree_where_both_hold(side, monkeypatch):
 
 
 def test_false_gains_of_skewed_money_are_rare():
-    """100 null campaigns, 4,800 treated against 200: false gains are 2.5 %; more than 8 have chance 0.001 (the plain
+    """100 null campaigns, 4,800 treated against 200: false gains are 2.5%; more than 8 have chance 0.001 (the plain
     interval shows about 13).
     """
     gains = losses = plain = 0
@@ -105,7 +105,7 @@ def test_the_p_value_is_where_the_interval_touches_zero():
 
 
 def test_ninety_looks_together_miss_rarely():
-    """2,000 Wiener paths: a boundary crossed by chance in 5 % at most; single intervals read daily err in over 30 %."""
+    """2,000 Wiener paths: a boundary crossed by chance in 5% at most; single intervals read daily err in over 30%."""
     rng = np.random.default_rng(0)
     share = np.arange(1, 91) / 90
     paths = np.cumsum(rng.normal(size=(2000, 90)), axis=1) / np.sqrt(90)

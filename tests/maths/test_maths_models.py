@@ -280,7 +280,7 @@ def test_weak_prior_hardly_moves_a_large_sample_and_settles_a_small_one(name, we
 
 
 def test_published_discounted_purchases_of_pareto_nbd(histories):
-    """DERT of Fader, Hardie & Lee (2005), JMR 42(4), at a yearly rate of 15 %."""
+    """DERT of Fader, Hardie & Lee (2005), JMR 42(4), at a yearly rate of 15%."""
     case = CASES["paretonbd"]
     forever = paretonbd.future(paretonbd.Params(*case.params), *histories).discounted(np.inf, np.log(1.15) / 52)
     published = [6.5022284127, 0.7647008227, 0.4784693583, 0.4784693583, 0.4784693583, 16.5871828818, 7207.835443]

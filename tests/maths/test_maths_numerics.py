@@ -203,7 +203,7 @@ def test_daily_rate_is_yearly():
     [(paretonbd, paretonbd.Params(0.6, 40.0, 0.6, 80.0)), (bgnbd, bgnbd.Params(0.25, 40.0, 0.8, 2.5))],
 )
 def test_quantiles_read_off_tables_are_those_solved_for(maths, params, p):
-    """Spend to 0.5 % of the width of the 90 % interval, counts but for ties."""
+    """Spend to 0.5% of the width of the 90% interval, counts but for ties."""
     rng, q, n = np.random.default_rng(1), 20.0, 600
     x = np.minimum(rng.geometric(0.15, n) - 1, 60).astype(float)
     T = rng.integers(90, 700, n).astype(float)

@@ -41,7 +41,7 @@ def test_the_share_is_where_the_effect_becomes_detectable(skewness):
 
 
 def test_the_power_is_what_is_said():
-    """150 campaigns with exactly the detectable gain in gamma money of skewness 4: 80 % are shown; fewer than 105 or
+    """150 campaigns with exactly the detectable gain in gamma money of skewness 4: 80% are shown; fewer than 105 or
     more than 135 have chance 0.005.
     """
     shape = 0.25  # skewness 2 / sqrt(shape)

@@ -32,7 +32,7 @@ def test_totals_are_the_sums_and_groups_add_up(scores):
 
 
 def test_without_a_level_the_interval_is_that_of_a_sum_of_independent_customers():
-    """400 Poisson(4) customers, each given the 90 % interval of a normal of that variance."""
+    """400 Poisson(4) customers, each given the 90% interval of a normal of that variance."""
     reach = 1.6448536 * 2.0
     low, high = np.full(400, 4.0 - reach), np.full(400, 4.0 + reach)
     assert variance_within(low, high).sum() == pytest.approx(1600)

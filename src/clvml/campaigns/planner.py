@@ -84,7 +84,7 @@ def plan_audience(
     Returns
     -------
     Audience
-        Who is treated, who is control, who was left out and why, the promised gain with a 90 % interval.
+        Who is treated, who is control, who was left out and why, the promised gain with a 90% interval.
 
     Raises
     ------
@@ -264,7 +264,7 @@ def _chosen(
 
 
 def _promised(options: Options, found: Allocation, control: Mask) -> tuple[float, float]:
-    """5 and 95 % points of the gain of all treated: what is not known of a treatment's effect is shared by them."""
+    """5 and 95% points of the gain of all treated: what is not known of a treatment's effect is shared by them."""
     variance = 0.0
     for a, (belief, e) in enumerate(zip(options.beliefs, options.economics, strict=True)):
         weight = np.where((found.choice == a) & ~control, e.slope, 0.0)

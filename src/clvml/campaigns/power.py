@@ -19,7 +19,7 @@ RETURN, CONTRIBUTION = "return", "contribution"
 
 @dataclass(frozen=True)
 class Power:
-    """What the experiment can see of one outcome, at 5 % and power 80 %; of money its skewness allowed for."""
+    """What the experiment can see of one outcome, at 5% and power 80%; of money its skewness allowed for."""
 
     outcome: str
     unit: str
@@ -111,7 +111,7 @@ def powers_of(
 
 
 def predicted_sd(table: pd.DataFrame) -> Array:
-    """Standard deviation of the predicted contribution: the width of its 90 % interval over 3.29; NaN if not known."""
+    """Standard deviation of the predicted contribution: the width of its 90% interval over 3.29; NaN if not known."""
     if not {"clv_low", "clv_high"} <= set(table):
         return np.full(len(table), np.nan)
     return np.asarray((table["clv_high"] - table["clv_low"]).to_numpy(np.float64) / 3.29)

@@ -109,7 +109,7 @@ class Audience:
             f"Campaign '{self.plan['settings']['name']}' as of {self.plan['as_of']}: "
             f"{totals['treated']:,} treated, {totals['control']:,} control",
             f"  expected to cost {spent} and to bring {totals['expected_gain']:,.2f} after that",
-            f"  (90 % interval of that: {totals['expected_gain_low']:,.2f} to {totals['expected_gain_high']:,.2f})",
+            f"  (90% interval of that: {totals['expected_gain_low']:,.2f} to {totals['expected_gain_high']:,.2f})",
             f"  (no choice of customers brings more than {totals['bound']:,.2f})",
         ]
         if totals["control"]:
@@ -126,7 +126,7 @@ class Audience:
         if self.plan["left_out"]:
             lines += ["", "  left out:"]
         lines += [f"    {row['customers']:>9,} {row['why']}" for row in self.plan["left_out"]]
-        lines += ["", "  what the experiment can show (with 80 % chance, at the 5 % level):"]
+        lines += ["", "  what the experiment can show (with 80% chance, at the 5% level):"]
         for power in self.power:
             lines += textwrap.wrap(str(power), 96, initial_indent="    ", subsequent_indent="      ")
         for note in self.plan["notes"]:

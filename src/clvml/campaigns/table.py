@@ -33,7 +33,7 @@ class Draft(NamedTuple):
     free: Allocation  # what would be done if money were no limit
     share: float  # of control among those not explored
     explored: npt.NDArray[np.bool_]  # planned by a draw of what is believed, to learn
-    promised: tuple[float, float]  # 5 and 95 % points of the expected gain
+    promised: tuple[float, float]  # 5 and 95% points of the expected gain
     power: tuple[Power, ...]
     as_of: dt.date
     notes: tuple[str, ...]

@@ -138,7 +138,7 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
 
 
 def backtest_plan(log: Transactions, as_of: dt.date, horizon: int) -> tuple[dt.date, int] | None:
-    """(cut, days) of the backtest before training: the last horizon before `as_of`, or 40 % of a shorter history."""
+    """(cut, days) of the backtest before training: the last horizon before `as_of`, or 40% of a shorter history."""
     from clvml.orders.origins import plan_origins
 
     end = min(as_of, log.last_date)

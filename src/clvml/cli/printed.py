@@ -39,7 +39,7 @@ def backtest_text(tested: Backtest) -> str:
     lead = (
         f"Known up to {cut['cut']}{several}, then {tested.horizon} days: {cut['customers']:,} customers, "
         f"{cut['returned']:,} came back, {cut['late_joiners']:,} joined later (not counted). Purchases were within "
-        f"their 90 % interval for {100 * cut['purchases_in_90_interval']:.0f} % of the customers."
+        f"their 90% interval for {100 * cut['purchases_in_90_interval']:.0f}% of the customers."
     )
     return "\n".join(
         [
@@ -63,10 +63,10 @@ def _totals_held(tested: Backtest) -> str:
             f"{row.target} {row.actual:,.0f} (interval {row.low:,.0f} to {row.high:,.0f}: {_INSIDE[bool(row.inside)]})"
             for row in found.itertuples()
         ]
-        return f"Totals in their 90 % interval: {', '.join(parts)}."
+        return f"Totals in their 90% interval: {', '.join(parts)}."
     held = found.groupby("target")["inside"].sum()
     parts = [f"{target} in {count} of {len(tested.cuts)} cuts" for target, count in held.items()]
-    return f"Totals in their 90 % interval: {' and '.join(parts)}."
+    return f"Totals in their 90% interval: {' and '.join(parts)}."
 
 
 _INSIDE = {True: "inside", False: "outside"}
@@ -84,7 +84,7 @@ _COMPARED = {
     ("return", "brier"): "probability",
 }
 """What the model is compared in, and its name in print."""
-_VERDICTS = "better, worse: the 95 % interval of the difference, over resampled customers, leaves out 0; else similar."
+_VERDICTS = "better, worse: the 95% interval of the difference, over resampled customers, leaves out 0; else similar."
 _KINDS = {
     "BetaGeoModel": "BG/NBD",
     "ModifiedBetaGeoModel": "MBG/NBD",
@@ -143,12 +143,12 @@ def _flag_text(model: ClvModel) -> str:
             f"LeavingModel: at {audit.origin} {audit.left:,} of {audit.customers:,} repeat buyers were silent through "
             f"three of their own gaps, {audit.predicted:,.0f} were expected to: AUC {audit.auc:.3f} (P(alive) "
             f"{audit.auc_alive:.3f}, silence over own gap {audit.auc_silence:.3f}); of all who stayed away "
-            f"{100 * audit.came_back:.0f} % bought later."
+            f"{100 * audit.came_back:.0f}% bought later."
         )
     return (
         f"{tested} The flag takes treating to cost {economics.contact_cost:,.2f} a contact and "
-        f"{economics.incentive:,.2f} an incentive, to keep {100 * economics.save_rate:.0f} % of those who would leave, "
-        f"and {100 * economics.redemption:.0f} % of the others to redeem it all the same: settings of ClvModel."
+        f"{economics.incentive:,.2f} an incentive, to keep {100 * economics.save_rate:.0f}% of those who would leave, "
+        f"and {100 * economics.redemption:.0f}% of the others to redeem it all the same: settings of ClvModel."
     )
 
 
@@ -181,7 +181,7 @@ def _leaves(params: dict[str, float], unit_days: float) -> str:
     if "a" not in params:
         return ""
     chance = params["a"] / (params["a"] + params["b"])
-    return f", leaves for good after {100 * chance:.0f} % of them," if chance > 0.005 else ", does not leave for good,"
+    return f", leaves for good after {100 * chance:.0f}% of them," if chance > 0.005 else ", does not leave for good,"
 
 
 def _leaves_in_time(s: float, beta: float) -> str:
@@ -201,7 +201,7 @@ def _audit_text(audit: Audit, threshold: float) -> str:
         f"(recency alone {audit.auc_recency:.3f}, Pareto/NBD {audit.auc_btyd:.3f}), "
         f"Brier {audit.brier:.4f} (Pareto/NBD {audit.brier_btyd:.4f}), "
         f"calibration error {audit.calibration_error:.3f}; "
-        f"of those labelled as lost {100 * audit.returned_later:.0f} % bought later. Threshold {threshold:.3f}."
+        f"of those labelled as lost {100 * audit.returned_later:.0f}% bought later. Threshold {threshold:.3f}."
     )
 
 
@@ -234,7 +234,7 @@ def _totals(tally: Tally, level_sd: LevelSd) -> list[str]:
     for name, total, variance, sd in rows:
         low, high = total_interval_around(total, variance, sd)
         head = "" if lines else "expected"
-        lines.append(f"{head:10} {total:,.0f} {name}, 90 % interval {low:,.0f} to {high:,.0f}")
+        lines.append(f"{head:10} {total:,.0f} {name}, 90% interval {low:,.0f} to {high:,.0f}")
     return lines
 
 

@@ -31,7 +31,7 @@ __all__ = ["FittedModel"]
 P = TypeVar("P", bound=Parameters)
 
 _NORMAL_95 = 1.959964
-"""Standard errors on each side of a 95 % interval."""
+"""Standard errors on each side of a 95% interval."""
 _SAVED_KEYS = ("params", "covariance", "log_likelihood", "n_customers")
 
 
@@ -56,7 +56,7 @@ class FittedModel(Estimator, ABC, Generic[P]):
 
     @property
     def summary_(self) -> pd.DataFrame:
-        """Parameters, one row each: `coef`, `se` (standard error), `low` and `high` (95 % interval), `z` (coef / se).
+        """Parameters, one row each: `coef`, `se` (standard error), `low` and `high` (95% interval), `z` (coef / se).
 
         Parameters are positive, so intervals are those of their logarithms, exp(log coef -+ 1.96 se / coef); from 0 to
         inf where the data do not identify a parameter.
@@ -131,9 +131,7 @@ class FittedModel(Estimator, ABC, Generic[P]):
             {
                 "coef": table["coef"].map("{:.4g}".format),
                 "se": table["se"].map(_rounded),
-                "95 % interval": [
-                    f"{_rounded(low)} to {_rounded(high)}" for low, high in table[["low", "high"]].values
-                ],
+                "95% interval": [f"{_rounded(low)} to {_rounded(high)}" for low, high in table[["low", "high"]].values],
             }
         ).rename_axis(None)
         customers = f"{self.n_customers_:,.0f} customers" if self.n_customers_ else "customers unknown"

@@ -22,7 +22,7 @@ from clvml.tables import check_summary
 __all__ = ["MIN_TABLE_LINES", "CustomerForecast", "ForecastCache", "customer_forecast", "forecast_cache"]
 
 MIN_TABLE_LINES = 300_000
-"""Lines of a log from which on intervals are read off tables, which moves them by less than 0.5 % of their width."""
+"""Lines of a log from which on intervals are read off tables, which moves them by less than 0.5% of their width."""
 _TABLE_P = 0.05, 10.0
 """Gamma-Gamma's p between which the tables bear it: above, the prices of a customer hardly differ, and the distribution
 of their total is a stair of one step a purchase, which cannot be read off between a few points; below, prices differ by

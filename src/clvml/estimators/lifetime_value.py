@@ -317,8 +317,8 @@ class LifetimeValueModel(Estimator):
         -------
         pandas.DataFrame
             customer_id (where the summary has it), p_alive, p_return, expected_purchases, expected_spend (total, not
-            discounted), clv; clv_low and clv_high (90 % predictive interval of the amount, scaled by what discounting
-            takes off its expectation), purchases_low and purchases_high (90 %), next_purchase_median (a date, given
+            discounted), clv; clv_low and clv_high (90% predictive interval of the amount, scaled by what discounting
+            takes off its expectation), purchases_low and purchases_high (90%), next_purchase_median (a date, given
             that the customer is alive; missing beyond a hundred years or where the summary does not say its as_of).
 
         Raises

@@ -64,7 +64,7 @@ class GammaGammaModel(FittedModel[Params]):
     >>> spend
     GammaGammaModel()
     Gamma-Gamma, 946 customers, log-likelihood -4,055.92
-        coef    se 95 % interval
+        coef    se  95% interval
     p   6.25  1.19   4.3 to 9.08
     q  3.744  0.29  3.22 to 4.36
     v  15.44  4.16  9.11 to 26.2

@@ -56,7 +56,7 @@ _SHOWN = (
     ("return", "calibration_error", "ECE"),
 )
 _TOTALS = ("purchases_low", "purchases_high", "spend_low", "spend_high")
-"""Ends of the 90 % intervals of the totals, named as the columns of `expected_totals`."""
+"""Ends of the 90% intervals of the totals, named as the columns of `expected_totals`."""
 _CELLS_AT_ONCE = 4_000_000
 _GAIN_SHARES = np.arange(1, 21) / 20.0
 
@@ -68,17 +68,17 @@ class Backtest:
     table: pd.DataFrame
     """Tidy: cut, model, target (purchases, spend, return), metric, value."""
     differences: pd.DataFrame
-    """Tidy: cut, baseline, target, metric, difference (ours less theirs), low, high (95 %, paired over customers),
+    """Tidy: cut, baseline, target, metric, difference (ours less theirs), low, high (95%, paired over customers),
     verdict.
     """
     cuts: pd.DataFrame
     """One row a cut: customers, returned, purchases, spend, late_joiners, late_joiner_spend, purchases_in_90_interval
-    (share of customers whose purchases lie in their own), and the 90 % intervals of the totals: purchases_low,
+    (share of customers whose purchases lie in their own), and the 90% intervals of the totals: purchases_low,
     purchases_high, spend_low, spend_high.
     """
     deciles: pd.DataFrame
     """Calibration of ours: cut, target, decile (of the prediction, 1 lowest), predicted, actual (means), low, high
-    (95 % interval of the actual mean).
+    (95% interval of the actual mean).
     """
     gains: pd.DataFrame
     """What targeting by each model's order would have found: cut, model, target (purchases, spend), share (of the
@@ -104,7 +104,7 @@ class Backtest:
         Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
 
     def totals(self) -> pd.DataFrame:
-        """Whether the totals lay in their 90 % intervals.
+        """Whether the totals lay in their 90% intervals.
 
         Returns
         -------
@@ -379,7 +379,7 @@ def _gains(forecasts: dict[str, Forecast], actual: pd.DataFrame) -> pd.DataFrame
 
 
 def _differences(forecasts: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int, seed: int) -> pd.DataFrame:
-    """Ours less each baseline's, with the 2.5 % and 97.5 % points over resampled customers, the same ones for both."""
+    """Ours less each baseline's, with the 2.5% and 97.5% points over resampled customers, the same ones for both."""
     draws = {name: _resampled(forecast, actual, bootstrap, seed) for name, forecast in forecasts.items()}
     rows = []
     for name in (n for n in forecasts if n != OURS):

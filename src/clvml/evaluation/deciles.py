@@ -15,7 +15,7 @@ _NORMAL_95 = 1.959964
 
 
 def decile_table(actual: Mapping[str, Floats], predicted: Mapping[str, Floats | None]) -> pd.DataFrame:
-    """One row a target and tenth: target, decile (1 is the lowest prediction), predicted, actual (means), and the 95 %
+    """One row a target and tenth: target, decile (1 is the lowest prediction), predicted, actual (means), and the 95%
     interval of the actual mean, low and high.
 
     Targets that were not predicted (None) are left out.
@@ -33,7 +33,7 @@ def decile_table(actual: Mapping[str, Floats], predicted: Mapping[str, Floats | 
 
 
 def _interval(y: Floats, *, share: bool) -> tuple[float, float]:
-    """95 % interval of a mean: of a share Wilson's, which never leaves 0 to 1; otherwise by the standard error."""
+    """95% interval of a mean: of a share Wilson's, which never leaves 0 to 1; otherwise by the standard error."""
     n, mean, z = len(y), float(y.mean()), _NORMAL_95
     if share:
         centre, within = (mean + z * z / (2 * n)) / (1 + z * z / n), mean * (1 - mean) / n + z * z / (4 * n * n)

@@ -146,7 +146,7 @@ def counts_of_repeats(model: Purchases, summary: pd.DataFrame, most: int = 7) ->
 def holdout_by_past(model: Purchases, split: Split, most: int = 7) -> pd.DataFrame:
     """Mean purchases after the cut by the number of repeat purchases before it, beside those expected.
 
-    One row a number: past (the last stands for all from `most` on), customers, expected, actual, low and high (95 %
+    One row a number: past (the last stands for all from `most` on), customers, expected, actual, low and high (95%
     interval of the actual mean; missing for fewer than five customers).
     """
     days = (as_date(split.holdout.attrs["end"]) - as_date(split.holdout.attrs["cut"])).days
@@ -169,7 +169,7 @@ def spend_density(
 ) -> pd.DataFrame:
     """Density of the mean amount per repeat purchase that the model expects of these repeat buyers.
 
-    Columns amount (up to the 99 % point of the actual means) and density. Raises DataError where there is no repeat
+    Columns amount (up to the 99% point of the actual means) and density. Raises DataError where there is no repeat
     buyer.
     """
     spend = model.spend_ if isinstance(model, LifetimeValueModel) else model

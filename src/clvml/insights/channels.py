@@ -40,11 +40,11 @@ class ChannelValue:
     contribution, expected, ltv : float
         Earned so far, expected over the horizon of the scores, and both together (lifetime value).
     low, high : float
-        90 % interval of the ltv.
+        90% interval of the ltv.
     shrunk : float
         The ltv drawn towards the mean of all channels, the more the noisier it is. Rows are ordered by it.
     adjusted, adjusted_low, adjusted_high : float
-        The ltv if every channel had the same mix of cohorts and attributes, with its 90 % interval.
+        The ltv if every channel had the same mix of cohorts and attributes, with its 90% interval.
     cac, ltv_cac : float
         Cost of acquiring a customer, and the ltv over it; NaN where not given.
     payback_month : float
@@ -108,7 +108,7 @@ class Channels:
     def __str__(self) -> str:
         lines = [
             f"Value of a customer (LTV) by channel as of {self.as_of}: so far and expected in {self.horizon_days} days",
-            f"  {'channel':<14}{'customers':>10}{'LTV':>9}  {'90 % interval':<19}{'shrunk':>9}{'same mix':>9}"
+            f"  {'channel':<14}{'customers':>10}{'LTV':>9}  {'90% interval':<19}{'shrunk':>9}{'same mix':>9}"
             f"{'CAC':>8}{'LTV:CAC':>8}{'payback':>9}",
             *(_row_text(row) for row in self.rows),
         ]
@@ -346,7 +346,7 @@ def _mean(table: pd.DataFrame, value: Array, name: str, level_sd: float) -> tupl
 def _same_mix(
     table: pd.DataFrame, facts: pd.DataFrame, value: Array, names: list[str]
 ) -> list[tuple[float, float, float]]:
-    """(mean, 90 % low, high) of every channel with the mix of the whole base: least squares, robust errors (HC0)."""
+    """(mean, 90% low, high) of every channel with the mix of the whole base: least squares, robust errors (HC0)."""
     M = Encoding.of(facts).matrix(facts)
     D = (table["channel"].to_numpy(dtype=object)[:, None] == np.array(names, dtype=object)).astype(np.float64)
     X = np.hstack([D, M - M.mean(axis=0)])

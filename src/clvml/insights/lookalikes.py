@@ -41,9 +41,9 @@ class LookAlikes:
     top : float
         That share.
     auc, auc_low, auc_high : float
-        On the later cohorts, with its 95 % interval.
+        On the later cohorts, with its 95% interval.
     lift : float
-        Share of good customers among the top 10 % of the later cohorts, over their share in all.
+        Share of good customers among the top 10% of the later cohorts, over their share in all.
     encoding, model
         How attributes become numbers, and the classifier.
     """
@@ -80,7 +80,7 @@ class LookAlikes:
         text = (
             f"Learned on {self.learned_on:,} customers, tested on {self.tested_on:,} who came from {self.split} on: "
             f"AUC {self.auc:.3f} ({self.auc_low:.3f} to {self.auc_high:.3f}), "
-            f"{self.lift:.2f} times as many good customers among the top 10 %. "
+            f"{self.lift:.2f} times as many good customers among the top 10%. "
         )
         text += "Usable." if self.usable else "Not better than chance: do not use it."
         return "\n".join(textwrap.wrap(text, 98))

@@ -35,7 +35,7 @@ class WhatIf:
     extra_contribution : float
         What they would bring, discounted, in the log's currency.
     low, high : float
-        90 % interval of it.
+        90% interval of it.
     new_customers : float
         Acquired customers who would bring as much; NaN where their value is not given.
     acquisition_cost : float

@@ -23,7 +23,7 @@ _BASE_LEVEL = 0.95
 
 
 class Comparison(NamedTuple):
-    """Difference in means of two groups. `below` and `above`: arms of the 95 % interval, in standard errors."""
+    """Difference in means of two groups. `below` and `above`: arms of the 95% interval, in standard errors."""
 
     effect: float
     se: float

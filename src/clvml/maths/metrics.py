@@ -2,7 +2,7 @@
 counts.
 
 `weight` counts customers (a bootstrap's multinomial draws, or repeated rows); `None` is one each. A weight of k is
-the same as k identical rows. Predictions of amounts are floored at 1 % of the actual mean in the deviances, so that a
+the same as k identical rows. Predictions of amounts are floored at 1% of the actual mean in the deviances, so that a
 baseline's zero costs much but not infinity.
 """
 
@@ -87,7 +87,7 @@ def tweedie_losses(actual: ArrayLike, predicted: ArrayLike, floor: float, power:
 
 
 def least(actual: ArrayLike, weight: ArrayLike | None = None) -> float:
-    """The floor of the deviances: 1 % of the actual mean."""
+    """The floor of the deviances: 1% of the actual mean."""
     y, _, w = _arrays(actual, actual, weight)
     return 0.01 * float(w @ y) / float(w.sum())
 

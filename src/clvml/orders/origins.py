@@ -104,7 +104,7 @@ class Snapshots:
 def plan_origins(first: int, as_of: int, horizon: int, n_origins: int = 6) -> OriginPlan:
     """The origins for a log that begins on day `first`: each with some history before it and a whole window after it.
 
-    The window is the horizon where the history is long enough (2.2 horizons), else 40 % of the history. A log of a few
+    The window is the horizon where the history is long enough (2.2 horizons), else 40% of the history. A log of a few
     days has no origin.
     """
     history = as_of - first

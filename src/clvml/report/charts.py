@@ -152,7 +152,7 @@ def concentration(values: Array, *, label: str) -> Axes:
 
 
 def whale(curve: Array) -> Axes:
-    """Contribution added up from the best customer to the worst; above 100 % where some lose money. curve: (n, 2)."""
+    """Contribution added up from the best customer to the worst; above 100% where some lose money. curve: (n, 2)."""
     ax = new_axes()
     at = np.unique(np.linspace(0, len(curve) - 1, 201).round().astype(int))
     ax.plot(100 * curve[at, 0], 100 * curve[at, 1], color=SERIES[0], linewidth=2)

@@ -29,7 +29,7 @@ _WIDTH = 2.0 * float(ndtri(0.5 + 0.5 * SCORES_LEVEL))
 
 
 def variance_within(low: ArrayLike, high: ArrayLike) -> Floats:
-    """Variance of each customer's outcome, from their 90 % predictive interval, as if it were normal.
+    """Variance of each customer's outcome, from their 90% predictive interval, as if it were normal.
 
     Single customers are far from normal. Sums over groups are close: measured on three logs, the sum of these variances
     is 0.9 to 1.3 times the squared errors of purchases (the level taken out), 0.55 to 1.1 times those of spend.

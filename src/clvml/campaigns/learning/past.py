@@ -42,11 +42,11 @@ PAST_CAMPAIGNS = (
     Column("returned", "float64", "1 where the customer bought within the window", "share"),
     Column("contribution", "float64", "contribution within the window, before incentives and contact costs", "money"),
     Column("promised", "float64", "expected gain of the whole campaign, the same in every row", "money"),
-    Column("promised_low", "float64", "5 % point of what was believed of it", "money"),
-    Column("promised_high", "float64", "95 % point of what was believed of it", "money"),
+    Column("promised_low", "float64", "5% point of what was believed of it", "money"),
+    Column("promised_high", "float64", "95% point of what was believed of it", "money"),
     Column("delivered", "float64", "measured gain after all costs; NaN where nothing could be measured", "money"),
-    Column("delivered_low", "float64", "lower end of its 90 % interval", "money"),
-    Column("delivered_high", "float64", "upper end of its 90 % interval", "money"),
+    Column("delivered_low", "float64", "lower end of its 90% interval", "money"),
+    Column("delivered_high", "float64", "upper end of its 90% interval", "money"),
 )
 """One row a customer of a finished campaign."""
 
@@ -59,7 +59,7 @@ _UNKNOWN = ("clv_sd", *_PROMISED, *_DELIVERED)
 
 @dataclass(frozen=True)
 class Delivered:
-    """Measured gain of a whole campaign after all costs, with a 90 % interval; NaN where it was not measured."""
+    """Measured gain of a whole campaign after all costs, with a 90% interval; NaN where it was not measured."""
 
     gain: float = float("nan")
     low: float = float("nan")

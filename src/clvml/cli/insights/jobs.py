@@ -193,7 +193,7 @@ def totals_answer(scores: Path, *, by: str | None, level: float, **settings: Any
     found = expected_totals(read_table(scores, "scores"), by=by, level=level, **settings)
     shown = found[["group", "customers"]].assign(
         **{
-            f"{name} ({100 * level:.0f} % interval)": [
+            f"{name} ({100 * level:.0f}% interval)": [
                 f"{mid:,.0f} ({low:,.0f} to {high:,.0f})"
                 for mid, low, high in zip(found[name], found[f"{name}_low"], found[f"{name}_high"], strict=True)
             ]

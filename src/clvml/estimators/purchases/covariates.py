@@ -27,7 +27,7 @@ __all__ = ["Covariate", "CovariateModel"]
 _MAX_LEVELS = 50
 _MISSING = "(missing)"
 _WITHIN = 1.959964
-"""Standard errors on each side of a 95 % interval."""
+"""Standard errors on each side of a 95% interval."""
 
 
 class Covariate(NamedTuple):
@@ -180,7 +180,7 @@ class CovariateModel(PurchaseModel):
         Returns
         -------
         pandas.DataFrame
-            One row a contrast: `covariate`, `contrast`, and the multipliers `rate` and `leave` with their 95 %
+            One row a contrast: `covariate`, `contrast`, and the multipliers `rate` and `leave` with their 95%
             intervals (`rate_low`, `rate_high`, …).
 
         Raises

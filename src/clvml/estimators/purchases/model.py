@@ -46,7 +46,7 @@ class PurchaseModel(FittedModel[Any]):
     covariance_ : numpy.ndarray of shape (k, k)
         Of the parameters.
     summary_ : pandas.DataFrame
-        The parameters with standard errors and 95 % intervals, one row each.
+        The parameters with standard errors and 95% intervals, one row each.
     log_likelihood_, aic_, bic_ : float
     status_ : FitStatus
         How the fit ended; `status_.value` says it in words.
@@ -162,7 +162,7 @@ class PurchaseModel(FittedModel[Any]):
         horizon : int, str or None
             As of `p_return`; None for perpetuity: the discounted expected residual transactions, DERT.
         discount_rate : float
-            A year, at least 0: 0.10 is 10 %.
+            A year, at least 0: 0.10 is 10%.
 
         Returns
         -------

@@ -72,7 +72,7 @@ class BetaGeoModel(CovariateModel):
     >>> model
     BetaGeoModel(time_unit='week')
     BG/NBD, 2,349 customers, log-likelihood -9,578.20
-             coef      se  95 % interval
+             coef      se   95% interval
     r      0.2439  0.0126   0.22 to 0.27
     alpha   4.422   0.379   3.74 to 5.23
     a      0.7925   0.186  0.501 to 1.25

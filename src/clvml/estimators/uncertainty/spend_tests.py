@@ -44,7 +44,7 @@ class SpendTests:
     correlation: float
     """Spearman's, of frequency and mean spend."""
     low: float
-    """95 % interval of it (Fisher's z with the variance of Bonett & Wright 2000)."""
+    """95% interval of it (Fisher's z with the variance of Bonett & Wright 2000)."""
     high: float
     p_value: float
     """Of no correlation."""

@@ -27,7 +27,7 @@ __all__ = ["COMMON_LEVEL_SD", "LevelSd", "TotalDraws", "check_level_sd", "total_
 
 COMMON_LEVEL_SD = 0.25
 """Standard deviation of the log of actual over predicted totals where nothing has been learned of it: with it, nine of
-ten totals on five real logs lie in their 90 % interval (`benchmarks/coverage.md`); taken as sums of independent
+ten totals on five real logs lie in their 90% interval (`benchmarks/coverage.md`); taken as sums of independent
 customers they miss by three to five of their standard deviations."""
 
 

@@ -38,7 +38,7 @@ class Migration:
         In the later table alone, in the earlier one alone.
     table : pandas.DataFrame
         One row a pair of tiers: from, to, customers, share (of those who start there; posterior mean under a flat
-        Dirichlet prior), low, high (95 %), expected (share by regression to the mean alone), difference (share −
+        Dirichlet prior), low, high (95%), expected (share by regression to the mean alone), difference (share −
         expected), alert (by more than two standard errors), money (change of value of these customers).
     """
 
@@ -61,7 +61,7 @@ class Migration:
         lines = [
             f"From {self.before} to {self.after}: {self.customers:,} customers in both, "
             f"{self.entered:,} new, {self.left:,} gone",
-            f"  {'from':<8}{'to':<8}{'customers':>10}{'share':>8}  {'95 % interval':<16}"
+            f"  {'from':<8}{'to':<8}{'customers':>10}{'share':>8}  {'95% interval':<16}"
             f"{'by chance':>10}{'difference':>12}{'value moved':>14}",
         ]
         lines += [_row_text(*row) for row in self.table.itertuples(index=False, name=None)]

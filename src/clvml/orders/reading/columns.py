@@ -77,7 +77,7 @@ class Columns:
         if self.margin is not None and self.cost is not None:
             raise OptionError("Pass margin (a share of the amount) or cost (money per line), not both.")
         if isinstance(self.margin, int | float) and not self.margin <= 1:
-            raise OptionError(f"margin={self.margin!r} is a share of the amount: at most 1, for example 0.4 for 40 %.")
+            raise OptionError(f"margin={self.margin!r} is a share of the amount: at most 1, for example 0.4 for 40%.")
 
     def _check_kinds(self, known: Iterable[str]) -> None:
         """Raise OptionError for what is no name of a column, nor a number where one may stand."""

@@ -240,7 +240,7 @@ def policies(result: UpliftResult, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        Per customer of the whole base, by the doubly robust estimate; bars are 95 % intervals.
+        Per customer of the whole base, by the doubly robust estimate; bars are 95% intervals.
 
     Examples
     --------

@@ -102,7 +102,7 @@ def holdout_purchases(
     Returns
     -------
     matplotlib.axes.Axes
-        Bars are 95 % intervals of the actual mean.
+        Bars are 95% intervals of the actual mean.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def calibration(
     Returns
     -------
     matplotlib.axes.Axes
-        On scales that spread small numbers. Bars are 95 % intervals of the actual mean; each cut has a marker
+        On scales that spread small numbers. Bars are 95% intervals of the actual mean; each cut has a marker
         and a colour of its own.
 
     Raises
@@ -315,7 +315,7 @@ def _colour(i: int) -> str:
 
 
 def totals(tested: Backtest, target: Literal["purchases", "spend"] = "spend", ax: Axes | None = None) -> Axes:
-    """What was predicted in total at each cut, with its 90 % interval, and what came.
+    """What was predicted in total at each cut, with its 90% interval, and what came.
 
     Parameters
     ----------
@@ -370,7 +370,7 @@ def differences(
     metric: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """How much better or worse than each simpler forecast the model was, with 95 % intervals.
+    """How much better or worse than each simpler forecast the model was, with 95% intervals.
 
     Parameters
     ----------

@@ -319,7 +319,7 @@ def new_customer(model: Purchases, horizon: int | str = 365, ax: Axes | None = N
 def parameters(
     models: FittedModel[Any] | Mapping[str, FittedModel[Any]], relative: bool = False, ax: Axes | None = None
 ) -> Axes:
-    """Parameters with their 95 % intervals, of one model or of several side by side.
+    """Parameters with their 95% intervals, of one model or of several side by side.
 
     Parameters
     ----------
@@ -357,7 +357,7 @@ def parameters(
             rows.append((f"{prefix}{parameter}  {row['coef']:.3g}", row["coef"] / base, low, high))
             colours.append(SERIES[i % len(SERIES)])
     title = f"Parameters of {next(iter(named))}" if len(named) == 1 else "Parameters"
-    x = "estimate = 1, with its 95 % interval" if relative else "estimate and 95 % interval"
+    x = "estimate = 1, with its 95% interval" if relative else "estimate and 95% interval"
     ax = new_axes(ax, title, x, "", size=(6.4, 1.2 + 0.32 * len(rows)), grid="x")
     names, middle, low, high = (list(column) for column in zip(*rows, strict=True))
     ax.set_xscale("log")
@@ -391,7 +391,7 @@ def spend_density(model: GammaGammaModel | LifetimeValueModel, summary: pd.DataF
     Returns
     -------
     matplotlib.axes.Axes
-        Up to the 99 % point of the customers.
+        Up to the 99% point of the customers.
 
     Raises
     ------

@@ -36,7 +36,7 @@ _POINTS = 401
 
 
 def whale_curve(contribution: ProfitTiers | ArrayLike, ax: Axes | None = None) -> Axes:
-    """Contribution added up from the best customer to the worst: above 100 % where some lose money.
+    """Contribution added up from the best customer to the worst: above 100% where some lose money.
 
     Parameters
     ----------

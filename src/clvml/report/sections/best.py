@@ -16,7 +16,7 @@ __all__ = ["best"]
 
 
 def best(scores: pd.DataFrame, money: Money, log: Transactions, summary: pd.DataFrame) -> Section:
-    """What sets the best tenth apart; who are the 20 % that earn and the 20 % that cost, and why?"""
+    """What sets the best tenth apart; who are the 20% that earn and the 20% that cost, and why?"""
     apart = profile(scores, log)
     tiers = profit_tiers(_profit(summary))
     table = tiers.table
