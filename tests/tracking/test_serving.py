@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from clvml import tracking
+from clvml import Transactions, tracking
 from clvml.errors import ModelError
 
 pytestmark = pytest.mark.slow
@@ -156,4 +156,8 @@ def test_models_serve_answers_what_the_model_says(store, tmp_path, trained, trai
         with pytest.raises(urllib.error.HTTPError) as refused:
             ask(port, json.dumps({"dataframe_records": [{"frequency": 1}]}))
         assert refused.value.code == 400
-        assert "'last_amount'" in refused.value.read().decode()  # one of the columns that are missing
+        assert "no column 'recency'" in refused.value.read().decode()
+        lines = [{"customer_id": 7, "date": day, "amount": 20} for day in ("1997-03-01", "1997-06-15")]
+        orders = pd.DataFrame(lines).assign(date=lambda t: pd.to_datetime(t["date"]))
+        of_orders = trained.predict(trained.frame(Transactions(orders)))
+        assert_same(ask(port, json.dumps({"dataframe_records": lines})), of_orders)
