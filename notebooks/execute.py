@@ -1,7 +1,7 @@
 """Execute every notebook of this folder and compare what it says with the outputs stored in it, so that they stay true.
 
 Each runs in a process and a working directory of its own. Compared are the texts: words must be the same, numbers may
-differ by 2 % or by one in the last digit written, for the last bits of linear algebra differ between machines. Pictures
+differ by 2% or by one in the last digit written, for the last bits of linear algebra differ between machines. Pictures
 must be there; what is written to standard error is not stored.
 
 python notebooks/execute.py            compare
