@@ -117,6 +117,12 @@ def test_equal_gains_go_to_the_most_valuable():
     assert set(chosen) == set(s.nlargest(50, "value_if_kept")["customer_id"])
 
 
+@pytest.mark.parametrize(("brings", "pays"), [(1.0, False), (1.0 + 1e-6, True)])
+def test_what_brings_just_its_cost_does_not_pay(brings, pays):
+    even = Treatment(name="even", contact_cost=1.0, extra_contribution=brings, effect_sd=0.1)
+    assert (treatment_gains(scores(20), plan(even, confidence=0.0))["pays"] == pays).all()
+
+
 # --- campaigns under way ---
 
 
