@@ -2,14 +2,16 @@
 
     python benchmarks/flag.py [--shared ../shared] [--only LOG ...]
 
-Writes benchmarks/flag.md. The logs and the simulation are those of shared/bench; CDNOW comes with lifetimes. Everything
-is known up to the cut alone; what came after it is read from the whole log. Logs that are not there are left out.
+Writes benchmarks/flag.json, and benchmarks/flag.md from it. The logs and the simulation are those of shared/bench;
+CDNOW comes with lifetimes. Everything is known up to the cut alone; what came after it is read from the whole log.
+Logs that are not there are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -24,6 +26,7 @@ from clvml.errors import ClvWarning
 from clvml.maths import metrics
 
 HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "flag.json"
 HORIZON = 182
 CUTS = {
     "cdnow": ("1997-09-30", "1997-12-31"),
@@ -131,12 +134,19 @@ def the_head(s: pd.DataFrame, model: ClvModel, end: int) -> dict[str, Any]:
 
 
 def the_value(s: pd.DataFrame) -> list[dict[str, Any]]:
-    """value_if_kept of the good, by state: what those who bought brought, over what had been expected of them."""
+    """value_if_kept by state: what those who bought spent, over what had been expected of them."""
     rows = []
     for state in STATES:
-        some = s[(s["tier"] == "good") & (s["state"] == state) & (s["spend"] > 0)]
-        ratio = some["spend"].sum() / some["value_if_kept"].sum() if len(some) else np.nan
-        rows.append({"state": state, "bought": len(some), "came / expected": ratio})
+        row: dict[str, Any] = {"state": state}
+        for who, of in (("good", s["tier"] == "good"), ("others", s["tier"] != "good")):
+            some = s[of & (s["state"] == state) & (s["spend"] > 0)]
+            expected = {"": some["value_if_kept"].sum(), ", as it was": (some["clv"] / some["p_return"]).sum()}
+            row[f"{who}: bought"] = len(some)
+            row |= {
+                f"{who}: came / expected{what}": some["spend"].sum() / total if len(some) else np.nan
+                for what, total in expected.items()
+            }
+        rows.append(row)
     return rows
 
 
@@ -172,8 +182,8 @@ def rankings(s: pd.DataFrame, model: ClvModel) -> list[dict[str, Any]]:
     return rows
 
 
-def time_to_flag(simulate: Any, kind: str) -> list[dict[str, Any]]:
-    """Score a simulated log month by month by a model of its first month; who left is known."""
+def scored_months(simulate: Any, kind: str) -> pd.DataFrame:
+    """A simulated log scored month by month by a model of its first month: repeat buyers, and whether they had left."""
     table = simulate(kind, leavers=True)
     left = table.groupby("customer_id")["left"].first()
     log = Transactions(table.drop(columns="left"))
@@ -190,28 +200,33 @@ def time_to_flag(simulate: Any, kind: str) -> list[dict[str, Any]]:
     s["gap"] = (s["recency"] / s["frequency"]).clip(lower=1)
     s["twice"] = s["days_since_last"] / s["gap"]
     s["left"] = s["customer_id"].map(left)
-    s["gone"] = s["left"] <= s["day"]
+    return s.assign(gone=s["left"] <= s["day"])
+
+
+def time_to_flag(s: pd.DataFrame, kind: str) -> list[dict[str, Any]]:
+    """Of the good customers who left: when each rule first names them, and whom it names meanwhile."""
     last = FIRST_MONTH + pd.DateOffset(months=MONTHS - 1)
     # Good customers, frozen at the last month before they left; leavers with at least half a year to be found in.
     staying = s[~s["gone"]]
     good_then = staying.sort_values("day").groupby("customer_id").last()["tier"] == "good"
-    found_in = (left > FIRST_MONTH) & (left <= last - pd.DateOffset(months=6))
-    leavers = s[s["gone"] & s["customer_id"].map(good_then).fillna(False) & s["customer_id"].map(found_in)]
+    in_time = (s["left"] > FIRST_MONTH) & (s["left"] <= last - pd.DateOffset(months=6))
+    leavers = s[s["gone"] & in_time & s["customer_id"].map(good_then).eq(True)]
     others = staying[staying["tier"] == "good"]
-    rows, alarms = [], others["flagged"].mean()
-    rules = {
-        "flagged": (s["flagged"], None),
-        "flagged or win_back": (s["flagged"] | s["win_back"], None),
-        "P(alive) < .5, BG/NBD": (s["bgnbd"] > 0.5, None),
-        "silent twice the mean gap": (s["twice"] > 2, None),
-        "p_leaving, equal false alarms": (None, "p_leaving"),
-        "P(alive), equal false alarms": (None, "bgnbd"),
-        "silence / mean gap, equal false alarms": (None, "twice"),
+    either = s["flagged"] | s["win_back"]
+    marks = {
+        "flagged": s["flagged"],
+        "flagged or win_back": either,
+        "P(alive) < .5, BG/NBD": s["bgnbd"] > 0.5,
+        "silent twice the mean gap": s["twice"] > 2,
     }
-    for rule, (given, by) in rules.items():
-        mark = given if by is None else s[by] > others[by].quantile(1 - alarms)
+    for mark, of in ((s["flagged"], "flagged"), (either, "flagged or win_back")):
+        alarms = mark[others.index].mean()
+        for name, by in (("p_leaving", "p_leaving"), ("1 - P(alive)", "bgnbd"), ("silence / mean gap", "twice")):
+            marks[f"{name}, at the false alarms of {of}"] = s[by] > others[by].quantile(1 - alarms)
+    who = leavers.groupby("customer_id").agg(left=("left", "first"), gap=("gap", "first"))
+    rows = []
+    for rule, mark in marks.items():
         first = leavers[mark[leavers.index]].groupby("customer_id")["day"].min()
-        who = leavers.groupby("customer_id").agg(left=("left", "first"), gap=("gap", "first"))
         lag = ((first.reindex(who.index) - who["left"]).dt.days / who["gap"]).fillna(np.inf)
         rows.append(
             {
@@ -256,7 +271,8 @@ Repeat buyers with two gaps or more, the upper 40% by past spend, not yet silent
 silent through three more? Out of time.""",
     "value": """## value_if_kept
 
-Good customers who bought within the horizon: what they spent over what value_if_kept had expected.""",
+Of those who bought within the horizon: what they spent over what `value_if_kept` had expected; as it was: over
+`clv / p_return`, which knows nothing of states. Spend is not discounted, value is: 1.02 is right.""",
     "rankings": """## What was lost in the list
 
 Lists as long as that of the flagged. Stayed away: no purchase within the horizon. Past spend lost favours those long
@@ -266,38 +282,61 @@ is by the model's own economics, with those who stayed away as the only ones to 
 
 Simulated logs whose day of leaving is known, scored month by month by a model of the first month. Good customers who
 left: how many of their own mean gaps later the first flag came; false alarms: share of the customer-months of good
-customers who had not left. The last three rules take the same statistics at the false alarms of `flagged`.""",
+customers who had not left. The last six rules take one statistic each, at
+the false alarms of `flagged`, and of `flagged or win_back`.""",
 }
+
+
+def merged(found: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """With what was measured before of other logs and cuts."""
+    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for name, rows in found.items():
+        now = {(row["log"], row.get("cut")) for row in rows}
+        found[name] = [row for row in kept.get(name, []) if (row["log"], row.get("cut")) not in now] + rows
+        order = [*CUTS, *SIMULATED]
+        found[name].sort(key=lambda row: (order.index(row["log"]), row.get("cut", "")))
+    return found
+
+
+def write(found: dict[str, list[dict[str, Any]]]) -> None:
+    """flag.json, and the tables of it."""
+    plain = {name: [{k: _plain(v) for k, v in row.items()} for row in rows] for name, rows in found.items()}
+    RESULTS.write_text(json.dumps(plain, indent=0) + "\n", encoding="utf-8")
+    parts = ["# Who is flagged, and when", f"`python benchmarks/flag.py`, horizon {HORIZON} days, defaults elsewhere."]
+    parts += [f"{HEADS[name]}\n\n{grid(rows)}" for name, rows in found.items() if rows]
+    (HERE / "flag.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """As JSON keeps it, to four digits."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def main() -> None:
     """Measure and write."""
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("--shared", type=Path, default=HERE.parent.parent / "shared")
-    ask.add_argument("--only", nargs="*")
+    ask.add_argument("--only", nargs="*", help="Measure these logs anew, and keep the rest.")
     options = ask.parse_args()
     warnings.simplefilter("ignore", ClvWarning)
     cell, simulation = (module(options.shared / "bench" / f"{name}.py") for name in ("cell", "simulate"))
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in HEADS}
-    missing = []
+    for kind in SIMULATED:
+        if not options.only or kind in options.only:
+            write(
+                merged({n: [] for n in HEADS} | {"time": time_to_flag(scored_months(simulation.simulate, kind), kind)})
+            )
     for name, cuts in CUTS.items():
         if options.only and name not in options.only:
             continue
         if ":" not in name and name != "cdnow" and not (options.shared / "data" / name).exists():
-            missing.append(name)
+            print(f"{name} is not there, and left out")
             continue
         for cut in cuts:
+            found: dict[str, list[dict[str, Any]]] = {name: [] for name in HEADS}
             measure(cell, name, cut, found)
-            print(name, cut, found["list"][-1], found["head"][-1], flush=True)
-    for kind in SIMULATED:
-        if not options.only or kind in options.only:
-            found["time"] += time_to_flag(simulation.simulate, kind)
-            print(grid(found["time"]), flush=True)
-    parts = ["# Who is flagged, and when", f"`python benchmarks/flag.py`, horizon {HORIZON} days, defaults elsewhere."]
-    parts += [f"{HEADS[name]}\n\n{grid(rows)}" for name, rows in found.items() if rows]
-    if missing:
-        parts.append(f"Not there, and left out: {', '.join(missing)}.")
-    (HERE / "flag.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+            write(merged(found))
+            print(name, cut, found["list"][-1], flush=True)
 
 
 if __name__ == "__main__":

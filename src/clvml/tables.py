@@ -111,11 +111,12 @@ SCORES = (
     Column(
         "value_if_kept",
         "float64",
-        "expected discounted contribution if the customer buys in the horizon, less that if silent",
+        "expected discounted contribution if the customer buys in the horizon, less that if silent; by what customers "
+        "of the same state and tier brought in the log's own past",
         "money",
     ),
     Column("value_at_risk", "float64", "churn_probability * value_if_kept", "money"),
-    Column("tier", "str", "good, middle or bad, by value if kept and contribution"),
+    Column("tier", "str", "good, middle or bad, by contribution and the value if kept before they fell silent"),
     Column(
         "state",
         "str",

@@ -49,14 +49,15 @@ def test_what_the_log_says_is_passed_on(scores, frame):
     assert set(scores["horizon_days"]) == {182}
 
 
-def test_definitions(scores):
+def test_definitions(scores, trained):
     p, churn, kept = scores["p_return"], scores["churn_probability"], scores["value_if_kept"]
     assert (p + churn).to_numpy() == pytest.approx(np.ones(len(scores)))
     assert scores["value_at_risk"].tolist() == (churn * kept).tolist()
-    assert (p * kept).to_numpy() == pytest.approx(
-        scores["clv"].to_numpy(), rel=1e-9
-    )  # nothing is earned from the silent
-    assert (kept >= scores["clv"] * (1 - 1e-12)).all()
+    factors = trained.state_value_
+    good = (scores["tier"] == "good").to_numpy()
+    expected = factors.factor(scores["state"].map(segments.STATES.index).to_numpy(), good) * scores["clv"]
+    same = np.isclose(p * kept, expected, rtol=1e-9)  # nothing is earned from the silent
+    assert same.mean() > 0.97  # the factor goes by the good of the training day
     assert (p <= scores["expected_purchases"] * (1 + 1e-12)).all()
     assert ((p > 0) & (p < 1) & (scores["p_alive"] > 0) & (scores["p_alive"] <= 1)).all()
     assert (scores["clv_low"] <= scores["clv_high"]).all()
@@ -165,7 +166,7 @@ SETTINGS = {"as_of": CUT, "horizon": 182, "own_horizon": 182, "name": "m", "marg
 
 def parts_of(trained):
     """What rows are scored by."""
-    return trained.model_, trained.leaving_, trained.economics_
+    return trained.model_, trained.flag_rules
 
 
 def told(part):
@@ -213,3 +214,20 @@ def test_what_is_shared_goes_to_other_processes_empty():
     assert sent.use_tables
     assert sent.if_alive.column("age", lambda x, T: T).size == 0
     assert not forecast_cache(200_000).use_tables
+
+
+def test_who_is_good_does_not_change_while_they_fall_silent(trained, trained_frame):
+    """Three weeks on, without a purchase: the value if kept falls, for they may buy less often than it seemed; the
+    value that tiers are cut by does not.
+    """
+    again = trained_frame[trained_frame["frequency"] >= 2].reset_index(drop=True)
+    later = again.assign(T=again["T"] + 21, days_since_last=again["days_since_last"] + 21)
+    first, second = (score_rows(f, trained.value_, trained.flag_rules, **SETTINGS).columns for f in (again, later))
+    open_ = second["state"] != segments.LAPSED
+    assert open_.sum() > 20
+    kept = [columns["clv"] / columns["p_return"] for columns in (first, second)]
+    value, tier_value = (kept[1] / kept[0])[open_], (second["tier_value"] / first["tier_value"])[open_]
+    assert (value < 1).all()
+    assert np.median(value) < 0.97
+    assert np.median(tier_value) == pytest.approx(1, abs=0.01)
+    assert (np.abs(np.log(tier_value)) < 0.5 * np.abs(np.log(value))).mean() > 0.9

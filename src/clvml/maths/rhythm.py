@@ -25,6 +25,10 @@ LATE_SHARE, AT_RISK_SHARE, LAPSED_SHARE = 0.75, 0.90, 0.98
 """Shares of a customer's own gaps that have ended: from which they are late, at risk, lapsed."""
 
 
+_MIN_LOG_SHARE = -690.0
+"""Of shares too near to zero for a float."""
+
+
 class Rhythm(NamedTuple):
     """The gaps of a population of which each customer has a rate of their own."""
 
@@ -41,6 +45,14 @@ class Rhythm(NamedTuple):
             return overdue_share(self.r, self.alpha, x, t_x, since)
         below = since / (self.alpha / self.k + t_x + since)
         return np.asarray(betainc(self.k, self.r + self.k * x, below), dtype=np.float64)
+
+    def log_share_open(self, x: ArrayLike, t_x: ArrayLike, since: ArrayLike) -> Floats:
+        """The logarithm of the share of a customer's own gaps that last longer than `since` days; -690 at the least."""
+        x, t_x, since = (np.asarray(v, dtype=np.float64) for v in (x, t_x, since))
+        if self.k == 1.0:
+            return np.maximum(-(self.r + x) * np.log1p(since / (self.alpha + t_x)), _MIN_LOG_SHARE)
+        scale = self.alpha / self.k + t_x
+        return np.log(np.maximum(betainc(self.r + self.k * x, self.k, scale / (scale + since)), np.exp(_MIN_LOG_SHARE)))
 
     def quantile(self, share: float, x: ArrayLike, t_x: ArrayLike) -> Floats:
         """Days within which that share of a customer's own gaps end; inf where the rate is too near zero to say.

@@ -37,6 +37,7 @@ from clvml.scores import score as scoring, segments
 from clvml.scores.flag import Economics, assumed_economics
 from clvml.scores.saved import read_model, write_model
 from clvml.scores.silence import silence_note, warn_of_silence
+from clvml.scores.state_value import StateValue
 from clvml.tables import check_summary
 
 __all__ = ["ClvModel"]
@@ -91,6 +92,8 @@ class ClvModel(Estimator):
         Who is about to leave, by their own rhythm.
     economics_ : Economics
         What treating costs and does: the probability of leaving from which it pays follows from it.
+    state_value_ : StateValue
+        What those bring who buy after all, by state and tier, against what had been expected of them.
     margin_ : float
     as_of_ : str
     notes_ : list of str
@@ -203,14 +206,23 @@ class ClvModel(Estimator):
             self.notes_.append(self.level_.reason)  # where the level comes from is no reason to warn
         self.leaving_ = LeavingModel(seed=self.seed).fit(part, day, self._base().purchases_, self.window_)
         progress.step()
-        value_if_kept, contribution = scoring.tier_values(
-            self.frame(part, day), self.model_, self.horizon_days_, self.margin_
+        values = scoring.tier_values(
+            self.frame(part, day), self.model_, self.leaving_, self.horizon_days_, self.margin_
         )
-        self.cutoffs_ = self.tier_cutoffs(value_if_kept, contribution)
-        good = segments.assign_tiers(value_if_kept, contribution, self.cutoffs_) == segments.GOOD
-        self.economics_ = self._economics(float(value_if_kept[good if good.any() else slice(None)].mean()))
+        self.cutoffs_ = self.tier_cutoffs(values.tier_value, values.contribution)
+        self.state_value_ = self._learn_state_value()
+        good = segments.assign_tiers(values.tier_value, values.contribution, self.cutoffs_) == segments.GOOD
+        self.economics_ = self._economics(float(values.value_if_kept[good if good.any() else slice(None)].mean()))
         progress.step()
         return self
+
+    def _learn_state_value(self) -> StateValue:
+        """By the trial of the classifier, where there is one."""
+        if self.churn_ is None:
+            return StateValue.unknown()
+        trial = self.churn_.trial_
+        alive = self._base().purchases_.p_alive(trial.rows)
+        return scoring.learn_state_value(trial, alive, self.leaving_, self.window_, self.margin_, self.good_share)
 
     def _base(self) -> LifetimeValueModel:
         """BTYD as `model_` has it."""
@@ -359,8 +371,7 @@ class ClvModel(Estimator):
         return scoring.score_rows(
             frame,
             self.model_,
-            self.leaving_,
-            self.economics_,
+            self.flag_rules,
             as_of=day,
             horizon=self.horizon_days_ if horizon is None else horizon_days(horizon, day),
             own_horizon=self.horizon_days_,
@@ -368,6 +379,12 @@ class ClvModel(Estimator):
             margin=self.margin_,
             cache=cache,
         )
+
+    @property
+    def flag_rules(self) -> scoring.FlagRules:
+        """Who is about to leave, and whom to keep."""
+        self._check_fitted("cutoffs_")
+        return scoring.FlagRules(self.leaving_, self.economics_, self.state_value_, self.cutoffs_.good_value)
 
     def tier_cutoffs(self, tier_value: Floats, contribution: Floats) -> segments.Cutoffs:
         """Where the tiers of a base begin.
@@ -457,6 +474,7 @@ class ClvModel(Estimator):
             "edges": list(self.cutoffs_),
             "leaving": self.leaving_.to_dict(),
             "economics": list(self.economics_),
+            "state_value": [factors.tolist() for factors in self.state_value_],
             "margin": self.margin_,
             "n_customers": self.n_customers_,
             "notes": self.notes_,
@@ -498,6 +516,7 @@ class ClvModel(Estimator):
         model.cutoffs_ = segments.Cutoffs(float(good), float(bad))
         model.leaving_ = LeavingModel.from_dict(payload["leaving"])
         model.economics_ = Economics(*map(float, payload["economics"]))
+        model.state_value_ = StateValue(*(np.asarray(v, dtype=np.float64) for v in payload["state_value"]))
         model.calendar_ = dict(payload["settings"]["calendar"] or {})
         if payload["model"]["type"] == "HybridValueModel":
             hybrid = HybridValueModel.from_dict(payload["model"])

@@ -14,17 +14,28 @@ from clvml.estimators.learned.decline import MIN_BEFORE, decline
 from clvml.estimators.learned.hybrid import HybridValueModel
 from clvml.estimators.learned.leaving import LeavingModel
 from clvml.estimators.learned.leaving_features import GAPS_TO_LEAVE, Asked
+from clvml.estimators.learned.trial import Trial
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.maths import rhythm
 from clvml.scores import segments
 from clvml.scores.flag import NEVER, Economics
 from clvml.scores.reasons import MIN_OWN_GAPS, ReasonInputs, reasons
+from clvml.scores.state_value import StateValue
 from clvml.tables import SCORES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ScoredRows", "tier_values", "to_frame", "scores_table", "score_rows"]
+__all__ = [
+    "FlagRules",
+    "ScoredRows",
+    "TierValues",
+    "learn_state_value",
+    "score_rows",
+    "scores_table",
+    "tier_values",
+    "to_frame",
+]
 
 Floats = NDArray[np.float64]
 
@@ -37,19 +48,37 @@ class ScoredRows(NamedTuple):
 
     columns: dict[str, Any]
     """Arrays, one entry a customer: the columns of Scores that need no others, and those that `scores_table` needs:
-    tier_value (value if kept over the model's own horizon), state (its place in segments.STATES), and what only
-    reasons.ReasonInputs speaks of.
+    tier_value (value if kept over the model's own horizon, before they fell silent), state (its place in
+    segments.STATES), and what only reasons.ReasonInputs speaks of.
     """
     as_of: str
     horizon_days: int
     model: str
 
 
+class FlagRules(NamedTuple):
+    """Who is about to leave, and whom to keep."""
+
+    leaving: LeavingModel
+    economics: Economics
+    state_value: StateValue
+    good_value: float
+    """Where the good tier of the training base begins."""
+
+
+class TierValues(NamedTuple):
+    """Of each customer, over the model's own horizon."""
+
+    value_if_kept: Floats
+    tier_value: Floats
+    """The same as it was before they fell silent."""
+    contribution: Floats
+
+
 def score_rows(
     frame: pd.DataFrame,
     model: HybridValueModel | LifetimeValueModel,
-    leaving: LeavingModel,
-    economics: Economics,
+    rules: FlagRules,
     *,
     as_of: str,
     horizon: int,
@@ -62,33 +91,37 @@ def score_rows(
 
     Each row depends on itself alone, so a base may be scored in parts.
 
-    leaving, economics: who is about to leave, and what treating costs; own_horizon: days ahead that tiers and flag are
-    about; margin: what of the amount is earned, used where the frame has no contribution of its own; cache: what the
-    batches of a base have in common, see `clvml.estimators.forecast`.
+    rules: who is about to leave, and whom to keep; own_horizon: days ahead that tiers and flag are about; margin: what
+    of the amount is earned, used where the frame has no contribution of its own; cache: what the batches of a base have
+    in common, see `clvml.estimators.forecast`.
     """
+    leaving = rules.leaving
     ahead = model._customer_forecast(frame, cache)
     forecast = model._prediction_columns(ahead, horizon)
     own = forecast if horizon == own_horizon else model._value_columns(ahead, own_horizon)
     kept = _value_if_kept(forecast)
-    tier_value = kept if own is forecast else _value_if_kept(own)
+    own_kept = kept if own is forecast else _value_if_kept(own)
     asked = leaving.asked(frame, forecast["p_alive"])
     p_leaving = leaving.p_leaving_of(asked, frame)
     limits = _state_limits(leaving, asked)
     state = segments.assign_states(asked.x, asked.since, limits, asked.p_alive)
     value = model.value_ if isinstance(model, HybridValueModel) else model
     falling = np.where(state == segments.ON_RHYTHM, _decline(frame, leaving.window_, value), 0.0)
-    break_even = economics.break_even(tier_value)
+    contribution = _contribution(frame, margin)
+    tier_value = _before_silence(own_kept, leaving, asked, own_horizon)
+    factor = rules.state_value.factor(state, (tier_value >= rules.good_value) & (contribution > 0))
+    break_even = rules.economics.break_even(own_kept * factor)
     risk = 1.0 - (1.0 - p_leaving) * (1.0 - falling)
     columns = {
         "customer_id": frame["customer_id"] if "customer_id" in frame else np.arange(len(frame)),
         **{column: frame[column].to_numpy() for column in ("frequency", "recency", "T", "monetary_value")},
-        "contribution": _contribution(frame, margin),
+        "contribution": contribution,
         **forecast,
         "p_leaving": p_leaving,
         "leaving_days": asked.days.astype(np.int64),
         "break_even": break_even,
         "decline": falling,
-        "value_if_kept": kept,
+        "value_if_kept": kept * factor,
         "next_purchase_due": _due(as_of, limits.late - asked.since),
         "state": state,
         "at_risk": (segments.is_late(state) | (falling > 0)) & (risk >= break_even) & (break_even < NEVER),
@@ -133,10 +166,50 @@ def to_frame(scores: pa.Table) -> pd.DataFrame:
 
 
 def tier_values(
-    frame: pd.DataFrame, model: HybridValueModel | LifetimeValueModel, horizon: int, margin: float
-) -> tuple[Floats, Floats]:
-    """What the tiers of this base are cut by: value if kept over the horizon, and contribution so far."""
-    return _value_if_kept(model._value_columns(model._customer_forecast(frame), horizon)), _contribution(frame, margin)
+    frame: pd.DataFrame,
+    model: HybridValueModel | LifetimeValueModel,
+    leaving: LeavingModel,
+    horizon: int,
+    margin: float,
+) -> TierValues:
+    """What the tiers of this base are cut by."""
+    ahead = model._customer_forecast(frame)
+    kept = _value_if_kept(model._value_columns(ahead, horizon))
+    before = _before_silence(kept, leaving, leaving.asked(frame, ahead.p_alive), horizon)
+    return TierValues(kept, before, _contribution(frame, margin))
+
+
+def learn_state_value(
+    trial: Trial, p_alive: Floats, leaving: LeavingModel, window: int, margin: float, good_share: float
+) -> StateValue:
+    """What those brought who bought after the latest labelled origin, by their state and tier then."""
+    rows, predicted = trial.rows, trial.predicted
+    kept = _value_if_kept(
+        {"clv": predicted.spend, "expected_purchases": predicted.purchases, "p_return": predicted.p_return}
+    )
+    asked = leaving.asked(rows, p_alive)
+    state = segments.assign_states(asked.x, asked.since, _state_limits(leaving, asked), p_alive)
+    value, contribution = _before_silence(kept, leaving, asked, window), _contribution(rows, margin)
+    edges = segments.cutoffs(value, contribution, good_share)
+    bought = rows["purchases"].to_numpy(np.float64) > 0
+    good = segments.assign_tiers(value, contribution, edges) == segments.GOOD
+    came = rows["spend"].to_numpy(np.float64)
+    return StateValue.learn(state[bought], good[bought], kept[bought], came[bought])
+
+
+def _before_silence(kept: Floats, leaving: LeavingModel, asked: Asked, horizon: int) -> Floats:
+    """Value if kept as it was before a repeat buyer fell silent, through three of their own gaps.
+
+    Silence says two things: that they may have left, which is not in this value, and, if they have not, that they buy
+    less often than they seemed to. By the latter the good would drop out of the good while they leave, and before
+    anybody is told. At a rate of n purchases a horizon, who returns buys n / (1 - e^-n).
+    """
+    rhythm = leaving.rhythm_
+    uncounted = np.where(asked.x > 0, np.minimum(asked.since, GAPS_TO_LEAVE * asked.gap), 0.0)
+    expected = np.maximum(horizon * (rhythm.r + asked.x) / (rhythm.alpha + asked.T), 1e-9)
+    before = expected * (rhythm.alpha + asked.T) / (rhythm.alpha + asked.T - uncounted)
+    value: Floats = kept * (before / -np.expm1(-before)) / (expected / -np.expm1(-expected))
+    return value
 
 
 def _contribution(frame: pd.DataFrame, margin: float) -> Floats:

@@ -73,6 +73,8 @@ class ChurnClassifier(Estimator):
         Of the churn probability over the horizon, chosen out of time.
     audit_ : Audit
         How a trial, trained without the latest labelled snapshot, did on it.
+    trial_ : Trial
+        The same, customer by customer; not kept in a saved model.
     level_ : Level
         Which level was used, and why.
     leaks_ : list of str
@@ -150,7 +152,8 @@ class ChurnClassifier(Estimator):
         self.window_, self.horizon_, self.classes_ = snapshots.window, snapshots.horizon, np.array([0, 1])
         self.leaks_ = leaking_attributes(labelled)
         settings = Settings(self.penalty, self.trees or Trees(), self.seed)
-        self.threshold_, self.audit_ = Trial.of(self._value(snapshots), labelled, snapshots, settings)
+        self.trial_ = Trial.of(self._value(snapshots), labelled, snapshots, settings)
+        self.threshold_, self.audit_ = self.trial_.threshold, self.trial_.audit
         ensemble = Ensemble.learn(labelled, self.window_, *settings)
         self.ensemble_ = (
             self._at_level_ahead(ensemble, snapshots) if y is None else ensemble.levelled_by_labels(labelled)

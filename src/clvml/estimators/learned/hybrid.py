@@ -161,8 +161,8 @@ class HybridValueModel(Estimator):
         """Of the columns of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""
         table = self.value_._value_columns(ahead, horizon)
         p_return, purchases, spend = self.churn_.predict_ahead(ahead, horizon)
-        more = spend / np.maximum(table["expected_purchases"] * ahead.spend_per_purchase, _TINY)
-        return {"clv": table["clv"] * more, "p_return": p_return, "expected_purchases": purchases}
+        worth = table["clv"] / np.maximum(table["expected_purchases"] * ahead.spend_per_purchase, _TINY)
+        return {"clv": worth * spend, "p_return": p_return, "expected_purchases": purchases}
 
     def _prediction_columns(self, ahead: CustomerForecast, horizon: int | None = None) -> dict[str, Floats]:
         """The columns of `predict` that are numbers."""

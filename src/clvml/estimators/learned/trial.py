@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.estimators.learned.audit import Audit, audit, best_threshold
+from clvml.estimators.learned.ensemble.blend import Predicted
 from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.ensemble.model import Ensemble, Labelled
 from clvml.estimators.learned.expectation import Expectation, expect
@@ -46,6 +47,10 @@ class Trial(NamedTuple):
     threshold: float
     """Of the churn probability over the horizon."""
     audit: Audit
+    rows: pd.DataFrame
+    """Of the tested origin: summary, features and labels."""
+    predicted: Predicted
+    """Of these, within the label window."""
 
     @classmethod
     def of(cls, value: LifetimeValueModel, labelled: Labelled, snapshots: Snapshots, settings: Settings) -> Trial:
@@ -58,17 +63,18 @@ class Trial(NamedTuple):
         then = labelled.take(tested)
         fitted = type(value)(**value.get_params(deep=False)).fit(then.rows)
         far = expect(fitted, then.rows, snapshots.horizon)
-        near_p, far_p = np.empty(len(tested)), np.empty(len(tested))
+        near, far_p = np.empty((3, len(tested))), np.empty(len(tested))
         settings = settings._replace(trees=settings.trees._replace(max_rows=_TREE_ROWS))
         for fold, training in _folds(labelled, tested, before if later else None, settings.seed):
             asked, longer = then.take(fold), far.take(fold)
-            near_p[fold], far_p[fold] = _predicted(labelled.take(training), asked, longer, snapshots.window, settings)
+            near[:, fold], far_p[fold] = _predicted(labelled.take(training), asked, longer, snapshots.window, settings)
         expected = then.expected
         stake = expected.ticket * np.maximum(expected.purchases / np.maximum(expected.p_return, 1e-9), 1.0)
         some = _asked(fitted.purchases_, then.rows, then.bought)
         threshold = best_threshold(then.bought[some], 1.0 - far_p[some], stake[some])
-        figures = audit(then.rows, then.bought, near_p, expected.p_return, snapshots, bool(later))
-        return cls(threshold, figures)
+        predicted = Predicted(*near)
+        figures = audit(then.rows, then.bought, predicted.p_return, expected.p_return, snapshots, bool(later))
+        return cls(threshold, figures, then.rows, predicted)
 
 
 def _folds(labelled: Labelled, tested: Rows, before: Rows | None, seed: int) -> list[tuple[Rows, Rows]]:
@@ -87,15 +93,15 @@ def _folds(labelled: Labelled, tested: Rows, before: Rows | None, seed: int) -> 
 
 def _predicted(
     training: Labelled, asked: Labelled, far: Expectation, window: int, settings: Settings
-) -> tuple[Floats, Floats]:
-    """Return probabilities within the label window and within the horizon."""
+) -> tuple[Predicted, Floats]:
+    """Everything within the label window, and return probabilities within the horizon."""
     near = asked.expected
     if not len(training.rows) or not 0 < training.bought.sum() < len(training.rows):
-        return near.p_return, far.p_return
-    ensemble = Ensemble.learn(training, window, *settings, returns_only=True)
+        return Predicted(near.p_return, near.purchases, near.spend), far.p_return
+    ensemble = Ensemble.learn(training, window, *settings)
     ensemble = ensemble.levelled(asked.rows, near, near, [], None)
     X = ensemble.design.matrix(asked.rows, near)
-    return ensemble.predict(X, near, near).p_return, ensemble.predict(X, near, far).p_return
+    return ensemble.predict(X, near, near), ensemble.predict(X, near, far).p_return
 
 
 def share_of_gaps_ended(purchases: PurchaseModel, frame: pd.DataFrame, since: Floats) -> Floats:

@@ -77,8 +77,8 @@ class Members(NamedTuple):
     return_trees: Forest | None
 
     @classmethod
-    def learn(cls, of: Examples, penalty: float, trees: Trees, seed: int, *, returns_only: bool = False) -> Self:
-        """From labelled rows of earlier origins. returns_only: T is not learned."""
+    def learn(cls, of: Examples, penalty: float, trees: Trees, seed: int) -> Self:
+        """From labelled rows of earlier origins."""
         bought = (of.purchases > 0).astype(float)
         unit = (_unit(of.purchases), _unit(of.spend), _unit(bought))
         purchases_level, spend_level, hazard_level = of.factors.T
@@ -92,7 +92,7 @@ class Members(NamedTuple):
         if not _enough(bought):
             return cls(unit, *lines, None, None, None)
         grow = _Grower(of, trees, seed)
-        return cls(unit, *lines, grow.purchases(n), None if returns_only else grow.ticket(), grow.returns(bought))
+        return cls(unit, *lines, grow.purchases(n), grow.ticket(), grow.returns(bought))
 
     def views(self, X: Floats, near: Expectation, far: Expectation) -> Views:
         """near, far: what BTYD expects over the label window and over the horizon; by their ratio the window's

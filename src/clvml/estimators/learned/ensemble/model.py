@@ -70,13 +70,11 @@ class Ensemble(NamedTuple):
     level: Level
 
     @classmethod
-    def learn(
-        cls, labelled: Labelled, window: int, penalty: float, trees: Trees, seed: int, *, returns_only: bool = False
-    ) -> Self:
-        """Members and blend; the level is not set until `levelled`. returns_only: nothing is learned of money."""
+    def learn(cls, labelled: Labelled, window: int, penalty: float, trees: Trees, seed: int) -> Self:
+        """Members and blend; the level is not set until `levelled`."""
         design = Design.learn(labelled.rows, labelled.expected)
         examples = labelled.examples(design)
-        members = Members.learn(examples, penalty, trees, seed, returns_only=returns_only)
+        members = Members.learn(examples, penalty, trees, seed)
         return cls(window, design, members, Blend.by_evidence(examples), NO_LEVEL)
 
     def levelled(
