@@ -8,8 +8,10 @@ import pytest
 
 from clvml import ParetoNBDModel
 from clvml.estimators.learned.leaving import LeavingModel, PurchaseDays
+from clvml.estimators.learned.leaving_features import Asked, base_log_hazard
 from clvml.estimators.learned.second_purchase import SecondPurchase
 from clvml.maths import metrics
+from clvml.maths.rhythm import Rhythm
 from tests.support.logs import day, log
 
 WINDOW, TODAY, END = 120, 720, 1100
@@ -108,3 +110,34 @@ def test_second_purchases_of_made_customers():
     assert found.ever == pytest.approx(0.5, abs=0.01)
     assert found.overdue == pytest.approx(60 * np.log(4), rel=0.05)
     assert found.lapsed == pytest.approx(60 * np.log(10), rel=0.05)
+
+
+def asked(x, t_x, since, p_alive, days):
+    """The question to customers whose gaps are known."""
+    x, t_x, since, p_alive, days = (np.atleast_1d(np.asarray(v, dtype=float)) for v in (x, t_x, since, p_alive, days))
+    return Asked(x, t_x, t_x + since, since, p_alive, t_x / np.maximum(x, 1), days)
+
+
+def test_random_gaps_leave_the_base_as_the_model_has_it():
+    """P(alive) times that of a purchase at a rate that is Gamma(r + x, alpha + T)."""
+    question = asked([3.0, 0.0], [90.0, 0.0], [40.0, 60.0], [0.8, 0.5], [90.0, 120.0])
+    p = -np.expm1(-np.exp(base_log_hazard(question, Rhythm(0.7, 30.0))))
+    again = 1 - ((30.0 + question.T) / (30.0 + question.T + question.days)) ** (0.7 + question.x)
+    assert p == pytest.approx(question.p_alive * again, rel=1e-9)
+
+
+def test_regular_gaps_tell_sooner_who_has_left():
+    """Erlang-3 gaps of mean 20 days, one in ten customers leaves after any of them. Of those silent for 50 days after
+    twelve gaps, the share still there against what the base says, and what it would say if gaps were random.
+    """
+    rng = np.random.default_rng(4)
+    rate = 1 / 20.0
+    gone = rng.random(400_000) < 0.1
+    silent = np.where(gone, np.inf, rng.gamma(3, 1 / (3 * rate), 400_000)) > 50
+    truth = float((~gone[silent]).mean())
+    odds = 9 * np.exp(-rate * 50)  # of being alive, as a model of random gaps has it
+    question = asked(12.0, 12 / rate, 50.0, odds / (1 + odds), 1e4)
+    known = Rhythm(12.0 * 50, 12.0 * 50 / rate)  # rates hardly differ
+    random, regular = (float(-np.expm1(-np.exp(base_log_hazard(question, known._replace(k=k))))[0]) for k in (1.0, 3.0))
+    assert regular == pytest.approx(truth, abs=0.02)
+    assert random > truth + 0.2

@@ -102,3 +102,22 @@ def test_the_mean_gap_goes_from_that_of_all_to_the_own():
     found = rhythm.Rhythm(2.0, 60.0, 3.0)
     assert float(found.mean_gap(0, 0.0)) == 30.0
     assert float(found.mean_gap(1000, 7000.0)) == pytest.approx(7.0, rel=0.01)
+
+
+@pytest.mark.parametrize("k", [1.0, 0.7, 3.0])
+@pytest.mark.parametrize(("r", "alpha", "x", "t_x", "since"), [c for c in CASES if c[4] > 1])
+def test_logarithm_of_the_gaps_that_last_longer_to_the_last_digits(r, alpha, x, t_x, since, k):
+    """u / (alpha / k + t_x + u) is Beta(k, r + k x): the share above it, also where it is far from 1."""
+    with mp.workdps(60):
+        scale = mp.mpf(alpha) / k + mp.mpf(t_x)
+        below = mp.mpf(since) / (scale + mp.mpf(since))
+        exact = mp.log(mp.betainc(mp.mpf(k), mp.mpf(r) + k * x, below, 1, regularized=True))
+    found = float(rhythm.Rhythm(r, alpha, k).log_share_open(x, t_x, since))
+    assert found == pytest.approx(max(float(exact), -690.0), rel=1e-9, abs=1e-12)
+
+
+def test_a_silence_beyond_all_gaps_has_a_share_that_a_float_can_hold():
+    for k in (1.0, 20.0):
+        found = rhythm.Rhythm(500.0, 1.0, k).log_share_open(np.array([100.0, 0.0]), np.array([10.0, 0.0]), 1e9)
+        assert np.isfinite(found).all()
+        assert found[0] == -690.0
