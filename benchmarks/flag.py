@@ -151,35 +151,39 @@ def the_value(s: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def rankings(s: pd.DataFrame, model: ClvModel) -> list[dict[str, Any]]:
-    """Lists as long as that of the flagged: what was lost, by past spend and by value, and what treating earns."""
-    n, f, d, save, redeem = int(s["flagged"].sum()), *model.economics_
+    """Lists as long as that of the flagged, and as flagged and win_back together: what came of them."""
+    again, either = s[s["frequency"] > 0], s["flagged"] | s["win_back"]
     fifth = s["rate"].rank(ascending=False, method="first") <= len(s) / 5
-    by = {
-        "flagged": s["value_at_risk"].where(s["flagged"], -1.0),
-        "p_leaving x value, not lapsed": (s["p_leaving"] * s["value_if_kept"]).where(s["state"] != "lapsed", -1.0),
-        "top fifth by past spend, lowest P(alive)": (1 - s["p_alive"]).where(fifth, -1.0),
-        "value_at_risk, no flag rule": s["value_at_risk"],
-        "past spend x silence": s["rate"] * s["days_since_last"],
-        "past spend": s["rate"],
-    }
     rows = []
-    for name, rank in by.items():
-        top = s.loc[rank.sort_values(ascending=False, kind="stable").index[:n]]
-        gone, value = top["silent"], top["value_if_kept"]
-        gain = gone * save * (value - d) - (1 - gone) * redeem * d - f
-        lost, at_stake = (top["rate"] * gone).sum(), (value * gone).sum()
-        rows.append(
-            {
-                "list": name,
-                "customers": n,
-                "stayed away": gone.mean(),
-                "past spend lost": lost,
-                "value lost": at_stake,
-                "gain of treating": gain.sum(),
-                "silence / own gap": top["gaps"].median(),
-            }
-        )
+    for name, mark, among in (
+        ("flagged", s["flagged"], again[again["state"] != "lapsed"]),
+        ("flagged or win_back", either, again),
+    ):
+        lists = {name: mark.astype(float)}
+        lists |= {
+            "p_leaving x value_if_kept": s["p_leaving"] * s["value_if_kept"],
+            "value_at_risk": s["value_at_risk"],
+            "top fifth by past spend, lowest P(alive)": (1 - s["p_alive"]).where(fifth, -1.0),
+            "past spend x silence": s["rate"] * s["days_since_last"],
+            "past spend": s["rate"],
+        }
+        for rule, rank in lists.items():
+            top = s.loc[rank[among.index].sort_values(ascending=False, kind="stable").index[: int(mark.sum())]]
+            rows.append({"list": rule, "customers": len(top)} | lost(top, model))
     return rows
+
+
+def lost(top: pd.DataFrame, model: ClvModel) -> dict[str, Any]:
+    """What came of a list."""
+    f, d, save, redeem = model.economics_
+    gone, value = top["silent"], top["value_if_kept"]
+    return {
+        "stayed away": gone.mean(),
+        "past spend lost": (top["rate"] * gone).sum(),
+        "value lost": (value * gone).sum(),
+        "gain of treating": (gone * save * (value - d) - (1 - gone) * redeem * d - f).sum(),
+        "silence / own gap": top["gaps"].median(),
+    }
 
 
 def scored_months(simulate: Any, kind: str) -> pd.DataFrame:
@@ -275,9 +279,10 @@ Of those who bought within the horizon: what they spent over what `value_if_kept
 `clv / p_return`, which knows nothing of states. Spend is not discounted, value is: 1.02 is right.""",
     "rankings": """## What was lost in the list
 
-Lists as long as that of the flagged. Stayed away: no purchase within the horizon. Past spend lost favours those long
-gone, who are also those whom nobody keeps; value lost is `value_if_kept` of those who stayed away; gain of treating
-is by the model's own economics, with those who stayed away as the only ones to be won.""",
+Repeat buyers: lists as long as that of the flagged, of those who are not lapsed; then lists as long as flagged and
+win_back together, of all. Stayed away: no purchase within the horizon. Past spend lost (of a horizon) favours those
+long gone, whom nobody keeps; value lost is `value_if_kept` of those who stayed away; gain of treating is by the model's
+own economics, as if whoever stayed away could be won at the same rate, however long gone.""",
     "time": """## Time to flag
 
 Simulated logs whose day of leaving is known, scored month by month by a model of the first month. Good customers who

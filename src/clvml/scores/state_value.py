@@ -14,7 +14,7 @@ __all__ = ["StateValue"]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_SPREAD = 0.3
+_SPREAD = 0.2
 """Standard deviation of the logarithm of a factor before anything is seen of it."""
 _MIN_RETURNS = 5
 
@@ -23,8 +23,8 @@ class StateValue(NamedTuple):
     """Factors on the value if kept, one a state: of good customers and of all others.
 
     Somebody who has been silent for long and buys after all buys less than somebody in the middle of their rhythm. How
-    much less, the last origin shows, predicted by a trial that had not seen it; a state of which few returned, or whose
-    customers differ much, is believed little.
+    much less, the last origin shows, predicted by a trial that had not seen it. A state of which few returned is
+    believed little, the less the more customers differ.
     """
 
     good: Floats
@@ -43,12 +43,13 @@ class StateValue(NamedTuple):
         """
         if came.sum() <= 0 or expected.sum() <= 0:
             return cls.unknown()
-        about = came.sum() / expected.sum()
+        expected = expected * (came.sum() / expected.sum())
+        noise = float(((came - expected) ** 2).sum() / (expected**2).sum())
         logs = np.zeros((2, len(STATES)))
         for place in range(len(STATES)):
             own = state == place
-            whole = _drawn(expected[own] * about, came[own], 0.0)
-            logs[:, place] = [_drawn(expected[r] * about, came[r], whole) for r in (own & good, own & ~good)]
+            whole = _drawn(expected[own], came[own], noise, 0.0)
+            logs[:, place] = [_drawn(expected[r], came[r], noise, whole) for r in (own & good, own & ~good)]
         return cls(*np.exp(logs))
 
     def factor(self, state: Ranks, good: Mask) -> Floats:
@@ -56,11 +57,14 @@ class StateValue(NamedTuple):
         return np.where(good, self.good[state], self.others[state])
 
 
-def _drawn(expected: Floats, came: Floats, prior: float) -> float:
-    """Logarithm of what came over what had been expected, drawn to the prior by how uncertain it is."""
+def _drawn(expected: Floats, came: Floats, noise: float, prior: float) -> float:
+    """Logarithm of what came over what had been expected, drawn to the prior by how uncertain it is.
+
+    noise: variance of what one customer brings over the square of what had been expected of them, of all together: of
+    a few customers it cannot be told.
+    """
     if len(came) < _MIN_RETURNS or came.sum() <= 0:
         return prior
-    ratio = came.sum() / expected.sum()
-    variance = float(((came - ratio * expected) ** 2).sum() / came.sum() ** 2)
+    variance = noise * float((expected**2).sum() / expected.sum() ** 2)
     weight = _SPREAD**2 / (_SPREAD**2 + variance)
-    return float(weight * np.log(ratio) + (1.0 - weight) * prior)
+    return float(weight * np.log(came.sum() / expected.sum()) + (1.0 - weight) * prior)
