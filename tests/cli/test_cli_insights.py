@@ -8,7 +8,7 @@ import json
 import pandas as pd
 import pytest
 
-from clvml import expected_totals, keep_scores, load_cdnow, profile, what_if
+from clvml import expected_totals, keep_scores, load_cdnow, profile, second_purchases, what_if
 from clvml.cli import main
 
 AS_OF = "1997-09-30"
@@ -73,6 +73,19 @@ def test_lookalikes_rank_everybody(here, capsys):
     ranked = pd.read_csv("ranked.csv")
     assert ranked["chance"].is_monotonic_decreasing
     assert len(ranked) == 2349  # zero amounts are no purchase
+
+
+def test_second_purchases_and_who_is_due(here, cdnow_log, capsys):
+    code, out, _ = run(capsys, "second-purchase", "log.csv", "--as-of", "1997-05-31", "--out", "due.csv")
+    assert code == 0
+    found = second_purchases(cdnow_log, "1997-05-31")
+    assert " ".join(out.split()).startswith(" ".join(str(found).split()))
+    assert "above" in out  # the largest third of first orders
+    due = pd.read_csv("due.csv")
+    assert due["timing"].value_counts().to_dict() == {k: n for k, n in found.to_dict()["waiting"].items() if n}
+    code, _, err = run(capsys, "second-purchase", "log.csv", "--as-of", "1997-05-31", "--by", "channel")
+    assert code == 2
+    assert "by='channel' is not known of first orders here" in err
 
 
 def test_history_of_two_days(here, scores, trained, cdnow_log, capsys):
