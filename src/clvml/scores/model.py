@@ -34,10 +34,9 @@ from clvml.orders.snapshots import take_snapshots
 from clvml.orders.transactions import Transactions
 from clvml.progress import Progress
 from clvml.scores import score as scoring, segments
-from clvml.scores.flag import Economics, assumed_economics
+from clvml.scores.flag import Economics, StateValue, assumed_economics
 from clvml.scores.saved import read_model, write_model
 from clvml.scores.silence import silence_note, warn_of_silence
-from clvml.scores.state_value import StateValue
 from clvml.tables import check_summary
 
 __all__ = ["ClvModel"]

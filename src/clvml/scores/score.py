@@ -18,9 +18,8 @@ from clvml.estimators.learned.trial import Trial
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.maths import rhythm
 from clvml.scores import segments
-from clvml.scores.flag import NEVER, Economics
+from clvml.scores.flag import NEVER, Economics, StateValue
 from clvml.scores.reasons import MIN_OWN_GAPS, ReasonInputs, reasons
-from clvml.scores.state_value import StateValue
 from clvml.tables import SCORES
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from clvml.scores.flag import StateValue
 from clvml.scores.segments import LATE, ON_RHYTHM, STATES
-from clvml.scores.state_value import StateValue
 
 
 def returned(late_brings, customers=20_000):
