@@ -24,7 +24,13 @@ REFERENCE = {
 """The rooms of the reference."""
 MORE = {
     "orders": ["clvml.orders.origins.Snapshots", "clvml.errors"],
-    "estimators": ["clvml.estimators.interop", "clvml.estimators.fit.FitStatus"],
+    "estimators": [
+        "clvml.estimators.purchases.model.PurchaseModel",
+        "clvml.estimators.purchases.covariates.CovariateModel",
+        "clvml.estimators.fitted.FittedModel",
+        "clvml.estimators.fit.FitStatus",
+        "clvml.estimators.interop",
+    ],
     "evaluation": ["clvml.evaluation.backtest.Backtest", "clvml.maths.metrics"],
     "tracking": ["clvml.tracking.record.log_run", "clvml.tracking.registry.promote", "clvml.tracking.flavor.Scorer"],
 }
@@ -50,7 +56,7 @@ def reference(room: str, lead: str) -> str:
 
     names = [f"{home}.{name}" for name, home in _HOMES.items() if home.split(".")[1] == room]
     found = "\n\n".join(f"::: {name}" for name in [*names, *MORE.get(room, [])])
-    return f"# {room.capitalize()}\n\n{lead}\n\n{found}\n"
+    return f"# {'Models' if room == 'estimators' else room.capitalize()}\n\n{lead}\n\n{found}\n"
 
 
 def on_page_markdown(markdown: str, page: Any, files: Files, **_: Any) -> str:
