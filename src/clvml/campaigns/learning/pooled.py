@@ -74,8 +74,9 @@ class LearnedEffect:
         return float(np.sqrt(max(float(w @ self.covariance @ w), 0.0)))
 
     def __str__(self) -> str:
+        word = "campaign" if self.campaigns == 1 else "campaigns"
         return (
-            f"learned from {self.campaigns} past campaigns ({self.treated:,} treated, {self.control:,} control) "
+            f"learned from {self.campaigns} past {word} ({self.treated:,} treated, {self.control:,} control) "
             "and the plan's own assumption"
         )
 
