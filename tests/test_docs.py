@@ -63,3 +63,9 @@ def test_the_example_prints_what_the_readme_says():
         [sys.executable, "docs/examples.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("page", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], ids=lambda page: page.name)
+def test_tests_and_sources_that_a_page_names_exist(page):
+    named = re.findall(r"`((?:tests|src|docs)/[\w/.]+)`", page.read_text(encoding="utf-8"))
+    assert not [path for path in named if not (ROOT / path).exists()]
