@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from clvml.campaigns.allocation import allocate, allocate_exact
 
@@ -64,6 +64,7 @@ def test_one_dear_customer_does_not_block_a_small_budget():
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 40), budgets=st.tuples(st.integers(0, 300), st.integers(0, 300)))
+@example(seed=67, n=6, budgets=(68, 78))  # past its best, a path by gain less the price of a place goes on
 def test_more_budget_never_less_gain(seed, n, budgets):
     gain, cost, _, capacity = problem(seed, n=n)
     low, high = (allocate(gain, cost, float(b), capacity, np.ones(n), np.arange(float(n))) for b in sorted(budgets))

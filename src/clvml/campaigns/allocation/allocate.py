@@ -76,7 +76,7 @@ def _ways(gain: Array, cost: Array, limits: Limits, prices: Prices) -> Iterator[
 
 def _along(gain: Array, cost: Array, limits: Limits, places: Array) -> Walk:
     """The path on gain less the price of the places; where that ends before the budget does, on to what is free."""
-    first = walk(gain - places, cost, limits)
+    first = walk(gain - places, cost, limits, true_gain=gain)
     if first.stopped:
         return first._replace(points=_regained(first, gain, limits.weight, places))
     last = walk(gain, cost, limits, first.choice)

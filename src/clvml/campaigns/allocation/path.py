@@ -47,14 +47,17 @@ class _Steps(NamedTuple):
 
 def totals(gain: Array, cost: Array, choice: Index, weight: Array) -> tuple[float, float]:
     """(gain, cost) of a choice, over those who can be treated."""
-    rows = np.flatnonzero((choice >= 0) & (weight > 0))
-    return float(gain[rows, choice[rows]].sum()), float(cost[rows, choice[rows]].sum())
+    return _sum_of(gain, choice, weight), _sum_of(cost, choice, weight)
 
 
-def walk(gain: Array, cost: Array, limits: Limits, choice: Index | None = None) -> Walk:
-    """The path from a choice (default: nobody is treated) until budget, capacities or gains end."""
+def walk(gain: Array, cost: Array, limits: Limits, choice: Index | None = None, true_gain: Array | None = None) -> Walk:
+    """The path from a choice (default: nobody is treated) until budget, capacities or gains end.
+
+    true_gain: what is gained, where the path goes by less than that. Then a step may lose, and the choice is the best
+    on the way, so that a path that goes further never gains less.
+    """
     now = np.full(len(gain), -1, np.intp) if choice is None else choice
-    shut = limits.capacity < 1
+    shut, best = limits.capacity < 1, (-np.inf, now)
     points: list[Point] = [(0.0, 0.0, 0)]
     while True:
         steps = _steps(gain, cost, now, limits.tie, shut)
@@ -66,12 +69,36 @@ def walk(gain: Array, cost: Array, limits: Limits, choice: Index | None = None) 
         take = min(end, end_full)
         treated = float(limits.weight[now >= 0].sum())
         points += _points(steps, weight, take, spent, before_gain, treated)
-        now = now.copy()
-        now[steps.row[:take]] = steps.to[:take]  # a row's later step stands behind its earlier one and wins
+        if true_gain is not None:
+            best = _best_on_the_way(best, steps, now, take, true_gain, limits.weight)
+        now = _taken(now, steps, take)
         if end <= end_full or full < 0:
-            return Walk(now, tuple(_thin(points)), end < len(steps.row))
+            return Walk(now if true_gain is None else best[1], tuple(_thin(points)), end < len(steps.row))
         shut = shut.copy()
         shut[full] = True
+
+
+def _taken(now: Index, steps: _Steps, count: int) -> Index:
+    """The choice after the first steps."""
+    after = now.copy()
+    after[steps.row[:count]] = steps.to[:count]  # a row's later step stands behind its earlier one and wins
+    return after
+
+
+def _best_on_the_way(
+    best: tuple[float, Index], steps: _Steps, now: Index, take: int, gain: Array, weight: Array
+) -> tuple[float, Index]:
+    """(gain, choice) where most is gained: the best so far, or what the next steps lead to one after another."""
+    row, start, to = (part[:take] for part in (steps.row, steps.start, steps.to))
+    left = np.where(start >= 0, gain[row, np.maximum(start, 0)], 0.0)
+    reached = np.cumsum([_sum_of(gain, now, weight), *(weight[row] * (gain[row, to] - left))])
+    count = int(reached.argmax())
+    return (float(reached[count]), _taken(now, steps, count)) if reached[count] > best[0] else best
+
+
+def _sum_of(values: Array, choice: Index, weight: Array) -> float:
+    rows = np.flatnonzero((choice >= 0) & (weight > 0))
+    return float(values[rows, choice[rows]].sum())
 
 
 def fill(gain: Array, cost: Array, limits: Limits, found: Walk) -> Walk:
