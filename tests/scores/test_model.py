@@ -162,6 +162,15 @@ def test_one_customer():
     )
 
 
+@pytest.mark.parametrize("form", [dict, pd.Series])
+def test_one_customer_is_a_dict_or_a_series(trained, trained_frame, form):
+    one = form(trained_frame.iloc[3].to_dict())
+    alone, among = trained.predict(one), trained.predict(trained_frame).iloc[[3]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(alone, among, check_dtype=False, rtol=1e-9)
+    with pytest.raises(DataError, match="DataFrame"):
+        trained.predict([1, 2, 3])
+
+
 def test_a_week():
     rows = frame([(c, d, 10.0 + c) for c in range(40) for d in {0, c % 7, c % 5}])
     model, told = warned(Transactions(rows), day(6), horizon="4w")

@@ -19,6 +19,7 @@ from clvml.checks import check_share, check_whole
 from clvml.errors import ClvError, ClvWarning, DataError, ModelError
 from clvml.estimators.base import Estimator
 from clvml.estimators.forecast import ForecastCache, forecast_cache
+from clvml.estimators.histories import Customers, summary_frame
 from clvml.estimators.learned.churn import ChurnClassifier
 from clvml.estimators.learned.ensemble.labels import COLUMNS
 from clvml.estimators.learned.ensemble.level import Level
@@ -289,13 +290,13 @@ class ClvModel(Estimator):
         self._check_fitted("model_")
         return log.summarize(as_of or self.as_of_, self.window_)
 
-    def predict(self, frame: pd.DataFrame, horizon: int | str | None = None) -> pd.DataFrame:
+    def predict(self, frame: Customers, horizon: int | str | None = None) -> pd.DataFrame:
         """Score some customers, with the tiers as they were cut in training.
 
         Parameters
         ----------
-        frame : DataFrame
-            Rows of `frame(log, as_of)`, all or some.
+        frame : DataFrame, Series or dict
+            Rows of `frame(log, as_of)`, all or some; a Series or dict is a single customer.
         horizon : int or str, optional
             How far ahead; by default as trained. Tier, state and flag stay those of the model's own horizon: who is
             good and may go does not depend on how far one looks.
@@ -311,8 +312,8 @@ class ClvModel(Estimator):
             For a column that is missing, or a value that no history can have.
         """
         self._check_fitted("model_")
-        check_summary(frame, self.needs())
-        return scoring.to_frame(scoring.scores_table(self.score_rows(frame, horizon), self.cutoffs_))
+        rows = check_summary(summary_frame(frame), self.needs())
+        return scoring.to_frame(scoring.scores_table(self.score_rows(rows, horizon), self.cutoffs_))
 
     def score(self, log: Transactions, as_of: Any = None, horizon: int | str | None = None) -> pd.DataFrame:
         """Score every customer of a log; the tiers are shares of this base on this day.
