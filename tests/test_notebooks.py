@@ -53,3 +53,14 @@ def test_a_cell_that_says_less_is_found():
     assert execute.differences(notebook("a 1", "b"), notebook("a 1", "b")) == []
     assert "cell 0" in execute.differences(notebook("a 1", "b"), notebook("a 1"))[0]
     assert "+c" in execute.differences(notebook("b"), notebook("c"))[0]
+
+
+@pytest.mark.parametrize("path", sorted(HOME.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_are_stored_with_their_outputs(path):
+    import nbformat
+
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert outputs
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
