@@ -53,8 +53,12 @@ class Scorer:
                     f"'{name}' is no parameter.{did_you_mean(name, PARAMS)} There are: {', '.join(PARAMS)}."
                 )
         as_of = as_date(params.get("as_of") or self.model.as_of_).isoformat()
-        model, frame = self._understood(pd.DataFrame(rows), as_of)
-        return model.predict(frame, params.get("horizon"))
+        rows = pd.DataFrame(rows)
+        model, frame = self._understood(rows, as_of)
+        scores = model.predict(frame, params.get("horizon"))
+        if "date" in rows.columns and not pd.api.types.is_numeric_dtype(rows["customer_id"]):
+            scores["customer_id"] = scores["customer_id"].astype(str)  # a log reads "17" as 17
+        return scores
 
     def _understood(self, rows: pd.DataFrame, as_of: str) -> tuple[ClvModel, pd.DataFrame]:
         """Which model predicts which frame."""
