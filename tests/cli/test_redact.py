@@ -75,7 +75,6 @@ COMMANDS = [
     ("insights", "history", "history", "--format", "json"),
     ("insights", "lookalikes", "log.csv", "--as-of", LATER, "--format", "csv"),
     ("report", "twice.csv", "--out", "page.html"),
-    ("report", "scores.csv", "--log", "log.csv", "--out", "page.html"),
 ]
 
 
@@ -89,7 +88,6 @@ def test_no_command_names_a_customer(here, clvml, command):
 def test_without_it_they_are_named(here, clvml):
     assert "Cust-" in clvml("predict", "log.csv", "--as-of", AS_OF, "--model", "model", "--out", "new.csv")[1]
     assert "Cust-" in clvml("check", "odd.csv")[1]
-    assert "Cust-" in clvml("insights", "history", "history")[1]
 
 
 def test_files_keep_their_ids(here, clvml):
