@@ -68,16 +68,13 @@ def tidy(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def texts(cell: nbformat.NotebookNode) -> list[str]:
-    """What a cell has said, a text an output; of pictures only that they are there."""
-    found = []
-    for output in cell.get("outputs", ()):
-        if output.output_type == "stream":
-            found.append(output.text)
-        elif "image/png" in output.get("data", {}):
-            found.append("(a picture)")
-        else:
-            found.append(output.get("data", {}).get("text/plain", ""))
-    return found
+    """What a cell has said: what it printed, in one piece however it came, then each result; of pictures that they are
+    there.
+    """
+    outputs = cell.get("outputs", ())
+    printed = "".join(output.text for output in outputs if output.output_type == "stream")
+    results = [output.get("data", {}) for output in outputs if output.output_type != "stream"]
+    return [printed, *("(a picture)" if "image/png" in data else data.get("text/plain", "") for data in results)]
 
 
 def same(stored: str, new: str) -> bool:
