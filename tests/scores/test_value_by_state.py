@@ -37,6 +37,15 @@ def test_few_are_believed_little_and_nobody_not_at_all():
     few, many = (StateValue.learn(*(v[:n] for v in returned(0.5))) for n in (48, 20_000))
     assert many.good[LATE] < few.good[LATE] < 1
     unseen = [place for place in range(len(STATES)) if place not in (ON_RHYTHM, LATE)]
-    assert (many.good[unseen] == 1).all()
+    assert many.good[unseen] == pytest.approx(1)
     nothing = StateValue.learn(*returned(0.5)[:3], np.zeros(20_000))
     assert (np.concatenate(nothing) == 1).all()
+
+
+def test_what_is_known_of_a_tier_holds_in_states_that_are_not():
+    """Good customers bring more than expected, others less: so do they where few were seen."""
+    state, good, expected, came = returned(1.0)
+    found = StateValue.learn(state, good, expected, came * np.where(good, 1.2, 0.8))
+    unseen = next(place for place in range(len(STATES)) if place not in (ON_RHYTHM, LATE))
+    assert found.good[unseen] == pytest.approx(1.2, rel=0.02)
+    assert found.others[unseen] == pytest.approx(0.8, rel=0.02)

@@ -21,8 +21,10 @@ NEVER = 1.0
 """The break-even probability of a customer for whom treating never pays."""
 _CONTACT_SHARE, _INCENTIVE_SHARE = 0.005, 0.05
 """Of what a good customer brings: contact 1 and offer 10 on a CLV of 200, the defaults of Verbraken et al. (2013)."""
-_SPREAD = 0.2
-"""Standard deviation of the logarithm of a factor before anything is seen of it."""
+_TIER_SPREAD, _STATE_SPREAD = 0.2, 0.1
+"""Standard deviations of the logarithm of a factor before anything is seen of it: of a tier, and of a state about its
+tier.
+"""
 _MIN_RETURNS = 5
 
 
@@ -102,10 +104,11 @@ class StateValue(NamedTuple):
         expected = expected * (came.sum() / expected.sum())
         noise = float(((came - expected) ** 2).sum() / (expected**2).sum())
         logs = np.zeros((2, len(STATES)))
-        for place in range(len(STATES)):
-            own = state == place
-            whole = _drawn(expected[own], came[own], noise, 0.0)
-            logs[:, place] = [_drawn(expected[r], came[r], noise, whole) for r in (own & good, own & ~good)]
+        for row, tier in enumerate((good, ~good)):
+            whole = _drawn(expected[tier], came[tier], noise, 0.0, _TIER_SPREAD)
+            for place in range(len(STATES)):
+                own = tier & (state == place)
+                logs[row, place] = _drawn(expected[own], came[own], noise, whole, _STATE_SPREAD)
         return cls(*np.exp(logs))
 
     def factor(self, state: Ranks, good: Mask) -> Floats:
@@ -113,7 +116,7 @@ class StateValue(NamedTuple):
         return np.where(good, self.good[state], self.others[state])
 
 
-def _drawn(expected: Floats, came: Floats, noise: float, prior: float) -> float:
+def _drawn(expected: Floats, came: Floats, noise: float, prior: float, spread: float) -> float:
     """Logarithm of what came over what had been expected, drawn to the prior by how uncertain it is.
 
     noise: variance of what one customer brings over the square of what had been expected of them, of all together: of
@@ -122,5 +125,5 @@ def _drawn(expected: Floats, came: Floats, noise: float, prior: float) -> float:
     if len(came) < _MIN_RETURNS or came.sum() <= 0:
         return prior
     variance = noise * float((expected**2).sum() / expected.sum() ** 2)
-    weight = _SPREAD**2 / (_SPREAD**2 + variance)
+    weight = spread**2 / (spread**2 + variance)
     return float(weight * np.log(came.sum() / expected.sum()) + (1.0 - weight) * prior)
