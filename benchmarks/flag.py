@@ -337,6 +337,8 @@ def calibration(rows: list[dict[str, Any]]) -> str:
     for who in ("good", "others"):
         for state in STATES:
             own = [row for row in rows if row["state"] == state and row[f"{who}: bought"] >= 5]
+            if not own:
+                continue
             by, was = (
                 float(np.mean([abs(np.log(row[f"{who}: came / expected{what}"] / 1.02)) for row in own]))
                 for what in ("", ", as it was")
