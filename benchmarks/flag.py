@@ -330,21 +330,36 @@ def verdicts(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def calibration(rows: list[dict[str, Any]]) -> str:
-    """How far value_if_kept is off, in the mean over the cuts, with the factor by state and without."""
-    lines = [
-        "Mean distance of value_if_kept from what came, |ln(came / expected / 1.02)|, over cuts with five returns:"
+    """How far value_if_kept is off, the level of a cut taken out, with the factors by state and tier and without."""
+    cells = [
+        {"cut": (row["log"], row["cut"]), "who": f"{who}, {row['state']}", "bought": row[f"{who}: bought"]}
+        | {what: np.log(row[f"{who}: came / expected{what}"]) for what in ("", ", as it was")}
+        for row in rows
+        for who in ("good", "others")
+        if row[f"{who}: bought"] >= 5
     ]
-    for who in ("good", "others"):
-        for state in STATES:
-            own = [row for row in rows if row["state"] == state and row[f"{who}: bought"] >= 5]
-            if not own:
-                continue
-            by, was = (
-                float(np.mean([abs(np.log(row[f"{who}: came / expected{what}"] / 1.02)) for row in own]))
-                for what in ("", ", as it was")
-            )
-            lines.append(f"- {who}, {state}: {by:.2f} over {len(own)} cuts; as it was {was:.2f}.")
-    return "\n".join([lines[0], "", *lines[1:]])
+    if not cells:
+        return ""
+    table = pd.DataFrame(cells)
+    for what in ("", ", as it was"):
+        sums = (table[what] * table["bought"]).groupby(table["cut"]).transform("sum")
+        level = sums / table.groupby("cut")["bought"].transform("sum")
+        table[what] = (table[what] - level).abs()
+    found = table.groupby("who")[["", ", as it was"]].mean().join(table.groupby("who").size().rename("cuts"))
+    weight = table["bought"]
+    whole = [
+        float(((table[w] * weight).groupby(table["cut"]).sum() / weight.groupby(table["cut"]).sum()).mean())
+        for w in ("", ", as it was")
+    ]
+    lines = [
+        f"- {who}: {row['']:.2f} over {row['cuts']:.0f} cuts; as it was {row[', as it was']:.2f}."
+        for who, row in found.iterrows()
+    ]
+    head = (
+        "value_if_kept by state and tier, the level of each cut taken out: mean |ln(came / expected)| over cuts with "
+        f"five returns. By returns, of all cuts: {whole[0]:.3f}; as it was {whole[1]:.3f}."
+    )
+    return "\n".join([head, "", *lines])
 
 
 def _plain(value: Any) -> Any:
