@@ -104,7 +104,7 @@ def scored(log):
     yield "return_by_recency", plots.return_by_recency(scores)
     yield "value_at_risk", plots.value_at_risk(scores)
     yield "whale_curve", plots.whale_curve(scores["contribution"])
-    yield "migration", plots.migration(migration(*history[:2], value="clv"))
+    yield "migration", plots.migration(migration(*history[:2]))
     yield "value_over_time", plots.value_over_time(value_over_time(pd.concat(history), by="tier"))
     yield "cohorts", plots.cohorts(base_audit(log, END))
     cost = {"search": 9.0, "friends": 2.0, "leaflet": 14.0, "partner": 22.0}

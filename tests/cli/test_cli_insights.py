@@ -85,7 +85,7 @@ def test_second_purchases_and_who_is_due(here, cdnow_log, capsys):
     assert due["timing"].value_counts().to_dict() == {k: n for k, n in found.to_dict()["waiting"].items() if n}
     code, _, err = run(capsys, "second-purchase", "log.csv", "--as-of", "1997-05-31", "--by", "channel")
     assert code == 2
-    assert "by='channel' is not known of first orders here" in err
+    assert "--by 'channel' is not known of first orders here" in err
 
 
 def test_history_of_two_days(here, scores, trained, cdnow_log, capsys):

@@ -15,8 +15,10 @@ from clvml.orders.transactions import Transactions
 BEFORE, AFTER = "2021-06-01", "2021-08-31"
 
 
-def shop(n: int = 2500, pace_after: float = 1.0) -> Transactions:
-    """Customers with rates, lifetimes and tickets of their own that never change; but pace_after, from BEFORE on."""
+def shop(n: int = 2500, pace_after: float = 1.0, every: int = 1) -> Transactions:
+    """Customers with rates, lifetimes and tickets of their own that never change; but pace_after, from BEFORE on, of
+    `every` so many-th.
+    """
     rng = np.random.default_rng(1)
     end, turn = 608, 517
     start, rate = rng.integers(0, 450, n), rng.gamma(0.8, 1 / 40, n)
@@ -27,7 +29,7 @@ def shop(n: int = 2500, pace_after: float = 1.0) -> Transactions:
         gaps = rng.exponential(1 / rate[i], 1000)
         days = np.floor(start[i] + np.r_[0.0, np.cumsum(gaps)])
         days = days[days <= last[i]]
-        kept = (days <= turn) | (rng.random(len(days)) < pace_after)
+        kept = (days <= turn) | (rng.random(len(days)) < (1.0 if i % every else pace_after))
         rows.append(
             pd.DataFrame({"customer_id": i, "day": days[kept], "amount": ticket[i] * rng.gamma(6, 1, kept.sum())})
         )
@@ -40,7 +42,7 @@ def moved(log: Transactions) -> Migration:
 
     def scores(day: str) -> pd.DataFrame:
         summary = log.summarize(day)
-        return summary.assign(value_if_kept=model.clv(summary) / model.p_return(summary), as_of=day, horizon_days=91)
+        return summary.assign(clv=model.clv(summary), as_of=day, horizon_days=91)
 
     return migration(scores(BEFORE), scores(AFTER))
 
@@ -61,8 +63,8 @@ def test_where_nobody_changed_many_move_and_there_is_no_alarm(unchanged):
 
 
 def test_a_real_decline_raises_it():
-    """Everybody buys at a third of their pace from the earlier day on."""
-    found = moved(shop(pace_after=1 / 3))
+    """Every other customer stops buying on the earlier day."""
+    found = moved(shop(pace_after=0.0, every=2))
     cells = found.table.set_index(["from", "to"])
     assert cells.loc[("good", "good"), "alert"]
     assert cells.loc[("good", "good"), "difference"] < -0.05
@@ -70,10 +72,17 @@ def test_a_real_decline_raises_it():
     assert len(found.to_dict()["table"]) == 9
 
 
+def test_what_lifts_all_values_moves_nobody():
+    """Another season, another model: tiers are shares of the customers of a day."""
+    before, after = table(2000), table(2000, AFTER)
+    found = migration(before, after.assign(clv=3.0 * before["clv"])).table.set_index(["from", "to"])
+    assert found.loc[[("good", "good"), ("middle", "middle"), ("bad", "bad")], "customers"].sum() == 2000
+
+
 def table(n: int, day: str = BEFORE, first: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     frequency = rng.poisson(2, n)
-    recency = np.where(frequency > 0, rng.integers(1, 300, n), 0)
+    recency = np.where(frequency > 0, rng.integers(20, 300, n), 0)
     return pd.DataFrame(
         {
             "customer_id": np.arange(first, first + n),
@@ -81,7 +90,7 @@ def table(n: int, day: str = BEFORE, first: int = 0) -> pd.DataFrame:
             "recency": recency,
             "T": recency + 30,
             "monetary_value": np.where(frequency > 0, rng.gamma(6, 5, n), 0.0),
-            "value_if_kept": rng.gamma(2, 30, n),
+            "clv": rng.gamma(2, 30, n),
             "as_of": day,
             "horizon_days": 91,
         }

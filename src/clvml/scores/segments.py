@@ -83,6 +83,12 @@ def assign_tiers(value_if_kept: Floats, contribution: Floats, cutoffs: Cutoffs) 
     return np.where(good, GOOD, np.where(bad, BAD, MIDDLE)).astype(np.int8)
 
 
+def tiers_of_shares(value: Floats, good_share: float, bad_share: float) -> Ranks:
+    """The place in TIERS of each customer, by one value alone: its highest and its lowest share."""
+    edges = cutoffs(value, value, good_share, bad_share)
+    return assign_tiers(value, value, edges)
+
+
 def tier_sql(value_if_kept: str, contribution: str, good_value: float, bad_contribution: float) -> str:
     """`assign_tiers` as a SQL expression of two columns.
 

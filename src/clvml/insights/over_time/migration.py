@@ -75,20 +75,21 @@ class Migration:
 
 
 def migration(
-    before: pd.DataFrame, after: pd.DataFrame, *, value: str = "value_if_kept", good: float = 0.20, bad: float = 0.20
+    before: pd.DataFrame, after: pd.DataFrame, *, value: str = "clv", good: float = 0.20, bad: float = 0.20
 ) -> Migration:
     """Draw up the matrix of moves between tiers of value from one day to another.
 
-    The tiers are the top `good` share by value, the lowest `bad` share, and those between; both days are placed by the
-    edges of the earlier one. Many leave a tier though they are who they were: values are estimates, which rise with a
-    purchase and fall with silence. So each share stands beside the one to be expected if nobody had changed: Pareto/NBD
-    and Gamma-Gamma are fitted to the earlier scores, every customer is carried forward by them, and valued again.
+    The tiers are the top `good` share by value, the lowest `bad` share, and those between, of the customers in both
+    tables, on each of the two days: a season, or another model, that lifts all values moves nobody. Many leave a tier
+    though they are who they were: values are estimates, which rise with a purchase and fall with silence. So each share
+    stands beside the one to be expected if nobody had changed: Pareto/NBD and Gamma-Gamma are fitted to the earlier
+    scores, every customer is carried forward by them, and valued again.
 
     Parameters
     ----------
     before, after : pandas.DataFrame
         Scores of two days; the earlier ones with frequency, recency, T, monetary_value and horizon_days.
-    value : {"value_if_kept", "clv", "expected_spend", "expected_purchases"}
+    value : {"clv", "expected_spend", "expected_purchases"}
         Column that the tiers are made of.
     good, bad : float
         Shares of the tiers, between 0 and 1.
@@ -111,8 +112,7 @@ def migration(
     >>> model = LifetimeValueModel(horizon="26w").fit(log.summarize("1997-09-30"))
     >>> def scores(day):
     ...     summary = log.summarize(day)
-    ...     kept = model.clv(summary) / model.p_return(summary)
-    ...     return summary.assign(value_if_kept=kept, as_of=day, horizon_days=182)
+    ...     return summary.assign(clv=model.clv(summary), as_of=day, horizon_days=182)
     >>> found = migration(scores("1997-09-30"), scores("1997-12-31"))
     >>> found.customers, found.to_frame().shape
     (2349, (9, 10))
@@ -128,8 +128,7 @@ def migration(
             f"Only {len(both)} customers are in both scores; a migration matrix needs at least {MIN_CUSTOMERS}."
         )
     v0, v1 = both[f"{value}_before"].to_numpy(np.float64), both[f"{value}_after"].to_numpy(np.float64)
-    edges = segments.cutoffs(v0, v0, good, bad)
-    start, end = (segments.assign_tiers(v, v, edges) for v in (v0, v1))
+    start, end = (segments.tiers_of_shares(v, good, bad) for v in (v0, v1))
     expected = expected_moves(before, _days_between(before, after), value, good, bad)
     rows = [_cell(i, j, start, end, expected[i, j], v1 - v0) for i in range(3) for j in range(3)]
     return Migration(

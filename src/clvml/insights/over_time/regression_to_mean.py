@@ -28,13 +28,7 @@ MAX_CUSTOMERS = 20_000
 """Customers that are simulated: of a larger base a sample, of a smaller one each several times."""
 
 
-def _value_if_kept(model: LifetimeValueModel, summary: pd.DataFrame) -> Floats:
-    """CLV over the probability of a return, as in Scores."""
-    return model.clv(summary) / np.maximum(model.p_return(summary), 1e-300)
-
-
 VALUES: dict[str, Callable[[LifetimeValueModel, pd.DataFrame], Floats]] = {
-    "value_if_kept": _value_if_kept,
     "clv": LifetimeValueModel.clv,
     "expected_spend": LifetimeValueModel.expected_spend,
     "expected_purchases": LifetimeValueModel.expected_purchases,
@@ -43,7 +37,8 @@ VALUES: dict[str, Callable[[LifetimeValueModel, pd.DataFrame], Floats]] = {
 
 
 def expected_moves(before: pd.DataFrame, days: int, value: str, good: float, bad: float, *, seed: int = 0) -> Floats:
-    """P(tier after | tier before) if nobody changed, (3, 3) in the order of `segments.TIERS`.
+    """P(tier after | tier before) if nobody changed, (3, 3) in the order of `segments.TIERS`; on each day the tiers are
+    shares of the base.
 
     before: scores of the earlier day; days: from it to the later one. Raises OptionError for another value.
     """
@@ -58,10 +53,9 @@ def expected_moves(before: pd.DataFrame, days: int, value: str, good: float, bad
     if len(history) > MAX_CUSTOMERS:
         history = history.iloc[np.sort(rng.choice(len(history), MAX_CUSTOMERS, replace=False))]
     now = VALUES[value](model, history)
-    edges = segments.cutoffs(now, now, good, bad)
-    start = segments.assign_tiers(now, now, edges)
+    start = segments.tiers_of_shares(now, good, bad)
     moves = np.zeros((len(segments.TIERS),) * 2)
     for _ in range(-(-MAX_CUSTOMERS // len(history))):
         later = VALUES[value](model, simulate_later(model, history, days, rng))
-        np.add.at(moves, (start, segments.assign_tiers(later, later, edges)), 1.0)
+        np.add.at(moves, (start, segments.tiers_of_shares(later, good, bad)), 1.0)
     return np.asarray(moves / np.maximum(moves.sum(axis=1, keepdims=True), 1.0))
