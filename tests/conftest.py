@@ -1,6 +1,7 @@
 """What several test files share: a model trained on the CDNOW sample, and an MLflow database made once and copied."""
 
 import shutil
+import sys
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,14 @@ settings.register_profile("clvml", deadline=None)  # a busy machine is no failur
 settings.load_profile("clvml")
 
 CUT = "1997-09-30"
+
+
+@pytest.fixture(autouse=True)
+def figures_closed():
+    """pyplot keeps every figure, and warns of many."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(scope="session")

@@ -220,7 +220,7 @@ def test_finished_and_running_campaigns_enter_the_plan(here, clvml):
     keep_campaign(pd.concat(many), here / "past")
     code, out, err = clvml("audience", "scores.csv", "--campaigns", "past", "--out", "a.csv")
     assert (code, err) == (0, "")
-    assert "learned from 1 past campaigns" in " ".join(out.split())
+    assert "learned from 1 past campaign (" in " ".join(out.split())
     plan = (here / "clv.toml").read_text(encoding="utf-8").replace('name = "autumn"', 'name = "winter"')
     (here / "clv.toml").write_text(plan, encoding="utf-8")
     code, out, err = clvml(

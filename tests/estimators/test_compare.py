@@ -19,6 +19,9 @@ from clvml.estimators.purchases.models import (
 from clvml.maths.regularity import regularity
 from tests.support import cdnow
 
+pytestmark = pytest.mark.filterwarnings("ignore:recency and T do not look like days")
+"""Simulated customers buy at any moment."""
+
 
 @pytest.fixture(scope="module")
 def summary():

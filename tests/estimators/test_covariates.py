@@ -120,6 +120,7 @@ def draw(rng, size):
     )
 
 
+@pytest.mark.filterwarnings("ignore:recency and T do not look like days")  # simulated customers buy at any moment
 def test_simulated_effects_are_recovered():
     table = draw(np.random.default_rng(7), 12_000)
     model = ParetoNBDModel(covariates=("channel", "age"), penalty=0.0).fit(table)

@@ -144,10 +144,10 @@ def test_a_single_customer_is_checked_like_a_summary(fitted):
 
 
 PUBLIC = {
-    "aic_", "bic_", "covariance_", "discounted_purchases", "expected_purchases", "expected_purchases_new", "fit",
-    "from_dict", "get_params", "log_likelihood_", "n_customers_", "n_rows_", "name", "median_wait", "p_alive",
-    "p_return", "params_", "pmf", "prior", "purchases_interval", "set_params", "standard_errors_", "status_",
-    "summary_", "time_unit", "to_dict", "unit_days",
+    "aic_", "bic_", "covariance_", "discounted_purchases", "expected_purchases", "expected_purchases_new",
+    "feature_names_in_", "fit", "from_dict", "get_params", "log_likelihood_", "n_customers_", "n_features_in_",
+    "n_rows_", "name", "median_wait", "p_alive", "p_return", "params_", "pmf", "prior", "purchases_interval", "score",
+    "score_samples", "set_params", "standard_errors_", "status_", "summary_", "time_unit", "to_dict", "unit_days",
 }  # fmt: skip
 COVARIATES = {"coded_", "covariate_tests", "covariates", "effects", "penalty"}
 
@@ -164,7 +164,8 @@ def test_completion_shows_what_users_ask_for(summary, fitted):
     assert public(BetaGeoBetaBinomialModel()) <= PUBLIC | {"chances_per_year"}
     assert public(fitted[GammaGammaModel]) == {
         "aic_", "bic_", "covariance_", "expected_spend", "fit", "frequency_effect", "from_dict", "get_params",
-        "log_likelihood_", "mean_", "n_customers_", "n_excluded_", "name", "params_", "prior", "set_params", "slope_",
+        "log_likelihood_", "mean_", "n_customers_", "n_excluded_", "n_features_in_",
+            "feature_names_in_", "name", "params_", "prior", "score", "score_samples", "set_params", "slope_",
         "standard_errors_", "status_", "summary_", "to_dict",
     }  # fmt: skip
     assert public(fitted[LifetimeValueModel]) == {

@@ -96,6 +96,7 @@ def test_a_slope_that_is_noise_is_shrunk_away():
     assert fit_slope(spend_of([1.0, 2.0], [5.0, 5.0])) == NO_SLOPE
 
 
+@pytest.mark.filterwarnings("ignore:recency and T do not look like days")  # of simulated customers
 def test_everything_follows_the_slope():
     table = shop(0.4, n=1500)
     value = LifetimeValueModel(spend=GammaGammaModel(frequency_effect=True)).fit(table)

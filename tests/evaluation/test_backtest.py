@@ -255,7 +255,7 @@ def test_several_cuts_and_as_json(tmp_path):
         (told.table["model"] == OURS) & (told.table["metric"] == "gini") & (told.table["target"] == "spend")
     ]
     assert told.metrics()["backtest/clvml/spend/gini"] == pytest.approx(both["value"].mean())
-    assert "backtest.own_rate_x_t.purchases.bias" in told.metrics()
+    assert "backtest/own_rate_x_t/purchases/bias" in told.metrics()
     assert all(len(line) <= 100 for line in str(told).splitlines())
     assert all(model in str(told) for model in (OURS, *RIVALS))
     told.to_json(tmp_path / "told.json")

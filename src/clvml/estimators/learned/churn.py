@@ -92,7 +92,7 @@ class ChurnClassifier(Estimator):
 
     >>> X, y = snapshots.to_xy()
     >>> churn = ChurnClassifier(horizon=snapshots.window).fit(X, y)
-    >>> abs(float(churn.predict_proba(X)[:, 1].mean() - y.mean())) < 0.01
+    >>> abs(float(churn.predict_proba(X)[:, 1].mean() - y.mean())) < 0.05
     True
     """
 
