@@ -171,5 +171,6 @@ def test_completion_shows_what_users_ask_for(summary, fitted):
     assert public(fitted[LifetimeValueModel]) == {
         "choice_", "clv", "discount_rate", "expected_purchases", "expected_spend", "fit", "fit_base", "from_dict",
         "get_params", "horizon", "margin", "p_alive", "p_return", "predict", "purchases", "purchases_", "set_params",
-        "spend", "spend_", "spend_interval", "to_dict",
+        "spend", "spend_", "spend_interval", "to_dict", "feature_names_in_", "n_features_in_", "score", "score_samples",
+        "fit_transform", "get_feature_names_out", "set_output", "transform",
     }  # fmt: skip
