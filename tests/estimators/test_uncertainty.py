@@ -206,6 +206,7 @@ def test_one_customer_has_his_exact_distribution(summary, value):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:recency and T do not look like days")  # simulated customers buy at any moment
 def test_intervals_of_totals_hold_what_they_promise():
     """New shops of 400 customers from known parameters: the 80% interval of half a year covers 80%."""
     truth, rng, T = bgnbd.Params(0.8, 60.0, 0.6, 2.0), np.random.default_rng(5), 270
