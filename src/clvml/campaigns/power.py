@@ -11,6 +11,7 @@ import pandas as pd
 
 from clvml.campaigns.gain import Array, Economics
 from clvml.maths.power import control_share_for, detectable_difference, needed_per_arm
+from clvml.scores.totals import variance_within
 
 __all__ = ["CONTRIBUTION", "RETURN", "Power", "power_of", "powers_of", "predicted_sd", "predicted_skewness"]
 
@@ -111,10 +112,10 @@ def powers_of(
 
 
 def predicted_sd(table: pd.DataFrame) -> Array:
-    """Standard deviation of the predicted contribution: the width of its 90% interval over 3.29; NaN if not known."""
+    """Standard deviation of the predicted contribution, by the width of its interval; NaN if not known."""
     if not {"clv_low", "clv_high"} <= set(table):
         return np.full(len(table), np.nan)
-    return np.asarray((table["clv_high"] - table["clv_low"]).to_numpy(np.float64) / 3.29)
+    return np.sqrt(variance_within(table["clv_low"], table["clv_high"]))
 
 
 def predicted_skewness(table: pd.DataFrame) -> float:

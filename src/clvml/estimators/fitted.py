@@ -24,61 +24,18 @@ from clvml.estimators.saved import (
     settings_from,
 )
 from clvml.html import Figure, card, table_of
+from clvml.maths.metrics import NORMAL_95
 from clvml.maths.sample import Floats, Parameters
 
-__all__ = ["FittedModel"]
+__all__ = ["FittedModel", "LikelihoodScore"]
 
 P = TypeVar("P", bound=Parameters)
 
-_NORMAL_95 = 1.959964
-"""Standard errors on each side of a 95% interval."""
 _SAVED_KEYS = ("params", "covariance", "log_likelihood", "n_customers")
 
 
-class FittedModel(Estimator, ABC, Generic[P]):
-    """A model fitted by maximum likelihood: `summary_`, `aic_`, `bic_`, a `repr` that shows it, and its saved form."""
-
-    _kind: ClassVar[str]
-    _fitted: ClassVar[str] = "params_"
-
-    params_: P
-    covariance_: Floats
-    standard_errors_: P
-    log_likelihood_: float
-    status_: FitStatus
-    _dropout_gain: float
-    n_customers_: float
-
-    @property
-    def name(self) -> str:
-        """The model as the literature calls it."""
-        return self._kind
-
-    @property
-    def summary_(self) -> pd.DataFrame:
-        """Parameters, one row each: `coef`, `se` (standard error), `low` and `high` (95% interval), `z` (coef / se).
-
-        Parameters are positive, so intervals are those of their logarithms, exp(log coef -+ 1.96 se / coef); from 0 to
-        inf where the data do not identify a parameter.
-        """
-        self._check_fitted("params_")
-        coef, se = (np.array([*v], dtype=np.float64) for v in (self.params_, self.standard_errors_))
-        with np.errstate(over="ignore", divide="ignore"):
-            factor = np.exp(_NORMAL_95 * se / coef)
-            columns = {"coef": coef, "se": se, "low": coef / factor, "high": coef * factor, "z": coef / se}
-        return pd.DataFrame(columns, index=pd.Index(self.params_._fields, name="parameter"))
-
-    @property
-    def aic_(self) -> float:
-        """Akaike's information criterion, 2 k - 2 log-likelihood with k parameters; lower is better."""
-        self._check_fitted("params_")
-        return 2.0 * (self._n_parameters - self.log_likelihood_)
-
-    @property
-    def bic_(self) -> float:
-        """The Bayesian information criterion, k log(n_customers_) - 2 log-likelihood; lower is better."""
-        self._check_fitted("params_")
-        return math.log(self.n_customers_) * self._n_parameters - 2.0 * self.log_likelihood_
+class LikelihoodScore(ABC):
+    """`score` by likelihood, in the manner of scikit-learn's density estimators."""
 
     @abstractmethod
     def score_samples(self, summary: pd.DataFrame) -> Floats:
@@ -108,14 +65,60 @@ class FittedModel(Estimator, ABC, Generic[P]):
         weight = counts_of(len(summary), sample_weight) * self._counts(summary)
         if not weight.any():
             raise DataError(
-                f"None of the {len(summary):,} customers shows anything that {self.name} explains, so there is no "
-                "score. Use more customers, or fewer folds."
+                f"None of the {len(summary):,} customers shows anything that {type(self).__name__} explains, so there "
+                "is no score. Use more customers, or fewer folds."
             )
         return float(weight @ self.score_samples(summary) / weight.sum())
 
     def _counts(self, summary: pd.DataFrame) -> Floats:
         """1 for customers who count in `score`, else 0."""
         return np.ones(len(summary))
+
+
+class FittedModel(LikelihoodScore, Estimator, Generic[P]):
+    """A model fitted by maximum likelihood: `summary_`, `aic_`, `bic_`, a `repr` that shows it, and its saved form."""
+
+    _kind: ClassVar[str]
+    _fitted: ClassVar[str] = "params_"
+
+    params_: P
+    covariance_: Floats
+    standard_errors_: P
+    log_likelihood_: float
+    status_: FitStatus
+    _dropout_gain: float
+    n_customers_: float
+
+    @property
+    def name(self) -> str:
+        """The model as the literature calls it."""
+        return self._kind
+
+    @property
+    def summary_(self) -> pd.DataFrame:
+        """Parameters, one row each: `coef`, `se` (standard error), `low` and `high` (95% interval), `z` (coef / se).
+
+        Parameters are positive, so intervals are those of their logarithms, exp(log coef -+ 1.96 se / coef); from 0 to
+        inf where the data do not identify a parameter.
+        """
+        self._check_fitted("params_")
+        coef, se = (np.array([*v], dtype=np.float64) for v in (self.params_, self.standard_errors_))
+        with np.errstate(over="ignore", divide="ignore"):
+            factor = np.exp(NORMAL_95 * se / coef)
+            columns = {"coef": coef, "se": se, "low": coef / factor, "high": coef * factor, "z": coef / se}
+        return pd.DataFrame(columns, index=pd.Index(self.params_._fields, name="parameter"))
+
+    @property
+    def aic_(self) -> float:
+        """Akaike's information criterion, 2 k - 2 log-likelihood with k parameters; lower is better."""
+        self._check_fitted("params_")
+        return 2.0 * (self._n_parameters - self.log_likelihood_)
+
+    @property
+    def bic_(self) -> float:
+        """The Bayesian information criterion, k log(n_customers_) - 2 log-likelihood; lower is better."""
+        self._check_fitted("params_")
+        return math.log(self.n_customers_) * self._n_parameters - 2.0 * self.log_likelihood_
 
     @property
     def _n_parameters(self) -> int:

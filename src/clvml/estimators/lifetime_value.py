@@ -12,8 +12,9 @@ from clvml.checks import check_choice, check_level, check_rate
 from clvml.errors import ModelError, OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.compare import compare
+from clvml.estimators.fitted import LikelihoodScore
 from clvml.estimators.forecast import CustomerForecast, ForecastCache, customer_forecast
-from clvml.estimators.histories import Customers, counts_of, summary_frame
+from clvml.estimators.histories import Customers, summary_frame
 from clvml.estimators.purchases.models import BetaGeoModel, PurchaseModel, purchase_model_from
 from clvml.estimators.saved import ESTIMATOR_FORMAT, settings_from
 from clvml.estimators.spend import GammaGammaModel
@@ -44,7 +45,7 @@ _MAX_DUE_DAYS = 36_525
 """A next purchase expected later than in a hundred years has no date."""
 
 
-class LifetimeValueModel(Estimator):
+class LifetimeValueModel(LikelihoodScore, Estimator):
     """Customer lifetime value: a model of purchases and one of spend, taken as independent.
 
     The value of a customer is margin x expected spend per purchase x expected discounted purchases over the horizon.
@@ -397,30 +398,6 @@ class LifetimeValueModel(Estimator):
         DataError, NotFittedError
         """
         return self._purchases().score_samples(summary) + self.spend_.score_samples(summary)
-
-    def score(self, summary: pd.DataFrame, y: None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Mean log-likelihood per customer: what `cross_val_score` and `GridSearchCV` compare models by.
-
-        Parameters
-        ----------
-        summary : pandas.DataFrame
-            Customers, as of `fit`; others than the model was fitted to, for a fair figure.
-        y : None
-            Not used; scikit-learn's pipelines pass it.
-        sample_weight : array-like of shape (n,), optional
-            Customers that each row stands for.
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        DataError, NotFittedError
-        """
-        del y
-        weight = counts_of(len(summary), sample_weight)
-        return float(weight @ self.score_samples(summary) / weight.sum())
 
     def _columns(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.purchases_._columns(), *self.spend_._columns())))

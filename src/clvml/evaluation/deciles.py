@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clvml.maths.metrics import NORMAL_95
+
 __all__ = ["captured", "decile_table"]
 
 Floats = NDArray[np.float64]
-_NORMAL_95 = 1.959964
 
 
 def decile_table(actual: Mapping[str, Floats], predicted: Mapping[str, Floats | None]) -> pd.DataFrame:
@@ -34,7 +35,7 @@ def decile_table(actual: Mapping[str, Floats], predicted: Mapping[str, Floats | 
 
 def _interval(y: Floats, *, share: bool) -> tuple[float, float]:
     """95% interval of a mean: of a share Wilson's, which never leaves 0 to 1; otherwise by the standard error."""
-    n, mean, z = len(y), float(y.mean()), _NORMAL_95
+    n, mean, z = len(y), float(y.mean()), NORMAL_95
     if share:
         centre, within = (mean + z * z / (2 * n)) / (1 + z * z / n), mean * (1 - mean) / n + z * z / (4 * n * n)
         reach = z * float(np.sqrt(within)) / (1 + z * z / n)

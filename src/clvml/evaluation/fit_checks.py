@@ -21,6 +21,7 @@ from clvml.estimators.purchases.model import PurchaseModel
 from clvml.estimators.spend import GammaGammaModel
 from clvml.estimators.uncertainty.totals import COMMON_LEVEL_SD, check_level_sd
 from clvml.horizon import as_date, day_number, day_of_number
+from clvml.maths.metrics import NORMAL_95
 from clvml.maths.models import gammagamma
 from clvml.maths.predictive import purchases_quantile
 from clvml.orders.transactions import Split, Transactions
@@ -159,7 +160,7 @@ def holdout_by_past(model: Purchases, split: Split, most: int = 7) -> pd.DataFra
     )
     groups = table.groupby("past")
     found = groups.agg(customers=("actual", "size"), expected=("expected", "mean"), actual=("actual", "mean"))
-    error = 1.96 * groups["actual"].std() / np.sqrt(found["customers"])
+    error = NORMAL_95 * groups["actual"].std() / np.sqrt(found["customers"])
     error = error.where(found["customers"] >= _LEAST_GROUP)
     return found.assign(low=(found["actual"] - error).clip(lower=0.0), high=found["actual"] + error).reset_index()
 

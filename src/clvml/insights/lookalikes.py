@@ -16,6 +16,7 @@ from clvml.estimators.encoding import Encoding
 from clvml.horizon import as_date
 from clvml.insights.attributes import attributes_of, bought_after
 from clvml.insights.profiles import cliffs_delta
+from clvml.maths.metrics import NORMAL_95
 from clvml.orders.transactions import Transactions
 from clvml.tables import canonical_ids
 
@@ -197,8 +198,8 @@ def _fit(
         days=days,
         top=top,
         auc=(1 + delta) / 2,
-        auc_low=(1 + delta - 1.96 * se) / 2,
-        auc_high=(1 + delta + 1.96 * se) / 2,
+        auc_low=(1 + delta - NORMAL_95 * se) / 2,
+        auc_high=(1 + delta + NORMAL_95 * se) / 2,
         lift=float(good[test][leading].mean() / good[test].mean()),
         encoding=encoding,
         model=model,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "NORMAL_95",
     "auc",
     "average_precision",
     "bias",
@@ -35,6 +36,8 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
+NORMAL_95 = 1.959964
+"""Standard errors on each side of a 95% interval."""
 _TINY = 1e-300
 
 

@@ -120,7 +120,7 @@ def _drawn(expected: Floats, came: Floats, noise: float, prior: float, spread: f
     """Logarithm of what came over what had been expected, drawn to the prior by how uncertain it is.
 
     noise: variance of what one customer brings over the square of what had been expected of them, of all together: of
-    a few customers it cannot be told.
+    a few customers it is not known.
     """
     if len(came) < _MIN_RETURNS or came.sum() <= 0:
         return prior

@@ -200,8 +200,8 @@ def _before_silence(kept: Floats, leaving: LeavingModel, asked: Asked, horizon: 
     """Value if kept as it was before a repeat buyer fell silent, through three of their own gaps.
 
     Silence says two things: that they may have left, which is not in this value, and, if they have not, that they buy
-    less often than they seemed to. By the latter the good would drop out of the good while they leave, and before
-    anybody is told. At a rate of n purchases a horizon, who returns buys n / (1 - e^-n).
+    less often than they seemed to. By the latter the good would drop out of the good while they leave, before they are
+    flagged. At a rate of n purchases a horizon, who returns buys n / (1 - e^-n).
     """
     rhythm = leaving.rhythm_
     uncounted = np.where(asked.x > 0, np.minimum(asked.since, GAPS_TO_LEAVE * asked.gap), 0.0)

@@ -28,7 +28,7 @@ _COUNTS = tuple(c.name for c in SUMMARY if c.dtype == "int64")
 
 
 class Scorer:
-    """Rows in, rows of Scores out. The rows may be of three kinds, told by their columns:
+    """Rows in, rows of Scores out. The rows may be of three kinds, known by their columns:
 
     - rows of `ClvModel.frame`: their scores, in the same order;
     - rows of `frequency`, `recency`, `T` (days) and `monetary_value` alone: the scores of BTYD without corrections,

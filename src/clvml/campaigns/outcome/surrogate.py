@@ -59,10 +59,9 @@ def measure_surrogate(
     The effect is what the treated brought so far, more than control, and the difference in what a model expects of both
     from then on, given their histories. That stands for the long effect only where it goes through the history: not
     where orders were merely pulled forward, or bought once for the voucher, nor where an effect comes late. Two kinds
-    of checks look for that: this campaign itself, where the log goes
-    on for four more weeks than the first four, and past campaigns with the same treatments, as far as the log follows
-    them. A contradiction means that no figure is given; smaller gaps correct it, and what
-    the checks cannot rule out widens its interval.
+    of checks look for that: this campaign itself, where the log goes on for four more weeks than the first four, and
+    past campaigns with the same treatments, as far as the log follows them. A contradiction means that no figure is
+    given; smaller gaps correct it, and what the checks cannot rule out widens its interval.
 
     Parameters
     ----------
@@ -128,7 +127,7 @@ def measure_surrogate(
     if min(treated, control) < MIN_GROUP_CUSTOMERS:
         raise DataError(
             f"{treated:,} treated and {control:,} control customers are too few to compare (at least "
-            f"{MIN_GROUP_CUSTOMERS} of each): what the campaign will be worth cannot be told."
+            f"{MIN_GROUP_CUSTOMERS} of each): what the campaign will be worth stays unknown."
         )
     drawn = Drawn(
         str(table["campaign"].iloc[0]) if "campaign" in table else "",

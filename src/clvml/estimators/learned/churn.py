@@ -92,7 +92,7 @@ class ChurnClassifier(Estimator):
 
     >>> X, y = snapshots.to_xy()
     >>> churn = ChurnClassifier(horizon=snapshots.window).fit(X, y)
-    >>> abs(float(churn.predict_proba(X)[:, 1].mean() - y.mean())) < 0.05
+    >>> abs(float(churn.predict_proba(X)[:, 1].mean() - y.mean())) < 0.01
     True
     """
 
@@ -155,9 +155,11 @@ class ChurnClassifier(Estimator):
         self.trial_ = Trial.of(self._value(snapshots), labelled, snapshots, settings)
         self.threshold_, self.audit_ = self.trial_.threshold, self.trial_.audit
         ensemble = Ensemble.learn(labelled, self.window_, *settings)
-        self.ensemble_ = (
-            self._at_level_ahead(ensemble, snapshots) if y is None else ensemble.levelled_by_labels(labelled)
-        )
+        if y is None:
+            self.ensemble_ = self._at_level_ahead(ensemble, snapshots)
+        else:
+            expected = expect(self.value_, one_customer_a_row(labelled.rows), self.window_)
+            self.ensemble_ = ensemble.levelled_by_labels(labelled, expected)
         return self
 
     def _snapshots(self, X: Snapshots | pd.DataFrame, y: ArrayLike | None) -> Snapshots:

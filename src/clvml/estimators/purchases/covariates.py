@@ -18,6 +18,7 @@ from clvml.estimators.fit import fit
 from clvml.estimators.histories import Histories, counts_of, histories_of
 from clvml.estimators.purchases.model import PurchaseModel
 from clvml.maths import HistoryModule, PurchaseModule
+from clvml.maths.metrics import NORMAL_95
 from clvml.maths.models.covariates import WithCovariates, params_type
 from clvml.maths.sample import Floats
 from clvml.tables import check_summary
@@ -26,8 +27,6 @@ __all__ = ["Covariate", "CovariateModel"]
 
 _MAX_LEVELS = 50
 _MISSING = "(missing)"
-_WITHIN = 1.959964
-"""Standard errors on each side of a 95% interval."""
 
 
 class Covariate(NamedTuple):
@@ -201,7 +200,7 @@ class CovariateModel(PurchaseModel):
             table[name] = np.exp(logs[part])
             for end, sign in (("low", -1.0), ("high", 1.0)):
                 with np.errstate(over="ignore"):  # not identified: the interval has no end
-                    table[f"{name}_{end}"] = np.exp(logs[part] + sign * _WITHIN * error[part])
+                    table[f"{name}_{end}"] = np.exp(logs[part] + sign * NORMAL_95 * error[part])
         return table
 
     def covariate_tests(self, summary: pd.DataFrame, sample_weight: ArrayLike | None = None) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Figures. Each takes what clvml's tables and results hold, draws on the axes given (or new ones) and returns them.
 
-`docs/plots.md` shows them all. One look for all, told apart by the colour-blind too; the settings of matplotlib stay as
-they are.
+`docs/plots.md` shows them all. One look for all, in colours for the colour-blind too; the settings of matplotlib stay
+as they are.
 """
 
 from __future__ import annotations

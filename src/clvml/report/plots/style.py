@@ -26,7 +26,7 @@ Array = npt.NDArray[np.float64]
 
 INK, SOFT, PALE, GRID = "#22303c", "#5b6874", "#b9c6d1", "#e3e8ec"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe & Ito (2008), told apart by the colour-blind too."""
+"""Okabe & Ito (2008), which the colour-blind can distinguish too."""
 MARKERS = "osD^vP"
 _TEXT = 9
 
@@ -100,7 +100,7 @@ def whole_axis(axis: Any) -> None:
 
 
 def date_axis(axis: Any) -> None:
-    """Days, written as shortly as they can be told apart."""
+    """Days, written as short as is unambiguous."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]

@@ -91,9 +91,8 @@ class Ensemble(NamedTuple):
         level = Level.learn(drawn_to_base(blended, far), past, year_ago, self.window, calendar)
         return self._replace(level=level)
 
-    def levelled_by_labels(self, labelled: Labelled) -> Self:
-        """Itself at the level of labels of which nothing else is known."""
-        near = labelled.expected
+    def levelled_by_labels(self, labelled: Labelled, near: Expectation) -> Self:
+        """Itself at the level of labels of which nothing else is known; near: what the base expects of their rows."""
         found = self.blend.of(self.members.views(self.design.matrix(labelled.rows, near), near, near), near)
         purchases, spend = (labelled.rows[name].to_numpy(float) for name in ("purchases", "spend"))
         shown = Expectation(found.p_return, found.purchases, found.spend / np.maximum(found.purchases, 1e-300))
