@@ -45,7 +45,7 @@ def test_the_encoding_is_decided_file_by_file(tmp_path):
         ("customer_id,date,amount\n€1,2024-01-01,5\n".encode("cp1252"), "looks like Windows-1252 .* Save it as UTF-8"),
         (LINES.encode("utf-16"), "is UTF-16: save it as UTF-8"),
         (LINES.replace("\n", "\r").encode(), "lines end in CR alone"),
-        (gzip.compress(LINES.encode()), "is compressed by gzip: end its name in .csv.gz"),
+        (gzip.compress(LINES.encode(), mtime=0), "is compressed by gzip: end its name in .csv.gz"),
         (b"PAR1" + b"\0" * 20, "is Parquet: end its name in .parquet"),
         (b"PK\x03\x04" + b"\0" * 20, "is a workbook or a zip archive"),
         (b"", "is empty"),
