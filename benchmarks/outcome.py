@@ -188,7 +188,7 @@ def parts(log: Customers, campaigns: int, count: int = 21) -> str:
         part = rng.integers(0, count, len(campaign.treated))
         for measure in corrected:
             y, treated, stratum = campaign.judged(measure)
-            found = [compare(y[part == p], treated[part == p], stratum[part == p]) for p in range(count)]
+            found = [compare(y[part == p], treated[part == p], stratum[part == p], groups=count) for p in range(count)]
             corrected[measure] += any(c.p_value(count) < 0.05 for c in found)
             single[measure] += any(abs(c.effect) > PLAIN * c.se for c in found)
     cells = " | ".join(f"{100 * counts[m] / campaigns:.1f}%" for m in corrected for counts in (corrected, single))

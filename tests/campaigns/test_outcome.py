@@ -129,7 +129,7 @@ def test_the_scores_narrow_the_interval_and_leave_the_effect():
     )
     helped = lift_of(measure_outcome(table, log(frame)), "all", "revenue")
     assert helped.variance_removed > 0.1
-    assert helped.high - helped.low < 0.95 * (plain.high - plain.low)
+    assert helped.se < 0.95 * plain.se
     assert abs(helped.effect - plain.effect) < plain.high - plain.low
     assert plain.variance_removed == 0
 
@@ -167,18 +167,20 @@ def test_a_look_before_the_end_is_judged_for_all_looks():
 
 
 def test_parts_hold_together():
-    """21 parts: the interval of each is that of 95% to the power of 1/21; the whole stays at 95%."""
-    table = audience(6000)
+    """21 parts: the interval of each is wider than the normal's at 95% to the power of 1/21, and a part is shown
+    by its interval where its p-value says so, and nowhere else.
+    """
+    table = audience(1500)
     table["part"] = [f"p{i % 21:02}" for i in range(len(table))]
-    outcome = measure_outcome(table, log(orders(table, effect=0.0)), by="part")
+    outcome = measure_outcome(table, log(orders(table, effect=0.4)), by="part")
     parts = [x for x in outcome.lifts if x.customers != "all" and x.measure == "returned"]
     assert len(parts) == 21
     assert "intervals of the 21 parts are wider" in str(outcome)
-    uncorrected = measure_outcome(table[table["part"] == "p00"], log(orders(table, effect=0.0)), by=None)
-    one, alone = parts[0], uncorrected.lift_of("all", "returned")
-    assert one.effect == pytest.approx(alone.effect)
-    assert (one.high - one.effect) / (alone.high - alone.effect) == pytest.approx(3.03074 / 1.959964, rel=1e-5)
-    assert one.p_value == pytest.approx(1 - (1 - alone.p_value) ** 21)
+    arms = [(part.effect - part.low) / part.se for part in parts]
+    assert 3.03 < np.mean(arms) < 4  # few rows have longer tails than the normal
+    shown = [part.low > 0 for part in parts]
+    assert shown == [part.p_value < 0.05 for part in parts]
+    assert 0 < sum(shown) < 21
 
 
 def test_without_control_nothing_is_compared():

@@ -16,19 +16,29 @@ Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 N_DRAWS = 999
+"""Draws for one comparison; for several that are to hold together so many times their number, unless they are large."""
+MAX_DRAWN_VALUES = 2_000_000
+"""Draws times rows of the smaller group above which there are no more draws: the tails of many rows are smooth."""
 MAX_DRAWN_ROWS = 200_000
 """Rows above which the skew that is left is corrected by formula: drawing anew would take seconds and change little."""
-_BASE_LEVEL = 0.95
-"""Level at which the quantiles are read off the draws; others follow by the ratio of the normal's."""
+_MIN_BEYOND = 10
+"""Draws beyond a quantile below which it is not read off them, but stretched from one nearer the middle."""
+_CHUNK = 1_000_000
+"""Values shuffled at a time."""
 
 
 class Comparison(NamedTuple):
-    """Difference in means of two groups. `below` and `above`: arms of the 95% interval, in standard errors."""
+    """Difference in means of two groups. `below` and `above`: arms of the interval at `level`, in standard errors.
+
+    `chance`: two-sided p-value of no effect, of this comparison alone; None: where the interval touches zero.
+    """
 
     effect: float
     se: float
     below: float
     above: float
+    level: float = 0.95
+    chance: float | None = None
 
     def interval(self, level: float = 0.95, *, groups: int = 1, elapsed: float | None = None) -> tuple[float, float]:
         """(low, high) at the level.
@@ -43,16 +53,20 @@ class Comparison(NamedTuple):
         """
         each = level ** (1 / groups)
         z = _two_sided(each) if elapsed is None else float(-ndtri((1 - each) / 4) / np.sqrt(min(elapsed, 1.0)))
-        stretch = z / _two_sided(_BASE_LEVEL) * self.se
+        stretch = z / _two_sided(self.level) * self.se
         return self.effect - self.below * stretch, self.effect + self.above * stretch
 
     def p_value(self, groups: int = 1) -> float:
-        """Two-sided: one minus the level at which the interval touches zero; corrected for so many comparisons."""
+        """Two-sided, corrected for so many comparisons (Šidák)."""
+        p = self._touching() if self.chance is None else self.chance
+        return float(-np.expm1(groups * np.log1p(-p))) if p < 1 else 1.0
+
+    def _touching(self) -> float:
+        """One minus the level at which the interval touches zero."""
         if self.se == 0:
             return float(self.effect == 0)
         arm = self.below if self.effect > 0 else self.above
-        p = float(2 * ndtr(-_two_sided(_BASE_LEVEL) * abs(self.effect) / (arm * self.se)))
-        return float(-np.expm1(groups * np.log1p(-p))) if p < 1 else 1.0
+        return float(2 * ndtr(-_two_sided(self.level) * abs(self.effect) / (arm * self.se)))
 
 
 def _two_sided(level: float) -> float:
@@ -97,26 +111,68 @@ def stratified_difference(y: Array, treated: Flags, stratum: npt.NDArray[Any]) -
     return difference, float(np.sqrt(variance))
 
 
-def compare(y: Array, treated: Flags, stratum: npt.NDArray[Any], *, draws: int = N_DRAWS, seed: int = 0) -> Comparison:
+def compare(
+    y: Array,
+    treated: Flags,
+    stratum: npt.NDArray[Any],
+    *,
+    level: float = 0.95,
+    groups: int = 1,
+    draws: int = N_DRAWS,
+    seed: int = 0,
+) -> Comparison:
     """Difference in means with arms of its interval from the studentised randomisation distribution.
 
     The groups are drawn anew within the strata from what was observed less the effect found, and the difference over
     its standard error looked up there (Wu & Ding 2021, JASA 116; Janssen 1997). So a few large orders that happen to
-    lie in a small control group, or not, are allowed for: with nothing sent the test is exact at any skew, with
-    unequal variances it is right in large samples. Above `MAX_DRAWN_ROWS` rows by Edgeworth expansion instead.
+    lie in a small control group, or not, are allowed for; with unequal variances it is right in large samples. The
+    p-value comes from the groups drawn anew from what was observed as it is: with nothing sent it is exact at any skew
+    and any number of buyers. An interval leaves zero only where that does, too.
+
+    level, groups: the interval that will be read, and how many are to hold together: its quantiles lie that far out,
+    where those of few buyers are nothing like the normal's. Above `MAX_DRAWN_ROWS` rows by Edgeworth expansion instead.
     """
     code = joined_strata(treated, stratum)
     effect, se = stratified_difference(y, treated, code)
+    each = level ** (1 / groups)
     if se == 0:
         return Comparison(effect, 0.0, 1.0, 1.0)
-    rest = y - effect * treated
-    z = _two_sided(_BASE_LEVEL)
+    z = _two_sided(each)
     if len(y) > MAX_DRAWN_ROWS:
-        shift = _skewness(rest, treated, code) * (2 * z**2 + 1) / 6
-        return Comparison(effect, se, *(float(np.clip(arm, z / 2, 3 * z)) for arm in (z - shift, z + shift)))
-    found = _drawn_anew(rest, treated, code, draws, np.random.default_rng(seed))
-    low, high = np.quantile(found, [(1 - _BASE_LEVEL) / 2, (1 + _BASE_LEVEL) / 2])
-    return Comparison(effect, se, max(float(high), z / 2), max(float(-low), z / 2))
+        shift = _skewness(y - effect * treated, treated, code) * (2 * z**2 + 1) / 6
+        below, above = (float(np.clip(arm, z / 2, 3 * z)) for arm in (z - shift, z + shift))
+        return Comparison(effect, se, below, above, each)
+    few = int(min(treated.sum(), (~treated).sum()))
+    count = max(draws, min(draws * groups, MAX_DRAWN_VALUES // few))
+    rest, as_is = (_drawn_anew(v, treated, code, count, np.random.default_rng(seed)) for v in (y - effect * treated, y))
+    below, above = (max(_quantile(sign * rest, each), z / 2) for sign in (1.0, -1.0))
+    if effect > 0:
+        below = max(below, _quantile(as_is, each))
+    else:
+        above = max(above, _quantile(-as_is, each))
+    return Comparison(effect, se, below, above, each, _chance(as_is, effect / se))
+
+
+def _quantile(drawn: Array, level: float) -> float:
+    """Upper end of the two-sided interval at the level: of so many draws plus one, as many lie at it or beyond."""
+    size = len(drawn) + 1
+    read = min(level, 1 - 2 * _MIN_BEYOND / size)
+    beyond = int((1 - read) / 2 * size + 1e-9)
+    return float(np.partition(drawn, -beyond)[-beyond]) * _two_sided(level) / _two_sided(read)
+
+
+def _chance(drawn: Array, found: float) -> float:
+    """Two-sided p-value: twice the share of the draws, with the one that was made, that lie as far out (Phipson & Smyth
+    2010); beyond the last of them as the normal falls off.
+    """
+    outwards = drawn if found > 0 else -drawn
+    beyond = 1 + int((outwards >= abs(found) * (1 - 1e-9)).sum())
+    p = min(1.0, 2 * beyond / (len(drawn) + 1))
+    if beyond > _MIN_BEYOND:
+        return p
+    level = 1 - 2 * _MIN_BEYOND / (len(drawn) + 1)
+    farthest = _quantile(outwards, level)
+    return min(p, float(2 * ndtr(-_two_sided(level) * abs(found) / farthest))) if farthest > 0 else p
 
 
 def _skewness(y: Array, treated: Flags, code: npt.NDArray[np.intp]) -> float:
@@ -147,7 +203,9 @@ def _drawn_anew(y: Array, treated: Flags, code: npt.NDArray[np.intp], draws: int
         difference += n / len(y) * (mean - other) * (1.0 if few == n_t else -1.0)
         variance += (n / len(y)) ** 2 * (np.maximum(own, 0.0) + np.maximum(others, 0.0))
     noise = np.sqrt(variance)
-    return np.divide(difference, noise, out=np.zeros(draws), where=noise > 1e-12 * (np.abs(difference) + 1e-300))
+    # A difference without any noise lies farther out than all others, and yet the arms stay finite.
+    apart = np.where(np.abs(difference) > 1e-12 * np.abs(y).max(), np.copysign(1.0 * len(y), difference), 0.0)
+    return np.divide(difference, noise, out=apart, where=noise > 1e-9 * np.abs(difference))
 
 
 def _drawn_sums(values: Array, few: int, draws: int, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -158,8 +216,11 @@ def _drawn_sums(values: Array, few: int, draws: int, rng: np.random.Generator) -
     blocks = len(values) // few
     shuffles = -(-draws // blocks)
     total, squares = np.empty((shuffles, blocks)), np.empty((shuffles, blocks))
-    for i in range(shuffles):
-        drawn = rng.permutation(values)[: blocks * few].reshape(blocks, few)
-        total[i] = drawn.sum(axis=1)
-        squares[i] = np.einsum("ij,ij->i", drawn, drawn)
+    step = max(1, _CHUNK // len(values))
+    for start in range(0, shuffles, step):
+        own = slice(start, min(start + step, shuffles))
+        drawn = rng.permuted(np.broadcast_to(values, (own.stop - own.start, len(values))), axis=1)
+        drawn = drawn[:, : blocks * few].reshape(-1, blocks, few)
+        total[own] = drawn.sum(axis=2)
+        squares[own] = np.einsum("ijk,ijk->ij", drawn, drawn)
     return total.ravel()[:draws], squares.ravel()[:draws]

@@ -163,7 +163,7 @@ def lift_between(
     """Treated against control among the rows. parts: how many intervals of the measure are to hold together."""
     y, treated = arms.measures[measure][rows], arms.treated[rows]
     adjusted, removed = cuped(y, arms.predictors[measure][rows], treated) if measure in arms.predictors else (y, 0.0)
-    found = compare(adjusted, treated, arms.stratum[rows])
+    found = compare(adjusted, treated, arms.stratum[rows], level=level, groups=parts)
     low, high = found.interval(level, groups=parts)
     anytime_low, anytime_high = found.interval(level, groups=parts, elapsed=elapsed)
     return Lift(
