@@ -74,7 +74,7 @@ SCORES = (
         "p_leaving",
         "float64",
         "probability of no purchase within leaving_days, so that slow and fast buyers are asked the same; learned from "
-        "the log's own past. The flag goes by it",
+        "the log's own past",
         "probability",
     ),
     Column(
@@ -86,8 +86,8 @@ SCORES = (
     Column(
         "break_even",
         "float64",
-        "p_leaving from which treating pays, by the model's contact_cost, incentive, save_rate and redemption; 1 where "
-        "it never does",
+        "probability of losing the customer from which treating pays, by the model's contact_cost, incentive, "
+        "save_rate and redemption; 1 where it never does",
         "probability",
     ),
     Column(
@@ -112,7 +112,7 @@ SCORES = (
         "value_if_kept",
         "float64",
         "expected discounted contribution if the customer buys in the horizon, less that if silent; by what customers "
-        "of the same state and tier brought in the log's own past",
+        "of the same tier brought in the log's own past",
         "money",
     ),
     Column("value_at_risk", "float64", "churn_probability * value_if_kept", "money"),
@@ -125,8 +125,8 @@ SCORES = (
     Column(
         "at_risk",
         "bool",
-        "late, at risk or in decline, and treating pays: p_leaving, or with it the share of spend lost, is at least "
-        "break_even",
+        "late, at risk or in decline, and treating pays: the lesser of p_leaving and churn_probability, or with it the "
+        "share of spend lost, is at least break_even",
     ),
     Column("flagged", "bool", "tier good and at_risk: the list to act on"),
     Column("win_back", "bool", "tier good and lapsed: too late to keep, a list of its own"),

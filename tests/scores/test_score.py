@@ -53,9 +53,8 @@ def test_definitions(scores, trained):
     p, churn, kept = scores["p_return"], scores["churn_probability"], scores["value_if_kept"]
     assert (p + churn).to_numpy() == pytest.approx(np.ones(len(scores)))
     assert scores["value_at_risk"].tolist() == (churn * kept).tolist()
-    factors = trained.state_value_
     good = (scores["tier"] == "good").to_numpy()
-    expected = factors.factor(scores["state"].map(segments.STATES.index).to_numpy(), good) * scores["clv"]
+    expected = trained.tier_factors_.of(good) * scores["clv"]
     same = np.isclose(p * kept, expected, rtol=1e-9)  # nothing is earned from the silent
     assert same.mean() > 0.97  # the factor goes by the good of the training day
     assert (p <= scores["expected_purchases"] * (1 + 1e-12)).all()
@@ -79,7 +78,8 @@ def test_tiers_states_and_the_flag(scores, trained):
     assert (scores.loc[scores["contribution"] <= 0, "tier"] == "bad").all()
     assert 0.15 <= (scores["tier"] == "good").mean() <= 0.21
     late = scores["state"].isin(["late", "at risk"])
-    risk = 1 - (1 - scores["p_leaving"]) * (1 - scores["decline"])
+    lost = scores[["p_leaving", "churn_probability"]].min(axis=1)  # silent through three gaps and through the horizon
+    risk = 1 - (1 - lost) * (1 - scores["decline"])
     pays = (risk >= scores["break_even"]) & (scores["break_even"] < NEVER)
     assert (scores["at_risk"] == ((late | (scores["decline"] > 0)) & pays)).all()
     assert (scores["win_back"] == ((scores["state"] == "lapsed") & (scores["tier"] == "good"))).all()

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clvml.errors import OptionError
-from clvml.scores.segments import STATES, Ranks
 
-__all__ = ["NEVER", "Economics", "StateValue", "assumed_economics"]
+__all__ = ["NEVER", "Economics", "TierFactors", "assumed_economics"]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -21,10 +20,8 @@ NEVER = 1.0
 """The break-even probability of a customer for whom treating never pays."""
 _CONTACT_SHARE, _INCENTIVE_SHARE = 0.005, 0.05
 """Of what a good customer brings: contact 1 and offer 10 on a CLV of 200, the defaults of Verbraken et al. (2013)."""
-_TIER_SPREAD, _STATE_SPREAD = 0.2, 0.1
-"""Standard deviations of the logarithm of a factor before anything is seen of it: of a tier, and of a state about its
-tier.
-"""
+_TIER_SPREAD = 0.2
+"""Standard deviation of the logarithm of a tier's factor before anything is seen of it."""
 _MIN_RETURNS = 5
 
 
@@ -77,53 +74,42 @@ def assumed_economics(
     )
 
 
-class StateValue(NamedTuple):
-    """Factors on the value if kept, one a state: of good customers and of all others.
+class TierFactors(NamedTuple):
+    """Factors on the value if kept: of good customers, and of all others.
 
-    Somebody who has been silent for long and buys after all buys less than somebody in the middle of their rhythm. How
-    much less, the last origin shows, predicted by a trial that had not seen it. A state of which few returned is
-    believed little, the less the more customers differ.
+    Who is good by what was expected of them was expected too much of, more often than not. How much, the last origin
+    shows, predicted by a trial that had not seen it. Factors by state as well were tried, and were no better out of
+    time.
     """
 
-    good: Floats
-    others: Floats
+    good: float = 1.0
+    others: float = 1.0
 
     @classmethod
-    def unknown(cls) -> Self:
-        """Where nothing could be learned."""
-        return cls(np.ones(len(STATES)), np.ones(len(STATES)))
-
-    @classmethod
-    def learn(cls, state: Ranks, good: Mask, expected: Floats, came: Floats) -> Self:
+    def learn(cls, good: Mask, expected: Floats, came: Floats) -> Self:
         """From those who bought: what had been expected if they do (n,), and what they brought (n,).
 
         The level of all together is left out: it is that of one season.
         """
         if came.sum() <= 0 or expected.sum() <= 0:
-            return cls.unknown()
+            return cls()
         expected = expected * (came.sum() / expected.sum())
         noise = float(((came - expected) ** 2).sum() / (expected**2).sum())
-        logs = np.zeros((2, len(STATES)))
-        for row, tier in enumerate((good, ~good)):
-            whole = _drawn(expected[tier], came[tier], noise, 0.0, _TIER_SPREAD)
-            for place in range(len(STATES)):
-                own = tier & (state == place)
-                logs[row, place] = _drawn(expected[own], came[own], noise, whole, _STATE_SPREAD)
-        return cls(*np.exp(logs))
+        return cls(*(_shrunk_factor(expected[tier], came[tier], noise) for tier in (good, ~good)))
 
-    def factor(self, state: Ranks, good: Mask) -> Floats:
+    def of(self, good: Mask) -> Floats:
         """Of each customer."""
-        return np.where(good, self.good[state], self.others[state])
+        return np.where(good, self.good, self.others)
 
 
-def _drawn(expected: Floats, came: Floats, noise: float, prior: float, spread: float) -> float:
-    """Logarithm of what came over what had been expected, drawn to the prior by how uncertain it is.
+def _shrunk_factor(expected: Floats, came: Floats, noise: float) -> float:
+    """What came over what had been expected, drawn to 1 by how uncertain it is.
 
     noise: variance of what one customer brings over the square of what had been expected of them, of all together: of
     a few customers it is not known.
     """
     if len(came) < _MIN_RETURNS or came.sum() <= 0:
-        return prior
+        return 1.0
     variance = noise * float((expected**2).sum() / expected.sum() ** 2)
-    weight = spread**2 / (spread**2 + variance)
-    return float(weight * np.log(came.sum() / expected.sum()) + (1.0 - weight) * prior)
+    weight = _TIER_SPREAD**2 / (_TIER_SPREAD**2 + variance)
+    return float((came.sum() / expected.sum()) ** weight)

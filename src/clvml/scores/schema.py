@@ -21,7 +21,6 @@ from clvml.estimators.learned.leaving_features import FEATURES
 from clvml.estimators.lifetime_value import check_margin
 from clvml.horizon import MAX_HORIZON_DAYS, horizon_days
 from clvml.maths.learners.trees import MOST_LEAVES
-from clvml.scores.segments import STATES
 
 __all__ = ["MODEL"]
 
@@ -338,7 +337,7 @@ MODEL = record(
     edges=listing(_NUMBER, 2),
     leaving=LEAVING,
     economics=row(_MONEY, _MONEY, _SHARE, _SHARE),
-    state_value=listing(listing(number(0.0, 20.0, above=0.0), len(STATES)), 2),
+    tier_factors=row(number(0.0, 20.0, above=0.0), number(0.0, 20.0, above=0.0)),
     margin=_MARGIN,
     n_customers=whole(1),
     notes=listing(text()),

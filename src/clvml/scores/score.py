@@ -18,7 +18,7 @@ from clvml.estimators.learned.trial import Trial
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.maths import rhythm
 from clvml.scores import segments
-from clvml.scores.flag import NEVER, Economics, StateValue
+from clvml.scores.flag import NEVER, Economics, TierFactors
 from clvml.scores.reasons import MIN_OWN_GAPS, ReasonInputs, reasons
 from clvml.tables import SCORES
 
@@ -29,7 +29,7 @@ __all__ = [
     "FlagRules",
     "ScoredRows",
     "TierValues",
-    "learn_state_value",
+    "learn_tier_factors",
     "score_rows",
     "scores_table",
     "tier_values",
@@ -60,7 +60,7 @@ class FlagRules(NamedTuple):
 
     leaving: LeavingModel
     economics: Economics
-    state_value: StateValue
+    tier_factors: TierFactors
     good_value: float
     """Where the good tier of the training base begins."""
 
@@ -108,9 +108,9 @@ def score_rows(
     falling = np.where(state == segments.ON_RHYTHM, _decline(frame, leaving.window_, value), 0.0)
     contribution = _contribution(frame, margin)
     tier_value = _before_silence(own_kept, leaving, asked, own_horizon)
-    factor = rules.state_value.factor(state, (tier_value >= rules.good_value) & (contribution > 0))
+    factor = rules.tier_factors.of((tier_value >= rules.good_value) & (contribution > 0))
     break_even = rules.economics.break_even(own_kept * factor)
-    risk = 1.0 - (1.0 - p_leaving) * (1.0 - falling)
+    risk = _share_lost(p_leaving, 1.0 - own["p_return"], falling)
     columns = {
         "customer_id": frame["customer_id"] if "customer_id" in frame else np.arange(len(frame)),
         **{column: frame[column].to_numpy() for column in ("frequency", "recency", "T", "monetary_value")},
@@ -178,22 +178,21 @@ def tier_values(
     return TierValues(kept, before, _contribution(frame, margin))
 
 
-def learn_state_value(
+def learn_tier_factors(
     trial: Trial, p_alive: Floats, leaving: LeavingModel, window: int, margin: float, good_share: float
-) -> StateValue:
-    """What those brought who bought after the latest labelled origin, by their state and tier then."""
+) -> TierFactors:
+    """What those brought who bought after the latest labelled origin, by their tier then."""
     rows, predicted = trial.rows, trial.predicted
     kept = _value_if_kept(
         {"clv": predicted.spend, "expected_purchases": predicted.purchases, "p_return": predicted.p_return}
     )
-    asked = leaving.asked(rows, p_alive)
-    state = segments.assign_states(asked.x, asked.since, _state_limits(leaving, asked), p_alive)
-    value, contribution = _before_silence(kept, leaving, asked, window), _contribution(rows, margin)
+    value = _before_silence(kept, leaving, leaving.asked(rows, p_alive), window)
+    contribution = _contribution(rows, margin)
     edges = segments.cutoffs(value, contribution, good_share)
     bought = rows["purchases"].to_numpy(np.float64) > 0
     good = segments.assign_tiers(value, contribution, edges) == segments.GOOD
     came = rows["spend"].to_numpy(np.float64)
-    return StateValue.learn(state[bought], good[bought], kept[bought], came[bought])
+    return TierFactors.learn(good[bought], kept[bought], came[bought])
 
 
 def _before_silence(kept: Floats, leaving: LeavingModel, asked: Asked, horizon: int) -> Floats:
@@ -257,6 +256,17 @@ def _share_sooner(leaving: LeavingModel, asked: Asked, state: segments.Ranks) ->
     once = np.flatnonzero(asked.x == 0)
     share[once] = leaving.second_.share_sooner(asked.since[once] - 1.0)
     return share
+
+
+def _share_lost(p_leaving: Floats, churn: Floats, falling: Floats) -> Floats:
+    """The share of the value if kept that may be lost: all of it by who stays silent through the horizon and through
+    three own gaps, of the others what a fall of spend takes.
+
+    Three gaps of a fast buyer are soon over, and many are back within the horizon; a slow one may well be silent for
+    the horizon and on rhythm. The longer silence implies the shorter, so that its probability is the lesser of both.
+    """
+    lost = np.minimum(p_leaving, churn)
+    return 1.0 - (1.0 - lost) * (1.0 - falling)
 
 
 def _decline(frame: pd.DataFrame, window: int, value: LifetimeValueModel) -> Floats:
