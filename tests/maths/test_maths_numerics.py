@@ -25,7 +25,7 @@ def exact_mean(R, a, B, h):
         if abs(a - 1) < mpmath.mpf(10) ** -25:
             a += mpmath.mpf(10) ** -25
         z, C, e = h / (1 + h), a + B - 1, a - 1
-        return C / e * (1 - (1 - z) ** e * mpmath.hyp2f1(e, C - R, C, z))
+        return C / e * (1 - (1 - z) ** e * mpmath.hyp2f1(e, C - R, C, z, maxterms=10**6))
 
 
 # 60 digits take their time: by default every so-manieth point of a grid, over which all its values take part.

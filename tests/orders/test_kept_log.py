@@ -113,8 +113,8 @@ def test_any_split_into_nights_gives_what_a_full_run_gives(seed, tmp_path):
         full = Transactions(tmp_path / "log", **settings)
         same(kept, full)
         if rng.random() < 0.3:
-            middle = START + int(rng.integers(20, 50))
-            if middle > START + 20 and full.first_date < middle.astype(object):
+            middle = START + np.timedelta64(int(rng.integers(20, 50)), "D")
+            if middle > START + np.timedelta64(20, "D") and full.first_date < middle.astype(object):
                 same(kept, full, str(middle))
     assert read or form == "parquet"
 

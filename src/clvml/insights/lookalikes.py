@@ -148,7 +148,7 @@ def look_alikes(
     label = label[pd.Series(canonical_ids(label["customer_id"]), index=label.index).isin(known.index)]
     known = known.loc[canonical_ids(label["customer_id"])].drop(columns="customer_id")
     first = label["first_date"].to_numpy()
-    split = np.sort(first)[int((1 - test_share) * len(first))] if len(first) else np.datetime64("NaT")
+    split = np.sort(first)[int((1 - test_share) * len(first))] if len(first) else np.datetime64("NaT", "D")
     learn, test = np.asarray(first + np.timedelta64(days, "D") < split), np.asarray(first >= split)
     if min(learn.sum(), test.sum()) < MIN_CUSTOMERS:
         raise DataError(

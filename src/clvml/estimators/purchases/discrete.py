@@ -216,7 +216,7 @@ def _starts(chances: str | Sequence[Any], first: pd.Timestamp, end: pd.Timestamp
         periods = pd.period_range(first, end, freq=_PERIODS[chances])
         return periods.start_time.to_numpy("datetime64[ns]")
     days = np.array([np.datetime64(as_date(day, "chances")) for day in chances], dtype="datetime64[ns]")
-    if days.size == 0 or (np.diff(days) <= np.timedelta64(0)).any():
+    if days.size == 0 or (np.diff(days) <= np.timedelta64(0, "D")).any():
         raise OptionError("chances must be the first days of campaigns, each later than the one before, at least one.")
     return days[days <= np.datetime64(end)]
 

@@ -32,7 +32,7 @@ def days_of_column(values: pd.Series) -> npt.NDArray[np.datetime64]:
     order = _day_order(engine, value) if kind == "VARCHAR" else DayOrder.UNKNOWN
     found = engine.frame(f"SELECT {date_sql(kind, value, order, engine.dialect)} AS day FROM given ORDER BY place")
     days: npt.NDArray[np.datetime64] = found["day"].to_numpy("datetime64[D]")
-    return np.where(days >= _EARLIEST, days, np.datetime64("NaT"))
+    return np.where(days >= _EARLIEST, days, np.datetime64("NaT", "D"))
 
 
 def _day_order(engine: Engine, text: str) -> DayOrder:
