@@ -247,6 +247,8 @@ def canonical_ids(ids: Iterable[object]) -> list[str]:
 
     A leading zero is part of an id: '007' is another than '7'.
     """
+    if isinstance(ids, pd.Series) and ids.dtype.kind in "iu":
+        return [*map(str, ids.tolist())]
     return [_canonical_id(i) for i in ids]
 
 

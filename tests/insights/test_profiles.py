@@ -9,7 +9,7 @@ import pytest
 from clvml.errors import DataError, OptionError
 from clvml.insights.attributes import attributes_of, attributes_of_lines, bought_after
 from clvml.insights.lookalikes import look_alikes
-from clvml.insights.profiles import benjamini_hochberg, cliffs_delta, profile
+from clvml.insights.profiles import benjamini_hochberg, cliffs_delta, delta_of_shares, profile
 from clvml.orders.transactions import Transactions
 
 
@@ -64,6 +64,7 @@ def test_cliffs_delta_by_its_definition():
 def test_delta_of_a_flag_is_the_difference_of_shares():
     a, b = np.array([1.0, 1, 0, 1]), np.array([0.0, 1, 0, 0, 0])
     assert cliffs_delta(a, b)[0] == pytest.approx(0.75 - 0.2)
+    assert delta_of_shares(0.75, 4, 0.2, 5) == pytest.approx(cliffs_delta(a, b))
 
 
 def test_delta_covers():

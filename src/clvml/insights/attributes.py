@@ -13,7 +13,14 @@ from clvml.errors import DataError, did_you_mean
 from clvml.horizon import as_date
 from clvml.orders.transactions import Transactions
 
-__all__ = ["INGREDIENTS", "KnownAt", "attributes_of", "attributes_of_lines", "bought_after"]
+__all__ = [
+    "INGREDIENTS",
+    "KnownAt",
+    "attributes_of",
+    "attributes_of_lines",
+    "attributes_of_summary",
+    "bought_after",
+]
 
 KnownAt = Literal["first_order", "as_of"]
 INGREDIENTS = ("purchases", "mean gap (days)", "days since last purchase", "amount per purchase")
@@ -31,7 +38,11 @@ def attributes_of(log: Transactions, as_of: Any, *, known_at: KnownAt = "as_of")
     and covariates as well.
     """
     _check_known_at(known_at)
-    summary = log.summarize(as_of)
+    return attributes_of_summary(log.summarize(as_of), known_at=known_at)
+
+
+def attributes_of_summary(summary: pd.DataFrame, *, known_at: KnownAt = "as_of") -> pd.DataFrame:
+    """`attributes_of` a log that has been summarized."""
     table = _first_day(summary["customer_id"], summary["first_date"], summary["first_amount"])
     if "channel" in summary:
         table["channel"] = _words(summary["channel"])

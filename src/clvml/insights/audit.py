@@ -6,21 +6,26 @@ Fader, Hardie & Ross (2022), The Customer-Base Audit: five ways of looking at on
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clvml.errors import DataError, OptionError
-from clvml.horizon import as_date, day_number, day_of_number
+from clvml.horizon import EPOCH, as_date, day_number
+from clvml.orders.summaries import BookedDays
 from clvml.orders.transactions import Transactions
 
-__all__ = ["BaseAudit", "base_audit"]
+__all__ = ["BaseAudit", "audit_days", "base_audit"]
+
+Whole = NDArray[np.int64]
 
 GROUPS = ("new", "came back", "grew", "shrank", "lapsed")
 """What became of a customer between two periods. Came back: bought before both, not in the first, and in the second."""
-_MAX_COHORTS = 6
-_MIN_PERIOD = 28
+MAX_COHORTS = 6
+MIN_PERIOD_DAYS = 28
+QUARTER_DAYS = 91
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,93 +135,155 @@ def base_audit(log: Transactions, as_of: Any, period: int | None = None) -> Base
     >>> audit.two_periods["group"].tolist()
     ['new', 'came back', 'grew', 'shrank', 'lapsed']
     """
-    if period is not None and (isinstance(period, bool) or not isinstance(period, int) or period < _MIN_PERIOD):
+    if period is not None and (isinstance(period, bool) or not isinstance(period, int) or period < MIN_PERIOD_DAYS):
         raise OptionError(
-            f"period={period!r} is not a length in days. Give a whole number from {_MIN_PERIOD}, such as 365."
+            f"period={period!r} is not a length in days. Give a whole number from {MIN_PERIOD_DAYS}, such as 365."
         )
     day = as_date(as_of)
-    days = _purchase_days(log, day)
-    end = day_number(day)
+    return audit_days(log.summary_and_days(day)[1], day, period)
+
+
+def audit_days(booked: BookedDays, as_of: Any, period: int | None = None) -> BaseAudit:
+    """`base_audit` of what was booked of every customer by a day."""
+    day = as_date(as_of)
+    end, earliest = day_number(day), int(booked.day.min())
     if period is None:
-        period = max(_MIN_PERIOD, min(365, (end - int(days["day"].min()) + 1) // 2))
-    one = _one_period(days, end, period)
+        period = max(MIN_PERIOD_DAYS, min(365, (end - earliest + 1) // 2))
+    first = booked.first_day
+    before, after = (_of_period(booked, last, period) for last in (end - period, end))
+    one = _one_period(after, booked.units)
     if one.empty:
         raise DataError(f"Nobody bought in the {period} days up to {day}. Choose an earlier day or a longer period.")
-    whole_periods = int(days["day"].min()) <= end - 2 * period + 1
-    two = _two_periods(days, end, period) if whole_periods else _no_periods()
-    return BaseAudit(day.isoformat(), period, one, two, _cohorts(days, end), _whole(days))
+    two = _no_periods()
+    if earliest <= end - 2 * period + 1:
+        two = _two_periods(before, after, first > end - period, booked.units)
+    return BaseAudit(day.isoformat(), period, one, two, _cohorts(booked, first, end), _whole(booked, first))
 
 
-def _purchase_days(log: Transactions, day: Any) -> pd.DataFrame:
-    """customer, day, net, purchase, first (day of the first purchase); customers without a purchase left out."""
-    days = log.purchase_days(day).rename(columns={"amount": "net"})
-    first = days[days["purchase"] > 0].groupby("customer_id")["day"].min().rename("first")
-    return days.join(first, on="customer_id", how="inner")
+class _Period(NamedTuple):
+    """What each customer booked in a period."""
+
+    net: Whole
+    purchases: Whole
 
 
-def _one_period(days: pd.DataFrame, end: int, period: int) -> pd.DataFrame:
-    inside = days[days["day"] > end - period]
-    each = inside.groupby("customer_id").agg(net=("net", "sum"), purchases=("purchase", "sum"))
-    each = each[each["purchases"] > 0].sort_values("net", ascending=False, kind="stable")
-    tenth = np.arange(len(each)) * 10 // max(len(each), 1) + 1
-    table = each.groupby(tenth).agg(customers=("net", "size"), purchases=("purchases", "sum"), net=("net", "sum"))
-    table.insert(0, "tenth", table.index)
-    total = float(table["net"].sum())
-    return table.assign(share=table["net"] / total if total else np.nan).reset_index(drop=True)
+def _of_period(booked: BookedDays, last: int, period: int) -> _Period:
+    """The `period` days up to one."""
+    inside = (booked.day > last - period) & (booked.day <= last)
+    net, purchases = (
+        np.add.reduceat(np.where(inside, of, 0), booked.begin, dtype=np.int64)
+        for of in (booked.amount, booked.purchase)
+    )
+    return _Period(net, purchases)
 
 
-def _two_periods(days: pd.DataFrame, end: int, period: int) -> pd.DataFrame:
+def _one_period(each: _Period, units: float) -> pd.DataFrame:
+    buyers = np.flatnonzero(each.purchases > 0)
+    buyers = buyers[np.argsort(-each.net[buyers], kind="stable")]
+    tenth = np.arange(len(buyers)) * 10 // max(len(buyers), 1)
+    net = _sums(tenth, each.net[buyers], 10) / units
+    table = pd.DataFrame(
+        {
+            "tenth": np.arange(1, 11),
+            "customers": np.bincount(tenth, minlength=10),
+            "purchases": _sums(tenth, each.purchases[buyers], 10),
+            "net": net,
+            "share": net / net.sum() if net.sum() else np.nan,
+        }
+    )
+    return table[table["customers"] > 0].reset_index(drop=True)
+
+
+def _two_periods(before: _Period, after: _Period, is_new: NDArray[np.bool_], units: float) -> pd.DataFrame:
     """What became of everybody who bought in one of the last two periods; by net amount."""
-    recent = days[days["day"] > end - 2 * period]
-    late = recent["day"] > end - period
-    sums = {
-        "before": recent["net"].where(~late, 0.0),
-        "after": recent["net"].where(late, 0.0),
-        "n_before": recent["purchase"].where(~late, 0),
-        "n_after": recent["purchase"].where(late, 0),
-    }
-    each = pd.DataFrame(sums).groupby(recent["customer_id"]).sum()
-    each["first"] = recent.groupby("customer_id")["first"].first()
-    then, now = each["n_before"] > 0, each["n_after"] > 0
-    conditions = [now & (each["first"] > end - period), now & ~then, then & ~now, each["after"] >= each["before"]]
-    each["group"] = np.select(conditions, ["new", "came back", "lapsed", "grew"], "shrank")
-    each = each[then | now]
-    table = each.groupby("group").agg(customers=("before", "size"), before=("before", "sum"), after=("after", "sum"))
-    table = table.reindex(list(GROUPS), fill_value=0).reset_index()
-    return table.assign(change=table["after"] - table["before"])
+    then, now = before.purchases > 0, after.purchases > 0
+    conditions = [now & is_new, now & ~then, then & ~now, after.net >= before.net]
+    group = np.select(conditions, [GROUPS.index(g) for g in ("new", "came back", "lapsed", "grew")], len(GROUPS) - 2)
+    group, net = group[then | now], [period.net[then | now] for period in (before, after)]
+    sums = [_sums(group, money, len(GROUPS)) / units for money in net]
+    table = pd.DataFrame({"group": list(GROUPS), "customers": np.bincount(group, minlength=len(GROUPS))})
+    return table.assign(before=sums[0], after=sums[1], change=sums[1] - sums[0])
 
 
 def _no_periods() -> pd.DataFrame:
     return pd.DataFrame(columns=["group", "customers", "before", "after", "change"])
 
 
-_QUARTER = 91
-
-
-def _cohorts(days: pd.DataFrame, end: int) -> pd.DataFrame:
+def _cohorts(booked: BookedDays, first: Whole, end: int) -> pd.DataFrame:
     """The latest cohorts, by quarter of the first purchase, each quarter of their life that all of them have lived."""
-    dates = pd.to_datetime([day_of_number(int(d)) for d in np.unique(days["first"])])
-    names = dict(zip(np.unique(days["first"]), (f"{d.year}-Q{d.quarter}" for d in dates), strict=True))
-    table = days.assign(cohort=days["first"].map(names), age=(days["day"] - days["first"]) // _QUARTER)
-    starts = table.groupby("cohort").agg(customers=("customer_id", "nunique"), youngest=("first", "max"))
-    lived = (end - starts["youngest"] + 1) // _QUARTER
-    wanted = starts.index.sort_values()[-_MAX_COHORTS:]
-    rows = table[table["cohort"].isin(wanted) & (table["age"] >= 0) & (table["age"] < table["cohort"].map(lived))]
-    bought = rows[rows["purchase"] > 0].groupby(["cohort", "age"])["customer_id"].nunique()
-    found = rows.groupby(["cohort", "age"]).agg(net=("net", "sum")).join(bought.rename("active")).fillna(0.0)
-    found = found.reset_index()
-    found.insert(2, "customers", starts["customers"].reindex(found["cohort"]).to_numpy())
-    return found.assign(active=found["active"] / found["customers"], net=found["net"] / found["customers"])
+    quarter = _quarter(first)
+    found = np.unique(quarter)[-MAX_COHORTS:]
+    place = np.searchsorted(found, quarter)
+    recent = quarter >= found[0]
+    size = np.bincount(place[recent], minlength=len(found))
+    youngest = np.array([first[quarter == q].max() for q in found])
+    lived = (end - youngest + 1) // QUARTER_DAYS
+    rows = np.repeat(recent, booked.counts)
+    cohort, age = (np.repeat(of, booked.counts)[rows] for of in (place, first))
+    age = (booked.day[rows] - age) // QUARTER_DAYS
+    ages = max(int(lived.max()), 1)
+    kept = (age >= 0) & (age < lived[cohort])
+    rows = np.flatnonzero(rows)[kept]
+    table = _by_key(booked, rows, (cohort * ages + age)[kept], len(found) * ages)
+    cohort, age = table["key"].to_numpy() // ages, table["key"].to_numpy() % ages
+    return pd.DataFrame(
+        {
+            "cohort": [_quarter_name(int(q)) for q in found[cohort]],
+            "age": age,
+            "customers": size[cohort],
+            "net": table["net"].to_numpy() / size[cohort],
+            "active": table["buyers"].to_numpy() / size[cohort],
+        }
+    )
 
 
-def _whole(days: pd.DataFrame) -> pd.DataFrame:
-    def labelled(column: str, label: str) -> pd.Series:
-        unique = np.unique(days[column])
-        dates = [day_of_number(int(d)) for d in unique]
-        words = [f"{d.year}-Q{(d.month + 2) // 3}" if label == "quarter" else str(d.year) for d in dates]
-        return days[column].map(dict(zip(unique, words, strict=True)))
+def _whole(booked: BookedDays, first: Whole) -> pd.DataFrame:
+    """Every quarter, by the year of the first purchase."""
+    quarter, year = _quarter(booked.day), _quarter(first) // 4
+    begin, end, oldest = int(quarter.min()), int(quarter.max()), int(year.min())
+    years = int(year.max()) - oldest + 1
+    key = (quarter - begin) * years + np.repeat(year - oldest, booked.counts)
+    table = _by_key(booked, np.arange(booked.day.size), key, (end - begin + 1) * years)
+    quarter, year = begin + table["key"].to_numpy() // years, oldest + table["key"].to_numpy() % years
+    return pd.DataFrame(
+        {
+            "quarter": [_quarter_name(int(q)) for q in quarter],
+            "cohort": [str(1970 + y) for y in year],
+            "net": table["net"],
+            "customers": table["buyers"],
+        }
+    )
 
-    table = days.assign(quarter=labelled("day", "quarter"), cohort=labelled("first", "year"))
-    sums = table.groupby(["quarter", "cohort"]).agg(net=("net", "sum"))
-    buyers = table[table["purchase"] > 0].groupby(["quarter", "cohort"])["customer_id"].nunique().rename("customers")
-    return sums.join(buyers).fillna({"customers": 0}).astype({"customers": "int64"}).reset_index()
+
+def _by_key(booked: BookedDays, rows: NDArray[np.intp], key: NDArray[np.intp], size: int) -> pd.DataFrame:
+    """Of the entries `rows`, whose keys below `size` never fall while a customer's days go on: each key there is, its
+    net amount and how many customers bought under it.
+    """
+    customer = np.repeat(np.arange(booked.begin.size), booked.counts)[rows]
+    bought = booked.purchase[rows]
+    who, under = customer[bought], key[bought]
+    again = (who[1:] == who[:-1]) & (under[1:] == under[:-1])
+    buyers = np.bincount(under[np.append(True, ~again)] if under.size else under, minlength=size)
+    found = np.flatnonzero(np.bincount(key, minlength=size))
+    net = _sums(key, booked.amount[rows], size)[found] / booked.units
+    return pd.DataFrame({"key": found, "net": net, "buyers": buyers[found]})
+
+
+def _sums(key: NDArray[np.intp], values: Whole, size: int) -> Whole:
+    """The sum of the values under each key; of whole numbers, so exact."""
+    sums = np.zeros(size, dtype=np.int64)
+    np.add.at(sums, key, values)
+    return sums
+
+
+def _quarter(day: Whole) -> NDArray[np.intp]:
+    """Quarters since that of 1970-01-01, of day numbers."""
+    earliest = int(day.min())
+    days = np.datetime64(EPOCH.isoformat(), "D") + np.arange(earliest, int(day.max()) + 1)
+    quarters = days.astype("datetime64[M]").astype(np.intp) // 3
+    found: NDArray[np.intp] = quarters[day - earliest]
+    return found
+
+
+def _quarter_name(quarter: int) -> str:
+    return f"{1970 + quarter // 4}-Q{quarter % 4 + 1}"

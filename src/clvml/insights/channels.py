@@ -16,13 +16,26 @@ from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.estimators.baselines import MONTH_DAYS, months_as_customer, shopkeepers_formula
 from clvml.estimators.encoding import Encoding
 from clvml.estimators.uncertainty.totals import COMMON_LEVEL_SD
+from clvml.insights.score_tables import require_columns
+from clvml.orders.summaries import BookedDays
 from clvml.orders.transactions import Transactions
 from clvml.scores.totals import variance_within
 from clvml.tables import canonical_ids
 
-__all__ = ["SMALL", "ChannelValue", "Channels", "channel_values", "life_curve", "payback_month", "lifetime_by_formula"]
+__all__ = [
+    "SMALL",
+    "ChannelValue",
+    "Channels",
+    "channel_values",
+    "channel_values_of",
+    "life_curve",
+    "payback_month",
+    "lifetime_by_formula",
+]
 
 Array = npt.NDArray[np.float64]
+NEEDED = ("customer_id", "contribution", "clv", "clv_low", "clv_high", "as_of", "horizon_days")
+"""Columns of the scores that are read."""
 SMALL = "(small)"
 """Channels of too few customers, put together."""
 
@@ -217,14 +230,44 @@ def channel_values(
     >>> found[["channel", "customers", "ltv", "ltv_cac", "payback_month"]].round(2).values.tolist()
     [['web', 20, 126.0, 3.15, 2.0], ['mail', 20, 90.0, 4.5, 1.0]]
     """
-    table = _grouped(_joined(scores, log, channel, mix), cac, spend, cohorts, min_customers)
+    require_columns(scores, NEEDED, "scores")
+    return channel_values_of(
+        scores,
+        *log.summary_and_days(scores["as_of"].iloc[0]),
+        channel=channel,
+        cac=cac,
+        spend=spend,
+        margin=margin,
+        mix=mix,
+        cohorts=cohorts,
+        min_customers=min_customers,
+        level_sd=level_sd,
+    )
+
+
+def channel_values_of(
+    scores: pd.DataFrame,
+    summary: pd.DataFrame,
+    booked: BookedDays,
+    *,
+    channel: pd.DataFrame | None = None,
+    cac: Mapping[str, float] | None = None,
+    spend: Mapping[str, float] | None = None,
+    margin: float = 1.0,
+    mix: Sequence[str] = (),
+    cohorts: bool = False,
+    min_customers: int = 10,
+    level_sd: float = COMMON_LEVEL_SD,
+) -> Channels:
+    """`channel_values` of a log that has been summarized."""
+    table = _grouped(_joined(scores, summary, channel, mix), cac, spend, cohorts, min_customers)
     names = sorted(table["channel"].unique())
     value = (table["contribution"] + table["clv"]).to_numpy(np.float64)
     estimates = [_mean(table, value, name, level_sd) for name in names]
     shrunk = _shrunk(*np.array(estimates)[:, :2].T)  # the level moves all alike and tells none apart
     facts = table[list(mix)] if cohorts else table[list(mix)].assign(cohort=_cohort(table))
     adjusted = _same_mix(table, facts, value, names)
-    curves = life_curve(log, str(scores["as_of"].iloc[0]), table)
+    curves = life_curve(booked, table)
     horizon = float(scores["horizon_days"].iloc[0])
     rows = []
     for i, name in enumerate(names):
@@ -244,25 +287,28 @@ def lifetime_by_formula(table: pd.DataFrame, margin: float, horizon_days: float)
     return float(shopkeepers_formula(amount, per_month, float(months.mean() + horizon_days / MONTH_DAYS), margin))
 
 
-def life_curve(log: Transactions, as_of: str, table: pd.DataFrame) -> dict[str, Array]:
-    """Mean cumulative contribution by completed month of life of each channel.
+def life_curve(booked: BookedDays, table: pd.DataFrame) -> dict[str, Array]:
+    """Mean cumulative contribution by completed month of life of each channel. table: channel, T, and place (of the
+    customer among those of `booked`).
 
     Month k averages only customers who have lived through it (maturity-matched), so that young cohorts cannot pull a
     curve down.
     """
-    periods = log.contribution_by_age(as_of, MONTH_DAYS)
-    frame = periods.assign(month=(periods["period"] - 1).clip(lower=0))  # the first day belongs to the first month
+    codes, names = pd.factorize(table["channel"], sort=True)
     lived = np.floor(table["T"].to_numpy(np.float64) / MONTH_DAYS).astype(np.intp)
-    of = table.assign(_lived=lived).set_index("customer_id")[["channel", "_lived"]]
-    frame = frame.assign(customer_id=canonical_ids(frame["customer_id"])).join(of, on="customer_id", how="inner")
-    full = frame[frame["month"] < frame["_lived"]]
+    channel, months = np.full(booked.begin.size, -1), np.zeros(booked.begin.size, dtype=np.intp)
+    channel[table["place"]], months[table["place"]] = codes, lived
+    age = booked.day - np.repeat(booked.first_day, booked.counts)
+    month = np.maximum(np.ceil(age / MONTH_DAYS).astype(np.intp) - 1, 0)  # the first day belongs to the first month
+    of = np.repeat(channel, booked.counts)
+    full = np.flatnonzero((age >= 0) & (of >= 0) & (month < np.repeat(months, booked.counts)))
+    earned = np.zeros((len(names), int(lived.max()) + 1), dtype=np.int64)
+    np.add.at(earned, (of[full], month[full]), booked.contribution[full])
     curves = {}
-    for name, own in of.groupby("channel"):
-        mature = np.array([(own["_lived"] > k).sum() for k in range(int(own["_lived"].max()))])
-        earned = (
-            full[full["channel"] == name].groupby("month")["contribution"].sum().reindex(range(len(mature))).fillna(0.0)
-        )
-        curves[str(name)] = np.cumsum(earned.to_numpy(np.float64) / mature)
+    for code, name in enumerate(names):
+        own = lived[codes == code]
+        mature = len(own) - np.searchsorted(np.sort(own), np.arange(int(own.max())), "right")
+        curves[str(name)] = np.cumsum(earned[code, : len(mature)] / booked.units / mature)
     return curves
 
 
@@ -272,12 +318,9 @@ def payback_month(curve: Array, cac: float) -> float:
     return float(reached[0] + 1) if len(reached) else float("nan")
 
 
-def _joined(scores: pd.DataFrame, log: Transactions, channel: pd.DataFrame | None, mix: Sequence[str]) -> pd.DataFrame:
-    needed = ("customer_id", "contribution", "clv", "clv_low", "clv_high", "as_of", "horizon_days")
-    for name in needed:
-        if name not in scores:
-            raise DataError(f"The scores have no column '{name}'.{did_you_mean(name, map(str, scores))}")
-    summary = log.summarize(scores["as_of"].iloc[0])
+def _joined(
+    scores: pd.DataFrame, summary: pd.DataFrame, channel: pd.DataFrame | None, mix: Sequence[str]
+) -> pd.DataFrame:
     source = summary if channel is None else channel
     for name in ("customer_id", "channel", *mix):
         if name not in source:
@@ -289,9 +332,9 @@ def _joined(scores: pd.DataFrame, log: Transactions, channel: pd.DataFrame | Non
             raise DataError(
                 f"There is no column '{name}' of the customers.{did_you_mean(name, map(str, source))} {hint}"
             )
-    own = scores[list(needed[:5])].assign(customer_id=canonical_ids(scores["customer_id"]))
+    own = scores[list(NEEDED[:5])].assign(customer_id=canonical_ids(scores["customer_id"]))
     facts = summary[["customer_id", "first_date", "frequency", "T", "amount"]].assign(
-        customer_id=canonical_ids(summary["customer_id"])
+        customer_id=canonical_ids(summary["customer_id"]), place=np.arange(len(summary))
     )
     words = source[["customer_id", "channel", *mix]].assign(customer_id=canonical_ids(source["customer_id"]))
     table = own.merge(facts, on="customer_id").merge(words.drop_duplicates("customer_id"), on="customer_id", how="left")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
 from clvml.checks import check_level, check_share
 from clvml.errors import DataError, did_you_mean
@@ -18,7 +18,7 @@ from clvml.insights.attributes import INGREDIENTS, KnownAt, attributes_of
 from clvml.orders.transactions import Transactions
 from clvml.tables import canonical_ids
 
-__all__ = ["Difference", "Profile", "benjamini_hochberg", "cliffs_delta", "profile"]
+__all__ = ["Difference", "Profile", "benjamini_hochberg", "cliffs_delta", "delta_of_shares", "profile"]
 
 Array = npt.NDArray[np.float64]
 MIN_WORD_CUSTOMERS = 10
@@ -205,8 +205,10 @@ def profile(
     if by not in scores:
         raise DataError(f"The scores have no column '{by}'.{did_you_mean(by, map(str, scores))}")
     table = log if isinstance(log, pd.DataFrame) else attributes_of(log, scores["as_of"].iloc[0], known_at=known_at)
-    value = pd.Series(scores[by].to_numpy(np.float64), index=canonical_ids(scores["customer_id"]))
-    own = value.reindex(canonical_ids(table["customer_id"])).to_numpy(np.float64)
+    own = scores[by].to_numpy(np.float64)
+    if not scores["customer_id"].reset_index(drop=True).equals(table["customer_id"].reset_index(drop=True)):
+        value = pd.Series(own, index=canonical_ids(scores["customer_id"]))
+        own = value.reindex(canonical_ids(table["customer_id"])).to_numpy(np.float64)
     known = np.isfinite(own)
     if known.sum() < 2:
         raise DataError("The attributes are of none of the scored customers: check how ids are written.")
@@ -225,11 +227,22 @@ def profile(
 def cliffs_delta(best: Array, rest: Array) -> tuple[float, float]:
     """(delta, standard error): P(best > rest) − P(best < rest), variance by placements (DeLong et al. 1988)."""
     m, n = len(best), len(rest)
-    together = rankdata(np.r_[best, rest])
-    above = (together[:m] - rankdata(best)) / n  # share of the rest below each of the best, ties half
-    below = (together[m:] - rankdata(rest)) / m
+    best, rest = np.sort(best), np.sort(rest)
+    above, below = _placements(best, rest), _placements(rest, best)
     variance = (above.var(ddof=1) / m if m > 1 else 0.0) + (below.var(ddof=1) / n if n > 1 else 0.0)
     return float(2 * above.mean() - 1), float(2 * np.sqrt(variance))
+
+
+def _placements(values: Array, others: Array) -> Array:
+    """Share of the others below each of the values, ties half; both sorted."""
+    found: Array = (np.searchsorted(others, values) + np.searchsorted(others, values, "right")) / (2 * len(others))
+    return found
+
+
+def delta_of_shares(best: float, m: int, rest: float, n: int) -> tuple[float, float]:
+    """`cliffs_delta` of a flag that these shares of m and of n customers have."""
+    variance = (best * (1 - best) / (m - 1) if m > 1 else 0.0) + (rest * (1 - rest) / (n - 1) if n > 1 else 0.0)
+    return best - rest, float(np.sqrt(variance))
 
 
 def benjamini_hochberg(p: Array) -> Array:
@@ -250,23 +263,36 @@ def _compare(name: str, values: pd.Series, best: npt.NDArray[np.bool_], level: f
         ours, theirs = numbers[best & known], numbers[~best & known]
         if min(len(ours), len(theirs)) < 2 or np.ptp(numbers[known]) == 0:
             return []
-        return [_difference(name, "", ours, theirs, (float(np.median(ours)), float(np.median(theirs))), level)]
-    words = values.astype("string").fillna("(missing)")
-    counts = words.value_counts()
-    common = [str(w) for w in sorted(counts.index[counts >= MIN_WORD_CUSTOMERS])]
-    if len(common) == len(counts) == 2:
+        centres = float(np.median(ours)), float(np.median(theirs))
+        return [_difference(name, "", centres, cliffs_delta(ours, theirs), level)]
+    codes, words = _coded(values)
+    of_best, counts = np.bincount(codes[best], minlength=len(words)), np.bincount(codes, minlength=len(words))
+    common = sorted((word, i) for i, word in enumerate(words) if counts[i] >= MIN_WORD_CUSTOMERS)
+    if len(words) == 1:
+        return []
+    if len(common) == len(words) == 2:
         common = common[1:]  # the other word says the same
-    flags = [(word, np.asarray(words == word, dtype=np.float64)) for word in common if len(counts) > 1]
-    return [
-        _difference(name, word, flag[best], flag[~best], (float(flag[best].mean()), float(flag[~best].mean())), level)
-        for word, flag in flags
-    ]
+    m = int(best.sum())
+    n = len(best) - m
+    shares = [(word, float(of_best[i] / m), float((counts[i] - of_best[i]) / n)) for word, i in common]
+    return [_difference(name, word, (p, q), delta_of_shares(p, m, q, n), level) for word, p, q in shares]
+
+
+def _coded(values: pd.Series) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """The place of each value among the words that there are, and these."""
+    codes, found = pd.factorize(values)
+    words = ["(missing)" if code == len(found) else str(found[code]) for code in range(len(found) + 1)]
+    place, unique = pd.factorize(np.array(words, dtype=object))
+    codes = place[codes]  # a missing value has the code -1
+    used = np.bincount(codes, minlength=len(unique)) > 0
+    return (np.cumsum(used) - 1)[codes], [str(word) for word, there in zip(unique, used, strict=True) if there]
 
 
 def _difference(
-    name: str, word: str, ours: Array, theirs: Array, centres: tuple[float, float], level: float
+    name: str, word: str, centres: tuple[float, float], found: tuple[float, float], level: float
 ) -> Difference:
-    delta, se = cliffs_delta(ours, theirs)
+    """found: delta and its standard error."""
+    delta, se = found
     z = float(norm.ppf(0.5 + level / 2))
     p = float(2 * norm.sf(abs(delta) / se)) if se > 0 else float(delta == 0)
     return Difference(name, word, *centres, delta, delta - z * se, delta + z * se, p, 1.0)

@@ -248,29 +248,36 @@ NO_SALES, FEW_SALES = "returns of what was bought before the log begins", "too f
 
 def _reasons(table: pd.DataFrame) -> tuple[list[str], list[str]]:
     """A sentence for each bad customer ('' for the others), and the part that explains it."""
-    taken = table[list(PARTS)].to_numpy(np.float64)
-    usual = taken.sum(axis=0) / max(float(table["list_value"].sum()), 1e-12)
-    rows = zip(table["tier"], table["contribution"], table["list_value"], taken, strict=True)
-    found = [
-        _reason(contribution, listed, parts, usual) if tier == "bad" else ("", "")
-        for tier, contribution, listed, parts in rows
-    ]
-    return [sentence for sentence, _ in found], [part for _, part in found]
+    parts = table[list(PARTS)].to_numpy(np.float64)
+    usual = parts.sum(axis=0) / max(float(table["list_value"].sum()), 1e-12)
+    sentences, blamed = [""] * len(table), [""] * len(table)
+    bad = np.flatnonzero(table["tier"] == "bad")
+    contribution, listed = (table[name].to_numpy(np.float64)[bad] for name in ("contribution", "list_value"))
+    excess = parts[bad] - usual * listed[:, None]
+    worst = excess.argmax(axis=1)
+    each = zip(
+        bad.tolist(),
+        contribution.tolist(),
+        listed.tolist(),
+        worst.tolist(),
+        np.take_along_axis(parts[bad], worst[:, None], axis=1)[:, 0].tolist(),
+        excess.max(axis=1).tolist(),
+        strict=True,
+    )
+    for i, brings, sales, part, taken, more in each:
+        sentences[i], blamed[i] = _reason(brings, sales, list(PARTS.values())[part], taken, more, float(usual[part]))
+    return sentences, blamed
 
 
-def _reason(contribution: float, listed: float, taken: Array, usual: Array) -> tuple[str, str]:
-    """Why one customer is bad: the sentence, and the part; usual: what the parts take of the list value in all."""
-    excess = taken - usual * listed
-    worst = int(excess.argmax())
-    if listed <= 0:
-        return (
-            f"Brings {contribution:,.2f}: refunds of what was bought before the log begins, and no sale in it.",
-            NO_SALES,
-        )
-    if excess[worst] <= 0:
-        return f"Brings {contribution:,.2f}: hardly any sales, nothing else unusual.", FEW_SALES
-    part = list(PARTS.values())[worst]
+def _reason(brings: float, sales: float, part: str, taken: float, more: float, usual: float) -> tuple[str, str]:
+    """Why one customer is bad: the sentence, and the part. taken: what the part takes, `more` than of all customers,
+    of whom it takes the share `usual` of the list value.
+    """
+    if sales <= 0:
+        return f"Brings {brings:,.2f}: refunds of what was bought before the log begins, and no sale in it.", NO_SALES
+    if more <= 0:
+        return f"Brings {brings:,.2f}: hardly any sales, nothing else unusual.", FEW_SALES
     return (
-        f"Brings {contribution:,.2f}: {part} at {taken[worst] / listed:.0%} of the list value, {usual[worst]:.0%} "
-        f"in all; at the usual share it would be {contribution + excess[worst]:,.2f}."
+        f"Brings {brings:,.2f}: {part} at {taken / sales:.0%} of the list value, {usual:.0%} in all; at the usual "
+        f"share it would be {brings + more:,.2f}."
     ), part

@@ -17,13 +17,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Days", "SummarySettings", "customers", "merged"]
+__all__ = ["MAX_SUM", "Days", "SummarySettings", "customers", "merged"]
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 LOG_UNITS = 1e12
 MAX_SUM = 2.0**62
+"""Units of money up to which sums are exact."""
 
 
 class Days(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,18 +13,46 @@ from numpy.typing import NDArray
 
 from clvml.errors import DataError
 from clvml.horizon import EPOCH
-from clvml.maths.customers import Days, SummarySettings, customers, merged
+from clvml.maths.customers import MAX_SUM, Days, SummarySettings, customers, merged
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CustomerDays", "FitTables", "concat_columns", "customer_days", "fit_tables"]
+__all__ = ["BookedDays", "CustomerDays", "FitTables", "concat_columns", "customer_days", "fit_tables", "joined_days"]
 
 MAX_DAYS = 16
 """Days, or lines, a customer that a part of a log has at most, so that its size in memory is known."""
 
 PartRows = list[tuple["pa.RecordBatch", NDArray[np.bool_]]]
 """Rows of some customers, and whether each is the first of its customer."""
+
+
+class BookedDays(NamedTuple):
+    """What was booked of the customers of a summary, in its order: one entry a customer and day, in that order."""
+
+    begin: NDArray[np.intp]
+    """Where each customer's entries begin."""
+    day: NDArray[np.int64]
+    """Day number."""
+    purchase: NDArray[np.bool_]
+    """Whether the day is a purchase; every customer has one."""
+    amount: NDArray[np.int64]
+    """All money booked, refunds taken out, in whole units."""
+    contribution: NDArray[np.int64]
+    """In whole units; may be `amount` itself."""
+    units: float
+    """Units of money that make 1."""
+
+    @property
+    def counts(self) -> NDArray[np.intp]:
+        """How many entries each customer has."""
+        return np.diff(self.begin, append=self.day.size)
+
+    @property
+    def first_day(self) -> NDArray[np.int64]:
+        """Day of the first purchase of each customer."""
+        bought = np.flatnonzero(self.purchase)
+        return self.day[bought[np.searchsorted(bought, self.begin)]]
 
 
 class CustomerDays(NamedTuple):
@@ -43,19 +72,17 @@ class CustomerDays(NamedTuple):
         """
         return concat_columns([self.summary_columns()])
 
-    def summary_columns(self) -> dict[str, Any]:
-        """The columns of that table, with the numbers of first_day and last_day instead of dates."""
-        try:
-            who, columns = customers(self._days(), self.settings)
-        except OverflowError as error:
-            raise DataError(
-                f"The amounts are too large to be summed exactly: {error}. Give them in thousands."
-            ) from None
+    def summary_columns(self, days: Days | None = None) -> dict[str, Any]:
+        """The columns of that table, with the numbers of first_day and last_day instead of dates. days: `days()`, where
+        it has been called already.
+        """
+        with _exact_sums():
+            who, columns = customers(days or self.days(), self.settings)
         return {"customer_id": self.ids if who.size == len(self.ids) else self.ids.take(who)} | columns
 
     def purchase_days(self) -> pd.DataFrame:
         """customer_id and day number of every purchase, in the order of customer and day."""
-        days = self._days()
+        days = self.days()
         place = np.cumsum(days.first)[days.purchase] - 1
         return pd.DataFrame({"customer_id": self.ids.take(place).to_pandas(), "day": days.day[days.purchase]})
 
@@ -77,14 +104,30 @@ class CustomerDays(NamedTuple):
         run, line_hash = run[order], line_hash[order]
         return int(duplicates + np.count_nonzero((run[1:] == run[:-1]) & (line_hash[1:] == line_hash[:-1])))
 
-    def _days(self) -> Days:
+    def booked(self, days: Days) -> BookedDays:
+        """What was booked of those who have a purchase. days: what `days()` gave."""
+        amount = days.net if days.booked is None else days.booked[0] - days.booked[1]
+        contribution = amount if days.booked is None and days.contribution is days.net else days.contribution
+        first, day, bought = days.first, days.day, days.purchase
+        begin = np.flatnonzero(first)
+        buyers = np.logical_or.reduceat(bought, begin)
+        if not buyers.all():
+            kept = np.repeat(buyers, np.diff(begin, append=day.size))
+            own = amount[kept]
+            contribution = own if contribution is amount else contribution[kept]
+            begin, day, bought, amount = np.flatnonzero(first[kept]), day[kept], bought[kept], own
+        return BookedDays(begin, day, bought, amount, contribution, self.settings.units)
+
+    def days(self) -> Days:
+        """What was booked, one entry a customer and day."""
         columns = self.columns
         if "purchase" in columns:
             booked = columns["sold"], columns["refunds"]
             bought = columns["purchase"] > 0
             return Days(self.first, columns["day"], bought, columns["net"], columns["contribution"], booked)
         money = [columns[name] for name in ("net", "contribution") if name in columns]
-        first, day, (net, *contribution) = merged(self.first, columns["day"], *money)
+        with _exact_sums():
+            first, day, (net, *contribution) = merged(self.first, columns["day"], *money)
         return Days(first, day, net > 0, net, contribution[0] if contribution else net, None)
 
 
@@ -109,6 +152,29 @@ def customer_days(batches: Iterable[pa.RecordBatch], rows: int, settings: Summar
         held.append((rest, first))
     if held:
         yield _part(held, settings)
+
+
+@contextlib.contextmanager
+def _exact_sums() -> Iterator[None]:
+    """A block in which money is added up; DataError where it has too many digits."""
+    try:
+        yield
+    except OverflowError as error:
+        raise DataError(f"The amounts are too large to be summed exactly: {error}. Give them in thousands.") from None
+
+
+def joined_days(parts: Sequence[BookedDays]) -> BookedDays:
+    """Those of all the parts, one after the other. Raises DataError where the sum of all money might not fit."""
+    sizes = np.array([part.day.size for part in parts])
+    begin = np.concatenate([part.begin + shift for part, shift in zip(parts, np.cumsum(sizes) - sizes, strict=True)])
+    amount = np.concatenate([part.amount for part in parts]).astype(np.int64, copy=False)
+    same = all(part.contribution is part.amount for part in parts)
+    contribution = amount if same else np.concatenate([part.contribution for part in parts]).astype(np.int64)
+    for money in (amount, contribution):
+        if np.abs(money, dtype=np.float64).sum() >= MAX_SUM:
+            raise DataError("The amounts are too large to be summed exactly over all. Give them in thousands.")
+    day, purchase = (np.concatenate([getattr(part, name) for part in parts]) for name in ("day", "purchase"))
+    return BookedDays(begin, day, purchase, amount, contribution, parts[0].units)
 
 
 def _row_count(held: PartRows) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ import pandas as pd
 from clvml.checks import check_amount, check_choice
 from clvml.errors import DataError, OptionError
 from clvml.horizon import EPOCH, as_date, day_number
-from clvml.maths.customers import SummarySettings
+from clvml.maths.customers import Days, SummarySettings
 from clvml.orders.data_report import Counts, DataReport
 from clvml.orders.engines.duckdb import UNITS, quoted, statement
 from clvml.orders.lines import RETURNS_FILTERS, LoadedLines, Policy
@@ -22,7 +22,15 @@ from clvml.orders.log import Log
 from clvml.orders.reading.columns import Columns
 from clvml.orders.reading.sources import open_source
 from clvml.orders.state.kept_lines import KeptLines
-from clvml.orders.summaries import CustomerDays, FitTables, concat_columns, customer_days, fit_tables
+from clvml.orders.summaries import (
+    BookedDays,
+    CustomerDays,
+    FitTables,
+    concat_columns,
+    customer_days,
+    fit_tables,
+    joined_days,
+)
 from clvml.resources import Resources, in_order, resources_of
 
 if TYPE_CHECKING:
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Split", "Transactions"]
 
+T = TypeVar("T")
 BATCH_LINES = PART_CUSTOMERS = 122_880
 """Lines drawn from the engine at once, and customers of a part: those of a row group of DuckDB."""
 PERIODS = {"day": "day", "week": "CAST(FLOOR(day / 7.0) AS INTEGER) * 7"}
@@ -277,14 +286,25 @@ class Transactions:
         1            2          1       12  272          11.770
         2            3          0        0  272           0.000
         """
-        day = as_date(as_of)
+        return self._summarize(as_date(as_of), window, _nothing_else)[0]
+
+    def summary_and_days(self, as_of: Any) -> tuple[pd.DataFrame, BookedDays]:
+        """`summarize(as_of)`, and what was booked of its customers on each day, from one pass over the lines."""
+        summary, parts = self._summarize(as_date(as_of), None, CustomerDays.booked)
+        return summary, joined_days(parts)
+
+    def _summarize(
+        self, day: dt.date, window: int | None, also: Callable[[CustomerDays, Days], T]
+    ) -> tuple[pd.DataFrame, list[T]]:
+        """The summary, and what `also` makes of each part on the way."""
         self.check_begun(day)
         # The lines by the day, being all lines that count, also show how many customers and duplicates there are, which
         # is quicker than to ask the engine.
         counts = self._log.counts_duplicates(PERIODS[self._grain])
 
-        def work(part: CustomerDays) -> tuple[dict[str, Any], int, int]:
-            return part.summary_columns(), len(part.ids), part.duplicates() if counts else 0
+        def work(part: CustomerDays) -> tuple[dict[str, Any], T, int, int]:
+            days = part.days()
+            return part.summary_columns(days), also(part, days), len(part.ids), part.duplicates() if counts else 0
 
         found = list(in_order(work, self._parts(day, window, PART_CUSTOMERS, counts), self._resources.n_workers - 1))
         summary = concat_columns([columns for columns, *_ in found]) if found else pd.DataFrame()
@@ -294,11 +314,11 @@ class Transactions:
             summary[name] = self._carried_value(role, pick, day, summary["customer_id"])
         known: Counts | None = None
         if counts:
-            customers, duplicates = sum(n for _, n, _ in found), sum(n for *_, n in found)
+            customers, duplicates = sum(n for *_, n, _ in found), sum(n for *_, n in found)
             known = self._log.counts_of_bookings(day, customers, duplicates)
         report = self._log.report(day, known=known)
         summary.attrs = {"as_of": day.isoformat(), "data_report": report.to_dict()}
-        return summary
+        return summary, [other for _, other, *_ in found]
 
     def customer_days(
         self, as_of: Any, window: int | None = None, rows: int = PART_CUSTOMERS
@@ -680,6 +700,10 @@ class Transactions:
     def _carried_value(self, role: str, pick: str, as_of: dt.date, customers: pd.Series) -> pd.Series:
         sql = statement("covariate", column=f"src_{role}", pick=pick, as_of=day_number(as_of))
         return customers.map(self._log.engine.frame(sql).set_index("customer_id")["value"])
+
+
+def _nothing_else(part: CustomerDays, days: Days) -> None:
+    """A part of which the summary alone is wanted."""
 
 
 def _no_purchase(day: dt.date) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from clvml.errors import DataError, OptionError, did_you_mean
+from clvml.errors import DataError, did_you_mean
 from clvml.files import write_aside
 from clvml.html import environment
 from clvml.report.parts import Money, Section
@@ -103,8 +103,6 @@ def make_page(
     True
     """
     _check(scores)
-    if cac and (log is None or "channel" not in log.summarize(str(scores["as_of"].iloc[0])[:10])):
-        raise OptionError("Costs of channels need a log whose channels are known: Transactions(..., channel=...).")
     money = Money(currency)
     sections = sections_of(
         scores, money, log=log, backtest=backtest, plan=plan, outcome=outcome, cac=cac, redact=redact, rows=rows

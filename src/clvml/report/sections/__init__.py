@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from clvml.insights.audit import base_audit
+from clvml.errors import OptionError
+from clvml.insights.audit import audit_days
+from clvml.insights.channels import channel_values_of
 from clvml.orders.transactions import Transactions
 from clvml.report.parts import Money, Section
 from clvml.report.sections.actions import actions
@@ -35,22 +37,26 @@ def sections_of(
 ) -> list[Section]:
     """All sections that there is something to say in, in reading order."""
     as_of = str(scores["as_of"].iloc[0])[:10]
-    audit = None if log is None else base_audit(log, as_of)
-    summary = None if log is None else log.summarize(as_of)
+    summary, booked = (None, None) if log is None else log.summary_and_days(as_of)
+    known = None if summary is None else _channels(summary)
+    if cac and known is None:
+        raise OptionError("Costs of channels need a log whose channels are known: Transactions(..., channel=...).")
     found = [
         worth(scores, money, backtest),
-        leaving(scores, money, channels=_channels(summary), redact=redact, rows=rows),
-        None if log is None or summary is None else best(scores, money, log, summary),
+        leaving(scores, money, channels=known, redact=redact, rows=rows),
+        None if summary is None else best(scores, money, summary),
         actions(money, plan, outcome),
-        None if log is None or _channels(summary) is None else channels(scores, money, log, cac),
-        None if audit is None else moved(audit, money),
-        trust(backtest, money, log, as_of),
+        None
+        if known is None or summary is None or booked is None
+        else channels(money, channel_values_of(scores, summary, booked, cac=cac), cac),
+        None if booked is None else moved(audit_days(booked, as_of), money),
+        trust(backtest, None if log is None else log.check(as_of, examples=False)),
     ]
     return [section for section in found if section is not None]
 
 
-def _channels(summary: pd.DataFrame | None) -> pd.Series | None:
+def _channels(summary: pd.DataFrame) -> pd.Series | None:
     """The channel of each customer, where the log has one."""
-    if summary is None or "channel" not in summary:
+    if "channel" not in summary:
         return None
     return summary.set_index("customer_id")["channel"].fillna("unknown").astype(str)

@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 
 from clvml.html import Cell, Head, Table
+from clvml.insights.attributes import attributes_of_summary
 from clvml.insights.profiles import profile
 from clvml.insights.profit import profit_tiers, whale_curve
-from clvml.orders.transactions import Transactions
 from clvml.report import charts
 from clvml.report.parts import Money, Section, chart
 
 __all__ = ["best"]
 
 
-def best(scores: pd.DataFrame, money: Money, log: Transactions, summary: pd.DataFrame) -> Section:
+def best(scores: pd.DataFrame, money: Money, summary: pd.DataFrame) -> Section:
     """What sets the best tenth apart; who are the 20% that earn and the 20% that cost, and why?"""
-    apart = profile(scores, log)
+    apart = profile(scores, attributes_of_summary(summary))
     tiers = profit_tiers(_profit(summary))
     table = tiers.table
     sums = table.groupby("tier")["contribution"].agg(["size", "sum"]).reindex(["good", "middle", "bad"]).fillna(0.0)

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 
 from clvml.html import Cell, Head, Table
-from clvml.insights.channels import SMALL, ChannelValue, channel_values
-from clvml.orders.transactions import Transactions
+from clvml.insights.channels import SMALL, Channels, ChannelValue
 from clvml.report import charts
 from clvml.report.parts import Money, Section, chart
 
 __all__ = ["channels"]
 
 
-def channels(scores: pd.DataFrame, money: Money, log: Transactions, cac: Mapping[str, float] | None) -> Section:
+def channels(money: Money, found: Channels, cac: Mapping[str, float] | None) -> Section:
     """Which channels bring customers worth more than they cost? cac: what winning a customer of a channel costs."""
-    rows = channel_values(scores, log, cac=cac).rows
+    rows = found.rows
     shown = [row for row in rows if row.channel != SMALL] or rows  # a few customers would set the scale of the chart
     heads = [Head("Channel"), Head("Customers", True), Head("Worth each", True), Head("90% interval", True)]
     if cac:

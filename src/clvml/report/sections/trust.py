@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from clvml.html import Cell, Head, Table
-from clvml.orders.transactions import Transactions
+from clvml.orders.data_report import DataReport
 from clvml.report import charts
-from clvml.report.parts import Chart, Money, Section, chart
+from clvml.report.parts import Chart, Section, chart
 
 __all__ = ["trust"]
 
@@ -25,10 +25,9 @@ _METRICS = (
 )
 
 
-def trust(backtest: Mapping[str, Any] | None, money: Money, log: Transactions | None, as_of: str) -> Section | None:
+def trust(backtest: Mapping[str, Any] | None, report: DataReport | None) -> Section | None:
     """Can I trust it?"""
-    del money
-    if backtest is None and log is None:
+    if backtest is None and report is None:
         return None
     tables: list[Table] = []
     found: list[Chart] = []
@@ -62,8 +61,7 @@ def trust(backtest: Mapping[str, Any] | None, money: Money, log: Transactions | 
                 "Spend by tenth of the customers: on the line the level was right",
             )
         )  # fmt: skip
-    if log is not None:
-        report = log.check(as_of)
+    if report is not None:
         sentences.append(
             f"The log has {report.rows:,} rows, {report.usable:,} of them usable, of {report.customers:,} customers."
         )
