@@ -201,9 +201,16 @@ def main() -> None:
     parser.add_argument("--campaigns", type=int, default=800, help="of each line of the first table")
     parser.add_argument("--looks", type=int, default=100, help="campaigns of each line of the second table")
     parser.add_argument("--parts", type=int, default=60, help="campaigns of each line of the third table")
+    parser.add_argument("--only", nargs="*", default=[], help="lines with all of these: skewed 1000 money")
     wanted = parser.parse_args()
     logs = (cdnow(), skewed())
-    cases = [(log, sizes, measure) for log in logs for sizes in SIZES for measure in ("returned", "money")]
+    cases = [
+        (log, sizes, measure)
+        for log in logs
+        for sizes in SIZES
+        for measure in ("returned", "money")
+        if set(wanted.only) <= {log.name, measure, *map(str, sizes)}
+    ]
     for log in logs:
         money = log.daily.sum(axis=1)
         centred = money - money.mean()

@@ -1,19 +1,29 @@
 """How much of the best possible profit does targeting by `study_uplift` reach? Experiments with both outcomes known.
 
-    python benchmarks/uplift.py --customers 3000 --draws 1
+    python benchmarks/uplift.py --customers 10000 --draws 1
+    python benchmarks/uplift.py --hillstrom customers.parquet --draws 4
 
 Each experiment has two arms drawn by a coin. The rule learned (treat where the predicted effect exceeds the cost) is
 applied to 20,000 other customers whose true effect is known. The ceiling treats exactly those whose true effect exceeds
 the cost. Costs: none, half of the true average effect, and all of it (where treating everybody gains nothing).
+Beside it: a plain S-learner (scikit-learn's HistGradientBoostingRegressor as it comes, the treatment as a feature), all
+treated where the measured average exceeds the cost, and by value (the average effect in proportion to the outcome that
+a ridge expects without treatment).
+
+With --hillstrom: MineThatData's e-mail experiment of 64,000 customers (Hillstrom 2008) as a Parquet file; learned on
+10,000 of them, judged by the inverse-probability weighted visits of the others.
 """
 
 from __future__ import annotations
 
 import argparse
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import RidgeCV
 
 from clvml import Experiment, study_uplift
 
@@ -43,17 +53,66 @@ def customers(truth: str, n: int, rng: np.random.Generator) -> tuple[Array, Arra
     return x, base + noise, base + effect + noise, effect
 
 
-def reached(truth: str, n: int, seed: int) -> list[float]:
-    """Share of the ceiling at each cost, of one experiment."""
+class Draw(NamedTuple):
+    """An experiment to learn from, and other customers to treat by what was learned."""
+
+    data: pd.DataFrame  # features, arm, y
+    others: pd.DataFrame  # features
+
+
+def simulated(truth: str, n: int, seed: int) -> tuple[Draw, Array]:
+    """An experiment by a coin, and the true effects on 20,000 other customers."""
     rng = np.random.default_rng([seed, 5])
     x, y0, y1, _ = customers(truth, n, rng)
     treated = rng.random(n) < 0.5
     names = [f"x{i}" for i in range(x.shape[1])]
     data = pd.DataFrame(x, columns=names).assign(arm=np.where(treated, "treat", "none"), y=np.where(treated, y1, y0))
-    experiment = Experiment.from_frame(data, treatment="arm", control="none", outcomes=["y"], features=names)
-    result = study_uplift(experiment, "y")
     x, _, _, effect = customers(truth, 20_000, rng)
-    predicted = result.predict(pd.DataFrame(x, columns=names))["treat"].to_numpy()
+    return Draw(data, pd.DataFrame(x, columns=names)), effect
+
+
+def by_study(draw: Draw) -> Array:
+    """What `study_uplift` expects of treating each of the others."""
+    features = [*draw.others]
+    experiment = Experiment.from_frame(draw.data, treatment="arm", control="none", outcomes=["y"], features=features)
+    return study_uplift(experiment, "y").predict(draw.others)["treat"].to_numpy()
+
+
+def by_s_learner(draw: Draw) -> Array:
+    """One plain booster with the treatment as a feature."""
+    treated = (draw.data["arm"] == "treat").to_numpy(np.float64)
+    own, others = matrices(draw)
+    model = HistGradientBoostingRegressor(random_state=0).fit(np.column_stack([own, treated]), draw.data["y"])
+    ones = np.ones(len(others))
+    return model.predict(np.column_stack([others, ones])) - model.predict(np.column_stack([others, 0 * ones]))
+
+
+def average(draw: Draw) -> Array:
+    """The same for everybody: the measured difference in means."""
+    means = draw.data.groupby("arm")["y"].mean()
+    return np.full(len(draw.others), means["treat"] - means["none"])
+
+
+def by_value(draw: Draw) -> Array:
+    """The average effect in proportion to the outcome expected without treatment."""
+    control = (draw.data["arm"] == "none").to_numpy()
+    own, others = matrices(draw)
+    value = np.maximum(RidgeCV(np.logspace(-1, 5, 13)).fit(own[control], draw.data["y"][control]).predict(others), 0.0)
+    return average(draw) * value / value.mean()
+
+
+def matrices(draw: Draw) -> tuple[Array, Array]:
+    """Features of both, words one-hot, scaled."""
+    together = pd.get_dummies(pd.concat([draw.data[[*draw.others]], draw.others])).to_numpy(np.float64)
+    scaled = (together - together.mean(axis=0)) / np.maximum(together.std(axis=0), 1e-12)
+    return scaled[: len(draw.data)], scaled[len(draw.data) :]
+
+
+RULES = {"study_uplift": by_study, "S-learner": by_s_learner, "average": average, "by value": by_value}
+
+
+def reached(predicted: Array, effect: Array) -> list[float]:
+    """Share of the ceiling at each cost."""
     shares = []
     for cost in COSTS:
         gain = effect - cost * effect.mean()
@@ -61,20 +120,62 @@ def reached(truth: str, n: int, seed: int) -> list[float]:
     return shares
 
 
-def main() -> None:
-    """Print a line a truth: the shares, and how many experiments reach less than 5% of the ceiling at cost 0."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--customers", type=int, default=3000)
-    parser.add_argument("--draws", type=int, default=1)
-    wanted = parser.parse_args()
-    rows = []
+def simulations(n: int, draws: int) -> None:
+    """A line a truth: the shares by each rule, and how many experiments reach less than 5% of the ceiling at cost 0."""
+    found: dict[str, list[Array]] = {rule: [] for rule in RULES}
     for truth in TRUTHS:
-        found = np.array([reached(truth, wanted.customers, seed) for seed in range(wanted.draws)])
-        rows.append(found.mean(axis=0))
-        nothing = int((found[:, 0] < 0.05).sum())
-        cells = " | ".join(f"{100 * v:.1f}%" for v in rows[-1])
-        print(f"| {truth} | {cells} | {nothing} of {wanted.draws} |", flush=True)
-    print("| mean | " + " | ".join(f"{100 * v:.1f}%" for v in np.mean(rows, axis=0)) + " | |")
+        drawn = [simulated(truth, n, seed) for seed in range(draws)]
+        nothing = 0
+        for rule, learn in RULES.items():
+            shares = np.array([reached(learn(draw), effect) for draw, effect in drawn])
+            found[rule].append(shares.mean(axis=0))
+            nothing += int((shares[:, 0] < 0.05).sum()) if rule == "study_uplift" else 0
+        cells = " | ".join(_cell(shares[-1]) for shares in found.values())
+        print(f"| {truth} | {cells} | {nothing} of {draws} |", flush=True)
+    print("| mean | " + " | ".join(_cell(np.mean(shares, axis=0)) for shares in found.values()) + " | |")
+
+
+def _cell(shares: Array) -> str:
+    return " / ".join(f"{100 * share:.1f}" for share in shares)
+
+
+def hillstrom(path: str, n: int, draws: int) -> None:
+    """A line a cost: visits per 1,000 customers more than without any mail, less the cost, by each rule."""
+    table = pd.read_parquet(path)
+    features = ["recency", "history", "mens", "womens", "zip_code", "newbie", "channel"]
+    data = table[features].assign(
+        arm=np.where(table["segment"].str.startswith("No"), "none", "treat"), y=table["visit"].astype(float)
+    )
+    share = float((data["arm"] == "treat").mean())
+    gains: dict[str, list[list[float]]] = {rule: [] for rule in RULES}
+    for seed in range(draws):
+        order = np.random.default_rng([seed, 6]).permutation(len(data))
+        own, others = (data.iloc[rows].reset_index(drop=True) for rows in (order[:n], order[n:]))
+        draw = Draw(own, others[features])
+        sign = np.where(others["arm"] == "treat", 1 / share, -1 / (1 - share))
+        each = sign * others["y"].to_numpy()
+        for rule, learn in RULES.items():
+            predicted = learn(draw)
+            gains[rule].append(
+                [float(((predicted > c * each.mean()) * (each - c * each.mean())).mean()) for c in COSTS]
+            )
+    for k, cost in enumerate(COSTS):
+        cells = " | ".join(f"{1000 * np.mean([g[k] for g in found]):.1f}" for found in gains.values())
+        print(f"| {cost:g} | {cells} |", flush=True)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=10_000)
+    parser.add_argument("--draws", type=int, default=1)
+    parser.add_argument("--hillstrom", help="Parquet file of that experiment")
+    wanted = parser.parse_args()
+    print("| | " + " | ".join(RULES) + " | |")
+    if wanted.hillstrom:
+        hillstrom(wanted.hillstrom, wanted.customers, wanted.draws)
+    else:
+        simulations(wanted.customers, wanted.draws)
 
 
 if __name__ == "__main__":

@@ -370,9 +370,8 @@ def test_a_measured_effect_replaces_the_assumption():
     s = scores(3000).assign(x=lambda t: rng.normal(size=len(t)))
     arm = rng.random(3000) < 0.5
     past = s.assign(arm=np.where(arm, "m", "none"), money=rng.normal(size=3000) + arm * 2.0 * s["x"])
-    result = study_uplift(
-        Experiment.from_frame(past, treatment="arm", control="none", outcomes=["money"], features=["x"]), "money"
-    )
+    experiment = Experiment.from_frame(past, treatment="arm", control="none", outcomes=["money"], features=["x"])
+    result = study_uplift(experiment, "money", bases=("ridge",))
     a = plan_audience(
         s,
         plan(Treatment(name="mail", contact_cost=0.5, extra_contribution=1.0), holdout_share=0.0),

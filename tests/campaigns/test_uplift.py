@@ -323,6 +323,23 @@ def test_three_arms_are_studied_together():
     assert errors["call"][far].mean() > errors["call"][~far].mean()  # far from the middle less is known
 
 
+def test_splines_see_a_curve_that_a_line_cannot():
+    """An effect of x² has no line in it: a ridge sees nothing, splines of the same features nearly all."""
+    data = campaign(4000, effect=lambda x: x[:, 0] ** 2, noise=0.5)
+    X = data[["a", "b"]].to_numpy()
+    treated = (data["arm"] == "mail").to_numpy()
+    rows = (X, data["y"].to_numpy(), treated, np.full(len(X), 0.5))
+    for name in LEARNERS:
+        line, curve = (LEARNERS[name](*rows, BASES[base], 0)(X) for base in ("ridge", "splines"))
+        assert abs(np.corrcoef(line, X[:, 0] ** 2)[0, 1]) < 0.5
+        assert np.corrcoef(curve, X[:, 0] ** 2)[0, 1] > 0.95
+
+
+def test_splines_leave_features_of_few_values_as_they_are():
+    X = np.column_stack([np.arange(40.0) % 2, np.arange(40.0) % 3])
+    np.testing.assert_array_equal(BASES["splines"].expand(X)(X), X)
+
+
 def test_a_small_experiment_treats_where_the_average_pays():
     """300 customers, a gain for all of 1.5 standard errors: shrunk, but never to nobody."""
     for seed in range(5):

@@ -106,7 +106,7 @@ def incentive_of(t: Treatment, c: Customers, window_days: float | None) -> Array
 def linear_gain(kind: str, c: Customers, d: Array, rho: float, f: float) -> tuple[Array, Array]:
     """(slope, fixed) of D = effect · slope − fixed.
 
-    save_rate g:           D = p g (V − d) − (1 − p) rho d − f      (ACCURACY §3.1; Verbraken et al. 2013 with own V)
+    save_rate g:           D = p g (V − d) − (1 − p) rho d − f      (Verbraken et al. 2013, with own V)
     extra_return e:        D = e (V − d) − (1 − p) rho d − f
     extra_contribution m:  D = m − (1 − p) rho d − f
     lift l:                D = l CLV − (1 − p) rho d − f

@@ -110,10 +110,10 @@ class Audience:
             f"{totals['treated']:,} treated, {totals['control']:,} control",
             f"  expected to cost {spent} and to bring {totals['expected_gain']:,.2f} after that",
             f"  (90% interval of that: {totals['expected_gain_low']:,.2f} to {totals['expected_gain_high']:,.2f})",
-            f"  (no choice of customers brings more than {totals['bound']:,.2f})",
+            f"  (the best possible choice under these limits would bring at most {totals['bound']:,.2f})",
         ]
         if totals["control"]:
-            lines.append(f"  leaving the control group alone gives up {totals['gain_forgone']:,.2f}")
+            lines.append(f"  leaving the control group alone gives up {totals['gain_forgone']:,.2f} of gain")
         lines += ["", f"  {'treatment':<28}{'treated':>10}{'control':>10}{'cost':>14}{'expected gain':>16}"]
         lines += [
             f"  {row['treatment'][:27]:<28}{row['treated']:>10,}{row['control']:>10,}"

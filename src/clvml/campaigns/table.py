@@ -168,7 +168,7 @@ def account_of(draft: Draft, frame: pd.DataFrame, left_out: pd.DataFrame) -> dic
         "effects": [
             f"{t.name}: {source}"
             if source.startswith(("measured", "learned"))
-            else f"{t.name}: {t.effect[0]} {t.effect[1]:.4g}, {source}"
+            else f"{t.name}: {_stated(*t.effect)}, {source}"
             for t, source in zip(draft.plan.treatments, draft.options.sources, strict=True)
         ],
         "left_out": [
@@ -179,6 +179,16 @@ def account_of(draft: Draft, frame: pd.DataFrame, left_out: pd.DataFrame) -> dic
         "power_text": [str(p) for p in draft.power],
         "notes": list(draft.notes),
     }
+
+
+def _stated(kind: str, effect: float) -> str:
+    """What the plan says that a treatment does, in words."""
+    return {
+        "save_rate": f"wins back {effect:.1%} of those who would stay away",
+        "extra_return": f"raises the chance to buy by {100 * effect:.1f} points",
+        "extra_contribution": f"brings {effect:,.2f} more per customer",
+        "lift": f"raises what customers bring by {effect:.1%}",
+    }[kind]
 
 
 def _totals(draft: Draft, frame: pd.DataFrame) -> dict[str, Any]:

@@ -196,7 +196,13 @@ class Outcome:
         if self.lifts:
             head = f"{'customers':<24}{'measure':<13}{'treated':>11}{'control':>11}{'effect':>12}"
             lines += [f"  {head}  {self.level:.0%} interval", *(f"  {lift}" for lift in self.lifts)]
-            lines.append("  returned: who bought in the time; p: points of it; money: per customer of the group")
+            lines.append(
+                "  returned: share of customers who bought (p: percentage points); money: per customer of a group"
+            )
+            if any(lift.variance_removed > 0 for lift in self.lifts):
+                lines.append(
+                    "  effect: adjusted for what the scores knew beforehand, so not quite the difference of the two"
+                )
             parts = len({lift.customers for lift in self.lifts} - {"all"})
             if parts > 1:
                 lines.append(f"  the intervals of the {parts} parts are wider, so that all of a measure hold together")

@@ -25,6 +25,12 @@ __all__ = [
 ]
 
 Tau = Callable[[Array], Array]
+_QUARTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def _as_they_are(X: Array) -> Tau:
+    """The features, none added."""
+    return lambda rows: rows
 
 
 class Base(NamedTuple):
@@ -36,6 +42,8 @@ class Base(NamedTuple):
     """For all rows, with the arm as a feature."""
     linear: bool
     """Whether the arm must be multiplied with the features for the effect to differ between customers."""
+    expand: Callable[[Array], Tau] = _as_they_are
+    """From features to the columns that the joint regressor takes with the arm, learned on the features."""
 
     def __call__(self, seed: int) -> Any:
         """The regressor for one arm."""
@@ -54,6 +62,42 @@ def _ridge(seed: int) -> Any:
     from sklearn.linear_model import RidgeCV
 
     return RidgeCV(alphas=np.logspace(-1, 5, 13))
+
+
+def _scaled_ridge(seed: int) -> Any:
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), _ridge(seed))
+
+
+def _splines(X: Array) -> Tau:
+    """The features and cubic splines of each that takes many values, knots at its quartiles."""
+    from sklearn.preprocessing import SplineTransformer
+
+    knots = np.quantile(X, _QUARTILES, axis=0)
+    many = np.flatnonzero((np.diff(knots, axis=0) > 0).all(axis=0))
+    if not len(many):
+        return _as_they_are(X)
+    curves = SplineTransformer(
+        n_knots=len(_QUARTILES), knots="quantile", extrapolation="linear", include_bias=False
+    ).fit(X[:, many])
+    return lambda rows: np.column_stack([rows, curves.transform(rows[:, many])])
+
+
+class _OnSplines:
+    """A ridge on the splines of the features."""
+
+    def __init__(self, seed: int) -> None:
+        self._model = _scaled_ridge(seed)
+
+    def fit(self, X: Array, y: Array) -> _OnSplines:
+        self._expand = _splines(X)
+        self._model.fit(self._expand(X), y)
+        return self
+
+    def predict(self, X: Array) -> Array:
+        return np.asarray(self._model.predict(self._expand(X)), dtype=np.float64)
 
 
 def _boosting(seed: int) -> Any:
@@ -85,6 +129,7 @@ def _joint_boosting(seed: int) -> Any:
 
 BASES: dict[str, Base] = {
     "ridge": Base(_ridge, _ridge, linear=True),
+    "splines": Base(_OnSplines, _scaled_ridge, linear=True, expand=_splines),
     "boosting": Base(_boosting, _joint_boosting, linear=False),
 }
 
@@ -106,9 +151,11 @@ def fit_arms(X: Array, y: Array, arm: npt.NDArray[Any], n_arms: int, base: Base,
 
 def s_learner(X: Array, y: Array, treated: npt.NDArray[np.bool_], e: Array, base: Base, seed: int) -> Tau:
     """tau(x) = m(x, 1) − m(x, 0), one model of both arms (Künzel et al. 2019, PNAS 116, eq. 2)."""
+    expand = base.expand(X)
 
     def design(rows: Array, t: npt.NDArray[Any]) -> Array:
-        return np.column_stack([rows, t, rows * t[:, None]] if base.linear else [rows, t])
+        columns = expand(rows)
+        return np.column_stack([columns, t, columns * t[:, None]] if base.linear else [columns, t])
 
     model = base.joint(seed).fit(design(X, treated * 1.0), y)
 

@@ -134,14 +134,15 @@ class UpliftResult:
     def predict(self, features: pd.DataFrame) -> pd.DataFrame:
         """Expected effect of every treated arm on the outcome, a column an arm, in row order.
 
-        Gate closed: the shrunk average effect in every row. Gate open: average + slope · (tau(x) − mean tau).
+        Gate closed: the shrunk average effect in every row. Gate open: average + tau(x) − mean tau. The weights of the
+        stack say how far its parts are believed, so nothing more is taken off.
         """
         effects = {}
         X = self.encoding.matrix(features) if self.verdict.individual else np.empty((len(features), 0))
         for a, name in enumerate(self.arms[1:]):
             values = np.full(len(features), self.shrunk[a])
             if self.verdict.individual:
-                values += self._trust * (self.models[a](X) - self.centre[a])
+                values += self.models[a](X) - self.centre[a]
             effects[name] = values
         return pd.DataFrame(effects, index=features.index)
 
@@ -158,14 +159,9 @@ class UpliftResult:
             if self.verdict.individual:
                 draws = np.stack([models[a](X) for models in self.fold_models])
                 draws -= draws.mean(axis=1, keepdims=True)
-                variance += (self._trust**2) * (len(draws) - 1) * draws.var(axis=0)
+                variance += (len(draws) - 1) * draws.var(axis=0)
             errors[name] = np.sqrt(variance)
         return pd.DataFrame(errors, index=features.index)
-
-    @property
-    def _trust(self) -> float:
-        """How much of the individual part is believed: the slope of the held-out scores on it, within [0, 1]."""
-        return min(max(self.chosen.slope, 0.0), 1.0)
 
     def effect_of(self, arm: str) -> AverageEffect:
         """The average effect of one arm on the outcome. Raises OptionError for an arm that is not there."""
@@ -221,7 +217,7 @@ def study_uplift(
     outcome: str,
     *,
     learners: Sequence[str] = ("s", "x", "dr"),
-    bases: Sequence[str] = ("ridge", "boosting"),
+    bases: Sequence[str] = ("ridge", "splines", "boosting"),
     risk: str | None = None,
     value: str | None = None,
     shares: Sequence[float] = _SHARES,
@@ -242,7 +238,7 @@ def study_uplift(
         The outcome to maximise, costs included (see `Experiment.with_profit`).
     learners : sequence of {'s', 't', 'x', 'dr'}
         Ways from outcomes to effects.
-    bases : sequence of {'ridge', 'boosting'}
+    bases : sequence of {'ridge', 'splines', 'boosting'}
         Regressors under them.
     risk, value : str, optional
         Feature columns by which one would target otherwise, the higher the sooner. A ranking is used only where it
