@@ -103,6 +103,31 @@ def test_the_download_holds_the_rows_that_are_shown(browser, folder):
     assert {row[-1] for row in rows if "=" in row[-1]} == {f"'=r{i}" for i in range(0, ROWS, 50)}
 
 
+def test_on_a_phone_rows_are_cards_that_fit(browser):
+    def values():
+        return browser.execute_script(
+            "return [...document.querySelectorAll('#to-keep td[data-label=\"Value at risk\"]')].map(c => +c.dataset.v)"
+        )
+
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    )
+    row = browser.find_element("css selector", "#to-keep tbody tr")
+    assert not browser.find_element("css selector", "#to-keep thead").is_displayed()
+    assert row.size["width"] <= 390
+    assert row.size["height"] < 260
+    assert browser.execute_script("return [...arguments[0].cells].every(c => c.scrollWidth <= c.clientWidth)", row)
+    order = browser.find_element("css selector", "[data-role=sort]")
+    assert order.is_displayed()
+    for name in ("Customer", "Value at risk"):
+        browser.execute_script(
+            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'))", order, name
+        )
+    assert values() == sorted(values(), reverse=True)
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert not order.is_displayed()
+
+
 @pytest.mark.parametrize("width", [360, 800, 1600])
 def test_axe_finds_nothing_at_any_width(browser, width):
     browser.set_window_size(width, 900)

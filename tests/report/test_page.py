@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvml import Plan, Transactions, Treatment, backtest, plan_audience
+from clvml import Plan, Transactions, Treatment, backtest, load_cdnow, plan_audience
 from clvml.errors import DataError, OptionError
 from clvml.report.page import make_page
+from clvml.report.parts import Money
 
 EVIL = "<script>alert(1)</script>'\"&"
 
@@ -20,8 +21,6 @@ def scores(trained, cdnow_log):
 
 @pytest.fixture(scope="module")
 def log_with_channels(cdnow_log):
-    from clvml import load_cdnow
-
     lines = load_cdnow(sample=True)
     return Transactions(
         lines.assign(channel=np.where(lines["customer_id"] % 3 == 0, EVIL, "search")), channel="channel"
@@ -90,6 +89,62 @@ def test_the_table_is_cut_and_says_so(scores):
     assert page.count("data-v=") == 10 * 3
 
 
+def test_others_at_risk_follow_the_flagged(scores):
+    some = scores.head(40).assign(at_risk=True, flagged=[i % 4 == 0 for i in range(40)], value_at_risk=range(40))
+    page = make_page(some, rows=15).html
+    ids = re.findall(r'data-label="Customer">([^<]*)', page)
+    wanted = some.sort_values(["flagged", "value_at_risk"], ascending=False)["customer_id"].head(15)
+    assert ids == [str(i) for i in wanted]
+    assert "10 good customers may be leaving" in page
+    assert "Good customers who may be leaving; then others at risk" in page
+
+
+@pytest.mark.parametrize(
+    ("numbers", "amounts"),
+    [
+        ("1,234.5", ["€1,234,567", "€99.50", "−€12,345", "€0", "€1.23m", "€12.3k"]),
+        ("1.234,5", ["€1.234.567", "€99,50", "−€12.345", "€0", "€1,23m", "€12,3k"]),
+        ("1 234,5", ["€1\u202f234\u202f567", "€99,50", "−€12\u202f345", "€0", "€1,23m", "€12,3k"]),
+        ("1'234.5", ["€1\u2019234\u2019567", "€99.50", "−€12\u2019345", "€0", "€1.23m", "€12.3k"]),
+    ],
+)
+def test_numbers_are_written_as_asked(numbers, amounts):
+    money = Money.of("€", numbers)
+    assert [
+        money(1_234_567.2),
+        money(99.5),
+        money(-12_345.0),
+        money(0.0),
+        money.about(1.2345e6),
+        money.about(12_345),
+    ] == (amounts)
+
+
+def test_a_currency_may_follow_its_amount(scores):
+    money = Money.of("{} kr", "1 234,5")
+    assert [money(5.5), money(-1234.0), money.change(3.0), money.tick(2000.0)] == (
+        ["5,50 kr", "−1\u202f234 kr", "+3,00 kr", "2k kr"]
+    )
+    with pytest.raises(OptionError, match="numbers='1234' is no number format"):
+        make_page(scores, numbers="1234")
+
+
+def test_no_number_escapes_the_format(trained, scores, cdnow_log, log_with_channels):
+    """With another format, commas between digits are left in what comes from elsewhere alone."""
+    html = make_page(scores, log=log_with_channels, currency="{} kr", numbers="1.234,5").html
+    text = re.sub(r"<(style|script|svg)\b.*?</\1>|data-[a-z]+=\"[^\"]*\"", "", html, flags=re.DOTALL)
+    text = re.sub(r'<td role="cell" data-label="Why">.*?</td>', "", text)
+    assert not re.findall(r"\d,\d{3}\b(?!\d)", re.sub(r"[^ >]*; worth [^<]*", "", text))
+
+
+def test_channels_that_do_not_differ_are_not_ranked(scores, cdnow_log):
+    lines = load_cdnow(sample=True)
+    log = Transactions(lines.assign(channel=np.where(lines["customer_id"] % 2 == 0, "a", "b")), channel="channel")
+    html = make_page(scores, log=log).html
+    assert "the channels do not differ beyond chance" in html
+    assert "is worth most" not in html
+
+
 def test_the_same_input_gives_the_same_bytes(scores, cdnow_log):
     assert make_page(scores, log=cdnow_log).html == make_page(scores, log=cdnow_log).html
 
@@ -120,3 +175,12 @@ def test_costs_of_channels_stand_beside_their_worth(scores, log_with_channels):
 
 def test_last_periods_stand_beside_what_was_predicted_for_them(full):
     assert "Last periods: what was predicted for them, and what came" in full
+    assert re.search(
+        r"Tested at 1997-06-30: €[\d.k,]+ of spend was predicted for the next 91 days, €[\d.k,]+ came", full
+    )
+
+
+def test_it_says_how_far_to_trust_it(full):
+    assert re.search(r"[0-2] of 2 totals lay in the interval that should hold nine of ten", full)
+    assert re.search(r"The tenth of the customers that it put first brought \d+% of the spend that came", full)
+    assert "This model and simple rules, predicting at 1997-06-30 for the 91 days after" in full

@@ -341,7 +341,8 @@ cli.add_command(insights)
 @click.option("--cac", multiple=True, metavar="CHANNEL=MONEY", help="Cost of winning one customer; may be repeated.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="report.html")
 @click.option("--title", default="Customers: worth, risk and what to do", show_default=True, help="Head of the page.")
-@click.option("--currency", default="", help="Put before amounts, such as €.")
+@click.option("--currency", default="", help="Put before amounts, such as €; or around them, such as '{} kr'.")
+@click.option("--numbers", default="1,234.5", show_default=True, help="Number format: also 1.234,5, 1 234,5, 1'234.5.")
 @click.option("--rows", type=click.IntRange(1), default=500, show_default=True, help="Most customers in the table.")
 @column_options
 @show_options
@@ -362,6 +363,7 @@ def report(source: tuple[str, ...], **settings: Any) -> None:
         "out",
         "title",
         "currency",
+        "numbers",
         "rows",
         "verbose",
         "quiet",

@@ -32,6 +32,7 @@ class ReportJob:
     cac: tuple[str, ...] = ()
     title: str = "Customers: worth, risk and what to do"
     currency: str = ""
+    numbers: str = "1,234.5"
     redact: bool = False
     rows: int = 500
     verbose: bool = False
@@ -76,6 +77,7 @@ def report_job(open_log: Callable[[], Transactions] | None, job: ReportJob) -> s
             cac=costs_of(job.cac, "--cac"),
             title=job.title,
             currency=job.currency,
+            numbers=job.numbers,
             redact=job.redact,
             rows=job.rows,
         )

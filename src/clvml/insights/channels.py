@@ -274,7 +274,7 @@ def channel_values_of(
         own, (mean, error, common) = table[table["channel"] == name], estimates[i]
         ltv = mean, float(np.hypot(error, common)), float(shrunk[i])
         rows.append(_row(own, name, ltv, adjusted[i], curves[name], margin, horizon))
-    rows.sort(key=lambda r: (-r.shrunk, r.channel))
+    rows.sort(key=lambda r: (-r.shrunk, -r.ltv, r.channel))
     adjusted_for = tuple(mix) if cohorts else ("month of the first purchase", *mix)
     return Channels(tuple(rows), str(scores["as_of"].iloc[0]), int(horizon), adjusted_for or ("nothing",))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ from clvml.report.plots.style import MARKERS, SERIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 __all__ = [
     "bars",
@@ -35,12 +36,14 @@ __all__ = [
 ]
 
 Array = npt.NDArray[np.float64]
+Write = Callable[[float], str]
+"""How an amount is written at an axis."""
 
 INK, GRID = "#010203", "#040506"
 _VARIABLES = {INK: "currentColor", GRID: "var(--line)", **{c: f"var(--c{i})" for i, c in enumerate(SERIES, 1)}}
 
 
-def new_axes(width: float = 6.4, height: float = 3.2) -> Axes:
+def new_axes(width: float = 5.0, height: float = 2.9) -> Axes:
     """Axes in the colours that the page replaces by its own."""
     from matplotlib.figure import Figure
 
@@ -49,7 +52,7 @@ def new_axes(width: float = 6.4, height: float = 3.2) -> Axes:
     ax.spines[["top", "right"]].set_visible(False)
     for spine in ax.spines.values():
         spine.set_color(GRID)
-    ax.tick_params(colors=INK, length=0, labelsize=9)
+    ax.tick_params(colors=INK, length=0, labelsize=10)
     ax.grid(color=GRID, linewidth=0.6)
     ax.set_axisbelow(True)
     return ax
@@ -60,11 +63,11 @@ def inline_svg(ax: Axes, name: str, description: str) -> str:
     import matplotlib as mpl
 
     for text in (ax.xaxis.label, ax.yaxis.label):
-        text.set(color=INK, fontsize=9)
+        text.set(color=INK, fontsize=10)
     legend = ax.get_legend()
     if legend is not None:
-        for text in legend.get_texts():
-            text.set(color=INK, fontsize=9)
+        for text in (*legend.get_texts(), legend.get_title()):
+            text.set(color=INK, fontsize=10)
     file = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure = ax.get_figure(root=True)
@@ -84,20 +87,14 @@ def inline_svg(ax: Axes, name: str, description: str) -> str:
     return opening + svg[svg.index(">") + 1 :]
 
 
-def _money_axis(axis: object, unit: str) -> None:
-    from matplotlib.ticker import FuncFormatter
+def _money_axis(axis: Axis, money: Write) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value) + unit))  # type: ignore[attr-defined]
-
-
-def _short(value: float) -> str:
-    for size, letter in ((1e9, "bn"), (1e6, "m"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:g}{letter}"
-    return f"{value:g}"
+    axis.set_major_locator(MaxNLocator(5))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: money(value)))
 
 
-def bars(names: Sequence[str], values: Sequence[float], *, label: str, unit: str = "") -> Axes:
+def bars(names: Sequence[str], values: Sequence[float], *, label: str, write: Write = str) -> Axes:
     """A bar a name, the first on top."""
     ax = new_axes(height=0.5 + 0.34 * len(names))
     place = np.arange(len(names))[::-1]
@@ -105,7 +102,7 @@ def bars(names: Sequence[str], values: Sequence[float], *, label: str, unit: str
     ax.set_yticks(place, list(names))
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(label)
-    _money_axis(ax.xaxis, unit)
+    _money_axis(ax.xaxis, write)
     return ax
 
 
@@ -119,6 +116,7 @@ def ranges(
     label: str,
     range_name: str,
     mark_name: str,
+    write: Write,
 ) -> Axes:
     """An interval a name, the first on top, with a mark of something else beside it; a mark may be NaN."""
     ax = new_axes(height=1.0 + 0.36 * len(names))
@@ -134,7 +132,7 @@ def ranges(
     ax.grid(visible=False, axis="y")
     ax.set_xlabel(label)
     ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    _money_axis(ax.xaxis, "")
+    _money_axis(ax.xaxis, write)
     return ax
 
 
@@ -162,7 +160,7 @@ def whale(curve: Array) -> Axes:
     return ax
 
 
-def changes(names: Sequence[str], values: Sequence[float], *, before: float, after: float, unit: str = "") -> Axes:
+def changes(names: Sequence[str], values: Sequence[float], *, before: float, after: float, write: Write) -> Axes:
     """From one total to the next, by what each group added or took."""
     ax = new_axes()
     at, level = np.arange(len(names) + 2), before
@@ -171,10 +169,10 @@ def changes(names: Sequence[str], values: Sequence[float], *, before: float, aft
         ax.bar(i, value, bottom=level, color=SERIES[2] if value >= 0 else SERIES[1])
         level += value
     ax.bar(len(names) + 1, after, color=SERIES[5])
-    ax.set_xticks(at, ["before", *names, "after"])
+    ax.set_xticks(at, ["before", *(name.replace(" ", "\n") for name in names), "after"])
     ax.set_ylim(top=ax.dataLim.y1 * 1.06)
     ax.grid(visible=False, axis="x")
-    _money_axis(ax.yaxis, unit)
+    _money_axis(ax.yaxis, write)
     return ax
 
 
@@ -190,11 +188,11 @@ def cohort_lines(cohorts: pd.DataFrame) -> Axes:
     ax.set(xlabel="quarters since the first purchase", ylabel="% that bought in the quarter")
     ax.set_xticks(np.arange(1, int(later["age"].max()) + 1, max(1, int(later["age"].max()) // 8)))
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False, ncols=3)
+    ax.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0.0, 1.0))
     return ax
 
 
-def stacked(table: pd.DataFrame, *, unit: str = "") -> Axes:
+def stacked(table: pd.DataFrame, *, write: Write) -> Axes:
     """Money by quarter, stacked by the year of the customers' first purchase. table: quarters x cohorts."""
     ax = new_axes()
     bottom = np.zeros(len(table))
@@ -202,34 +200,30 @@ def stacked(table: pd.DataFrame, *, unit: str = "") -> Axes:
         values = table[name].to_numpy(np.float64)
         ax.bar(np.arange(len(table)), values, bottom=bottom, color=SERIES[i % len(SERIES)], label=f"first in {name}")
         bottom += values
-    step = max(1, len(table) // 8)
+    step = max(1, -(-len(table) // 5))
     ax.set_xticks(np.arange(len(table))[::step], list(table.index[::step]))
     ax.grid(visible=False, axis="x")
-    ax.legend(frameon=False, ncols=3)
-    _money_axis(ax.yaxis, unit)
+    ax.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0.0, 1.0))
+    _money_axis(ax.yaxis, write)
     return ax
 
 
-def points(predicted: Array, actual: Array, groups: Sequence[str], *, label: str) -> Axes:
-    """Predicted against actual; on the line the level is right. Both axes on a scale that spreads small numbers."""
-    ax = new_axes(height=3.8)
-    for i, name in enumerate(dict.fromkeys(groups)):
-        own = np.array([g == name for g in groups])
-        marker = MARKERS[i % len(MARKERS)]
-        ax.plot(
-            predicted[own],
-            actual[own],
-            marker,
-            color=SERIES[i % len(SERIES)],
-            label=str(name),
-            markersize=5,
-            clip_on=False,
-        )
-    end = float(max(predicted.max(), actual.max())) * 1.05
+def points(deciles: pd.DataFrame, *, label: str, write: Write) -> Axes:
+    """Predicted against actual, with the interval of the actual mean; on the line the level is right. Both axes on a
+    scale that spreads small numbers. deciles: cut, predicted, actual, low, high.
+    """
+    ax = new_axes(height=3.6)
+    numbers = deciles[["predicted", "actual"]].to_numpy(np.float64)
+    for i, (name, own) in enumerate(deciles.groupby("cut", sort=True)):
+        colour = SERIES[i % len(SERIES)]
+        ax.vlines(own["predicted"], own["low"].clip(lower=0), own["high"], color=colour, linewidth=1.2, alpha=0.7)
+        ax.plot(own["predicted"], own["actual"], MARKERS[i % len(MARKERS)], color=colour, label=str(name), markersize=5)
+    end = max(float(numbers.max()), float(deciles["high"].max())) * 1.1
     ax.plot([0, end], [0, end], color=INK, linewidth=1)
-    smallest = float(np.min(np.concatenate([predicted, actual])[np.concatenate([predicted, actual]) > 0]))
-    for scale in (ax.set_xscale, ax.set_yscale):
+    smallest = float(numbers[numbers > 0].min(initial=end))
+    for axis, scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
         scale("symlog", linthresh=max(smallest, end / 1000))
+        axis.set_major_formatter(lambda value, _: write(value))
     ax.set(xlabel=f"predicted {label}", ylabel=f"actual {label}", xlim=(0, end), ylim=(0, end))
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, title="predicted on")
     return ax

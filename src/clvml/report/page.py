@@ -18,7 +18,7 @@ import pandas as pd
 from clvml.errors import DataError, did_you_mean
 from clvml.files import write_aside
 from clvml.html import environment
-from clvml.report.parts import Money, Section
+from clvml.report.parts import NUMBER_FORMATS, Money, Section
 from clvml.report.sections import sections_of
 from clvml.tables import SCORES
 
@@ -58,6 +58,7 @@ def make_page(
     cac: Mapping[str, float] | None = None,
     title: str = "Customers: worth, risk and what to do",
     currency: str = "",
+    numbers: str = NUMBER_FORMATS[0],
     redact: bool = False,
     rows: int = 500,
 ) -> Page:
@@ -76,7 +77,9 @@ def make_page(
     title : str
         The head of the page.
     currency : str
-        Put before amounts of money, such as "€".
+        Put before amounts of money, such as "€"; or what is written around them, such as "{} kr".
+    numbers : {"1,234.5", "1.234,5", "1 234,5", "1'234.5"}
+        How numbers are written.
     redact : bool
         Leave customer ids out; customers are numbered by rank instead.
     rows : int
@@ -91,7 +94,8 @@ def make_page(
     DataError
         Where the scores lack a column that the page needs, or hold nobody.
     OptionError
-        Where costs are given without a log that has channels, or of a channel that there is none of.
+        Where costs are given without a log that has channels, or of a channel that there is none of, or `numbers` is
+        another format.
 
     Examples
     --------
@@ -103,11 +107,11 @@ def make_page(
     True
     """
     _check(scores)
-    money = Money(currency)
+    money = Money.of(currency, numbers)
     sections = sections_of(
         scores, money, log=log, backtest=backtest, plan=plan, outcome=outcome, cac=cac, redact=redact, rows=rows
     )
-    return Page(_render(title, scores, sections))
+    return Page(_render(title, scores, sections, money))
 
 
 def _check(scores: pd.DataFrame) -> None:
@@ -120,7 +124,7 @@ def _check(scores: pd.DataFrame) -> None:
         raise DataError("The scores hold no customer.")
 
 
-def _render(title: str, scores: pd.DataFrame, sections: list[Section]) -> str:
+def _render(title: str, scores: pd.DataFrame, sections: list[Section], money: Money) -> str:
     script, style = (_part(name) for name in ("page.js", "page.css"))
     return (
         environment("clvml.report", "clvml")
@@ -130,7 +134,7 @@ def _render(title: str, scores: pd.DataFrame, sections: list[Section]) -> str:
             sections=sections,
             as_of=str(scores["as_of"].iloc[0])[:10],
             days=int(scores["horizon_days"].iloc[0]),
-            customers=len(scores),
+            customers=money.count(len(scores)),
             model=str(scores["model"].iloc[0]) if "model" in scores else "",
             script=script,
             style=style,

@@ -5,22 +5,71 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from clvml.errors import OptionError
 from clvml.html import Figure, Table
 from clvml.report.charts import inline_svg
 
-__all__ = ["Chart", "Money", "Section", "chart"]
+__all__ = ["NUMBER_FORMATS", "Chart", "Money", "Section", "chart"]
+
+NUMBER_FORMATS = ("1,234.5", "1.234,5", "1 234,5", "1'234.5")
+"""Ways of writing a number, each by the example of one."""
+NO_BREAK = {" ": "\N{NARROW NO-BREAK SPACE}", "'": "\N{RIGHT SINGLE QUOTATION MARK}"}
+"""What stands between thousands in print, so that a number is not broken at the end of a line."""
 
 
-class Money(NamedTuple):
-    """How amounts are written."""
+@dataclass(frozen=True)
+class Money:
+    """How amounts and other numbers are written."""
 
     currency: str = ""
+    numbers: str = NUMBER_FORMATS[0]
+
+    @classmethod
+    def of(cls, currency: str, numbers: str) -> Money:
+        """Raises OptionError for a format that is not known."""
+        if numbers not in NUMBER_FORMATS:
+            known = ", ".join(repr(known) for known in NUMBER_FORMATS)
+            raise OptionError(f"numbers={numbers!r} is no number format. Give one of {known}.")
+        return cls(currency, numbers)
 
     def __call__(self, amount: float) -> str:
-        """Whole units from 100 on, else cents."""
-        sign = "−" if amount < 0 else ""
-        digits = 0 if abs(amount) >= 100 else 2
-        return f"{sign}{self.currency}{abs(amount):,.{digits}f}"
+        """An amount: whole units from 100 on, else cents."""
+        digits = 2 if 0 < round(abs(amount), 2) < 100 else 0
+        return self._amount(amount, self.decimal(abs(amount), digits))
+
+    def about(self, amount: float) -> str:
+        """An amount in three figures, such as 1.63m: the end of an interval is not known to the cent."""
+        return self(amount) if abs(amount) < 1e4 else self._amount(amount, self._short(abs(amount), "#.3g"))
+
+    def tick(self, amount: float) -> str:
+        """An amount at an axis."""
+        return self._amount(amount, self._short(abs(amount), "g"))
+
+    def change(self, amount: float) -> str:
+        """An amount with its sign."""
+        return ("+" if amount >= 0.005 else "") + self(amount)
+
+    def count(self, number: float) -> str:
+        """A whole number."""
+        return self.decimal(number, 0)
+
+    def decimal(self, number: float, digits: int) -> str:
+        """A number with so many digits after the point."""
+        thousands, point = self.numbers[1], self.numbers[-2]
+        signs = {",": NO_BREAK.get(thousands, thousands), ".": point}
+        return "".join(signs.get(sign, sign) for sign in f"{number:,.{digits}f}").replace("-", "−")
+
+    def _amount(self, amount: float, written: str) -> str:
+        sign = "−" if amount < 0 and any(digit in written for digit in "123456789") else ""
+        if "{}" in self.currency:
+            return sign + self.currency.replace("{}", written)
+        return f"{sign}{self.currency}{written}"
+
+    def _short(self, amount: float, digits: str) -> str:
+        for size, letter in ((1e9, "bn"), (1e6, "m"), (1e3, "k")):
+            if amount >= size * 0.9995:
+                return f"{amount / size:{digits}}".rstrip(".").replace(".", self.numbers[-2]) + letter
+        return f"{amount:{digits}}".replace(".", self.numbers[-2])
 
 
 class Chart(NamedTuple):

@@ -50,7 +50,7 @@ def sections_of(
         if known is None or summary is None or booked is None
         else channels(money, channel_values_of(scores, summary, booked, cac=cac), cac),
         None if booked is None else moved(audit_days(booked, as_of), money),
-        trust(backtest, None if log is None else log.check(as_of, examples=False)),
+        trust(backtest, money, None if log is None else log.check(as_of, examples=False)),
     ]
     return [section for section in found if section is not None]
 

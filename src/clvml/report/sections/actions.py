@@ -22,15 +22,15 @@ def actions(money: Money, plan: Mapping[str, Any] | None, outcome: Mapping[str, 
     if plan is not None:
         totals = plan["totals"]
         figures = [
-            Figure("treated", f"{totals['treated']:,}"),
-            Figure("left alone as control", f"{totals['control']:,}"),
+            Figure("treated", money.count(totals["treated"])),
+            Figure("left alone as control", money.count(totals["control"])),
             Figure("expected cost", money(totals["cost"])),
             Figure("expected gain after cost", money(totals["expected_gain"])),
         ]
         sentences.append(
-            f"The plan '{plan['settings']['name']}' treats {totals['treated']:,} customers for {money(totals['cost'])} "
-            f"and should bring {money(totals['expected_gain'])} after that. {totals['control']:,} are left alone, so "
-            "that it can be seen whether it paid."
+            f"The plan '{plan['settings']['name']}' treats {money.count(totals['treated'])} customers for "
+            f"{money(totals['cost'])} and should bring {money(totals['expected_gain'])} after that. "
+            f"{money.count(totals['control'])} are left alone, so that it can be seen whether it paid."
         )
         heads = (
             Head("Treatment"),
@@ -47,8 +47,8 @@ def actions(money: Money, plan: Mapping[str, Any] | None, outcome: Mapping[str, 
                 tuple(
                     (
                         Cell(row["treatment"]),
-                        Cell(f"{row['treated']:,}"),
-                        Cell(f"{row['control']:,}"),
+                        Cell(money.count(row["treated"])),
+                        Cell(money.count(row["control"])),
                         Cell(money(row["cost"])),
                         Cell(money(row["expected_gain"])),
                     )
@@ -63,7 +63,7 @@ def actions(money: Money, plan: Mapping[str, Any] | None, outcome: Mapping[str, 
                 "Who gets nothing, and why",
                 reasons,
                 tuple(
-                    (Cell(row["why"]), Cell(f"{row['customers']:,}"), Cell(money(row["value_at_risk"])))
+                    (Cell(row["why"]), Cell(money.count(row["customers"])), Cell(money(row["value_at_risk"])))
                     for row in plan["left_out"]
                 ),
             )
@@ -76,7 +76,7 @@ def actions(money: Money, plan: Mapping[str, Any] | None, outcome: Mapping[str, 
                 Figure(
                     f"the last campaign, '{outcome['campaign']}', brought",
                     money(outcome["profit"]),
-                    f"{money(outcome['profit_low'])} to {money(outcome['profit_high'])}",
+                    f"{money.about(outcome['profit_low'])} to {money.about(outcome['profit_high'])}",
                 )
             )
     return Section(

@@ -5,55 +5,114 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from clvml.html import Cell, Head, Table
+from clvml.html import Cell, Figure, Head, Table
 from clvml.insights.attributes import attributes_of_summary
-from clvml.insights.profiles import profile
-from clvml.insights.profit import profit_tiers, whale_curve
+from clvml.insights.profiles import Difference, profile
+from clvml.insights.profit import ProfitTiers, profit_tiers, whale_curve
 from clvml.report import charts
 from clvml.report.parts import Money, Section, chart
 
 __all__ = ["best"]
 
+SHOWN_DIFFERENCES = 6
+
 
 def best(scores: pd.DataFrame, money: Money, summary: pd.DataFrame) -> Section:
     """What sets the best tenth apart; who are the 20% that earn and the 20% that cost, and why?"""
-    apart = profile(scores, attributes_of_summary(summary))
+    apart = [d for d in profile(scores, attributes_of_summary(summary)).differences if d.is_significant]
     tiers = profit_tiers(_profit(summary))
-    table = tiers.table
-    sums = table.groupby("tier")["contribution"].agg(["size", "sum"]).reindex(["good", "middle", "bad"]).fillna(0.0)
-    share = 100 * sums["sum"] / tiers.total if tiers.total else sums["sum"] * np.nan
-    sentences = [
-        f"So far the {tiers.customers:,} customers brought {money(tiers.total)}: the best fifth {share['good']:.0f}%, "
-        f"the middle {share['middle']:.0f}%, the rest {share['bad']:.0f}%.",
-        f"{tiers.losing:,} customers cost more than they brought, {money(-tiers.lost)} together: "
-        + ", ".join(f"{count:,} mainly by {why}" for why, count in tiers.reasons) + "."
-        if tiers.losing
-        else "No customer cost more than they brought.",
-    ]  # fmt: skip
-    apart_words = [d.sentence for d in apart.differences if d.is_significant][:6]
-    heads = (Head("What sets the best tenth apart"),)
+    brought = tiers.table["contribution"].to_numpy(np.float64)
     return Section(
         "best",
         "What sets the best tenth apart? Who earns, who costs?",
-        tuple(sentences),
+        (*_profit_sentences(tiers, money), _apart_sentence(apart, money)),
+        _figures(tiers, money),
         charts=(
             chart(
-                charts.whale(whale_curve(table["contribution"].to_numpy(np.float64))),
+                charts.whale(whale_curve(brought)),
                 "best-whale",
                 "Contribution so far, added up from the best customer to the worst",
             ),
         ),
-        tables=(
-            Table(
-                "apart",
-                "The best tenth by value if kept, against the rest",
-                heads,
-                tuple((Cell(w),) for w in apart_words),
-            ),
-        )
-        if apart_words
-        else (),
+        tables=(_apart_table(apart[:SHOWN_DIFFERENCES], money),) if apart else (),
     )
+
+
+def _figures(tiers: ProfitTiers, money: Money) -> tuple[Figure, ...]:
+    groups = tiers.table.groupby("tier")["contribution"].agg(["size", "sum"]).reindex(["good", "bad"]).fillna(0.0)
+    (n_good, earned), (n_bad, cost) = groups.itertuples(index=False)
+    return (
+        Figure("brought so far by all customers", money(tiers.total)),
+        Figure("by the best fifth", money(earned), f"{money.count(n_good)} customers"),
+        Figure("by the lowest fifth", money(cost), f"{money.count(n_bad)} customers"),
+    )
+
+
+def _profit_sentences(tiers: ProfitTiers, money: Money) -> list[str]:
+    """What each fifth brought; who cost money, and why."""
+    sums = tiers.table.groupby("tier")["contribution"].sum().reindex(["good", "middle", "bad"]).fillna(0.0)
+    found = []
+    if tiers.total > 0:
+        share = sums / tiers.total
+        found.append(
+            f"So far the best fifth of the customers brought {share['good']:.0%} of all contribution, the middle "
+            f"{share['middle']:.0%}, the lowest fifth {share['bad']:.0%}."
+        )
+    if not tiers.losing:
+        return [*found, "No customer cost more than they brought."]
+    why = ", ".join(f"{money.count(count)} mainly by {why}" for why, count in tiers.reasons)
+    cost = f"{money.count(tiers.losing)} customers cost more than they brought, {money(-tiers.lost)} together"
+    return [*found, f"{cost}: {why}."]
+
+
+def _apart_sentence(apart: list[Difference], money: Money) -> str:
+    """The greatest difference, in words."""
+    if not apart:
+        return "Nothing that the log knows sets the best tenth apart beyond chance."
+    first = apart[0]
+    if first.value:
+        often = "more" if first.delta > 0 else "less"
+        text = f"{first.attribute} is '{first.value}' {often} often"
+        return f"What sets the best tenth apart most: {text} ({first.shares})."
+    higher = "higher" if first.delta > 0 else "lower"
+    return (
+        f"What sets the best tenth apart most: a {higher} {first.attribute}, half of them above "
+        f"{_number(first, first.best, money)}, half of the rest above {_number(first, first.rest, money)}."
+    )
+
+
+def _apart_table(apart: list[Difference], money: Money) -> Table:
+    heads = (Head("What was known of them"), Head("Best tenth", True), Head("The rest", True), Head("Difference"))
+    return Table(
+        "apart",
+        "What sets the best tenth by value if kept apart from the rest, the greatest difference first",
+        heads,
+        tuple(
+            (
+                Cell(f"{d.attribute}: {d.value}" if d.value else f"{d.attribute} (median)"),
+                Cell(f"{d.best:.0%}" if d.value else _number(d, d.best, money)),
+                Cell(f"{d.rest:.0%}" if d.value else _number(d, d.rest, money)),
+                Cell(_difference(d)),
+            )
+            for d in apart
+        ),
+    )
+
+
+def _difference(found: Difference) -> str:
+    """How far the two groups are apart, with its 95% interval."""
+    if found.value:
+        points = [100 * share for share in (found.delta, found.low, found.high)]
+        return "{:+.0f} points ({:+.0f} to {:+.0f})".format(*points).replace("-", "−")
+    sign, higher = (1, "higher") if found.delta > 0 else (-1, "lower")
+    pairs, *ends = ((1 + sign * delta) / 2 for delta in (found.delta, found.low, found.high))
+    return f"{higher} in {pairs:.0%} of pairs ({min(ends):.0%} to {max(ends):.0%})"
+
+
+def _number(found: Difference, value: float, money: Money) -> str:
+    if "amount" in found.attribute:
+        return money(value)
+    return f"{value:.0%}" if "share" in found.attribute else money.decimal(value, 0 if abs(value) >= 10 else 1)
 
 
 def _profit(summary: pd.DataFrame) -> pd.DataFrame:

@@ -36,6 +36,7 @@ def channels(money: Money, found: Channels, cac: Mapping[str, float] | None) -> 
                     label="money per customer",
                     range_name="worth, with its 90% interval",
                     mark_name="cost of winning one",
+                    write=money.tick,
                 ),
                 "channels-worth",
                 "What a customer of each channel is worth" + (", and what they cost" if cac else ""),
@@ -61,15 +62,15 @@ def channels(money: Money, found: Channels, cac: Mapping[str, float] | None) -> 
 def _cells(row: ChannelValue, money: Money, *, costs: bool) -> list[Cell]:
     cells = [
         Cell(row.channel),
-        Cell(f"{row.customers:,}"),
+        Cell(money.count(row.customers)),
         Cell(money(row.ltv)),
-        Cell(f"{money(row.low)} to {money(row.high)}"),
+        Cell(f"{money.about(row.low)} to {money.about(row.high)}"),
     ]
     if costs:
         known = np.isfinite(row.cac)
         cells += [
             Cell(money(row.cac) if known else ""),
-            Cell(f"{row.ltv_cac:.1f}" if known and np.isfinite(row.ltv_cac) else ""),
+            Cell(money.decimal(row.ltv_cac, 1) if known and np.isfinite(row.ltv_cac) else ""),
             Cell(f"{row.payback_month:.0f}" if np.isfinite(row.payback_month) else "not yet" if known else ""),
         ]
     return cells
@@ -77,7 +78,13 @@ def _cells(row: ChannelValue, money: Money, *, costs: bool) -> list[Cell]:
 
 def _sentences(rows: Sequence[ChannelValue], money: Money) -> list[str]:
     """The best channel; with costs, which channels pay for sure, which do not, and which may."""
-    found = [f"A customer of '{rows[0].channel}' is worth most: {money(rows[0].ltv)}, so far and expected together."]
+    first, each = rows[0], [row.ltv for row in rows]
+    found = [
+        f"A customer of '{first.channel}' is worth most: {money(first.ltv)}, so far and expected together."
+        if len({row.shrunk for row in rows}) > 1
+        else f"A customer is worth {money(min(each))} to {money(max(each))}, so far and expected together; the "
+        "channels do not differ beyond chance."
+    ]
     priced = [row for row in rows if np.isfinite(row.cac)]
     for verdict, names in (
         ("worth more than they cost", [r.channel for r in priced if r.low > r.cac]),

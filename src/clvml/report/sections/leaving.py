@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
 from clvml.html import Cell, Figure, Head, Table
@@ -10,67 +13,100 @@ from clvml.report.parts import Money, Section, chart
 
 __all__ = ["leaving"]
 
+TOP_OF_LIST = 10
+"""Customers at the top of the list whose share of the value at risk is said."""
+
 
 def leaving(scores: pd.DataFrame, money: Money, *, channels: pd.Series | None, redact: bool, rows: int) -> Section:
     """Who is about to leave whom I should not lose, and why?"""
-    flagged = scores[scores["flagged"]].sort_values("value_at_risk", ascending=False, kind="stable")
-    shown, at_stake = flagged.head(rows), float(flagged["value_at_risk"].sum())
-    chance = "p_leaving" if "p_leaving" in scores else "churn_probability"
+    flagged, shown = _listed(scores, rows)
+    good = scores.loc[scores["tier"] == "good", ["state", "value_at_risk"]]
+    by_state = good.groupby("state")["value_at_risk"].sum().sort_values(ascending=False)
+    return Section(
+        "leaving",
+        "Who is about to leave whom I should not lose, and why?",
+        tuple(_sentences(flagged, len(good), float(by_state.sum()), int(scores["horizon_days"].iloc[0]), money)),
+        (
+            Figure("good customers who may be leaving", money.count(len(flagged)), f"of {money.count(len(good))} good"),
+            Figure("value at risk with them", money(float(flagged.sum()))),
+        ),
+        (
+            chart(
+                charts.bars(list(by_state.index), by_state.tolist(), label="value at risk", write=money.tick),
+                "leaving-states",
+                "Value at risk of all good customers, by state",
+            ),
+        )
+        if len(by_state)
+        else (),
+        (_table(shown, len(flagged), money, channels, redact=redact),) if len(shown) else (),
+        ("A flag says that somebody may be going. Whether a treatment keeps them, only a control group can show.",),
+    )
+
+
+def _listed(scores: pd.DataFrame, rows: int) -> tuple[pd.Series, pd.DataFrame]:
+    """Value at risk of the flagged, the most first; and whom the table shows: these, then others at risk."""
+    is_flagged = scores["flagged"].to_numpy(np.bool_)
+    at_risk = scores["at_risk"].to_numpy(np.bool_) if "at_risk" in scores else is_flagged
+    places = np.flatnonzero(is_flagged | at_risk)
+    risk = scores["value_at_risk"].to_numpy(np.float64)[places]
+    places = places[np.lexsort((-risk, ~is_flagged[places]))]
+    value = scores["value_at_risk"].iloc[places[is_flagged[places]]]
+    return value, scores.iloc[places[:rows]]
+
+
+def _sentences(flagged: pd.Series, n_good: int, of_good: float, days: int, money: Money) -> list[str]:
+    if not len(flagged):
+        return [f"None of the {money.count(n_good)} good customers is flagged as leaving."]
+    stake = money(float(flagged.sum()))
+    found = [f"{money.count(len(flagged))} good customers may be leaving; {stake} is at risk with them."]
+    if len(flagged) > 2 * TOP_OF_LIST and flagged.sum() > 0:
+        share = flagged.head(TOP_OF_LIST).sum() / flagged.sum()
+        found.append(f"The first {TOP_OF_LIST} of the list hold {share:.0%} of that.")
+    found.append(
+        f"Anybody may fail to buy in the next {days} days, which puts {money.about(of_good)} at risk with all good "
+        "customers. Flagged are those whose silence or decline is unusual, where a treatment is expected to pay."
+    )
+    return found
+
+
+def _table(shown: pd.DataFrame, n_flagged: int, money: Money, channels: pd.Series | None, *, redact: bool) -> Table:
+    chance = "p_leaving" if "p_leaving" in shown else "churn_probability"
     heads = [Head("Customer"), Head("Value at risk", True), Head("Chance of leaving", True), Head("Tier"),
              Head("State"), Head("Last purchase", True), Head("Why")]  # fmt: skip
     filters = [("Tier", _words(shown["tier"])), ("State", _words(shown["state"]))]
     if channels is not None:
         heads.insert(5, Head("Channel"))
         filters.append(("Channel", _words(shown["customer_id"].map(channels).fillna("unknown"))))
-    cells = []
-    for place, row in enumerate(shown.to_dict("records"), 1):
-        line = [
-            Cell(f"#{place}" if redact else str(row["customer_id"])),
-            Cell(money(row["value_at_risk"]), round(float(row["value_at_risk"]), 2)),
-            Cell(f"{row[chance]:.0%}", round(float(row[chance]), 4)),
-            Cell(str(row["tier"])),
-            Cell(str(row["state"])),
-            Cell(f"{int(row['days_since_last'])} days ago", float(row["days_since_last"])),
-            Cell(str(row["reason"])),
-        ]
-        if channels is not None:
-            line.insert(5, Cell(str(channels.get(row["customer_id"], "unknown"))))
-        cells.append(tuple(line))
-    good = scores[scores["tier"] == "good"]
-    at_risk = good.groupby("state")["value_at_risk"].sum().sort_values(ascending=False)
-    sentences = [
-        f"{len(flagged):,} good customers may be leaving; {money(at_stake)} is at risk with them."
-        if len(flagged)
-        else "No good customer is flagged as leaving."
-    ]  # fmt: skip
-    table = Table(
+    cells = [
+        tuple(_row(f"#{place}" if redact else str(row["customer_id"]), row, chance, money, channels))
+        for place, row in enumerate(shown.to_dict("records"), 1)
+    ]
+    others = "" if shown["flagged"].all() else "; then others at risk"
+    cut = f": the first {money.count(len(shown))}" if len(shown) < n_flagged else ""
+    return Table(
         "to-keep",
-        f"Good customers who may be leaving{f', the first {len(shown):,}' if len(shown) < len(flagged) else ''}",
+        f"Good customers who may be leaving{cut}{others}",
         tuple(heads),
         tuple(cells),
         tuple((name, values) for name, values in filters if len(values) > 1),
         interactive=True,
     )
-    return Section(
-        "leaving",
-        "Who is about to leave whom I should not lose, and why?",
-        tuple(sentences),
-        (
-            Figure("flagged", f"{len(flagged):,}"),
-            Figure("value at risk with them", money(at_stake)),
-        ),
-        (
-            chart(
-                charts.bars(list(at_risk.index), at_risk.tolist(), label="value at risk"),
-                "leaving-states",
-                "Value at risk of all good customers, by state",
-            ),
-        )
-        if len(at_risk)
-        else (),
-        (table,) if len(shown) else (),
-        ("A flag says that somebody may be going. Whether a treatment keeps them only a control group can show.",),
-    )
+
+
+def _row(name: str, row: dict[Any, Any], chance: str, money: Money, channels: pd.Series | None) -> list[Cell]:
+    line = [
+        Cell(name),
+        Cell(money(row["value_at_risk"]), round(float(row["value_at_risk"]), 2)),
+        Cell(f"{row[chance]:.0%}", round(float(row[chance]), 4)),
+        Cell(str(row["tier"])),
+        Cell(str(row["state"])),
+        Cell(f"{int(row['days_since_last'])} days ago", float(row["days_since_last"])),
+        Cell(str(row["reason"])),
+    ]
+    if channels is not None:
+        line.insert(5, Cell(str(channels.get(row["customer_id"], "unknown"))))
+    return line
 
 
 def _words(values: pd.Series) -> tuple[str, ...]:

@@ -2,56 +2,131 @@
 
 from __future__ import annotations
 
-from clvml.html import Cell, Head, Table
+from typing import Any
+
+import pandas as pd
+
+from clvml.html import Cell, Figure, Head, Table
 from clvml.insights.audit import BaseAudit
 from clvml.report import charts
-from clvml.report.parts import Money, Section, chart
+from clvml.report.parts import Chart, Money, Section, chart
 
 __all__ = ["moved"]
 
+WHO = {
+    "new": "are new",
+    "came back": "came back",
+    "grew": "spent more",
+    "shrank": "spent less",
+    "lapsed": "bought before and not since",
+}
+"""What the customers of each group did."""
+SHOWN_QUARTERS = 16
+
 
 def moved(audit: BaseAudit, money: Money) -> Section:
-    """How has value moved?"""
+    """How has value moved? The five lenses of the customer-base audit."""
     two = audit.two_periods.to_dict("records")
-    found = [
-        chart(
-            charts.stacked(
-                audit.whole.pivot_table(index="quarter", columns="cohort", values="net", fill_value=0.0).tail(16)
-            ),
-            "moved-whole",
-            "Net amount by quarter, by the year in which customers first bought",
-        )
-    ]
-    tables = []
+    has_cohorts = len(audit.cohorts) > 0 and bool(audit.cohorts["age"].max() > 0)
+    sentences = [_one_period(audit, money)]
     if two:
-        found.insert(
-            0,
-            chart(
-                charts.changes(
-                    [str(row["group"]) for row in two],
-                    [float(row["change"]) for row in two],
-                    before=float(sum(row["before"] for row in two)),
-                    after=float(sum(row["after"] for row in two)),
-                ),
-                "moved-two",
-                f"Net amount of the last {audit.period_days} days beside the {audit.period_days} before",
-            ),
+        sentences += _two_periods(audit, two, money)
+    if has_cohorts:
+        sentences += _cohorts(audit.cohorts)
+    return Section(
+        "moved",
+        "How has value moved?",
+        tuple(sentences),
+        tuple(_figures(audit, two, money)),
+        tuple(_charts(audit, two, money, has_cohorts=has_cohorts)),
+        (_two_periods_table(two, money),) if two else (),
+    )
+
+
+def _one_period(audit: BaseAudit, money: Money) -> str:
+    buyers, net = int(audit.one_period["customers"].sum()), float(audit.one_period["net"].sum())
+    return (
+        f"In the {audit.period_days} days up to {audit.as_of}, {money.count(buyers)} customers bought for {money(net)} "
+        f"net; the best tenth of them brought {audit.one_period['share'].iloc[0]:.0%} of it."
+    )
+
+
+def _two_periods(audit: BaseAudit, two: list[dict[Any, Any]], money: Money) -> list[str]:
+    before, after = (float(audit.two_periods[when].sum()) for when in ("before", "after"))
+    parts = [
+        f"{money.change(r['change'])} from {money.count(r['customers'])} who {WHO[r['group']]}"
+        for r in two
+        if r["customers"]
+    ]
+    return [
+        f"The {audit.period_days} days before brought {money(before)}; the change is {money.change(after - before)}: "
+        f"{', '.join(parts)}."
+    ]
+
+
+def _cohorts(cohorts: pd.DataFrame) -> list[str]:
+    """How many of the latest newcomers came again, beside the cohort before them."""
+    second = cohorts[cohorts["age"] == 1].tail(2)
+    if second.empty:
+        return []
+    *earlier, last = second.itertuples()
+    text = f"Of the customers who first bought in {last.cohort}, {last.active:.0%} bought again in their second quarter"
+    return [f"{text}{''.join(f'; of those of {row.cohort}, {row.active:.0%}' for row in earlier)}."]
+
+
+def _figures(audit: BaseAudit, two: list[dict[Any, Any]], money: Money) -> list[Figure]:
+    net = float(audit.one_period["net"].sum())
+    found = [Figure(f"net amount of the last {audit.period_days} days", money(net))]
+    if two:
+        groups = {row["group"]: row for row in two}
+        before = sum(row["before"] for row in two)
+        if before > 0:
+            change = sum(row["after"] for row in two) / before - 1
+            found.append(Figure(f"against the {audit.period_days} days before", f"{change:+.0%}".replace("-", "−")))
+        found += [
+            Figure("new customers", money.count(groups["new"]["customers"]), money.change(groups["new"]["change"])),
+            Figure("lapsed", money.count(groups["lapsed"]["customers"]), money.change(groups["lapsed"]["change"])),
+        ]
+    return found
+
+
+def _charts(audit: BaseAudit, two: list[dict[Any, Any]], money: Money, *, has_cohorts: bool) -> list[Chart]:
+    found = []
+    if two:
+        axes = charts.changes(
+            [str(row["group"]) for row in two],
+            [float(row["change"]) for row in two],
+            before=float(sum(row["before"] for row in two)),
+            after=float(sum(row["after"] for row in two)),
+            write=money.tick,
         )
-        heads = (Head("Customers who"), Head("Customers", True), Head("Before", True), Head("After", True))
-        tables.append(
-            Table(
-                "two-periods",
-                "What became of the customers between the two periods",
-                heads,
-                tuple(
-                    (Cell(str(row["group"])), Cell(f"{row['customers']:,}"), Cell(money(row["before"])),
-                     Cell(money(row["after"])))
-                    for row in two
-                ),
-            )
-        )  # fmt: skip
-    if len(audit.cohorts) and audit.cohorts["age"].max() > 0:
-        found.append(
-            chart(charts.cohort_lines(audit.cohorts), "moved-cohorts", "How many of each cohort still buy, by quarter")
-        )
-    return Section("moved", "How has value moved?", tuple(audit.sentences()), charts=tuple(found), tables=tuple(tables))
+        title = f"Net amount of the last {audit.period_days} days beside the {audit.period_days} before"
+        found.append(chart(axes, "moved-two", title))
+    whole = audit.whole.pivot_table(index="quarter", columns="cohort", values="net", fill_value=0.0)
+    axes = charts.stacked(whole.tail(SHOWN_QUARTERS), write=money.tick)
+    found.append(chart(axes, "moved-whole", "Net amount by quarter, by the year in which customers first bought"))
+    if has_cohorts:
+        title = "How many of each cohort still buy, by quarter"
+        found.append(chart(charts.cohort_lines(audit.cohorts), "moved-cohorts", title))
+    tenths = charts.bars(
+        [f"tenth {row}" for row in audit.one_period["tenth"]], audit.one_period["net"].tolist(), label="net amount",
+        write=money.tick,
+    )  # fmt: skip
+    title = f"Net amount of the last {audit.period_days} days by tenth of its buyers, the best first"
+    found.append(chart(tenths, "moved-tenths", title))
+    return found
+
+
+def _two_periods_table(two: list[dict[Any, Any]], money: Money) -> Table:
+    heads = (Head("Customers who"), Head("Customers", True), Head("Before", True), Head("After", True),
+             Head("Change", True))  # fmt: skip
+    return Table(
+        "two-periods",
+        "What became of the customers between the two periods",
+        heads,
+        tuple(
+            (Cell(WHO[row["group"]]), Cell(money.count(row["customers"])), Cell(money(row["before"])),
+             Cell(money(row["after"])), Cell(money.change(row["change"])))
+            for row in two
+        ),
+    )  # fmt: skip

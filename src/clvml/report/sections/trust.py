@@ -8,77 +8,149 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clvml.html import Cell, Head, Table
+from clvml.html import Cell, Figure, Head, Table
 from clvml.orders.data_report import DataReport
 from clvml.report import charts
-from clvml.report.parts import Chart, Section, chart
+from clvml.report.parts import Chart, Money, Section, chart
 
 __all__ = ["trust"]
 
-
-_METRICS = (
-    ("purchases", "bias", "purchases: total off by"),
-    ("spend", "bias", "spend: total off by"),
-    ("spend", "gini", "spend: order, 1 is perfect"),
-    ("return", "auc", "return: order, .5 is chance"),
-    ("return", "brier", "return: error of the probability"),
+OURS = "clvml"
+"""The model that is tested, among the forecasts of a backtest."""
+NAMES = {
+    OURS: "this model",
+    "recency alone": "days since the last purchase alone",
+    "own rate x / T": "each customer's own rate so far",
+    "ticket x frequency x lifetime": "ticket × purchases a month × lifetime",
+}
+"""Forecasts of a backtest in plain words."""
+TOP_SHARE = 0.1
+METRICS = (
+    ("purchases", "bias", "Purchases: total off by, on average"),
+    ("spend", "bias", "Spend: total off by, on average"),
+    ("return", "auc", "Who returns: order (0.5 chance, 1 perfect)"),
+    ("return", "brier", "Who returns: error (0 perfect)"),
 )
 
 
-def trust(backtest: Mapping[str, Any] | None, report: DataReport | None) -> Section | None:
+def trust(backtest: Mapping[str, Any] | None, money: Money, report: DataReport | None) -> Section | None:
     """Can I trust it?"""
     if backtest is None and report is None:
         return None
-    tables: list[Table] = []
-    found: list[Chart] = []
     sentences: list[str] = []
-    if backtest is not None:
-        frame = pd.DataFrame(backtest["table"])
-        means = frame.groupby(["model", "target", "metric"])["value"].mean()
-        cells = []
-        for model in dict.fromkeys(frame["model"]):
-            values = [means.get((model, target, metric)) for target, metric, _ in _METRICS]
-            cells.append((Cell(model), *(Cell(_metric(v, m)) for v, (_, m, _) in zip(values, _METRICS, strict=True))))
-        heads = (Head("Forecast"), *(Head(name, True) for *_, name in _METRICS))
-        cuts = ", ".join(str(row["cut"]) for row in backtest["cuts"])
-        tables.append(
-            Table(
-                "backtest",
-                f"Made at {cuts}, compared with the {backtest['horizon_days']} days since",
-                heads,
-                tuple(cells),
-            )
-        )
-        deciles = pd.DataFrame(backtest["deciles"])
-        own = deciles[deciles["target"] == "spend"]
-        found.append(
-            chart(
-                charts.points(
-                    own["predicted"].to_numpy(np.float64), own["actual"].to_numpy(np.float64),
-                    [str(c) for c in own["cut"]], label="spend per customer",
-                ),
-                "trust-calibration",
-                "Spend by tenth of the customers: on the line the level was right",
-            )
-        )  # fmt: skip
+    figures: list[Figure] = []
+    found: list[Chart] = []
+    tables: list[Table] = []
+    if backtest is None:
+        sentences.append("It was not tested on the log's own past: `clvml backtest`, and --backtest here, do that.")
+    else:
+        captured = _captured(backtest)
+        sentences += _sentences(backtest, captured)
+        figures += _figures(backtest, captured)
+        found.append(_calibration(backtest, money))
+        tables.append(_forecasts(backtest, captured, money))
     if report is not None:
         sentences.append(
-            f"The log has {report.rows:,} rows, {report.usable:,} of them usable, of {report.customers:,} customers."
+            f"The log has {money.count(report.rows)} rows, {money.count(report.usable)} of them usable, of "
+            f"{money.count(report.customers)} customers."
         )
-        broken = [rule for rule in report.rules if rule.rows]
-        heads = (Head("Rule"), Head("Rows", True), Head("What was done"))
-        tables.append(
-            Table(
-                "data",
-                "What is unusual about the log",
-                heads,
-                tuple((Cell(r.name), Cell(f"{r.rows:,}"), Cell(f"{r.action}: {r.message}")) for r in broken),
-            )
-        )
-    return Section("trust", "Can I trust it?", tuple(sentences), charts=tuple(found), tables=tuple(tables))
+        tables.append(_data(report, money))
+    return Section("trust", "Can I trust it?", tuple(sentences), tuple(figures), tuple(found), tuple(tables))
 
 
-def _metric(value: float | None, metric: str) -> str:
+def _captured(backtest: Mapping[str, Any]) -> pd.Series:
+    """Share of the spend that came from the tenth that each forecast puts first, mean over the cuts."""
+    gains = pd.DataFrame(backtest.get("gains", ()), columns=["cut", "model", "target", "share", "captured"])
+    top = gains[(gains["target"] == "spend") & np.isclose(gains["share"].astype(float), TOP_SHARE)]
+    return top.groupby("model", sort=False)["captured"].mean().dropna()
+
+
+def _inside(backtest: Mapping[str, Any]) -> list[bool]:
+    """Whether each total of purchases and of spend lay in its 90% interval."""
+    return [
+        bool(row[f"{name}_low"] <= row[name] <= row[f"{name}_high"])
+        for row in backtest["cuts"]
+        for name in ("purchases", "spend")
+        if f"{name}_low" in row
+    ]
+
+
+def _sentences(backtest: Mapping[str, Any], captured: pd.Series) -> list[str]:
+    cuts = backtest["cuts"]
+    times = f"{len(cuts)} earlier days" if len(cuts) > 1 else "an earlier day"
+    found = [f"The model was tested on the log's own past: trained as on {times}, and compared with what came after."]
+    inside = _inside(backtest)
+    if inside:
+        found.append(
+            f"{sum(inside)} of {len(inside)} totals lay in the interval that should hold nine of ten."
+            + ("" if all(inside) else " What moves all customers at once, such as a first Christmas, no log foretells.")
+        )
+    rules = captured.drop(OURS, errors="ignore")
+    if OURS in captured and len(rules):
+        best = str(rules.idxmax())
+        best = NAMES.get(best, best)
+        found.append(
+            f"The tenth of the customers that it put first brought {captured[OURS]:.0%} of the spend that came; the "
+            f"best other forecast, '{best}', found {rules.max():.0%}."
+        )
+    return found
+
+
+def _figures(backtest: Mapping[str, Any], captured: pd.Series) -> list[Figure]:
+    inside, rules = _inside(backtest), captured.drop(OURS, errors="ignore")
+    found = []
+    if inside:
+        found.append(Figure("totals within their 90% interval", f"{sum(inside)} of {len(inside)}"))
+    if OURS in captured:
+        other = f"best other forecast: {rules.max():.0%}" if len(rules) else ""
+        found.append(Figure("of the spend came from the tenth that it put first", f"{captured[OURS]:.0%}", other))
+    return found
+
+
+def _calibration(backtest: Mapping[str, Any], money: Money) -> Chart:
+    deciles = pd.DataFrame(backtest["deciles"])
+    return chart(
+        charts.points(deciles[deciles["target"] == "spend"], label="spend per customer", write=money.tick),
+        "trust-calibration",
+        "Spend by tenth of the customers, with the 95% interval of what came: on the line the level was right",
+    )
+
+
+def _forecasts(backtest: Mapping[str, Any], captured: pd.Series, money: Money) -> Table:
+    frame = pd.DataFrame(backtest["table"])
+    off = frame["value"].abs().where(frame["metric"] == "bias", frame["value"])  # + and − are not to cancel
+    means = off.groupby([frame[name] for name in ("model", "target", "metric")]).mean()
+    cells = []
+    for model in dict.fromkeys(frame["model"]):
+        share = f"{captured[model]:.0%}" if model in captured else ""
+        values = [_metric(means.get((model, target, metric)), metric, money) for target, metric, _ in METRICS]
+        name = NAMES.get(model, str(model))
+        cells.append((Cell(name), Cell(share), *(Cell(value) for value in values)))
+    heads = (
+        Head("Forecast"),
+        Head("Spend found in its first tenth", True),
+        *(Head(name, True) for *_, name in METRICS),
+    )
+    cuts = ", ".join(str(row["cut"]) for row in backtest["cuts"])
+    return Table(
+        "backtest",
+        f"This model and simple rules, predicting at {cuts} for the {backtest['horizon_days']} days after",
+        heads,
+        tuple(cells),
+    )
+
+
+def _data(report: DataReport, money: Money) -> Table:
+    broken = [rule for rule in report.rules if rule.rows]
+    return Table(
+        "data",
+        "What is unusual about the log",
+        (Head("Rule"), Head("Rows", True), Head("What was done")),
+        tuple((Cell(r.name), Cell(money.count(r.rows)), Cell(f"{r.action}: {r.message}")) for r in broken),
+    )
+
+
+def _metric(value: float | None, metric: str, money: Money) -> str:
     if value is None or not np.isfinite(value):
         return ""
-    return f"{value:+.0%}" if metric == "bias" else f"{value:.3f}"
+    return f"{value:.0%}" if metric == "bias" else money.decimal(value, 2 if metric == "auc" else 3)

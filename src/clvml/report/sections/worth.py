@@ -20,16 +20,16 @@ def worth(scores: pd.DataFrame, money: Money, backtest: Mapping[str, Any] | None
     """What is my base worth, and how sure is that?"""
     days = int(scores["horizon_days"].iloc[0])
     sure = expected_totals(scores).iloc[0]
-    low, high = money(sure["clv_low"]), money(sure["clv_high"])
+    low, high = money.about(sure["clv_low"]), money.about(sure["clv_high"])
     tiers = scores.groupby("tier")["clv"].agg(["size", "sum"]).reindex(["good", "middle", "bad"]).fillna(0.0)
     total = float(scores["clv"].sum())
     top = scores["clv"].nlargest(max(1, len(scores) // 10)).sum()
     sentences = [
-        f"Over the next {days} days the {len(scores):,} customers are expected to bring {money(total)} "
-        f"(discounted contribution). In nine cases of ten it should lie between {low} and {high}.",
+        f"Over the next {days} days the {money.count(len(scores))} customers are expected to bring {money(total)} "
+        f"(contribution, discounted to today). In nine cases of ten it should lie between {low} and {high}.",
         f"The best tenth of them is expected to bring {top / total:.0%} of it." if total > 0 else "",
     ]
-    past = None if backtest is None else _past_chart(backtest)
+    past = None if backtest is None else _past_chart(backtest, money)
     return Section(
         "worth",
         "What is my base worth, and how sure is that?",
@@ -37,14 +37,18 @@ def worth(scores: pd.DataFrame, money: Money, backtest: Mapping[str, Any] | None
         (
             Figure("expected contribution", money(total), f"{low} to {high}"),
             Figure(
-                "expected spend", money(sure["spend"]), f"{money(sure['spend_low'])} to {money(sure['spend_high'])}"
+                "expected spend",
+                money(sure["spend"]),
+                f"{money.about(sure['spend_low'])} to {money.about(sure['spend_high'])}",
             ),
             Figure(
                 "expected purchases",
-                f"{sure['purchases']:,.0f}",
-                f"{sure['purchases_low']:,.0f} to {sure['purchases_high']:,.0f}",
+                money.count(sure["purchases"]),
+                f"{money.count(sure['purchases_low'])} to {money.count(sure['purchases_high'])}",
             ),
-            Figure("customers expected to buy", f"{scores['p_return'].sum():,.0f} of {len(scores):,}"),
+            Figure(
+                "customers expected to buy", money.count(scores["p_return"].sum()), f"of {money.count(len(scores))}"
+            ),
         ),
         (
             chart(
@@ -53,8 +57,8 @@ def worth(scores: pd.DataFrame, money: Money, backtest: Mapping[str, Any] | None
                 "How much of the expected value the best customers bring",
             ),
             chart(
-                charts.bars([f"{t} ({int(n):,})" for t, n in tiers["size"].items()], tiers["sum"].tolist(),
-                            label="expected contribution", unit=""),
+                charts.bars([f"{t} ({money.count(n)})" for t, n in tiers["size"].items()], tiers["sum"].tolist(),
+                            label="expected contribution", write=money.tick),
                 "worth-tiers",
                 "Expected contribution by tier (customers)",
             ),
@@ -63,7 +67,7 @@ def worth(scores: pd.DataFrame, money: Money, backtest: Mapping[str, Any] | None
     )  # fmt: skip
 
 
-def _past_chart(backtest: Mapping[str, Any]) -> Chart | None:
+def _past_chart(backtest: Mapping[str, Any], money: Money) -> Chart | None:
     """What was predicted at earlier days, with intervals, and what came."""
     cuts = sorted((row for row in backtest["cuts"] if "spend_low" in row), key=lambda row: str(row["cut"]))
     if not cuts:
@@ -77,6 +81,7 @@ def _past_chart(backtest: Mapping[str, Any]) -> Chart | None:
         label=f"spend in the {backtest['horizon_days']} days after",
         range_name="predicted, with its 90% interval",
         mark_name="came",
+        write=money.tick,
     )
     return chart(axes, "worth-past", "Last periods: what was predicted for them, and what came")
 
@@ -86,10 +91,19 @@ def _past_totals(backtest: Mapping[str, Any] | None, money: Money) -> list[str]:
     if backtest is None:
         return []
     rows = [r for r in backtest["table"] if r["model"] == "clvml" and r["target"] == "spend" and r["metric"] == "bias"]
-    spent = {row["cut"]: row["spend"] for row in backtest["cuts"]}
-    return [
-        f"Tested at {row['cut']}: {money(spent[row['cut']] * (1 + row['value']))} of spend was predicted for the next "
-        f"{backtest['horizon_days']} days, {money(spent[row['cut']])} came."
-        for row in rows
-        if row["cut"] in spent
-    ]
+    cuts = {row["cut"]: row for row in backtest["cuts"]}
+    return [_past_total(cuts[row["cut"]], row["value"], backtest["horizon_days"], money) for row in rows
+            if row["cut"] in cuts]  # fmt: skip
+
+
+def _past_total(cut: Mapping[str, Any], bias: float, days: int, money: Money) -> str:
+    """What was predicted at one earlier day, and what came."""
+    text = (
+        f"Tested at {cut['cut']}: {money.about(cut['spend'] * (1 + bias))} of spend was predicted for the next {days} "
+        f"days, {money.about(cut['spend'])} came"
+    )
+    if "spend_low" not in cut:
+        return f"{text}."
+    low, high = cut["spend_low"], cut["spend_high"]
+    where = "within" if low <= cut["spend"] <= high else "outside"
+    return f"{text}, {where} the interval of {money.about(low)} to {money.about(high)}."

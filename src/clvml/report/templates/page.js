@@ -24,20 +24,26 @@ for (const table of document.querySelectorAll("table[data-interactive]")) {
       row.hidden = !hit;
       shown += hit;
     }
-    count.textContent = `${shown.toLocaleString("en")} of ${rows.length.toLocaleString("en")} customers`;
+    count.textContent = `${shown} of ${rows.length} customers`;
   };
   const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b)));
+  const sort = (column, down) => {
+    for (const other of heads) other.removeAttribute("aria-sort");
+    heads[column].setAttribute("aria-sort", down ? "descending" : "ascending");
+    rows.sort((a, b) => (down ? -1 : 1) * compare(valueOf(a, column), valueOf(b, column)));
+    body.append(...rows);
+  };
+  // Where there is no room for heads, a list takes their place: numbers the largest first, words by the alphabet.
+  const [order] = role("sort");
+  order.value = names[1];
+  order.addEventListener("change", () => sort(order.selectedIndex, heads[order.selectedIndex].classList.contains("n")));
   heads.forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = names[column];
     head.replaceChildren(button);
     button.addEventListener("click", () => {
-      const down = head.getAttribute("aria-sort") !== "descending";
-      for (const other of heads) other.removeAttribute("aria-sort");
-      head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      rows.sort((a, b) => (down ? -1 : 1) * compare(valueOf(a, column), valueOf(b, column)));
-      body.append(...rows);
+      sort(column, head.getAttribute("aria-sort") !== "descending");
     });
   });
   // A cell that begins as a formula does is made text for spreadsheets.
