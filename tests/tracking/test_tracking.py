@@ -20,7 +20,9 @@ from clvml.errors import DataError, ModelError, OptionError
 from clvml.files import sha256
 from clvml.scores.saved import model_digest
 from clvml.tracking.flavor import ORDERS, Scorer
+from clvml.tracking.registry import _beside, _find
 from clvml.tracking.serving import example
+from clvml.tracking.store import connect
 
 METRICS = {"backtest/clvml/spend/gini": 0.71, "backtest/own_rate/spend/gini": 0.65, "backtest/empty": float("nan")}
 
@@ -201,6 +203,30 @@ class TestLoad:
     def test_the_same_predictions(self, logged, trained, trained_frame, uri):
         uri = uri.format(run=logged.run_id, artifact=artifact(logged))
         same(tracking.load_model(uri, tracking_uri=logged.tracking_uri), trained, trained_frame)
+
+    def test_a_version_in_a_file_beside_the_job_is_found_without_mlflow(self, own, trained, trained_frame, monkeypatch):
+        info, place = own
+        tracking.set_champion("clv", 1)
+        for uri in ("models:/clv/1", "models:/clv@champion"):
+            with connect() as client:
+                by_mlflow = _find(client, uri)
+            assert _beside(uri, info.tracking_uri) == (place / "data" / "clvml", by_mlflow.digest)
+            assert by_mlflow.location == place.as_uri()
+        load = "from clvml.tracking import load_model; load_model('models:/clv/1')"
+        code = f"import sys; {load}; print('mlflow' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "False"
+        monkeypatch.setenv("MLFLOW_REGISTRY_URI", info.tracking_uri)
+        assert _beside("models:/clv/1", info.tracking_uri) is None
+        same(tracking.load_model("models:/clv/1"), trained, trained_frame)
+
+    def test_a_deleted_version_is_not_found_in_the_file(self, own):
+        info, _ = own
+        with connect() as client:
+            client.delete_model_version("clv", "1")
+        assert _beside("models:/clv/1", info.tracking_uri) is None
+        with pytest.raises(ModelError, match="has no version 1"):
+            tracking.load_model("models:/clv/1")
 
     @pytest.mark.parametrize(
         ("uri", "message"),

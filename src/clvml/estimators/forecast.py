@@ -19,10 +19,12 @@ from clvml.maths.sample import Floats
 from clvml.maths.unique_pairs import UniquePairs
 from clvml.tables import check_summary
 
-__all__ = ["MIN_TABLE_LINES", "CustomerForecast", "ForecastCache", "customer_forecast", "forecast_cache"]
+__all__ = ["MIN_CORRECTED_TABLE_LINES", "MIN_TABLE_LINES", "CustomerForecast", "ForecastCache", "customer_forecast"]
 
-MIN_TABLE_LINES = 300_000
-"""Lines of a log from which on intervals are read off tables, which moves them by less than 0.5% of their width."""
+MIN_TABLE_LINES, MIN_CORRECTED_TABLE_LINES = 300_000, 10_000
+"""Lines of a log from which on intervals are read off tables, which moves them by less than 0.5% of their width:
+where the chance of return is the model's own, and each distinct history is solved for; and where it is corrected, and
+each customer is. The tables take more than a second however few customers there are, as long as some 2,500 of them."""
 _TABLE_P = 0.05, 10.0
 """Gamma-Gamma's p between which the tables bear it: above, the prices of a customer hardly differ, and the distribution
 of their total is a stair of one step a purchase, which cannot be read off between a few points; below, prices differ by
@@ -67,11 +69,11 @@ class FittedPurchases(Protocol):
 class ForecastCache:
     """What the batches of a base have in common, all predicted by one model: it grows with them.
 
-    use_tables: whether intervals are read off tables; otherwise each is solved for.
+    lines: of the whole log, so that intervals are found in one way whatever the batches.
     """
 
-    def __init__(self, *, use_tables: bool = False) -> None:
-        self.use_tables = use_tables
+    def __init__(self, lines: int) -> None:
+        self._lines = lines
         self.if_alive = UniquePairs()
         """What is to come of those alive, by frequency and age in days."""
         self.cached = UniquePairs()
@@ -80,12 +82,11 @@ class ForecastCache:
         """What intervals are read off, by the horizon in the model's unit."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return functools.partial(ForecastCache, use_tables=self.use_tables), ()
+        return ForecastCache, (self._lines,)
 
-
-def forecast_cache(lines: int) -> ForecastCache:
-    """What the base of a log of so many lines is worked out with."""
-    return ForecastCache(use_tables=lines >= MIN_TABLE_LINES)
+    def use_tables(self, *, corrected: bool) -> bool:
+        """Whether intervals are read off tables; otherwise each is solved for. corrected: the chance of return is."""
+        return self._lines >= (MIN_CORRECTED_TABLE_LINES if corrected else MIN_TABLE_LINES)
 
 
 def customer_forecast(
@@ -94,9 +95,12 @@ def customer_forecast(
     spend: GammaGammaModel | None = None,
     cache: ForecastCache | None = None,
 ) -> CustomerForecast:
-    """The future of the customers of a summary by fitted models. Raises DataError for a summary that is none."""
+    """The future of the customers of a summary by fitted models. Raises DataError for a summary that is none.
+
+    cache: by default that of a log of one line a customer.
+    """
     if purchases._memoryless:
-        return _MemorylessForecast(purchases, summary, spend, cache or ForecastCache())
+        return _MemorylessForecast(purchases, summary, spend, cache or ForecastCache(len(summary)))
     return _HistoryForecast(purchases, summary, spend)
 
 
@@ -237,7 +241,7 @@ class _MemorylessForecast(CustomerForecast):
 
     def intervals(self, horizon: int | str, level: float, p_return: Floats | None = None) -> Intervals:
         p, q, _ = self.spend.params_
-        if not _TABLE_P[0] <= p <= _TABLE_P[1] or (p_return is None and not self._cache.use_tables):
+        if not _TABLE_P[0] <= p <= _TABLE_P[1] or not self._cache.use_tables(corrected=p_return is not None):
             return super().intervals(horizon, level, p_return)
         place, t = self._place, self._units(horizon)
         tables = self._cache.tables.setdefault(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from clvml.checks import check_share, check_whole
 from clvml.errors import ClvError, ClvWarning, DataError, ModelError
 from clvml.estimators.base import Estimator
-from clvml.estimators.forecast import ForecastCache, forecast_cache
+from clvml.estimators.forecast import ForecastCache
 from clvml.estimators.histories import Customers, summary_frame
 from clvml.estimators.learned.churn import ChurnClassifier
 from clvml.estimators.learned.ensemble.labels import COLUMNS
@@ -344,7 +344,7 @@ class ClvModel(Estimator):
         """
         self._check_fitted("model_")
         warn_of_silence(log, as_date(as_of or self.as_of_))
-        rows = self.score_rows(self.frame(log, as_of), horizon, cache=forecast_cache(log.lines))
+        rows = self.score_rows(self.frame(log, as_of), horizon, cache=ForecastCache(log.lines))
         cutoffs = self.tier_cutoffs(rows.columns["tier_value"], rows.columns["contribution"])
         return scoring.to_frame(scoring.scores_table(rows, cutoffs))
 

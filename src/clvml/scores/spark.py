@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clvml.errors import DataError
-from clvml.estimators.forecast import forecast_cache
+from clvml.estimators.forecast import ForecastCache
 from clvml.horizon import as_date
 from clvml.maths.customers import SummarySettings
 from clvml.orders.engines.spark import SparkEngine
@@ -78,7 +78,7 @@ def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: 
     warn_of_silence(log, day)
     engine, booked, settings = log.spark_bookings(day, model.window_)
     # What batches have in common is filled on each executor and kept there from batch to batch.
-    broadcast = engine.broadcast((model, forecast_cache(log.lines)))
+    broadcast = engine.broadcast((model, ForecastCache(log.lines)))
     batches = _Batches(broadcast, settings, day.isoformat(), horizon)
     scored = booked.mapInArrow(batches, f"{_schema(booked)}, {', '.join(f'{key} BIGINT' for key in _KEYS)}")
     name = f"scored_{uuid.uuid4().hex}"

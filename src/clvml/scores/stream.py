@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.errors import DataError, OptionError
-from clvml.estimators.forecast import forecast_cache
+from clvml.estimators.forecast import ForecastCache
 from clvml.files import write_aside, write_folder_aside
 from clvml.horizon import as_date
 from clvml.orders.summaries import CustomerDays
@@ -167,7 +167,7 @@ def scored_base(
 
     step: called with the number of customers done.
     """
-    resources, cache, day = log.resources, forecast_cache(log.lines), as_date(as_of)
+    resources, cache, day = log.resources, ForecastCache(log.lines), as_date(as_of)
     warn_of_silence(log, day)
     threads = resources.n_workers
     rows = max(MIN_PART_ROWS, min(MAX_PART_ROWS, resources.arrays // (_ROW_BYTES * (threads + 1))))

@@ -12,7 +12,8 @@ from clvml.errors import ModelError, did_you_mean
 from clvml.scores.model import ClvModel
 from clvml.scores.saved import is_model_folder
 from clvml.tracking.serving import DATA
-from clvml.tracking.store import connect, database_missing, first_line, tracking_address
+from clvml.tracking.sqlite import registered_files
+from clvml.tracking.store import connect, database_missing, embedded_database, first_line, tracking_address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -152,6 +153,9 @@ def load_model(uri: str | os.PathLike[str], *, tracking_uri: str | None = None) 
     address = os.fspath(uri)
     if not address.startswith(("models:", "runs:")):
         return ClvModel.load(_folder_in(Path(address)))
+    beside = _beside(address, tracking_address(tracking_uri))
+    if beside is not None:
+        return ClvModel.load(*beside)
     with connect(tracking_uri) as client:
         kept = _find(client, address)
         if kept.digest is None:
@@ -160,6 +164,17 @@ def load_model(uri: str | os.PathLike[str], *, tracking_uri: str | None = None) 
                 "whether its files were changed. Train it with clvml, or load its folder if you trust it."
             )
         return _fetch(kept, address, tracking_address(tracking_uri))
+
+
+def _beside(address: str, tracking_uri: str) -> tuple[Path, str] | None:
+    """Folder and digest of a registered model whose store is a file here; None: ask MLflow."""
+    match, database = _MODELS_URI.fullmatch(address), embedded_database(tracking_uri)
+    if match is None or database is None or "MLFLOW_REGISTRY_URI" in os.environ:
+        return None
+    found = registered_files(database, DIGEST, match["name"], match["alias"], match["version"])
+    if found is None or not is_model_folder(found[0] / DATA):
+        return None
+    return found[0] / DATA, found[1]
 
 
 def _fetch(kept: _Kept, address: str, tracking_uri: str) -> ClvModel:

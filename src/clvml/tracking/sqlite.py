@@ -1,4 +1,4 @@
-"""What can be known of an SQLite store before MLflow opens it, which retries for minutes where it cannot."""
+"""What can be known of an SQLite store without MLflow, which takes seconds to import, and minutes to give a file up."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from clvml.errors import ModelError
 
-__all__ = ["check_database"]
+__all__ = ["check_database", "registered_files"]
 
 _PATIENCE = 5.0
 """Seconds to wait for another process to let go."""
@@ -55,3 +57,32 @@ def _open(database: Path, *, write: bool) -> None:
         if write:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
+
+
+_VERSION = """
+SELECT COALESCE(v.storage_location, v.source), t.value
+FROM model_versions v JOIN model_version_tags t USING (workspace, name, version)
+WHERE v.workspace = 'default' AND v.status = 'READY' AND v.current_stage <> 'Deleted_Internal'
+    AND v.name = :name AND t.key = :tag AND v.version = COALESCE(:version, (
+        SELECT a.version FROM registered_model_aliases a
+        WHERE a.workspace = 'default' AND a.name = :name AND a.alias = :alias))
+"""
+
+
+def registered_files(
+    database: Path, tag: str, name: str, alias: str | None, version: str | None
+) -> tuple[Path, str] | None:
+    """Folder and tag of a version of a registered model, by its alias or number, read from MLflow's own tables.
+
+    None where it is not there, not on this machine, or the tables are not as MLflow 3 makes them: ask MLflow then.
+    """
+    asked = {"tag": tag, "name": name, "alias": alias, "version": None if version is None else int(version)}
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", timeout=_PATIENCE, uri=True)) as connection:
+            found = connection.execute(_VERSION, asked).fetchall()
+    except sqlite3.Error:
+        return None
+    if len(found) != 1 or not found[0][0].startswith("file:///"):
+        return None
+    folder = Path(url2pathname(urlsplit(found[0][0]).path))
+    return (folder, found[0][1]) if folder.is_dir() else None

@@ -21,6 +21,7 @@ __all__ = [
     "artifacts_folder",
     "connect",
     "database_missing",
+    "embedded_database",
     "experiment_of",
     "first_line",
     "tracking_address",
@@ -54,11 +55,12 @@ def artifacts_beside(address: str) -> str | None:
 
 def artifacts_folder(address: str) -> Path | None:
     """The same as a path."""
-    database = _database(address)
+    database = embedded_database(address)
     return None if database is None else database.parent / "mlartifacts"
 
 
-def _database(address: str) -> Path | None:
+def embedded_database(address: str) -> Path | None:
+    """The file of an SQLite store; None: a server."""
     if not address.startswith(_SQLITE):
         return None
     return Path(address.removeprefix(_SQLITE).partition("?")[0]).absolute()
@@ -66,7 +68,7 @@ def _database(address: str) -> Path | None:
 
 def database_missing(tracking_uri: str | None = None) -> bool:
     """Whether the store is an SQLite file that nobody has made yet."""
-    database = _database(tracking_address(tracking_uri))
+    database = embedded_database(tracking_address(tracking_uri))
     return database is not None and not database.is_file()
 
 
@@ -78,7 +80,7 @@ def connect(tracking_uri: str | None = None, *, create: bool = False) -> Iterato
     or cannot be written.
     """
     address = tracking_address(tracking_uri)
-    database = _database(address)
+    database = embedded_database(address)
     if not create and database_missing(tracking_uri):
         raise ModelError(
             f"There is no tracking database {database}. Train with `clvml train ... --register NAME` there first, "
