@@ -124,6 +124,8 @@ def lock() -> int:
         "--extra",
         "postgres",
         "--extra",
+        "mysql",
+        "--extra",
         "docs",
         "--universal",
         "--python-version",

@@ -56,7 +56,9 @@ _LOG_OPTIONS = (
     ),
     click.option("--free-orders", is_flag=True, help="A day of nothing but zero amounts is a purchase too."),
     click.option("--timezone", help="The business's own, for times that name a zone. Default: UTC."),
-    click.option("--table", help="Table of the log in a data base (a DuckDB file, postgresql://user@host/db)."),
+    click.option(
+        "--table", help="Table of the log in a data base (a DuckDB file, postgresql://user@host/db, sqlite:///shop.db)."
+    ),
     click.option("--query", help="Instead of --table: the SELECT that gives the log."),
     click.option(
         "--engine",

@@ -10,7 +10,7 @@ from clvml.orders.data_report import Counts, DataReport, count_rules
 from clvml.orders.engines.duckdb import Engine, statement
 from clvml.orders.reading.columns import Columns, Probe, lines_sql, missing_id, source_sql, text_of, whole_id
 from clvml.orders.reading.csv_files import encodings_of, scan_csv
-from clvml.orders.reading.databases import LINE, DuckDBFile, Postgres
+from clvml.orders.reading.databases import LINE, DuckDBFile, Postgres, SqlDatabase
 from clvml.orders.reading.dates import DayOrder, shows_day_first, shows_month_first, zoned_text, zoneless_text
 from clvml.orders.reading.rules import Condition, Policy, line_rules, log_rules, rule_settings
 from clvml.orders.reading.sources import Source
@@ -249,9 +249,9 @@ def _load(engine: Engine, source: Source, columns: Columns) -> str:
     return encoding
 
 
-def _load_database(engine: Engine, database: DuckDBFile | Postgres, columns: Columns) -> None:
+def _load_database(engine: Engine, database: DuckDBFile | Postgres | SqlDatabase, columns: Columns) -> None:
     """A table of a DuckDB file stays where it is; a query, and what a server sends, is kept."""
-    if isinstance(database, Postgres):
+    if not isinstance(database, DuckDBFile):
         with database.rows(columns.named().values()) as (names, rows):
             columns.check(names)
             engine.register("raw", rows)

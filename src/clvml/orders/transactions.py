@@ -80,7 +80,7 @@ class Transactions:
     source
         A pandas, polars or Spark frame; a pyarrow Table, Dataset or RecordBatchReader; a DuckDB relation; the path of
         a Parquet or CSV file, a folder, a glob or a list of paths; a DuckDB file; or postgresql://user@host/database
-        (clvml[postgres]).
+        (clvml[postgres]), mariadb:// and mysql:// (clvml[mysql]), sqlite:///shop.db.
     customer, date, amount : str
         Its columns of customer ids, days (or times) and money. Amounts are in the log's currency, negative for refunds.
     order : str, optional

@@ -1,4 +1,4 @@
-"""Logs in data bases: a table or a query of a DuckDB file, read in place, or of PostgreSQL, read as a stream."""
+"""Logs in data bases: a table or query of a DuckDB file, read in place, or of a server or SQLite, read as a stream."""
 
 from __future__ import annotations
 
@@ -13,13 +13,28 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.orders.engines.duckdb import quoted
 from clvml.orders.reading.csv_files import text
+from clvml.orders.reading.sql_databases import driver_of, stream_rows, words_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from clvml.orders.engines.duckdb import Engine
 
-__all__ = ["LINE", "DuckDBFile", "Postgres", "is_duckdb", "is_postgres", "label_of", "open_database"]
+__all__ = [
+    "LINE",
+    "DuckDBFile",
+    "Postgres",
+    "SqlDatabase",
+    "adbc_driver",
+    "check_address",
+    "is_address",
+    "is_duckdb",
+    "is_postgres",
+    "label_of",
+    "open_database",
+    "plain_words",
+    "without_secrets_of",
+]
 
 _PART = r'(?:[^\W\d]\w*|"(?:[^"]|"")+")'
 _TABLE = re.compile(rf"{_PART}(?:\.{_PART}){{0,2}}")
@@ -38,6 +53,11 @@ def is_postgres(source: str) -> bool:
     return _POSTGRES.match(source) is not None
 
 
+def is_address(source: str) -> bool:
+    """Whether a text is the address of a data base."""
+    return is_postgres(source) or driver_of(source) is not None
+
+
 def is_duckdb(path: str) -> bool:
     """Whether a path is a DuckDB file, by its own mark."""
     if not os.path.isfile(path):
@@ -49,11 +69,11 @@ def is_duckdb(path: str) -> bool:
         raise DataError(f"{path} could not be read: {error.strerror}.") from error
 
 
-def open_database(source: str, table: str | None, query: str | None) -> DuckDBFile | Postgres:
+def open_database(source: str, table: str | None, query: str | None) -> DuckDBFile | Postgres | SqlDatabase:
     """The log in a data base. Raises OptionError unless one of table and query says which."""
-    if is_postgres(source):
-        source = _POSTGRES.sub("postgresql://", source)
-        _check(source)
+    source = _POSTGRES.sub("postgresql://", source)
+    if is_address(source):
+        check_address(source)
     if (table is None) == (query is None):
         both = "not both" if table is not None else f"as {label_of(source)} may hold several"
         raise OptionError(f"Say which table is the log with table='orders', or query='SELECT …', {both}.")
@@ -62,6 +82,8 @@ def open_database(source: str, table: str | None, query: str | None) -> DuckDBFi
             f"table={table!r} is no name of a table, such as orders or shop.orders. A query is query='…'."
         )
     sql = f"SELECT * FROM {table}" if query is None else query.strip().rstrip(";") + "\n"  # it may end in a comment
+    if driver_of(source) is not None:
+        return SqlDatabase(source, sql, table)
     return (Postgres if is_postgres(source) else DuckDBFile)(source, sql, table)
 
 
@@ -142,9 +164,8 @@ class Postgres(NamedTuple):
 
         Raises OptionError without the driver, DataError where the server refuses.
         """
-        if ";" in _NOT_CODE.sub("", self.query):
-            raise OptionError("query is to be one SELECT, and holds several statements (';'). Give the SELECT alone.")
-        dbapi = _driver()
+        _check_select(self.query)
+        dbapi = adbc_driver()
         try:
             with dbapi.connect(self.url) as connection, connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION READ ONLY")
@@ -155,14 +176,43 @@ class Postgres(NamedTuple):
                 cursor.execute(f"SELECT {', '.join([*columns, line])} FROM ({self.query}) AS log")
                 yield schema.names, cursor.fetch_record_batch()
         except dbapi.Error as error:
-            raise DataError(f"{label_of(self.url)}: {_without_secrets(str(error), self.url)}") from None
+            raise DataError(f"{label_of(self.url)}: {plain_words(str(error), self.url)}") from None
 
 
+class SqlDatabase(NamedTuple):
+    """A table or query of a data base that SQLAlchemy reaches: read-only, rows as a stream."""
+
+    url: str
+    query: str
+    table: str | None
+
+    @contextlib.contextmanager
+    def rows(self, wanted: Iterable[str]) -> Iterator[tuple[list[str], pa.RecordBatchReader]]:
+        """As of Postgres."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        _check_select(self.query)
+        try:
+            with stream_rows(self.url, self.query, wanted, LINE) as (names, reader):
+                yield names, reader
+        except SQLAlchemyError as error:
+            raise DataError(f"{label_of(self.url)}: {without_secrets_of(words_of(error), self.url)}") from None
+
+
+def _check_select(query: str) -> None:
+    if ";" in _NOT_CODE.sub("", query):
+        raise OptionError("query is to be one SELECT, and holds several statements (';'). Give the SELECT alone.")
+    if not re.match(r"[\s(]*(SELECT|WITH|VALUES|TABLE)\b", _COMMENT.sub(" ", query), re.IGNORECASE):
+        raise OptionError("query is to be one SELECT, and does not begin as one does.")
+
+
+_COMMENT = re.compile(r"--[^\n]*|/[*].*?[*]/", re.DOTALL)
 _NOT_CODE = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/[*].*?[*]/|[$](\w*)[$].*?[$]\1[$]", re.DOTALL)
 """Texts, names and comments of a query."""
 
 
-def _driver() -> Any:
+def adbc_driver() -> Any:
+    """The driver of PostgreSQL. Raises OptionError where it is not installed."""
     try:
         from adbc_driver_postgresql import dbapi
     except ImportError:
@@ -180,9 +230,12 @@ def _column(field: pa.Field) -> str:
     return f"CAST({name} AS text) AS {name}" if isinstance(field.type, pa.BaseExtensionType) else name
 
 
-def _check(url: str) -> None:
+def check_address(url: str) -> None:
     """Refuse an address with a password written so that parts of it would be taken, and shown, for a host or port."""
-    address = urlsplit(url)
+    try:
+        address = urlsplit(url)
+    except ValueError:
+        raise OptionError("The address of the data base has a [ without its ].") from None
     if url.partition("?")[0].count("@") > 1 or "@" in address.path + address.fragment:
         raise OptionError(
             "The address of the data base has @, / or # within the user or the password. Write them as %40, %2F, %23, "
@@ -190,7 +243,7 @@ def _check(url: str) -> None:
         )
 
 
-def _without_secrets(message: str, url: str) -> str:
+def without_secrets_of(message: str, url: str) -> str:
     """The server's words in a line, the password of the address taken out should they repeat it."""
     address = urlsplit(url)
     secrets = [address.netloc.rpartition("@")[0].partition(":")[2]]
@@ -198,5 +251,10 @@ def _without_secrets(message: str, url: str) -> str:
     line = " ".join(message.split())
     for secret in {s for raw in secrets for s in (raw, unquote(raw)) if s}:
         line = line.replace(secret, "***")
+    return line
+
+
+def plain_words(message: str, url: str) -> str:
+    """The same without what libpq and the driver add."""
     noise = r"^.*?(?=ERROR:|FATAL:)|^[A-Z_]+: \[libpq\] |( LINE \d+: .*)?( Query was: .*)?\.? SQLSTATE: \w+$"
-    return re.sub(noise, "", line)
+    return re.sub(noise, "", without_secrets_of(message, url))

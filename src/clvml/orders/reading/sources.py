@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.orders.reading.csv_files import check_content, text
-from clvml.orders.reading.databases import DuckDBFile, Postgres, is_duckdb, is_postgres, label_of, open_database
+from clvml.orders.reading.databases import (
+    DuckDBFile,
+    Postgres,
+    SqlDatabase,
+    is_address,
+    is_duckdb,
+    label_of,
+    open_database,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +30,7 @@ _PARQUET = (".parquet", ".pq")
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 _KNOWN = (
     "a pandas, polars or Spark frame, a pyarrow Table, Dataset or RecordBatchReader, a DuckDB relation, "
-    "a path, glob or list of paths (Parquet, CSV, a DuckDB file), or postgresql://…"
+    "a path, glob or list of paths (Parquet, CSV, a DuckDB file), or postgresql://…, mysql://…, mariadb://…, sqlite:///…"
 )
 
 
@@ -41,7 +49,7 @@ class Source(NamedTuple):
     """Whether it can be read only once (a stream) or only slowly (CSV): then the columns needed are loaded."""
     on_spark: bool = False
     """Whether the table is a Spark DataFrame."""
-    database: DuckDBFile | Postgres | None = None
+    database: DuckDBFile | Postgres | SqlDatabase | None = None
     files: tuple[str, ...] = ()
     """The files, where it is files."""
 
@@ -53,10 +61,13 @@ def open_source(source: Any, table: str | None = None, query: str | None = None)
     """
     if isinstance(source, list | tuple) and len(source) == 1:
         source = source[0]
-    if isinstance(source, str | os.PathLike) and (is_postgres(str(source)) or is_duckdb(os.fspath(source))):
+    if isinstance(source, str | os.PathLike) and (is_address(str(source)) or is_duckdb(os.fspath(source))):
         return _from_database(os.fspath(source), table, query)
     if table is not None or query is not None:
-        raise OptionError("table and query choose from a data base: a DuckDB file or postgresql://… as the source.")
+        raise OptionError(
+            "table and query choose from a data base: a DuckDB file, postgresql://…, mysql://… or sqlite:///… as the "
+            "source."
+        )
     if isinstance(source, str | os.PathLike):
         return source_of_files([source])
     if isinstance(source, list | tuple) and source and all(isinstance(s, str | os.PathLike) for s in source):
@@ -66,7 +77,7 @@ def open_source(source: Any, table: str | None = None, query: str | None = None)
 
 def _from_database(source: str, table: str | None, query: str | None) -> Source:
     database = open_database(source, table, query)
-    once = isinstance(database, Postgres) or database.table is None
+    once = not isinstance(database, DuckDBFile) or database.table is None
     return Source(label_of(source), database=database, once=once)
 
 
