@@ -60,14 +60,18 @@ class Rhythm(NamedTuple):
         In proportion to alpha / k + t_x, and so solved for once for each number of gaps.
         """
         x, t_x = (np.asarray(v, dtype=np.float64) for v in (x, t_x))
-        gaps, place = np.unique(x, return_inverse=True)
+        place = x.astype(np.intp)
+        counts = np.bincount(place.ravel())
+        gaps = np.flatnonzero(counts).astype(np.float64)
+        times = np.empty(len(counts))
         with np.errstate(over="ignore", divide="ignore"):
             if self.k == 1.0:
-                times = lomax_quantile(share, self.r + gaps, np.ones_like(gaps))
+                found = lomax_quantile(share, self.r + gaps, np.ones_like(gaps))
             else:
                 below = betaincinv(self.k, self.r + self.k * gaps, share)
-                times = below / (1.0 - below)
-            days: Floats = (self.alpha / self.k + t_x) * times[place.reshape(x.shape)]
+                found = below / (1.0 - below)
+            times[counts > 0] = found
+            days: Floats = (self.alpha / self.k + t_x) * times[place]
         return days
 
     def mean_gap(self, x: ArrayLike, t_x: ArrayLike) -> Floats:
