@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clvml.errors import DataError, did_you_mean
 from clvml.redaction import shown_id
 
-__all__ = ["SCORES", "SUMMARY", "Column", "canonical_ids", "check_summary"]
+__all__ = ["SCORES", "SUMMARY", "Column", "canonical_ids", "check_summary", "comparable_ids"]
 
 
 Numbers = NDArray[np.float64] | NDArray[np.int64]
@@ -250,6 +250,13 @@ def canonical_ids(ids: Iterable[object]) -> list[str]:
     if isinstance(ids, pd.Series) and ids.dtype.kind in "iu":
         return [*map(str, ids.tolist())]
     return [_canonical_id(i) for i in ids]
+
+
+def comparable_ids(*columns: pd.Series) -> list[Any]:
+    """Columns of ids that can be compared: as they are where all are whole numbers, else `canonical_ids` of each."""
+    if all(column.dtype.kind in "iu" for column in columns):
+        return [column.to_numpy() for column in columns]
+    return [canonical_ids(column) for column in columns]
 
 
 def _canonical_id(i: object) -> str:

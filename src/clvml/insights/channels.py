@@ -20,7 +20,7 @@ from clvml.insights.score_tables import require_columns
 from clvml.orders.summaries import BookedDays
 from clvml.orders.transactions import Transactions
 from clvml.scores.totals import variance_within
-from clvml.tables import canonical_ids
+from clvml.tables import canonical_ids, comparable_ids
 
 __all__ = [
     "SMALL",
@@ -36,6 +36,8 @@ __all__ = [
 Array = npt.NDArray[np.float64]
 NEEDED = ("customer_id", "contribution", "clv", "clv_low", "clv_high", "as_of", "horizon_days")
 """Columns of the scores that are read."""
+MAX_MONTHS = 40
+"""Months of the first purchase that are kept apart in taking out the mix."""
 SMALL = "(small)"
 """Channels of too few customers, put together."""
 
@@ -332,12 +334,18 @@ def _joined(
             raise DataError(
                 f"There is no column '{name}' of the customers.{did_you_mean(name, map(str, source))} {hint}"
             )
-    own = scores[list(NEEDED[:5])].assign(customer_id=canonical_ids(scores["customer_id"]))
+    scored, known = comparable_ids(scores["customer_id"], summary["customer_id"])
+    own = scores[list(NEEDED[:5])].assign(customer_id=scored)
     facts = summary[["customer_id", "first_date", "frequency", "T", "amount"]].assign(
-        customer_id=canonical_ids(summary["customer_id"]), place=np.arange(len(summary))
+        customer_id=known, place=np.arange(len(summary))
     )
-    words = source[["customer_id", "channel", *mix]].assign(customer_id=canonical_ids(source["customer_id"]))
-    table = own.merge(facts, on="customer_id").merge(words.drop_duplicates("customer_id"), on="customer_id", how="left")
+    if channel is None:
+        table = own.merge(facts.assign(**{name: summary[name] for name in ("channel", *mix)}), on="customer_id")
+    else:
+        words = channel[["customer_id", "channel", *mix]].assign(customer_id=canonical_ids(channel["customer_id"]))
+        table = own.merge(facts, on="customer_id")
+        table["customer_id"] = canonical_ids(table["customer_id"])
+        table = table.merge(words.drop_duplicates("customer_id"), on="customer_id", how="left")
     if table.empty:
         raise DataError("None of the scored customers is in the log: check how ids are written.")
     table["channel"] = table["channel"].astype("string").fillna("(unknown)").astype(object)
@@ -370,9 +378,11 @@ def _grouped(
 
 
 def _cohort(table: pd.DataFrame) -> pd.Series:
-    """Month of the first purchase; beyond the 40 commonest, 'other'."""
-    months: pd.Series = table["first_date"].dt.strftime("%Y-%m")
-    return months.where(months.isin(months.value_counts().index[:40]), "other")
+    """Month of the first purchase; beyond the commonest, 'other'."""
+    codes, found = pd.factorize(table["first_date"].to_numpy().astype("datetime64[M]"))
+    names = found.astype(str).astype(object)
+    names[np.argsort(-np.bincount(codes), kind="stable")[MAX_MONTHS:]] = "other"
+    return pd.Series(names[codes], index=table.index)
 
 
 def _mean(table: pd.DataFrame, value: Array, name: str, level_sd: float) -> tuple[float, float, float]:
@@ -391,7 +401,7 @@ def _same_mix(
 ) -> list[tuple[float, float, float]]:
     """(mean, 90% low, high) of every channel with the mix of the whole base: least squares, robust errors (HC0)."""
     M = Encoding.of(facts).matrix(facts)
-    D = (table["channel"].to_numpy(dtype=object)[:, None] == np.array(names, dtype=object)).astype(np.float64)
+    D = (pd.Index(names).get_indexer(pd.Index(table["channel"]))[:, None] == np.arange(len(names))).astype(np.float64)
     X = np.hstack([D, M - M.mean(axis=0)])
     bread = np.linalg.pinv(X.T @ X)
     beta = bread @ (X.T @ value)
