@@ -15,6 +15,7 @@ from clvml.evaluation import fit_checks
 from clvml.evaluation.backtest import OURS, Backtest
 from clvml.orders.transactions import Split
 from clvml.report.plots.style import (
+    DASHES,
     INK,
     MARKERS,
     SERIES,
@@ -242,8 +243,7 @@ def gain(tested: Backtest, target: Literal["purchases", "spend"] = "spend", ax: 
     )  # fmt: skip
     for i, (name, row) in enumerate(curves.items()):
         ax.plot(
-            [0.0, *row.index], [0.0, *row], color=_colour(i), linewidth=2.5 if name == OURS else 1.3, label=str(name),
-            zorder=3 if name == OURS else 2, linestyle="-" if i < len(SERIES) else "--",
+            [0.0, *row.index], [0.0, *row], label=str(name), **_line(str(name), i),
         )  # fmt: skip
     ax.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=":", label="at random")
     ax.set(xlim=(0, 1), ylim=(0, 1.02))
@@ -291,8 +291,7 @@ def lift(tested: Backtest, target: Literal["purchases", "spend"] = "spend", ax: 
     )  # fmt: skip
     for i, (name, row) in enumerate(curves.items()):
         ax.plot(
-            row.index, row / row.index, color=_colour(i), linewidth=2.5 if name == OURS else 1.3, label=str(name),
-            zorder=3 if name == OURS else 2, linestyle="-" if i < len(SERIES) else "--",
+            row.index, row / row.index, label=str(name), **_line(str(name), i),
         )  # fmt: skip
     ax.axhline(1.0, color=SOFT, linewidth=1, linestyle=":", label="at random")
     ax.set_xlim(0, 1)
@@ -312,6 +311,13 @@ def _gains(tested: Backtest, target: str) -> pd.DataFrame:
 
 def _colour(i: int) -> str:
     return SERIES[i % len(SERIES)]
+
+
+def _line(name: str, i: int) -> dict[str, Any]:
+    """Ours is drawn thick and above the others; of these, neighbours differ in colour and in their dashes."""
+    if name == OURS:
+        return {"color": SERIES[0], "linewidth": 2.5, "zorder": 3}
+    return {"color": _colour(i), "linewidth": 1.4, "zorder": 2, "linestyle": DASHES[i % len(DASHES)]}
 
 
 def totals(tested: Backtest, target: Literal["purchases", "spend"] = "spend", ax: Axes | None = None) -> Axes:

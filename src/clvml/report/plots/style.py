@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "GRID", "INK", "MARKERS", "PALE", "SERIES", "SOFT", "date_axis", "forest_rows", "legend", "money_axis", "new_axes",
-    "percent_axis", "short", "whole_axis",
+    "DASHES", "GRID", "INK", "MARKERS", "PALE", "SERIES", "SOFT", "date_axis", "forest_rows", "legend", "money_axis",
+    "new_axes", "percent_axis", "short", "whole_axis",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -28,6 +28,8 @@ INK, SOFT, PALE, GRID = "#22303c", "#5b6874", "#b9c6d1", "#e3e8ec"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe & Ito (2008), which the colour-blind can distinguish too."""
 MARKERS = "osD^vP"
+DASHES = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)))
+"""Line styles, so that lines can be told apart without their colours."""
 _TEXT = 9
 
 

@@ -174,7 +174,7 @@ def value_over_time(table: pd.DataFrame, total: bool = True, ax: Axes | None = N
             markersize=5, linewidth=2, label=str(name),
         )  # fmt: skip
     if by:
-        legend(ax, title=by[0], title_fontsize=9)
+        legend(ax, loc="upper center", ncols=4, bbox_to_anchor=(0.5, -0.1))
     date_axis(ax.xaxis)
     ax.set_ylim(bottom=min(0.0, float(table[y].min())))
     money_axis(ax.yaxis)
