@@ -116,6 +116,16 @@ def test_logarithm_of_the_gaps_that_last_longer_to_the_last_digits(r, alpha, x, 
     assert found == pytest.approx(max(float(exact), -690.0), rel=1e-9, abs=1e-12)
 
 
+def test_a_customer_is_the_same_alone_and_among_others():
+    """One-time buyers are worked out together, by their days of silence."""
+    x, t_x = np.array([0.0, 2.0, 0.0, 5.0, 0.0]), np.array([0.0, 40.0, 0.0, 90.0, 0.0])
+    since, gaps = np.array([30.0, 10.0, 7.0, 30.0, 30.0]), rhythm.Rhythm(0.7, 20.0, 1.7)
+    alone = [float(gaps.log_share_open(*row)) for row in zip(x, t_x, since, strict=True)]
+    assert gaps.log_share_open(x, t_x, since).tolist() == alone
+    late = [float(gaps.quantile(0.75, *row)) for row in zip(x, t_x, strict=True)]
+    assert gaps.quantile(0.75, x, t_x).tolist() == late
+
+
 def test_a_silence_beyond_all_gaps_has_a_share_that_a_float_can_hold():
     for k in (1.0, 20.0):
         found = rhythm.Rhythm(500.0, 1.0, k).log_share_open(np.array([100.0, 0.0]), np.array([10.0, 0.0]), 1e9)
