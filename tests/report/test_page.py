@@ -125,6 +125,7 @@ def test_a_currency_may_follow_its_amount(scores):
     assert [money(5.5), money(-1234.0), money.change(3.0), money.tick(2000.0)] == (
         ["5,50 kr", "−1\u202f234 kr", "+3,00 kr", "2k kr"]
     )
+    assert [money.percent(share) for share in (0.456, -0.001, -0.02)] == ["46%", "0%", "−2%"]
     with pytest.raises(OptionError, match="numbers='1234' is no number format"):
         make_page(scores, numbers="1234")
 

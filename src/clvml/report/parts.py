@@ -53,6 +53,11 @@ class Money:
         """A whole number."""
         return self.decimal(number, 0)
 
+    @staticmethod
+    def percent(share: float) -> str:
+        """A share in whole percent; none is "−0%"."""
+        return f"{round(100 * share) + 0:d}%".replace("-", "−")
+
     def decimal(self, number: float, digits: int) -> str:
         """A number with so many digits after the point."""
         thousands, point = self.numbers[1], self.numbers[-2]

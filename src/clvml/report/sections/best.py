@@ -15,6 +15,7 @@ from clvml.report.parts import Money, Section, chart
 __all__ = ["best"]
 
 SHOWN_DIFFERENCES = 6
+MORE_THAN_A_FIFTH = 0.22
 
 
 def best(scores: pd.DataFrame, money: Money, summary: pd.DataFrame) -> Section:
@@ -44,8 +45,14 @@ def _figures(tiers: ProfitTiers, money: Money) -> tuple[Figure, ...]:
     return (
         Figure("brought so far by all customers", money(tiers.total)),
         Figure("by the best fifth", money(earned), f"{money.count(n_good)} customers"),
-        Figure("by the lowest fifth", money(cost), f"{money.count(n_bad)} customers"),
+        Figure(f"by {_lowest(tiers)}", money(cost), f"{money.count(n_bad)} customers"),
     )
+
+
+def _lowest(tiers: ProfitTiers) -> str:
+    """The tier of those who cost: a fifth, and everyone else who brought nothing or less."""
+    share = float((tiers.table["tier"] == "bad").mean())
+    return "the lowest fifth" if share < MORE_THAN_A_FIFTH else f"the lowest {share:.0%}"
 
 
 def _profit_sentences(tiers: ProfitTiers, money: Money) -> list[str]:
@@ -55,8 +62,8 @@ def _profit_sentences(tiers: ProfitTiers, money: Money) -> list[str]:
     if tiers.total > 0:
         share = sums / tiers.total
         found.append(
-            f"So far the best fifth of the customers brought {share['good']:.0%} of all contribution, the middle "
-            f"{share['middle']:.0%}, the lowest fifth {share['bad']:.0%}."
+            f"So far the best fifth of the customers brought {money.percent(share['good'])} of all contribution, the "
+            f"middle {money.percent(share['middle'])}, {_lowest(tiers)} {money.percent(share['bad'])}."
         )
     if not tiers.losing:
         return [*found, "No customer cost more than they brought."]

@@ -42,7 +42,9 @@ def trust(backtest: Mapping[str, Any] | None, money: Money, report: DataReport |
     found: list[Chart] = []
     tables: list[Table] = []
     if backtest is None:
-        sentences.append("It was not tested on the log's own past: `clvml backtest`, and --backtest here, do that.")
+        sentences.append(
+            "This page was given no test on the log's own past: `clvml backtest --out` makes one, --backtest shows it."
+        )
     else:
         captured = _captured(backtest)
         sentences += _sentences(backtest, captured)
