@@ -1,22 +1,27 @@
 """On Spark a log has the same report, the same counts and the same customers as on DuckDB."""
 
 import datetime as dt
+import json
 import random
 import zoneinfo
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
-from clvml import BetaGeoModel, ClvModel, Transactions, score_spark
+from clvml import BetaGeoModel, ClvModel, GammaGammaModel, Transactions, measure_outcome, score_spark
+from clvml.campaigns.plan_file import example_plan
 from clvml.cli import main
 from clvml.errors import DataError, NotFittedError, OptionError
 from clvml.orders.engines.spark import gathered, read_source
+from clvml.orders.spark_tables import fit_tables_on_spark
 from clvml.orders.summaries import customer_days
 from clvml.scores.spark import _nth, sortable
 from tests.support.logs import DIRTY, shop
-from tests.support.spark import assert_same_scores, session
+from tests.support.spark import assert_same_model, assert_same_scores, session
 
 START = pd.Timestamp("2021-03-01")
 
@@ -212,6 +217,80 @@ def test_scores_are_those_of_one_machine(spark, trained, cdnow_log, tmp_path, ho
     assert_same_scores(gathered(got), trained.score(cdnow_log, "1997-12-31", horizon))
 
 
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+def refunded():
+    """Each fifth order comes back."""
+    return shop(1_500, 400, refunds=0.2), "2024-02-01"
+
+
+def bought():
+    return cdnow_frame(), "1997-09-30"
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "sample"),
+    [
+        pytest.param(bought, {}, 1_200, id="a sample of CDNOW"),
+        pytest.param(bought, {}, 5_000, id="all of CDNOW", marks=pytest.mark.slow),
+        pytest.param(refunded, {"margin": 0.3}, 1_000, id="refunds", marks=pytest.mark.slow),
+    ],
+)
+def test_a_model_is_that_of_one_machine(spark, tmp_path, make, settings, sample):
+    """BTYD from counts made on the cluster, all else from the same customers."""
+    frame, day = make()
+    model = ClvModel(horizon="13w", sample=sample)
+    on_cluster = clone(model).fit(Transactions(on_spark(spark, frame, tmp_path), **settings), day)
+    assert_same_model(on_cluster, clone(model).fit(Transactions(frame, **settings), day))
+
+
+def test_what_is_fitted_to_is_that_of_one_machine(spark, tmp_path):
+    frame, day = refunded()
+    log = Transactions(on_spark(spark, frame, tmp_path))
+    got, expected = log.fit_tables(day), Transactions(frame).fit_tables(day)
+    pd.testing.assert_frame_equal(got.counts, expected.counts, check_exact=True)
+    assert (got.amount, got.contribution) == pytest.approx((expected.amount, expected.contribution), rel=1e-12)
+    pairs = expected.spend.groupby(["frequency", "monetary_value"], as_index=False)["customers"].sum()
+    pd.testing.assert_frame_equal(got.spend, pairs, check_exact=True)
+
+    # Where there are more pairs than a driver should hold, those of near means are taken together.
+    near = fit_tables_on_spark(log.spark_bookings(day), pd.Timestamp(day).date(), max_rows=len(pairs) - 1).spend
+    assert len(near) < len(pairs)
+    assert near["customers"].sum() == pairs["customers"].sum()
+    fitted, exact = (GammaGammaModel().fit(t, sample_weight=t["customers"].to_numpy(float)) for t in (near, pairs))
+    assert fitted.params_ == pytest.approx(exact.params_, rel=1e-6)
+
+
+def test_nobody_bought(spark, tmp_path):
+    back = pd.DataFrame({"customer_id": ["a"], "date": ["2021-03-01"], "amount": [-5.0]})
+    log = Transactions(on_spark(spark, back, tmp_path))
+    with pytest.raises(DataError, match="No purchase up to 2021-03-31"):
+        log.fit_tables("2021-03-31")
+
+
+@pytest.mark.slow
+def test_a_campaign_is_that_of_one_machine(spark, tmp_path):
+    """Of the log come the lines of its customers, however their ids are written."""
+    ids = list(range(100, 400))
+    audience = pd.DataFrame(
+        {
+            "customer_id": [f"{i}.0" if i % 3 else str(i) for i in ids],
+            "group": ["treat" if i % 2 else "control" for i in ids],
+            "planned_treatment": "mail",
+            "as_of": "1997-09-30",
+            "horizon_days": 91,
+        }
+    )
+    log = Transactions(on_spark(spark, cdnow_frame(), tmp_path))
+    got, expected = (measure_outcome(audience, log) for log in (log, Transactions(cdnow_frame())))
+    assert got.to_dict() == expected.to_dict()
+    part = log.of_customers(audience["customer_id"])
+    assert (part.first_date, part.last_date) == (log.first_date, log.last_date)
+    with pytest.raises(DataError, match="None of the 2 customers asked for is in the log, the first is 'nobody'"):
+        log.of_customers(["nobody", "noone"])
+
+
 def test_whole_numbers_sort_as_doubles(spark):
     values = np.array([-np.inf, -1e300, -2.5, -1e-310, -0.0, 0.0, 1e-310, 1.0, np.nextafter(1, 2), 7e5, np.inf])
     keys = sortable(values)
@@ -242,9 +321,9 @@ def test_customers_are_not_collected(spark, trained, tmp_path):
         lambda: log.split("2021-03-10", "2021-03-31"),
         lambda: log.activity("2021-01-31", "2021-03-31"),
         lambda: trained.score(log, "2021-03-31"),
-        lambda: ClvModel().fit(log, "2021-03-31"),
+        lambda: ClvModel(sample=None).fit(log, "2021-03-31"),
     ):
-        with pytest.raises(OptionError, match=r"a row for every customer.*collected on the driver.*score_spark"):
+        with pytest.raises(OptionError, match=r"a row for every customer.*collected on the driver.*log.sample"):
             ask()
 
 
@@ -322,11 +401,98 @@ def test_predict_says_at_once_what_it_cannot_do(job, tmp_path, capsys):
         assert message in capsys.readouterr().err
     assert job("--history", "kept") == 2
     assert "--history is written by one machine" in capsys.readouterr().err
-    for command in (["train", "--as-of"], ["backtest", "--cut"]):
+    (tmp_path / "plan.toml").write_text(example_plan())
+    with pytest.raises(SystemExit, match="2"):
+        main(["outcome", "plan.toml", "log.parquet", "--universal", "--start", "1997-06-30", "--engine", "spark"])
+    assert "needs a row for every customer" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "log.parquet",
+        "model",
+        "other.parquet",
+        "others",
+        "plan.toml",
+    ]
+
+
+@pytest.mark.slow
+def test_the_whole_chain_runs_on_spark(spark, store, tmp_path, capsys):
+    """Train, backtest, predict, monitor, outcome: each says what it says on one machine, of the same customers."""
+    cdnow_frame().to_parquet("log.parquet")
+    audience = pd.DataFrame({"customer_id": range(1, 801), "group": ["treat", "control"] * 400})
+    audience.assign(planned_treatment="mail", as_of="1997-09-30", horizon_days=91).to_csv("audience.csv", index=False)
+
+    def run(*words):
+        with pytest.raises(SystemExit) as left:
+            main([*words, "--quiet"])
+        return left.value.code, capsys.readouterr()
+
+    def on_both(*words, out):
+        """What either engine prints, and the file that it writes."""
+        found = []
+        for engine in ("duckdb", "spark"):
+            code, said = run(*words, "--out", f"{engine}-{out}", "--engine", engine)
+            assert code in (0, 3), said.err
+            found.append((code, json.loads(Path(f"{engine}-{out}").read_text())))
+        return found
+
+    for engine in ("duckdb", "spark"):
+        code, said = run(
+            "train", "log.parquet", "--as-of", "1997-09-30", "--horizon", "13w", "--sample", "1200",
+            "--export", engine, "--tracking-uri", store, "--engine", engine,
+        )  # fmt: skip
+        assert code == 0, said.err
+    assert_same_model(ClvModel.load("spark"), ClvModel.load("duckdb"))
+
+    words = ("--cut", "1997-09-30", "--horizon", "13w", "--sample", "1200", "--bootstrap", "20")
+    one, other = on_both("backtest", "log.parquet", *words, out="backtest.json")
+    assert same_json(one[1], other[1])
+
+    code, said = run(
+        "predict", "log.parquet", "--as-of", "1997-09-30", "--model", "spark", "--out", "scores", "--engine", "spark"
+    )
+    assert code == 0, said.err
+    pd.read_parquet("scores").to_parquet("scores.parquet")
+    found = []
+    for engine, scores in (("duckdb", "scores.parquet"), ("spark", "scores")):
+        out = f"{engine}-monitor.json"
+        options = ("--scores", scores, "--tracking-uri", store, "--out", out, "--engine", engine)
+        code, said = run("monitor", "log.parquet", *options)
+        assert code in (0, 3), said.err
+        found.append((code, json.loads(Path(out).read_text())))
+    assert found[0][0] == found[1][0]
+    assert same_json(found[0][1], found[1][1])
+    code, said = run("monitor", "log.parquet", *options, "--sample", "1000")
+    assert "scored customers, drawn evenly from all" in said.out
+
+    one, other = on_both("outcome", "audience.csv", "log.parquet", out="outcome.json")
+    assert one == other
+
+
+def same_json(one, other):
+    """Numbers to 1e-9, all else exactly."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same_json(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same_json, one, other))
+    return one == (pytest.approx(other, rel=1e-9, abs=1e-12) if isinstance(one, float) else other)
+
+
+@pytest.mark.slow
+def test_monitor_refuses_scores_of_another_log(spark, trained, cdnow_log, store, tmp_path, capsys):
+    cdnow_frame().to_parquet("log.parquet")
+    scores = trained.score(cdnow_log)
+    strangers = scores.assign(customer_id=scores["customer_id"] + 10_000_000)
+    strangers.to_parquet("strangers.parquet")
+    mixed = scores.assign(horizon_days=np.arange(len(scores)) % 2 + 91)
+    mixed.to_parquet("mixed.parquet")
+    options = ("--engine", "spark", "--tracking-uri", store)
+    for kind, message in (
+        ("strangers", "2,349 scored customers are not in the log up to 1997-09-30"),
+        ("mixed", "The scores mix several values of horizon_days, from 91 to 92"),
+    ):
         with pytest.raises(SystemExit, match="2"):
-            main([*command, "1997-06-30", "log.parquet", "--engine", "spark"])
-        assert "learns from a row for every customer" in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.parquet", "model", "other.parquet", "others"]
+            main(["monitor", "log.parquet", "--scores", f"{kind}.parquet", *options])
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -112,6 +112,50 @@ class Cluster:
             process.wait()
 
 
+class ConnectServer:
+    """A Spark Connect server on this machine, a process of its own."""
+
+    def __init__(self, folder, seconds=120):
+        need_spark()
+        pytest.importorskip("grpc", reason="the client of Spark Connect is missing: pip install 'pyspark[connect]'")
+        import pyspark
+
+        home, self.port = Path(pyspark.__file__).parent, free_port()
+        self.url, self.log = f"sc://127.0.0.1:{self.port}", folder / "connect.log"
+        settings = {**SETTINGS, "spark.sql.warehouse.dir": str(folder / "warehouse")}
+        settings |= {"spark.connect.grpc.binding.port": self.port, "spark.driver.memory": "1g"}
+        environment = os.environ | {
+            "SPARK_HOME": str(home),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "SPARK_LOG_DIR": str(folder),
+            "SPARK_PID_DIR": str(folder),
+            "PYSPARK_PYTHON": sys.executable,
+            "OMP_NUM_THREADS": "1",
+        }
+        options = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
+        command = [str(home / "sbin" / "start-connect-server.sh"), "--wait", "--master", "local[2]", *options]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=log, cwd=folder, start_new_session=True
+            )
+        end = time.monotonic() + seconds
+        while not self._answers():
+            if time.monotonic() > end or self.process.poll() is not None:
+                self.stop()
+                raise TimeoutError(self.log.read_text()[-2000:])
+            time.sleep(0.5)
+
+    def _answers(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def stop(self):
+        """End the server and what it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
 def free_port():
     """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
@@ -128,3 +172,23 @@ def assert_same_scores(got, expected):
             np.testing.assert_allclose(got[name], values, rtol=1e-9, atol=1e-12, err_msg=name)
         else:
             assert (got[name] == values).all(), name
+
+
+def assert_same_model(got, expected):
+    """What two trained models learned: numbers to 1e-9, all else exactly."""
+    got, expected = (dict(_leaves(model.to_dict())) for model in (got, expected))
+    assert got.keys() == expected.keys()
+    for place, value in expected.items():
+        if isinstance(value, float):
+            assert got[place] == pytest.approx(value, rel=1e-9, abs=1e-12, nan_ok=True), place
+        else:
+            assert got[place] == value, place
+
+
+def _leaves(payload, place=""):
+    """(path, value) of everything in a JSON-able model."""
+    if not isinstance(payload, dict | list | tuple):
+        yield place, payload
+        return
+    for key, value in payload.items() if isinstance(payload, dict) else enumerate(payload):
+        yield from _leaves(value, f"{place}/{key}")

@@ -123,6 +123,8 @@ class MonitorJob:
     """What `clvml monitor` was asked."""
 
     scores: Path
+    sample: int = 100_000
+    """On Spark: customers of a larger base that are compared."""
     experiment: str = "clvml"
     tracking_uri: str | None = None
     out: Path | None = None
@@ -182,11 +184,13 @@ def outcome_job(open_log: Callable[[], Transactions], job: OutcomeJob) -> str:
     """Compare treated with control in the log, and keep a finished campaign; what is printed."""
     from clvml.campaigns.outcome import keep_outcome, measure_outcome
     from clvml.campaigns.outcome.kept import promised_text
+    from clvml.campaigns.outcome.window import campaign_log
 
     target = check_target(job.out, (".json",)) if job.out else None
     table = read_table(job.audience, "audience")
     log = open_log()
     with Terminal(1, verbose=job.verbose, quiet=job.quiet).stage("compare"):
+        log = campaign_log(log, table["customer_id"]) if len(table) else log  # once, for what keeps it as well
         found = measure_outcome(
             table,
             log,
@@ -269,14 +273,19 @@ def _written(parts: list[str], target: Path | None, payload: dict[str, Any]) -> 
 
 def monitor_job(open_log: Callable[[], Transactions], job: MonitorJob) -> tuple[str, bool]:
     """Compare past scores with the log and record it; (what is printed, whether a new model is due)."""
+    return monitored(lambda: (open_log(), read_table(job.scores, "scores")), job)
+
+
+def monitored(opened: Callable[[], tuple[Transactions, pd.DataFrame]], job: MonitorJob) -> tuple[str, bool]:
+    """The same of a log and scores that were opened, or drawn, elsewhere."""
     from clvml import tracking
     from clvml.evaluation.monitoring import monitor
 
     target = check_target(job.out, (".json",)) if job.out else None
     show = Terminal(2, verbose=job.verbose, quiet=job.quiet)
-    scores = read_table(job.scores, "scores")
     with show.stage("compare"):
-        report = monitor(open_log(), scores)
+        log, scores = opened()
+        report = monitor(log, scores)
     with show.stage("record in MLflow"):
         unfinished = tracking.check_store(job.experiment, tracking_uri=job.tracking_uri)
         model = str(scores["model"].iloc[0]) if "model" in scores else ""
@@ -286,6 +295,8 @@ def monitor_job(open_log: Callable[[], Transactions], job: MonitorJob) -> tuple[
     if target is not None:
         _write_json(target, report.to_dict())
     text = "\n".join(wrapped(line) if line.startswith("A new model") else line for line in str(report).splitlines())
+    if log.is_sample:
+        text += f"\nCompared on {report.customers:,} scored customers, drawn evenly from all (--sample)."
     return f"{text}\n\nrun      {run}" + (f"\nreport   {target}" if target else ""), bool(report.due)
 
 

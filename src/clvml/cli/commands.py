@@ -129,7 +129,7 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
     )
     job = TrainJob(as_of=as_of, **{name: settings.pop(name) for name in own})
     check_overlap({"--export": job.export}, {"SOURCE": source})
-    trained = train_job(open_log(source, settings), job)
+    trained = train_job(open_log(source, settings, on_spark=True), job)
     click.echo(trained.text)
     context.exit(0 if trained.promoted is not False else 3)
 
@@ -187,16 +187,21 @@ def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
     help="Resamples behind the intervals of differences.",
 )
 @click.option("--seed", type=_SEED, default=0, show_default=True, help="Of the random draws.")
+@click.option(
+    "--sample",
+    type=click.IntRange(1_000),
+    help="Customers of a larger base that are tested. Default: all; with --engine spark 100,000.",
+)
 @click.option("--lifetimes", is_flag=True, help="Fit the lifetimes package too, and compare with it.")
 @show_options
 def backtest(source: tuple[str, ...], cuts: tuple[str, ...], **settings: Any) -> None:
     """How good would predictions made at an earlier day have been, beside what a shopkeeper would guess?"""
     from clvml.cli.jobs import BacktestJob, backtest_job
 
-    own = ("horizon", "out", "bootstrap", "seed", "lifetimes", "verbose", "quiet")
+    own = ("horizon", "out", "bootstrap", "seed", "sample", "lifetimes", "verbose", "quiet")
     job = BacktestJob(cuts=cuts, **{name: settings.pop(name) for name in own})
     check_overlap({"--out": job.out}, {"SOURCE": source})
-    click.echo(backtest_job(open_log(source, settings), job))
+    click.echo(backtest_job(open_log(source, settings, on_spark=True), job))
 
 
 def _example(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -304,14 +309,21 @@ def outcome(source: tuple[str, ...], *, universal: bool, **settings: Any) -> Non
             raise OptionError("--ahead needs --model, and begins where the audience does: leave --start out.")
         del own["by"]
         job = SurrogateJob(ahead=ahead, **surrogate, **common, **own)
-        click.echo(surrogate_job(lambda: open_log(source, settings), job))
+        click.echo(surrogate_job(lambda: open_log(source, settings, on_spark=True), job))
         return
-    click.echo(outcome_job(lambda: open_log(source, settings), OutcomeJob(**common, **own)))
+    click.echo(outcome_job(lambda: open_log(source, settings, on_spark=True), OutcomeJob(**common, **own)))
 
 
 @cli.command(short_help="Are past scores still right, and is a new model due?")
 @log_options
 @click.option("--scores", required=True, type=click.Path(path_type=Path), help="What `clvml predict` wrote then.")
+@click.option(
+    "--sample",
+    type=click.IntRange(1_000),
+    default=100_000,
+    show_default=True,
+    help="With --engine spark: customers of a larger base that are compared.",
+)
 @click.option("--experiment", default="clvml", show_default=True, help="MLflow experiment.")
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
 @click.option("--out", type=click.Path(path_type=Path), help="report.json")
@@ -321,10 +333,12 @@ def monitor(context: click.Context, /, source: tuple[str, ...], **settings: Any)
     """Compare past scores with the orders since, and record it in MLflow. Exit code 3 where a new model is due."""
     from clvml.cli.campaign_jobs import MonitorJob, monitor_job
 
-    own = ("scores", "experiment", "tracking_uri", "out", "verbose", "quiet")
+    own = ("scores", "sample", "experiment", "tracking_uri", "out", "verbose", "quiet")
     job = MonitorJob(**{name: settings.pop(name) for name in own})
     check_overlap({"--out": job.out}, {"SOURCE": source, "--scores": job.scores})
-    text, due = monitor_job(lambda: open_log(source, settings), job)
+    if settings["engine"] == "spark":
+        from clvml.cli.spark_job import monitor_on_spark as monitor_job
+    text, due = monitor_job(lambda: open_log(source, settings, on_spark=True), job)
     click.echo(text)
     context.exit(3 if due else 0)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BacktestJob", "PredictJob", "TrainJob", "Trained", "backtest_job", "predict_job", "train_job"]
 
+SPARK_SAMPLE = 100_000
+"""Customers of a log on Spark that come to this machine for a backtest, unless asked otherwise."""
 _DECLARED = ("spend", "deviance")
 """The metric on which a challenger is held against the champion."""
 
@@ -69,6 +71,8 @@ class BacktestJob:
     bootstrap: int = 200
     lifetimes: bool = False
     """Whether lifetimes itself is fitted and compared."""
+    sample: int | None = None
+    """Customers of a larger base that are tested; None: all, or 100,000 of a log on Spark."""
     seed: int = 0
     verbose: bool = False
     quiet: bool = False
@@ -266,8 +270,9 @@ def backtest_job(log: Transactions, job: BacktestJob) -> str:
     target = check_target(job.out, (".json",)) if job.out else None
     others = {"lifetimes": lifetimes_forecast} if job.lifetimes else None
     with Terminal(1, verbose=job.verbose, quiet=job.quiet).stage("backtest"):
+        part = _tested_part(log, job)
         tested = backtest(
-            log,
+            part,
             list(job.cuts),
             job.horizon,
             model=ClvModel(seed=job.seed),
@@ -278,4 +283,15 @@ def backtest_job(log: Transactions, job: BacktestJob) -> str:
     if target is not None:
         text = json.dumps(tested.to_dict(), indent=1) + "\n"
         write_aside(target, lambda aside: aside.write_text(text, encoding="utf-8"))
-    return backtest_text(tested) + (f"\n\nEvery figure: {target}" if target else "")
+    text = backtest_text(tested)
+    if part.is_sample:
+        text += "\n\n" + wrapped(
+            f"Tested on {part.check(examples=False).customers:,} customers, drawn evenly from all (--sample)."
+        )
+    return text + (f"\n\nEvery figure: {target}" if target else "")
+
+
+def _tested_part(log: Transactions, job: BacktestJob) -> Transactions:
+    """The log of the customers that are tested."""
+    wanted = job.sample or (SPARK_SAMPLE if log.on_spark else None)
+    return log if wanted is None else log.sample(wanted, log.last_date, job.seed)

@@ -65,7 +65,8 @@ _LOG_OPTIONS = (
         type=click.Choice(["duckdb", "spark"]),
         default="duckdb",
         show_default=True,
-        help="spark (check and predict): SOURCE is a table, or Parquet or CSV files that the cluster reads.",
+        help="spark (check, train, predict, backtest, monitor, outcome): SOURCE is a table, or Parquet or CSV files "
+        "that the cluster reads.",
     ),
     click.option("--master", metavar="URL", help="Of the Spark cluster. Default: as Spark is configured."),
     click.option("--memory", metavar="SIZE", help="What the job is to stay within, such as 2GB. Default: no limit."),
@@ -128,8 +129,9 @@ def open_log(source: tuple[str, ...], columns: dict[str, Any], *, on_spark: bool
 
 
 _ONE_MACHINE = (
-    "--engine spark: this command learns from a row for every customer, which Spark would have to collect on one "
-    "machine. On Spark run check and predict; give this command a Parquet file, such as one of a sample of customers."
+    "--engine spark: this command needs a row for every customer, which Spark would have to collect on one machine. On "
+    "Spark run check, train, predict, backtest, monitor, or outcome of one campaign; give this command a Parquet file, "
+    "such as one of a sample of customers."
 )
 
 

@@ -1,29 +1,36 @@
-"""`clvml predict --engine spark`: scores made and written on the cluster, a folder of Parquet, whole or not there."""
+"""`clvml predict --engine spark`: scores made and written on the cluster, a folder of Parquet, whole or not there; and
+`clvml monitor --engine spark`, which reads them.
+"""
 
 from __future__ import annotations
 
 import collections
+import datetime as dt
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clvml.cli.campaign_jobs import MonitorJob, monitored
 from clvml.cli.jobs import PredictJob
 from clvml.cli.printed import scores_text
 from clvml.cli.terminal import Terminal
 from clvml.errors import DataError, OptionError
 from clvml.files import check_folder, working_on, write_folder_aside
-from clvml.orders.engines.spark import as_data_error, gathered
+from clvml.horizon import as_date
+from clvml.orders.engines.spark import as_data_error, gathered, read_source, rows_of_customers
+from clvml.redaction import shown_id
 from clvml.scores.stream import Tally
 from clvml.scores.totals import variance_sql
 
 if TYPE_CHECKING:
+    import pandas as pd
     from pyspark.sql import DataFrame
 
     from clvml.orders.transactions import Transactions
 
-__all__ = ["place_of", "predict_on_spark", "write_scores"]
+__all__ = ["monitor_on_spark", "place_of", "predict_on_spark", "write_scores"]
 
 
 def predict_on_spark(open_log: Callable[[], Transactions], job: PredictJob) -> str:
@@ -51,6 +58,50 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: str 
         rows = write_scores(scores, target)
         text = scores_text(_tally(scores), model.level_sd)
     return f"{text}\n\nAll {rows:,} scores: {target}"
+
+
+def monitor_on_spark(open_log: Callable[[], Transactions], job: MonitorJob) -> tuple[str, bool]:
+    """Compare past scores with the log, both read by the cluster; (what is printed, whether a new model is due).
+
+    To the driver come the lines and the scores of `job.sample` customers, and counts.
+    """
+    return monitored(lambda: _drawn(open_log(), str(job.scores), job.sample), job)
+
+
+def _drawn(log: Transactions, scores: str, customers: int) -> tuple[Transactions, pd.DataFrame]:
+    """The log of some customers and their scores. Raises DataError where the scores are none, mix days, or are of
+    another log.
+    """
+    frame = read_source(log.spark_engine.session, [scores])
+    missing = [name for name in ("customer_id", *_OF_ONE_DAY) if name not in frame.columns]
+    if missing:
+        raise DataError(f"The scores lack the column '{missing[0]}'. Give what `clvml predict` wrote.")
+    if dict(frame.dtypes)["horizon_days"] == "string":
+        raise DataError("The scores are CSV, which Spark reads as text. Give Parquet, as `clvml predict` writes.")
+    ends = ", ".join(f"CAST({end}({name}) AS STRING)" for name in _OF_ONE_DAY for end in ("MIN", "MAX"))
+    with as_data_error("read the scores"):
+        least, most, shortest, longest = frame.selectExpr(*ends.split(", ")).collect()[0]
+    if least is None:
+        raise DataError("The scores are empty. Give what `clvml predict` wrote.")
+    for name, first, last in (("as_of", least, most), ("horizon_days", shortest, longest)):
+        if first != last:
+            raise DataError(
+                f"The scores mix several values of {name}, from {first} to {last}. Give what `clvml predict` wrote "
+                "once."
+            )
+    as_of = as_date(least[:10])
+    unknown, first = log.unknown_customers(frame, as_of)
+    if unknown:
+        raise DataError(
+            f"{unknown:,} scored customers are not in the log up to {as_of}, first '{shown_id(first)}'. Give the log "
+            "that was scored, continued, and the same column of customers."
+        )
+    until = min(as_of + dt.timedelta(days=int(shortest)), log.last_date)
+    part = log.sample(customers, until)
+    return part, rows_of_customers(frame, part.activity(as_of, until)["customer_id"])
+
+
+_OF_ONE_DAY = ("as_of", "horizon_days")
 
 
 def place_of(out: str) -> str | Path:

@@ -142,7 +142,7 @@ class LifetimeValueModel(LikelihoodScore, Estimator):
         counts : pandas.DataFrame
             Distinct histories: `frequency`, `recency`, `T`, and the `customers` who share each.
         spend : pandas.DataFrame
-            Repeat buyers: `frequency` and `monetary_value`.
+            Repeat buyers: `frequency` and `monetary_value`, and the `customers` who share both.
 
         Returns
         -------
@@ -157,7 +157,7 @@ class LifetimeValueModel(LikelihoodScore, Estimator):
         weight = counts["customers"].to_numpy()
         self._fit_purchases(counts, weight)
         model = self.spend or GammaGammaModel()
-        self.spend_ = type(model)(**model.get_params()).fit(spend)
+        self.spend_ = type(model)(**model.get_params()).fit(spend, sample_weight=spend["customers"].to_numpy(float))
         self.spend_.n_excluded_ = float(weight.sum()) - self.spend_.n_customers_
         return self
 

@@ -18,8 +18,20 @@ from clvml.maths.customers import MAX_SUM, Days, SummarySettings, customers, mer
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["BookedDays", "CustomerDays", "FitTables", "concat_columns", "customer_days", "fit_tables", "joined_days"]
+__all__ = [
+    "HISTORY",
+    "BookedDays",
+    "CustomerDays",
+    "FitTables",
+    "concat_columns",
+    "customer_days",
+    "fit_tables",
+    "joined_days",
+    "no_purchase",
+]
 
+HISTORY = ["frequency", "recency", "T"]
+"""What a BTYD likelihood knows of a customer."""
 MAX_DAYS = 16
 """Days, or lines, a customer that a part of a log has at most, so that its size in memory is known."""
 
@@ -234,23 +246,27 @@ class FitTables(NamedTuple):
     counts: pd.DataFrame
     """frequency, recency, T, and how many customers share them."""
     spend: pd.DataFrame
-    """frequency and monetary_value of every customer with repeat purchases."""
+    """frequency and monetary_value of customers with repeat purchases, and how many customers share them."""
     amount: float
     """Net amount of all customers so far."""
     contribution: float
 
 
+def no_purchase(as_of: dt.date) -> str:
+    """What is wrong with a log in which nobody has bought by a day."""
+    return f"No purchase up to {as_of}: all lines are refunds, zero, or orders cancelled in full."
+
+
 def fit_tables(summaries: Iterable[pd.DataFrame], as_of: dt.date) -> FitTables:
     """Those of the customers in some summaries. Raises DataError where there are none."""
-    histories = ["frequency", "recency", "T"]
     counts, spend, amount, contribution = list[pd.DataFrame](), list[pd.DataFrame](), 0.0, 0.0
     for summary in summaries:
-        counts.append(summary.groupby(histories, as_index=False).size())
-        spend.append(summary.loc[summary["frequency"] > 0, ["frequency", "monetary_value"]])
+        counts.append(summary.groupby(HISTORY, as_index=False).size())
+        spend.append(summary.loc[summary["frequency"] > 0, ["frequency", "monetary_value"]].assign(customers=1))
         amount += float(summary["amount"].sum())
         contribution += float(summary["contribution"].sum())
     if not counts:
-        raise DataError(f"No purchase up to {as_of}: all lines are refunds, zero, or orders cancelled in full.")
-    known = pd.concat(counts).rename(columns={"size": "customers"}).groupby(histories, as_index=False).sum()
+        raise DataError(no_purchase(as_of))
+    known = pd.concat(counts).rename(columns={"size": "customers"}).groupby(HISTORY, as_index=False).sum()
     known.attrs = {"as_of": as_of.isoformat()}
     return FitTables(known, pd.concat(spend, ignore_index=True), amount, contribution)

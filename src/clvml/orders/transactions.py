@@ -16,7 +16,7 @@ from clvml.errors import DataError, OptionError
 from clvml.horizon import EPOCH, as_date, day_number
 from clvml.maths.customers import Days, SummarySettings
 from clvml.orders.data_report import Counts, DataReport
-from clvml.orders.engines.duckdb import UNITS, quoted, statement
+from clvml.orders.engines.duckdb import ID_KEY, UNITS, id_key, quoted, statement
 from clvml.orders.lines import RETURNS_FILTERS, LoadedLines, Policy
 from clvml.orders.log import Log
 from clvml.orders.reading.columns import Columns
@@ -30,11 +30,14 @@ from clvml.orders.summaries import (
     customer_days,
     fit_tables,
     joined_days,
+    no_purchase,
 )
+from clvml.redaction import shown_id
 from clvml.resources import Resources, in_order, resources_of
+from clvml.tables import canonical_ids
 
 if TYPE_CHECKING:
-    from clvml.orders.engines.spark import SparkBookings
+    from clvml.orders.engines.spark import SparkBookings, SparkEngine
 
 __all__ = ["Split", "Transactions"]
 
@@ -178,6 +181,8 @@ class Transactions:
         else:
             self._lines = KeptLines(opened, columns, policy, self._resources, state)
         self._log = Log(self._lines)
+        self._is_sample = False
+        self._span: tuple[dt.date, dt.date] | None = None
 
     def __repr__(self) -> str:
         return f"Transactions({', '.join(f'{role}={name!r}' for role, name in self._log.columns.named().items())})"
@@ -193,6 +198,26 @@ class Transactions:
         return self._lines.note if isinstance(self._lines, KeptLines) else ""
 
     @property
+    def on_spark(self) -> bool:
+        """Whether the lines are on a cluster, where a row for every customer is not collected."""
+        return not self._log.engine.gathers
+
+    @property
+    def spark_engine(self) -> SparkEngine:
+        """Where the statements of a log on Spark run. Raises OptionError for a log on one machine."""
+        from clvml.orders.engines.spark import SparkEngine
+
+        engine = self._log.engine
+        if not isinstance(engine, SparkEngine):
+            raise OptionError("The log is not on Spark. Pass Transactions a Spark frame, or score it with model.score.")
+        return engine
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether the log holds some of the customers of another, as `sample` drew them."""
+        return self._is_sample
+
+    @property
     def lines(self) -> int:
         """Lines that count. Raises DataError where none does."""
         return self._log.usable.usable
@@ -205,12 +230,12 @@ class Transactions:
     @property
     def first_date(self) -> dt.date:
         """Day of the first line that counts. Raises DataError where no line does."""
-        return self._log.span[0]
+        return (self._span or self._log.span)[0]
 
     @property
     def last_date(self) -> dt.date:
         """Day of the last line that counts. Raises DataError where no line does."""
-        return self._log.span[1]
+        return (self._span or self._log.span)[1]
 
     def check(self, as_of: Any = None, *, examples: bool = True) -> DataReport:
         """What is unusual about the log and what is done about it, rule by rule.
@@ -309,7 +334,7 @@ class Transactions:
         found = list(in_order(work, self._parts(day, window, PART_CUSTOMERS, counts), self._resources.n_workers - 1))
         summary = concat_columns([columns for columns, *_ in found]) if found else pd.DataFrame()
         if summary.empty:
-            raise DataError(_no_purchase(day))
+            raise DataError(no_purchase(day))
         for pick, role, name in self._carried():
             summary[name] = self._carried_value(role, pick, day, summary["customer_id"])
         known: Counts | None = None
@@ -361,11 +386,9 @@ class Transactions:
 
         Raises OptionError where the log is not on Spark.
         """
-        from clvml.orders.engines.spark import SparkBookings, SparkEngine
+        from clvml.orders.engines.spark import SparkBookings
 
-        engine = self._log.engine
-        if not isinstance(engine, SparkEngine):
-            raise OptionError("The log is not on Spark. Pass Transactions a Spark frame, or score it with model.score.")
+        engine = self.spark_engine
         return SparkBookings(engine, engine.by_customer(self._bookings(as_of)), self._settings(as_of, window))
 
     def sample(self, customers: int, as_of: Any, seed: int = 0) -> Transactions:
@@ -377,7 +400,8 @@ class Transactions:
         Parameters
         ----------
         customers : int
-            The most customers; where no more are known, the log itself is given back.
+            The most customers; where no more are known, the log itself is given back. Of a log on Spark the lines of
+            so many are collected, so this is what bounds them.
         as_of : date or str
             Customers known at this day are drawn, with all their lines.
         seed : int
@@ -405,27 +429,98 @@ class Transactions:
         self.check_begun(day)
         known = f"clean AND day <= {day_number(day)}"
         found = self._log.engine.rows(f"SELECT COUNT(DISTINCT customer_id) FROM lines WHERE {known}")[0][0]
-        if found <= customers:
+        if found <= customers and self._log.engine.gathers:
             return self
-        if isinstance(self._lines, KeptLines):
-            raise OptionError("A sample is drawn from the log itself, not from a state of it.")
-        columns = self._log.columns
-        names = {name: f"src_{role}" for role, name in columns.named().items()}
+        self._need_lines()
         sql = statement(
             "sample",
-            columns=", ".join(f"l.{column} AS {quoted(name)}" for name, column in names.items()),
+            columns=self._typed_columns(),
             known=known,
             seed=seed,
-            customers=customers,
+            customers=min(customers, found),
             found=found,
         )
-        return Transactions(
+        return self._of_lines(sql, part=found > customers)
+
+    def of_customers(self, ids: Iterable[object]) -> Transactions:
+        """The log of some customers, known by their ids, on this machine.
+
+        All their lines are collected, so that the customers of a campaign can be looked at though the log is on Spark.
+
+        Parameters
+        ----------
+        ids : iterable
+            Ids, in whatever form `clvml.tables.canonical_ids` understands; some may be unknown to the log.
+
+        Returns
+        -------
+        Transactions
+            With `first_date` and `last_date` of the whole log.
+
+        Raises
+        ------
+        DataError
+            Where the log knows none of them.
+        OptionError
+            Where the log is a state.
+
+        Examples
+        --------
+        >>> from clvml import Transactions, load_cdnow
+        >>> part = Transactions(load_cdnow(sample=True)).of_customers([1, "2", 3.0])
+        >>> part.lines, str(part.last_date)
+        (7, '1998-06-30')
+        """
+        import pyarrow as pa
+
+        self._need_lines()
+        wanted = canonical_ids(ids)
+        keys = pa.table({"id": pa.array(sorted({id_key(i) for i in wanted}), pa.string())})
+        self._log.engine.register_rows("wanted_customers", keys)
+        sql = statement("of_customers", columns=self._typed_columns(), key=ID_KEY.format(x="l.customer_id"))
+        part = self._of_lines(sql, part=True)
+        if not part._lines.extent.usable:
+            first = f", the first is '{shown_id(wanted[0])}'" if wanted else ""
+            raise DataError(
+                f"None of the {len(wanted):,} customers asked for is in the log{first}. Is it the right log, and are "
+                "the ids written in the same way?"
+            )
+        return part
+
+    def unknown_customers(self, frame: Any, as_of: Any) -> tuple[int, str]:
+        """How many customers of a Spark frame the log, on Spark too, does not know on a day, and the first of them."""
+        day = day_number(as_date(as_of))
+        self._log.engine.register("wanted_customers", frame.selectExpr(f"{ID_KEY.format(x='customer_id')} AS id"))
+        sql = statement("unknown_customers", as_of=day, key=ID_KEY.format(x="customer_id"))
+        unknown, first = self._log.engine.rows(sql)[0]
+        return int(unknown), str(first)
+
+    def _need_lines(self) -> None:
+        """Refuse a state, which keeps sums."""
+        if isinstance(self._lines, KeptLines):
+            raise OptionError("Some customers are drawn from the log itself, not from a state of it.")
+
+    def _typed_columns(self) -> str:
+        """The columns of the log, from the lines `l`, for a log of some of them: customer and day as they were
+        understood, for a few lines may not show how the days of all are written.
+        """
+        typed = {"customer": "l.customer_id", "date": f"DATE '{EPOCH.isoformat()}' + l.day"}
+        named = {name: typed.get(role, f"l.src_{role}") for role, name in self._log.columns.named().items()}
+        return ", ".join(f"{sql} AS {quoted(name)}" for name, sql in named.items())
+
+    def _of_lines(self, sql: str, *, part: bool) -> Transactions:
+        """The log of some lines on this machine; part: whether they are of some customers only. What is known of these
+        reaches as far as the whole log, though they may have done nothing on its last days.
+        """
+        log = Transactions(
             self._log.engine.arrow(sql),
-            **dataclasses.asdict(columns),
+            **dataclasses.asdict(self._log.columns),
             **self._log.policy._asdict(),
             grain=self._grain,
             **self._limits,
         )
+        log._is_sample, log._span = part, (self.first_date, self.last_date)
+        return log
 
     def fit_tables(self, as_of: Any) -> FitTables:
         """What the BTYD models of a customer base of any size are fitted to.
@@ -438,8 +533,9 @@ class Transactions:
         Returns
         -------
         FitTables
-            counts (as `counts` gives them), spend (frequency and monetary_value of repeat buyers), and amount and
-            contribution of all customers.
+            counts (as `counts` gives them), spend (frequency and monetary_value of repeat buyers, and how many
+            customers share them), and amount and contribution of all customers. Of a log on Spark, where the counts
+            are made there, spend has at most some millions of rows; see `clvml.orders.spark_tables`.
 
         Raises
         ------
@@ -454,7 +550,10 @@ class Transactions:
         (2349, 946, 173116)
         """
         day = as_date(as_of)
-        self._gather("What repeat buyers spend")
+        if self.on_spark:
+            from clvml.orders.spark_tables import fit_tables_on_spark
+
+            return fit_tables_on_spark(self.spark_bookings(day), day)
         summaries = (part.summary() for part in self.customer_days(day))
         return fit_tables((summary for summary in summaries if len(summary)), day)
 
@@ -680,9 +779,9 @@ class Transactions:
         """Refuse to collect a row for every customer on the driver of a cluster."""
         if not self._log.engine.gathers:
             raise OptionError(
-                f"{what} is a row for every customer, and on Spark all of them would be collected on the driver. Fit "
-                "on counts(as_of), score with score_spark(model, log, as_of), or write the log to Parquet and pass its "
-                "path."
+                f"{what} is a row for every customer, and on Spark all of them would be collected on the driver. Use "
+                "log.sample(customers, as_of), which collects so many customers; fit_tables(as_of) and counts(as_of), "
+                "which are counted there; or score_spark(model, log, as_of)."
             )
 
     def check_begun(self, as_of: dt.date) -> None:
@@ -704,7 +803,3 @@ class Transactions:
 
 def _nothing_else(part: CustomerDays, days: Days) -> None:
     """A part of which the summary alone is wanted."""
-
-
-def _no_purchase(day: dt.date) -> str:
-    return f"No purchase up to {day}: all lines are refunds, zero, or orders cancelled in full."

@@ -146,7 +146,8 @@ class ClvModel(Estimator):
         Parameters
         ----------
         log : Transactions
-            All orders; those after `as_of` are not looked at.
+            All orders; those after `as_of` are not looked at. Of a log on Spark, counts and the lines of `sample`
+            customers come to this machine.
         as_of : str or date
             The day of the training.
 
@@ -160,7 +161,7 @@ class ClvModel(Estimator):
         DataError
             Where nobody had bought by then.
         OptionError
-            For a setting that is out of range.
+            For a setting that is out of range, and for sample=None where the log is on Spark.
 
         Warns
         -----
@@ -180,15 +181,13 @@ class ClvModel(Estimator):
         part = log if self.sample is None else log.sample(self.sample, day, self.seed)
         summary = part.summarize(day)
         progress.step()
-        base = None if part is log else log.fit_tables(day)
+        base = log.fit_tables(day) if part is not log and part.is_sample else None
+        self.data_report_ = summary.attrs["data_report"] if part is log else log.check(day, examples=False).to_dict()
         if base is None:
-            self.data_report_, self.n_customers_ = summary.attrs["data_report"], len(summary)
+            self.n_customers_ = len(summary)
             self.margin_ = self._margin(float(summary["amount"].sum()), float(summary["contribution"].sum()))
         else:
-            self.data_report_, self.n_customers_ = (
-                log.check(day, examples=False).to_dict(),
-                int(base.counts["customers"].sum()),
-            )
+            self.n_customers_ = int(base.counts["customers"].sum())
             self.margin_ = self._margin(base.amount, base.contribution)
         value = LifetimeValueModel(
             purchases=ParetoNBDModel(),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clvml.campaigns.outcome.window import arms_of, purchases_within, window_of
+from clvml.campaigns.outcome.window import arms_of, campaign_log, purchases_within, window_of
 from clvml.campaigns.result import Audience, read_audience
 from clvml.campaigns.uplift.experiment import Experiment
 from clvml.errors import OptionError, did_you_mean
@@ -80,6 +80,7 @@ def campaign_experiment(
         raise OptionError(
             f"No customer was planned for '{treatment}'.{did_you_mean(treatment, names)} Planned: {', '.join(names)}."
         )
+    log = campaign_log(log, own["customer_id"])
     window = window_of(own, log, None, end)
     arms = arms_of(own, purchases_within(log, window.start, window.end))
     arm = np.where(arms.treated, treatment, "control")

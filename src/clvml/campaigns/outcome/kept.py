@@ -16,7 +16,7 @@ from clvml.campaigns.learning.past import (
     read_campaigns,
 )
 from clvml.campaigns.outcome.result import Outcome
-from clvml.campaigns.outcome.window import arms_of, purchases_within
+from clvml.campaigns.outcome.window import arms_of, campaign_log, purchases_within
 from clvml.campaigns.result import Audience, read_audience
 from clvml.horizon import as_date
 from clvml.orders.transactions import Transactions
@@ -46,6 +46,7 @@ def keep_outcome(
     outcome: what `measure_outcome` found for the same audience and log.
     """
     table = read_audience(audience).reset_index(drop=True)
+    log = campaign_log(log, table["customer_id"])
     arms = arms_of(table, purchases_within(log, as_date(outcome.start), as_date(outcome.end)))
     rows = campaign_rows(
         table,

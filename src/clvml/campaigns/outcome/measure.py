@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from clvml.campaigns.outcome.result import Lift, Outcome
-from clvml.campaigns.outcome.window import Arms, Window, arms_of, purchases_within, window_of
+from clvml.campaigns.outcome.window import Arms, Window, arms_of, campaign_log, purchases_within, window_of
 from clvml.campaigns.result import Audience, read_audience
 from clvml.checks import check_level
 from clvml.errors import OptionError
@@ -47,7 +47,7 @@ def measure_outcome(
     audience : Audience, DataFrame or path
         What the planner wrote.
     log : Transactions
-        Orders until `end` at least.
+        Orders until `end` at least. Of a log on Spark the lines of the audience's customers come to this machine.
     end : date, optional
         Last day that counts. Default: `start` plus the audience's horizon. An earlier day is a look before the end,
         whose verdict is that of the interval for all looks.
@@ -99,6 +99,7 @@ def measure_outcome(
     """
     check_level(level)
     table = read_audience(audience).reset_index(drop=True)
+    log = campaign_log(log, table["customer_id"]) if len(table) else log
     window = window_of(table, log, start, end)
     if by is not None and by not in table:
         raise OptionError(f"by='{by}' is no column of the audience. It has: {', '.join(map(str, table))}.")

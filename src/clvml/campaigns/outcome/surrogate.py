@@ -30,7 +30,7 @@ from clvml.campaigns.outcome.surrogacy import (
     missed_share,
 )
 from clvml.campaigns.outcome.surrogate_result import CONTRADICTED, SurrogateOutcome, contradiction, status_of, verdict
-from clvml.campaigns.outcome.window import Arms, arms_of, check_booked, purchases_within
+from clvml.campaigns.outcome.window import Arms, arms_of, campaign_log, check_booked, purchases_within
 from clvml.campaigns.result import Audience, read_audience
 from clvml.checks import check_level
 from clvml.errors import DataError, OptionError
@@ -68,7 +68,8 @@ def measure_surrogate(
     audience : Audience, DataFrame or path
         What the planner wrote.
     log : Transactions
-        Orders until `end` at least.
+        Orders until `end` at least. Of a log on Spark the lines of the customers of this campaign and of `past` come
+        to this machine.
     model : ClvModel
         What expects the later purchases, trained on this shop's orders.
     ahead : int or str
@@ -121,6 +122,7 @@ def measure_surrogate(
     table = read_audience(audience).reset_index(drop=True)
     if not len(table):
         raise DataError("The audience is empty: nobody was treated, so there is nothing to measure.")
+    log = campaign_log(log, table["customer_id"], [] if past is None else read_campaigns(past)["customer_id"])
     days = _days_of(table, log, ahead, end)
     arms = arms_of(table, purchases_within(log, days.start, days.read))
     treated, control = int(arms.treated.sum()), int((~arms.treated).sum())

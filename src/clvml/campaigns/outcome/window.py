@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +17,7 @@ from clvml.orders.transactions import Transactions
 from clvml.redaction import shown_id
 from clvml.tables import canonical_ids
 
-__all__ = ["Arms", "Window", "arms_of", "check_booked", "measures_of", "purchases_within", "window_of"]
+__all__ = ["Arms", "Window", "arms_of", "campaign_log", "check_booked", "measures_of", "purchases_within", "window_of"]
 
 Array = npt.NDArray[np.float64]
 _PREDICTORS = {"returned": "p_return", "revenue": "expected_spend", "contribution": "clv"}
@@ -75,6 +77,11 @@ def check_booked(log: Transactions, last: dt.date) -> None:
             f"What is not booked yet would count as no purchase: wait, "
             f"or pass end='{log.last_date}' for a look before the end."
         )
+
+
+def campaign_log(log: Transactions, *ids: Iterable[object]) -> Transactions:
+    """The log itself; of one on Spark the lines of these customers, collected: those of the campaigns to be read."""
+    return log.of_customers(itertools.chain(*ids)) if log.on_spark else log
 
 
 def purchases_within(log: Transactions, first: dt.date, last: dt.date) -> pd.DataFrame:

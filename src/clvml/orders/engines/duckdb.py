@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["DUCKDB", "SCALE", "UNITS", "Dialect", "Engine", "quoted", "statement"]
+__all__ = ["DUCKDB", "ID_KEY", "SCALE", "UNITS", "Dialect", "Engine", "id_key", "quoted", "statement"]
 
 SCALE = 4
 """Digits after the point of all money. DECIMAL sums are exact: the same in any row order, on any number of threads, on
@@ -27,6 +27,8 @@ any engine. Four digits hold sub-cent prices; 18 in all leave 99,999,999,999,999
 `check` counts amounts that are finer."""
 UNITS = 10**SCALE
 """Units of the last digit that make 1."""
+ID_KEY = "regexp_replace(CAST({x} AS STRING), '[.]0+$', '')"
+"""The id {x} as text by which customers of two tables are brought together; `id_key` says it of one in Python."""
 
 
 class Dialect(NamedTuple):
@@ -83,6 +85,11 @@ def _text(name: str) -> str:
 def statement(name: str, **values: int | str) -> str:
     """The statement sql/<name>.sql with its {settings} filled in: numbers, fragments of ours, or other statements."""
     return _text(name).format(scale=SCALE, **values).strip().rstrip(";")
+
+
+def id_key(canonical: str) -> str:
+    """`ID_KEY` of a canonical id. Two customers may share one: it only narrows down whom to look at."""
+    return re.sub("[.]0+$", "", canonical)
 
 
 def quoted(name: str) -> str:
@@ -147,6 +154,10 @@ class Engine:
     def register(self, name: str, table: Any) -> None:
         """Make an arrow table or dataset readable as a relation, without copying it."""
         self._connection.register(name, table)
+
+    def register_rows(self, name: str, rows: pa.Table) -> None:
+        """Make a small table of ours with the column id, text, readable as a relation."""
+        self.register(name, rows)
 
     def run(self, sql: str) -> None:
         """Execute a statement for its effect."""

@@ -14,20 +14,30 @@ import sys
 import textwrap
 import uuid
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, OptionError
 from clvml.maths.customers import SummarySettings
-from clvml.orders.engines.duckdb import SCALE, Dialect, Engine
+from clvml.orders.engines.duckdb import ID_KEY, SCALE, Dialect, Engine, id_key
+from clvml.tables import canonical_ids
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["SPARK", "SparkBookings", "SparkEngine", "as_data_error", "gathered", "read_source", "start_session"]
+__all__ = [
+    "SPARK",
+    "SparkBookings",
+    "SparkEngine",
+    "as_data_error",
+    "gathered",
+    "read_source",
+    "rows_of_customers",
+    "start_session",
+]
 
 _MONEY = f"DECIMAL(18, {SCALE})"
 
@@ -80,20 +90,20 @@ class SparkEngine(Engine):
     Spark's TIMESTAMP is a moment, whatever it is shown as: its day is that of `timezone`. TIMESTAMP_NTZ is a time
     without a zone and is taken as it is. What is kept goes to the executors' disks and is freed with the engine.
 
-    Raises OptionError for a frame of Spark Connect (it has no session beside it that shares the frame) and for an
-    unknown time zone.
+    Raises OptionError for a frame of Spark Connect before 4.3 (it has no session beside it that shares the frame) and
+    for an unknown time zone.
     """
 
     dialect = SPARK
     gathers = False
 
     def __init__(self, frame: DataFrame, timezone: str = "UTC") -> None:
-        if not hasattr(frame, "_jdf"):
-            raise OptionError(
-                "Frames of Spark Connect cannot be read: its sessions share nothing. Write the log to Parquet and "
-                "read it in a job that runs on the cluster."
-            )
         caller = frame.sparkSession
+        if not hasattr(caller, "newSession"):
+            raise OptionError(
+                "Frames of Spark Connect are read from pyspark 4.3 on: its sessions share nothing before. Install it "
+                "here and on the server, or run the job on the cluster itself."
+            )
         self.session: SparkSession = caller.newSession()
         for key, value in {**_changed(caller), **_SETTINGS}.items():
             self.session.conf.set(key, value)
@@ -115,6 +125,10 @@ class SparkEngine(Engine):
         level = table.storageLevel
         if not (level.useMemory or level.useDisk):  # else dropping the view would free what the caller keeps
             table.sparkSession.catalog.dropGlobalTempView(shared)
+
+    def register_rows(self, name: str, rows: pa.Table) -> None:
+        """Make a small table of ours with the column id, text, readable as a relation."""
+        self.session.createDataFrame(rows.to_pandas(), "id STRING").createOrReplaceTempView(name)
 
     def run(self, sql: str) -> None:
         """Execute a statement for its effect."""
@@ -153,8 +167,8 @@ class SparkEngine(Engine):
         _free({name: self._kept.pop(name)})
 
     def broadcast(self, thing: object) -> Any:
-        """An object of ours that every executor is handed once."""
-        return self.session.sparkContext.broadcast(thing)
+        """An object of ours that every executor is handed once; over Spark Connect, which cannot, every task."""
+        return _Handed(thing) if _is_connect(self.session) else self.session.sparkContext.broadcast(thing)
 
     def columns(self, name: str) -> dict[str, str]:
         """Column names of a relation with their SQL types, as DuckDB names them."""
@@ -178,6 +192,12 @@ class SparkEngine(Engine):
             return relation.toArrow() if hasattr(relation, "toArrow") else pa.Table.from_pandas(relation.toPandas())
 
 
+class _Handed(NamedTuple):
+    """What is sent along with a function."""
+
+    value: object
+
+
 class SparkBookings(NamedTuple):
     """What was booked in a log on Spark, each customer's rows together in the order of days."""
 
@@ -194,6 +214,18 @@ def gathered(frame: DataFrame) -> pd.DataFrame:
         return found
 
 
+def rows_of_customers(frame: DataFrame, ids: Iterable[object]) -> pd.DataFrame:
+    """The rows of some customers of a Spark frame, collected: at most as many as there are ids, where each has one."""
+    import pandas as pd
+
+    wanted = canonical_ids(ids)
+    keys = pd.DataFrame({"id": sorted({id_key(i) for i in wanted})})
+    with as_data_error("read the scores"):
+        there = frame.sparkSession.createDataFrame(keys, "id STRING")
+        near = gathered(frame.selectExpr("*", f"{ID_KEY.format(x='customer_id')} AS id").join(there, "id").drop("id"))
+    return near[pd.Series(canonical_ids(near["customer_id"])).isin(wanted).to_numpy()].reset_index(drop=True)
+
+
 def _changed(session: SparkSession) -> dict[str, str]:
     """Settings of a session that a new one would not have."""
     settings = {row[0]: row[1] for row in session.sql("SET").collect()}
@@ -204,8 +236,18 @@ def _changed(session: SparkSession) -> dict[str, str]:
 
 def _free(kept: dict[str, DataFrame]) -> None:
     for frame in kept.values():
-        if frame.sparkSession.sparkContext._jsc is not None:  # not of a context that was stopped
+        if not _is_stopped(frame.sparkSession):
             frame.unpersist()
+
+
+def _is_connect(session: SparkSession) -> bool:
+    """Whether it is a client of a Spark Connect server."""
+    return not hasattr(session, "_jsparkSession")
+
+
+def _is_stopped(session: SparkSession) -> bool:
+    stopped: bool = session.is_stopped if _is_connect(session) else session.sparkContext._jsc is None
+    return stopped
 
 
 @functools.cache
@@ -233,15 +275,24 @@ def _one_line(error: Exception) -> str:
 
 
 def start_session(master: str | None = None) -> SparkSession:
-    """The session that is running, or one of a cluster (default: what Spark's own configuration says).
+    """The session that is running, or one of a cluster (default: what Spark's own configuration says), or of a Spark
+    Connect server (sc://…).
 
     Raises OptionError where pyspark or Java is missing.
     """
     try:
-        from pyspark.errors import PySparkRuntimeError
+        from pyspark.errors import PySparkException, PySparkRuntimeError
         from pyspark.sql import SparkSession
     except ImportError:
         raise OptionError("pyspark is not installed. Spark is an extra: pip install 'clvml[spark]'.") from None
+    if master is not None and master.startswith("sc://"):
+        try:
+            return SparkSession.builder.remote(master).getOrCreate()
+        except (ImportError, PySparkException) as error:
+            raise OptionError(
+                f"Spark Connect does not answer at {master}: {_one_line(error)} Its client needs more packages: "
+                f"pip install 'pyspark[connect]'."
+            ) from error
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else the workers take the python3 of their PATH
     watched, warehouse = str(sys.stderr.isatty()).lower(), Path("spark-warehouse").absolute()
     if not warehouse.exists():
