@@ -11,7 +11,7 @@ import sys
 import pandas as pd
 import pytest
 
-from clvml import Transactions, load_cdnow, tracking
+from clvml import Transactions, load_cdnow, load_model, tracking
 from clvml.tables import SCORES
 
 AS_OF = "1997-09-30"
@@ -189,6 +189,18 @@ def test_a_log_of_one_customer(one_customer, store, clvml):
     assert scores["expected_purchases"].between(0, 5).all()
 
 
+def test_special_days_and_no_season(one_customer, store, clvml):
+    pd.DataFrame({"day": ["2023-12-01", "2024-01-10"], "factor": [3, 2.5]}).to_csv("days.csv", index=False)
+    options = ("--as-of", "2023-12-31", "--horizon", "12w", "--calendar", "days.csv", "--no-seasonality")
+    assert clvml("train", one_customer, *options, "--export", "special")[0] == 0
+    model = load_model("special")
+    assert model.calendar_ == {"2023-12-01": 3.0, "2024-01-10": 2.5}
+    assert not model.seasonality
+    assert clvml("train", one_customer, *options[:4], "--export", "plain")[0] == 0
+    assert load_model("plain").seasonality
+    assert load_model("plain").calendar_ == {}
+
+
 def test_a_horizon_longer_than_the_history_is_noted(one_customer, store, clvml):
     code, out, err = clvml("train", one_customer, "--as-of", "2023-12-31", "--horizon", "2y")
     assert code == 0
@@ -234,6 +246,14 @@ MISTAKES = {
         "Choose a cut up to 1997-09-30",
     ),
     "export over a file": (("train", "log.csv", "--as-of", AS_OF, "--export", "junk.xlsx"), "junk.xlsx is a file"),
+    "no calendar": (
+        ("train", "log.csv", "--as-of", AS_OF, "--calendar", "days.csv"),
+        "no file 'days.csv' for the days",
+    ),
+    "calendar without days": (
+        ("backtest", "log.csv", "--cut", "1997-06-30", "--calendar", "log.csv"),
+        "calendar has no column 'day'.* Give a row for each special day",
+    ),
     "margin of nothing": (("check", "log.csv", "--margin", "profit"), "no column 'profit'"),
     "unknown option": (("train", "log.csv", "--as-off", AS_OF), "No such option '--as-off'.*--as-of"),
     "unknown command": (("trian", "log.csv"), "No such command 'trian'"),

@@ -79,7 +79,11 @@ FRAMES = {
 def test_every_frame_gives_the_same_summary(log, expected, kind):
     transactions = Transactions(FRAMES[kind](log))
     for _ in range(2):  # a stream, too, can be asked twice
-        pd.testing.assert_frame_equal(transactions.summarize("2021-12-31"), expected, check_exact=True)
+        got = transactions.summarize("2021-12-31")
+        if kind == "pandas, text":  # ids keep their type, and the order that goes with it
+            assert got["customer_id"].tolist() == sorted(expected["customer_id"].astype(str))
+            got = got.astype({"customer_id": int}).sort_values("customer_id", ignore_index=True)
+        pd.testing.assert_frame_equal(got, expected, check_exact=True)
 
 
 def _csv(log, folder, **options):
@@ -137,12 +141,12 @@ def ids(values, **settings):
     ("values", "expected"),
     [
         ([17850.0, np.nan, 13.0], [13, 17850]),
-        (["17850", "17850.0", " 13 "], [13, 17850]),
-        ([17850, "17850", 17850.0, "13", None], [13, 17850]),
+        (["17850", "17850.0", " 13 "], ["13", "17850"]),
+        ([17850, "17850", 17850.0, "13", None], ["13", "17850"]),
         (["007", "7"], ["007", "7"]),
         (["-0", "7"], ["-0", "7"]),
         (["+5", "7"], ["+5", "7"]),
-        (["999999999999999999", "\u00a07\u00a0"], [7, 999999999999999999]),
+        (["999999999999999999", "\u00a07\u00a0"], ["7", "999999999999999999"]),
         (["1234567890123456789", "7"], ["1234567890123456789", "7"]),
         (["\u00e97", "7\u00e9", "\u00a0x7\u00a0"], ["7\u00e9", "x7", "\u00e97"]),
         (["12", "A7", " A7", "A7\t"], ["12", "A7"]),

@@ -16,7 +16,16 @@ import click
 
 from clvml import __version__
 from clvml.cli.insights.commands import insights
-from clvml.cli.options import CONFIG, Commands, column_options, log_options, open_log, redact_option, show_options
+from clvml.cli.options import (
+    CONFIG,
+    Commands,
+    column_options,
+    log_options,
+    open_log,
+    redact_option,
+    season_options,
+    show_options,
+)
 from clvml.cli.overlap import check_overlap
 from clvml.errors import ClvError, OptionError, without_secrets
 from clvml.redaction import ids_are_hidden, ids_hidden
@@ -107,6 +116,7 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
     metavar="DIR",
     help="Also write the model to a folder, such as models/clv.",
 )
+@season_options
 @click.option("--experiment", default="clvml", show_default=True, help="MLflow experiment.")
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
 @show_options
@@ -122,13 +132,15 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
         "sample",
         "register",
         "export",
+        "calendar",
+        "no_seasonality",
         "experiment",
         "tracking_uri",
         "verbose",
         "quiet",
     )
     job = TrainJob(as_of=as_of, **{name: settings.pop(name) for name in own})
-    check_overlap({"--export": job.export}, {"SOURCE": source})
+    check_overlap({"--export": job.export}, {"SOURCE": source, "--calendar": job.calendar})
     trained = train_job(open_log(source, settings, on_spark=True), job)
     click.echo(trained.text)
     context.exit(0 if trained.promoted is not False else 3)
@@ -193,14 +205,16 @@ def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
     help="Customers of a larger base that are tested. Default: all; with --engine spark 100,000.",
 )
 @click.option("--lifetimes", is_flag=True, help="Fit the lifetimes package too, and compare with it.")
+@season_options
 @show_options
 def backtest(source: tuple[str, ...], cuts: tuple[str, ...], **settings: Any) -> None:
     """How good would predictions made at an earlier day have been, beside what a shopkeeper would guess?"""
     from clvml.cli.jobs import BacktestJob, backtest_job
 
-    own = ("horizon", "out", "bootstrap", "seed", "sample", "lifetimes", "verbose", "quiet")
+    season = ("calendar", "no_seasonality")
+    own = ("horizon", "out", "bootstrap", "seed", "sample", "lifetimes", *season, "verbose", "quiet")
     job = BacktestJob(cuts=cuts, **{name: settings.pop(name) for name in own})
-    check_overlap({"--out": job.out}, {"SOURCE": source})
+    check_overlap({"--out": job.out}, {"SOURCE": source, "--calendar": job.calendar})
     click.echo(backtest_job(open_log(source, settings, on_spark=True), job))
 
 

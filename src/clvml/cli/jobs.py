@@ -16,6 +16,8 @@ from clvml.files import check_export, check_folder, check_target, working_on, wr
 from clvml.horizon import as_date, day_number, day_of_number, horizon_days
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from clvml.evaluation.backtest import Backtest
     from clvml.orders.transactions import Transactions
     from clvml.scores.model import ClvModel
@@ -40,6 +42,9 @@ class TrainJob:
     """Customers of a larger base that the backtest and what learns from rows are given."""
     register: str | None = None
     export: Path | None = None
+    calendar: Path | None = None
+    """Table of special days."""
+    no_seasonality: bool = False
     experiment: str = "clvml"
     tracking_uri: str | None = None
     verbose: bool = False
@@ -73,6 +78,8 @@ class BacktestJob:
     """Whether lifetimes itself is fitted and compared."""
     sample: int | None = None
     """Customers of a larger base that are tested; None: all, or 100,000 of a log on Spark."""
+    calendar: Path | None = None
+    no_seasonality: bool = False
     seed: int = 0
     verbose: bool = False
     quiet: bool = False
@@ -98,7 +105,14 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
     from clvml.scores.model import ClvModel
     from clvml.scores.saved import check_replaceable
 
-    model = ClvModel(horizon=job.horizon, discount_rate=job.discount_rate, seed=job.seed, sample=job.sample)
+    model = ClvModel(
+        horizon=job.horizon,
+        discount_rate=job.discount_rate,
+        seasonality=not job.no_seasonality,
+        calendar=_calendar(job.calendar),
+        seed=job.seed,
+        sample=job.sample,
+    )
     show = Terminal(4, verbose=job.verbose, quiet=job.quiet)
     if job.export:
         check_replaceable(check_export(job.export))
@@ -139,6 +153,18 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
         promoted, why = _gate(job, run, tested, champion, unread)
     where = _where(run, why, job)
     return Trained(model, tested, run, promoted, train_text(model, report, tested, where))
+
+
+def _calendar(path: Path | None) -> pd.DataFrame | None:
+    """Special days from a file, checked before any work."""
+    if path is None:
+        return None
+    from clvml.cli.campaign_jobs import read_table
+    from clvml.estimators.learned.ensemble.special_days import calendar_of
+
+    table = read_table(path, "days of the calendar")
+    calendar_of(table)
+    return table
 
 
 def backtest_plan(log: Transactions, as_of: dt.date, horizon: int) -> tuple[dt.date, int] | None:
@@ -268,6 +294,7 @@ def backtest_job(log: Transactions, job: BacktestJob) -> str:
     from clvml.scores.model import ClvModel
 
     target = check_target(job.out, (".json",)) if job.out else None
+    model = ClvModel(seasonality=not job.no_seasonality, calendar=_calendar(job.calendar), seed=job.seed)
     others = {"lifetimes": lifetimes_forecast} if job.lifetimes else None
     with Terminal(1, verbose=job.verbose, quiet=job.quiet).stage("backtest"):
         part = _tested_part(log, job)
@@ -275,7 +302,7 @@ def backtest_job(log: Transactions, job: BacktestJob) -> str:
             part,
             list(job.cuts),
             job.horizon,
-            model=ClvModel(seed=job.seed),
+            model=model,
             others=others,
             bootstrap=job.bootstrap,
             seed=job.seed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +24,7 @@ __all__ = [
     "log_options",
     "open_log",
     "redact_option",
+    "season_options",
     "show_options",
 ]
 
@@ -106,6 +108,16 @@ def _together(*decorators: Callable[..., Any]) -> Callable[..., Any]:
     return decorate
 
 
+_SEASON = (
+    click.option(
+        "--calendar",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Special days as a table of day and factor, such as 2026-11-27,2.5: a sale, a moving feast.",
+    ),
+    click.option("--no-seasonality", is_flag=True, help="The same weeks a year ago say nothing about these."),
+)
+season_options = _together(*_SEASON)
 log_options, show_options, redact_option = _together(*_LOG_OPTIONS), _together(*_SHOW), _REDACT
 column_options = _together(*_LOG_OPTIONS[1:])
 """What describes a log, for a command whose log is an option instead of SOURCE."""

@@ -60,7 +60,7 @@ class Extent(NamedTuple):
 
 class TextEvidence(NamedTuple):
     """What the text columns show, in numbers of lines: ids that are no whole numbers; dates that can only be day, or
-    month, first; times with a zone, and times without one.
+    month, first; times with a zone, and times without one. And how often ids were text though the log has types.
     """
 
     other_ids: int
@@ -68,6 +68,7 @@ class TextEvidence(NamedTuple):
     month_first: int
     zoned: int
     zoneless: int
+    text_ids: int
 
     def plus(self, other: TextEvidence) -> TextEvidence:
         """That of two logs together."""
@@ -78,10 +79,11 @@ class TextEvidence(NamedTuple):
         order = DayOrder.UNKNOWN
         if bool(self.day_first) != bool(self.month_first):
             order = DayOrder.DAY_FIRST if self.day_first else DayOrder.MONTH_FIRST
-        return Probe(not self.other_ids, order, mixed_zones=self.zoned > 0 and self.zoneless > 0)
+        mixed_zones = self.zoned > 0 and self.zoneless > 0
+        return Probe(not self.other_ids, order, mixed_zones=mixed_zones, text_ids=self.text_ids > 0)
 
 
-NO_EVIDENCE = TextEvidence(0, 0, 0, 0, 0)
+NO_EVIDENCE = TextEvidence(0, 0, 0, 0, 0, 0)
 
 
 class Lines(Protocol):
@@ -138,7 +140,7 @@ class LoadedLines:
         if not source.on_spark:
             self.engine.close_files(() if source.once else source.files, folder)
         self.types = self.engine.columns("source")
-        self.evidence = _text_evidence(self.engine, self.types)
+        self.evidence = _text_evidence(self.engine, self.types, untyped=_is_untyped(source, self.types))
         self.probe = before.plus(self.evidence).probe()
         lines = lines_sql(columns, self.types, self.probe, self.engine.dialect)
         if source.once:
@@ -264,9 +266,19 @@ def _load_database(engine: Engine, database: DuckDBFile | Postgres | SqlDatabase
     make("source", source_sql(columns, raw, names, engine.dialect))
 
 
-def _text_evidence(engine: Engine, types: dict[str, str]) -> TextEvidence:
+def _is_untyped(source: Source, types: dict[str, str]) -> bool:
+    """Whether all is text for want of types, as in CSV: then ids of digits become numbers. Elsewhere they stay text.
+
+    A Spark frame does not tell where it was read from; one of nothing but text is as good as a CSV file.
+    """
+    kinds = {kind for name, kind in types.items() if name.startswith("src_")}
+    return bool(source.csv) or (source.on_spark and kinds == {"VARCHAR"})
+
+
+def _text_evidence(engine: Engine, types: dict[str, str], *, untyped: bool) -> TextEvidence:
     """One look at the columns whose types leave something open."""
     id_kind, date_kind = types["src_customer"], types["src_date"]
+    text_ids = not untyped and (id_kind == "VARCHAR" or id_kind.startswith("ENUM"))
     text = text_of(date_kind, "src_date", engine.dialect)
     is_text = date_kind == "VARCHAR"
     sql = statement(
@@ -278,4 +290,4 @@ def _text_evidence(engine: Engine, types: dict[str, str]) -> TextEvidence:
         zoned=zoned_text(text, engine.dialect) if is_text else "FALSE",
         zoneless=zoneless_text(text, engine.dialect) if is_text else "FALSE",
     )
-    return TextEvidence(*map(int, engine.rows(sql)[0]))
+    return TextEvidence(*map(int, (*engine.rows(sql)[0], text_ids)))

@@ -98,10 +98,12 @@ class Probe:
     """What follows from one look at the text columns."""
 
     whole_ids: bool
-    """Whether all ids are whole numbers."""
+    """Whether all ids are whole numbers: then 7, '7' and '7.0' are one customer."""
     day_order: DayOrder
     mixed_zones: bool = False
     """Whether some times have a zone, and others none."""
+    text_ids: bool = False
+    """Whether ids stay text even where all are whole numbers, for that is how they came."""
 
 
 def source_sql(columns: Columns, raw: str, names: Iterable[str], dialect: Dialect) -> str:
@@ -172,10 +174,11 @@ def _customer(kind: str, probe: Probe, dialect: Dialect) -> str:
         return f"CASE WHEN NOT {missing_id(kind, dialect)} THEN {text} END"
     if kind in _INT64:
         return "CAST(src_customer AS BIGINT)"
-    return (
+    number = (
         f"CASE WHEN {_plain_id(kind)} THEN TRY_CAST(src_customer AS BIGINT) WHEN NOT {missing_id(kind, dialect)} "
         f"THEN TRY_CAST(regexp_replace({text}, '[.]0+$', '') AS BIGINT) END"
     )
+    return f"CAST({number} AS STRING)" if probe.text_ids else number
 
 
 def _day(kind: str, probe: Probe, dialect: Dialect) -> str:

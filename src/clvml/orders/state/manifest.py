@@ -18,7 +18,7 @@ from clvml.orders.reading.columns import Columns
 
 __all__ = ["File", "Manifest", "Part", "settings_of"]
 
-STATE_FORMAT = 3
+STATE_FORMAT = 4
 
 
 class File(NamedTuple):
