@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t
 
 from clvml.campaigns import Plan, Treatment, plan_audience
 from clvml.campaigns.allocation import allocate
@@ -145,12 +146,23 @@ def loop(arguments: list[str]) -> None:
         last = mean.loc[CAMPAIGNS]
         high = int((table["promised"] > table["profit"]).sum())
         figures = " | ".join(f"{mean['profit'][k]:,.0f}" for k in (1, 2, 3, 5, 10))
-        share = f"{last['profit'] / last['oracle']:.0%}" if last["oracle"] > 0 else "–"
+        tenth = table[table["campaign"] == CAMPAIGNS]
+        known = _shares(tenth["profit"] / tenth["oracle"]) if last["oracle"] > 0 else "–"
+        value = _shares(tenth["profit"] / tenth["value"]) if last["value"] > 0 else "–"
+        held = " ".join(f"{int(rows['held'].sum())}" for rows in tables)
         print(
-            f"| {name} | {figures} | {last['oracle']:,.0f} | {last['value']:,.0f} | {share} | "
-            f"{int(table['held'].sum())} | {high} of {len(table)} |",
+            f"| {name} | {figures} | {last['oracle']:,.0f} | {last['value']:,.0f} | {known} | {value} | "
+            f"{int(table['held'].sum())} of {len(table)} ({held}) | {high} of {len(table)} |",
             flush=True,
         )
+
+
+def _shares(of_runs: pd.Series) -> str:
+    """Mean of the runs with its 95% interval."""
+    if len(of_runs) < 2:
+        return f"{of_runs.mean():.0%}"
+    half = t.ppf(0.975, len(of_runs) - 1) * of_runs.std() / np.sqrt(len(of_runs))
+    return f"{of_runs.mean():.0%} ± {100 * half:.0f}"
 
 
 def allocation(arguments: list[str]) -> None:
