@@ -192,6 +192,7 @@ def test_a_share_of_the_budget_goes_to_what_is_not_known():
     assert table["control_share"].iloc[0] == pytest.approx(1 - table["propensity"].mean(), abs=1e-5)
     assert tried["stratum"].str.endswith("| explored").all()
     assert found.plan["totals"]["expected_gain"] <= found.plan["totals"]["bound"]
+    assert f"{len(tried)} customers, half of them control, are planned by a draw" in str(found)
     again = plan_audience(s.sample(frac=1, random_state=1), Plan(explore_share=0.25, **rules), budget=400.0).table
     pd.testing.assert_frame_equal(again, table)
 

@@ -147,7 +147,7 @@ def _why_not_chosen(draft: Draft) -> npt.NDArray[Any]:
     """Of those whom treating would pay: who would be treated if money were no limit lacks budget, others capacity."""
     limit = "the capacity is spent" if draft.budget is None else "the budget is spent"
     spent = np.where(draft.free.choice >= 0, limit, "the capacity is spent")
-    return np.where(draft.explored, "explored, and by the draw no treatment pays for them", spent)
+    return np.where(draft.explored, "in the exploration, where the draw chose no treatment for them", spent)
 
 
 def account_of(draft: Draft, frame: pd.DataFrame, left_out: pd.DataFrame) -> dict[str, Any]:
