@@ -15,6 +15,7 @@ from clvml.campaigns.uplift.evaluate import (
     held_out,
     ipw_scores,
     mean_of,
+    prior_weights,
     qini,
     qini_difference,
     rank_within,
@@ -294,16 +295,18 @@ def test_the_stack_takes_the_candidate_that_knows():
     truth, noise = rng.normal(size=(2, 4000))
     effect = (truth + rng.normal(size=4000))[:, None]
     fold = np.arange(4000) % 5
-    weights = stack_weights(np.stack([truth, noise], axis=1)[:, None, :], effect, fold)
+    weights = stack_weights(np.stack([truth, noise], axis=1)[:, None, :], effect, fold, np.array([0.5, 0.5]))
     assert weights == pytest.approx([1.0, 0.0], abs=0.08)
-    assert (stack_weights(-truth[:, None, None], effect, fold) == 0).all()  # never a negative weight
+    assert (stack_weights(-truth[:, None, None], effect, fold, np.ones(1)) == 0).all()  # never a negative weight
 
 
-def test_few_customers_leave_the_weights_equal():
+def test_few_customers_leave_the_weights_of_the_prior():
     rng = np.random.default_rng(1)
     parts = rng.normal(size=(20, 1, 4)) * 1e-3
-    weights = stack_weights(parts, rng.normal(size=(20, 1)), np.zeros(20, int))
-    assert weights == pytest.approx([0.25] * 4, abs=0.01)
+    prior = prior_weights([("s", "ridge"), ("dr", "ridge"), ("s", "splines"), ("x", "ridge")])
+    assert prior.tolist() == [0.5, 0.0, 0.5, 0.0]
+    assert prior_weights([("dr", "ridge"), ("x", "ridge")]).tolist() == [0.5, 0.5]
+    assert stack_weights(parts, rng.normal(size=(20, 1)), np.zeros(20, int), prior) == pytest.approx(prior, abs=0.01)
 
 
 def test_three_arms_are_studied_together():

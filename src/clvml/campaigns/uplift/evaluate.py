@@ -22,6 +22,7 @@ __all__ = [
     "held_out",
     "ipw_scores",
     "mean_of",
+    "prior_weights",
     "qini",
     "qini_difference",
     "rank_within",
@@ -31,7 +32,7 @@ __all__ = [
 
 
 _PRIOR_SD = 0.3
-"""How far weights of a stack may lie from equal ones before data are needed to take them there."""
+"""How far weights of a stack may lie from those before any data until data are needed to take them there."""
 
 
 class Measured(NamedTuple):
@@ -112,10 +113,10 @@ def held_out(
             parts[held, a, c] = models[-1][a][c](X[held])
     dr = dr_scores(y, experiment.arm, experiment.propensity, m)
     effect = dr[:, 1:] - dr[:, :1]
-    tau = np.empty((n, arms - 1))
+    tau, prior = np.empty((n, arms - 1)), prior_weights(candidates)
     for k in range(folds):
-        tau[fold == k] = parts[fold == k] @ stack_weights(parts[fold != k], effect[fold != k], fold[fold != k])
-    weights = stack_weights(parts, effect, fold)
+        tau[fold == k] = parts[fold == k] @ stack_weights(parts[fold != k], effect[fold != k], fold[fold != k], prior)
+    weights = stack_weights(parts, effect, fold, prior)
     ipw = ipw_scores(y, experiment.arm, experiment.propensity)
     return Held(fold, tau, parts, weights, tuple(models), dr, ipw, best, best_treated)
 
@@ -133,12 +134,19 @@ def fit_effects(
     return tuple(found)
 
 
-def stack_weights(parts: Array, effect: Array, fold: npt.NDArray[Any]) -> Array:
+def prior_weights(candidates: Sequence[tuple[str, str]]) -> Array:
+    """Weights before any data: equal among the S-learners, which vary least with the sample, else among all."""
+    single = np.array([learner == "s" for learner, _ in candidates])
+    some = single if single.any() else np.ones(len(candidates), dtype=np.bool_)
+    return np.asarray(some / some.sum())
+
+
+def stack_weights(parts: Array, effect: Array, fold: npt.NDArray[Any], prior: Array) -> Array:
     """Non-negative weights of the candidates: least squares of the doubly robust scores on the held-out effects.
 
     Both are centred within folds, so only who gains more than others counts (the loss of Nie & Wager 2021, Biometrika
-    108, section 4.2; van der Laan et al. 2007 for stacking). Pulled towards equal weights by a prior of sd `_PRIOR_SD`,
-    which decides where the data are too few to.
+    108, section 4.2; van der Laan et al. 2007 for stacking). Pulled towards the prior weights, of sd `_PRIOR_SD`, which
+    decide where the data are too few to.
     """
     x, y = parts.copy(), effect.copy()
     for k in np.unique(fold):
@@ -148,7 +156,7 @@ def stack_weights(parts: Array, effect: Array, fold: npt.NDArray[Any]) -> Array:
     count = parts.shape[2]
     pull = float(y.std()) / _PRIOR_SD
     design = np.vstack([x.reshape(-1, count), pull * np.eye(count)])
-    return np.asarray(nnls(design, np.concatenate([y.ravel(), np.full(count, pull / count)]))[0], dtype=np.float64)
+    return np.asarray(nnls(design, np.concatenate([y.ravel(), pull * prior]))[0], dtype=np.float64)
 
 
 def value_of(policy: npt.NDArray[Any], scores: Array) -> Array:
