@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from clvml.campaigns import Plan, Treatment, plan_audience, treatment_gains
+from clvml.campaigns.explore import explored
 from clvml.campaigns.learning import pooled
 from clvml.campaigns.learning.past import Delivered, campaign_rows
 from clvml.campaigns.learning.pooled import learn_effect
@@ -195,6 +196,21 @@ def test_a_share_of_the_budget_goes_to_what_is_not_known():
     assert f"{len(tried)} customers, half of them control, are planned by a draw" in str(found)
     again = plan_audience(s.sample(frac=1, random_state=1), Plan(explore_share=0.25, **rules), budget=400.0).table
     pd.testing.assert_frame_equal(again, table)
+
+
+def test_every_other_group_tries_those_whom_the_plan_would_leave_alone():
+    """Ranked by CLV, the plan treats the best; of the explored, the odd groups hold none of those."""
+    rules = Plan(
+        name="x",
+        treatments=(Treatment(name="mail", contact_cost=1.0, lift=0.3, effect_sd=0.05),),
+        explore_share=0.25,
+        holdout_share=0.0,
+    )
+    table = plan_audience(scores(4000), rules, budget=400.0).table
+    group = explored([str(i) for i in table["customer_id"]], rules)
+    treated = table.loc[(group < 0) & (table["group"] == "treat"), "clv"]
+    assert (table.loc[(group >= 0) & (group % 2 == 1), "clv"] <= treated.min()).all()
+    assert (table.loc[(group >= 0) & (group % 2 == 0), "clv"] > treated.min()).any()
 
 
 def test_shares_for_learning_shrink_with_what_is_known():

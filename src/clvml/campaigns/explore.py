@@ -2,7 +2,9 @@
 
 Customers are drawn into the exploration by hash, in ten groups. Each group is planned by one draw from what is
 believed of every treatment in every tier (Thompson 1933; Russo et al. 2018), so that a treatment is tried as often as
-it may be the best; half of those planned are control, as it takes to learn most.
+it may be the best. In every other group only those take part whom the plan would leave alone (top-two sampling, Russo
+2020, Operations Research 68): who is treated anyway is learned of anyway, and who was given up by bad luck would stay
+so. Half of those planned are control, as it takes to learn most.
 """
 
 from __future__ import annotations
@@ -35,12 +37,21 @@ def explored(ids: list[str], plan: Plan) -> npt.NDArray[np.intp]:
 
 
 def drawn_options(
-    table: pd.DataFrame, plan: Plan, options: Options, kept_out: npt.NDArray[np.bool_], group: npt.NDArray[np.intp]
+    table: pd.DataFrame,
+    plan: Plan,
+    options: Options,
+    kept_out: npt.NDArray[np.bool_],
+    group: npt.NDArray[np.intp],
+    price: float,
 ) -> Options:
-    """Options of the explored customers, gains by a draw of their group; all others have none."""
+    """Options of the explored customers, gains by a draw of their group; all others have none.
+
+    price: what the next unit of money would bring in the plan, which treats those who gain more than their cost at it.
+    """
     gain, cost = np.full_like(options.gain, -np.inf), options.cost.copy()
+    treated_anyway = (options.gain > price * options.cost).any(axis=1)
     for g in np.unique(group[group >= 0]):
-        rows = np.flatnonzero((group == g) & ~kept_out)
+        rows = np.flatnonzero((group == g) & ~kept_out & ~(treated_anyway & bool(g % 2)))
         own = table.iloc[rows].reset_index(drop=True)
         c = customers_of(own)
         seed = hashlib.sha256(f"{plan.salt}|{plan.name}|explore|{g}".encode()).hexdigest()

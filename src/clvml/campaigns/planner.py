@@ -250,7 +250,7 @@ def _chosen(
     found = _allocate(plan, known, np.floor(limit * (1 - part)), control, tie, 1 - part)
     if part == 0:
         return control, found
-    trial = drawn_options(table, plan, options, out, group)
+    trial = drawn_options(table, plan, options, out, group, found.price)
     left = limit - found.cost if np.isfinite(limit) else np.floor(found.cost * part / max(1 - part, 1e-9))
     control |= _draw(ids, strata, plan, trial, max(EXPLORED_CONTROL, share))
     tried = _allocate(plan, trial, min(left, np.ceil(limit * part)), control, tie, part)
