@@ -22,6 +22,7 @@ from clvml.report.plots.style import (
     SOFT,
     forest_rows,
     legend,
+    legend_below,
     money_axis,
     new_axes,
     percent_axis,
@@ -301,7 +302,7 @@ def channels(found: Channels, ax: Axes | None = None) -> Axes:
     ax = new_axes(
         ax, "Worth of a customer, by channel",
         f"per customer: contribution so far and in the next {found.horizon_days} days", "",
-        size=(6.4, 1.6 + 0.4 * len(rows)), grid="x",
+        size=(6.4, 1.8 + 0.4 * len(rows)), grid="x",
     )  # fmt: skip
     at = np.arange(len(rows))[::-1]
     cost = np.array([row.cac for row in rows])
@@ -312,5 +313,5 @@ def channels(found: Channels, ax: Axes | None = None) -> Axes:
     ax.plot([], [], "o-", color=SERIES[0], linewidth=2, label="worth, 90% interval")
     ax.set_xlim(left=min(0.0, *(r.low for r in rows)))
     money_axis(ax.xaxis)
-    legend(ax, loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.25))
+    legend_below(ax)
     return ax

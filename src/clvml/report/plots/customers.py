@@ -23,6 +23,7 @@ from clvml.report.plots.style import (
     SOFT,
     date_axis,
     legend,
+    log_money_axis,
     money_axis,
     new_axes,
     percent_axis,
@@ -362,10 +363,11 @@ def value_at_risk(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot(value, np.where(value >= line, line / value, np.nan), "--", color=SOFT, linewidth=0.8)
         ax.text(
             line / 0.96, 0.96, f"{line:,g} at risk", color=SOFT, fontsize=8, va="top", clip_on=True,
+            ha="right" if line > high / 4 else "left",
             bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1.0},
         )  # fmt: skip
     ax.set(ylim=(0, 1), xlim=(low, high))
-    money_axis(ax.xaxis)
+    log_money_axis(ax.xaxis, float(low), float(high))
     percent_axis(ax.yaxis)
     legend(ax, loc="upper center", bbox_to_anchor=(0.5, -0.13))
     return ax

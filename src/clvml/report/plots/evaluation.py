@@ -23,6 +23,7 @@ from clvml.report.plots.style import (
     date_axis,
     forest_rows,
     legend,
+    legend_below,
     money_axis,
     new_axes,
     percent_axis,
@@ -129,7 +130,7 @@ def holdout_purchases(
     ax.plot(at, table["expected"], "D-", color=SERIES[0], markersize=5, label=name)
     ax.set_xticks(at, [f"{n:.0f}{'+' if n == most else ''}" for n in at])
     ax.set_ylim(bottom=0)
-    legend(ax)
+    legend(ax, loc="upper left")
     return ax
 
 
@@ -358,7 +359,7 @@ def totals(tested: Backtest, target: Literal["purchases", "spend"] = "spend", ax
     middle = np.sqrt(rows["low"] * rows["high"])  # the interval is symmetric in its logarithm
     ax = new_axes(
         ax, "Totals: predicted and actual", f"{target} in the {tested.horizon} days after the cut", "",
-        size=(6.4, 1.6 + 0.4 * len(rows)), grid="x",
+        size=(6.4, 1.8 + 0.4 * len(rows)), grid="x",
     )  # fmt: skip
     forest_rows(ax, [str(c) for c in rows["cut"]], middle, rows["low"], rows["high"], zero=None)
     at = np.arange(len(rows))[::-1]
@@ -366,7 +367,7 @@ def totals(tested: Backtest, target: Literal["purchases", "spend"] = "spend", ax
     ax.plot(rows["actual"], at, "D", color=SERIES[1], markersize=7, label="actual")
     ax.set_xlim(left=0)
     money_axis(ax.xaxis)
-    legend(ax, loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.25))
+    legend_below(ax)
     return ax
 
 
@@ -419,9 +420,9 @@ def differences(
     ax = new_axes(
         ax,
         f"{OURS} beside simpler forecasts",
-        f"{chosen} of {target}, ours less theirs ({way} is better)",
+        f"{_METRICS.get(chosen, chosen)} of {target}, ours less theirs ({way} is better)",
         "",
-        size=(6.4, 1.6 + 0.22 * len(names) * (1 + len(cuts))),
+        size=(6.4, 1.9 + 0.22 * len(names) * (1 + len(cuts))),
         grid="x",
     )
     _scale_differences(ax, rows)
@@ -437,10 +438,11 @@ def differences(
     ax.set_yticks(np.arange(len(names))[::-1], names)
     ax.set_ylim(-0.6, len(names) - 0.4)
     if len(cuts) > 1:
-        legend(ax, loc="upper center", ncols=4, bbox_to_anchor=(0.5, -0.13))
+        legend_below(ax, ncols=4)
     return ax
 
 
+_METRICS = {"brier": "Brier score", "gini": "Gini", "auc": "AUC"}
 _VERDICTS = {"better": SERIES[0], "worse": SERIES[1]}
 
 
@@ -449,5 +451,6 @@ def _scale_differences(ax: Axes, rows: pd.DataFrame) -> None:
     sizes = rows["difference"].abs()
     sizes = sizes[sizes > 0]
     if len(sizes) and sizes.max() > 20.0 * sizes.min():
-        ax.set_xscale("symlog", linthresh=float(max(sizes.quantile(0.25), sizes.max() / 1e3)), linscale=0.6)
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        near = float(max(sizes.quantile(0.25), sizes.max() / 1e3))
+        ax.set_xscale("symlog", linthresh=near, linscale=0.6)
+        ax.xaxis.set_major_formatter(lambda value, _: "" if 0 < abs(value) < near else f"{value:g}")  # no room there

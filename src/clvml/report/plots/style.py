@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "DASHES", "GRID", "INK", "MARKERS", "PALE", "SERIES", "SOFT", "date_axis", "forest_rows", "legend", "money_axis",
-    "new_axes", "percent_axis", "short", "whole_axis",
+    "DASHES", "GRID", "INK", "MARKERS", "PALE", "SERIES", "SOFT", "date_axis", "forest_rows", "legend",
+    "legend_below", "log_money_axis", "money_axis", "new_axes", "percent_axis", "short", "whole_axis",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -70,6 +70,23 @@ def _figure(size: tuple[float, float]) -> Axes:
 def legend(ax: Axes, **where: Any) -> None:
     """A legend without a frame."""
     ax.legend(**{"frameon": False, "fontsize": _TEXT, "labelcolor": INK} | where)
+
+
+def legend_below(ax: Axes, ncols: int = 2) -> None:
+    """A legend below the label of the x axis, however high the axes are."""
+    from matplotlib.transforms import ScaledTranslation
+
+    below = ScaledTranslation(0, -0.4, ax.get_figure(root=True).dpi_scale_trans)  # type: ignore[union-attr]
+    legend(ax, loc="upper center", ncols=ncols, bbox_to_anchor=(0.5, 0.0), bbox_transform=ax.transAxes + below)
+
+
+def log_money_axis(axis: Any, low: float, high: float) -> None:
+    """Amounts between two ends on a logarithmic scale: round ones, as many as there is room for."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 1e3 * low else (1.0,)))
+    axis.set_minor_formatter(NullFormatter())
+    money_axis(axis)
 
 
 def short(value: float) -> str:
