@@ -331,6 +331,24 @@ def test_outcome_compares_the_groups_of_the_file_in_the_orders_of_the_log(here, 
     assert returned["control_mean"] == pytest.approx(bought[table["group"] == "control"].mean())
 
 
+def test_a_state_spares_reading_the_log_again(here, clvml, store, folder):
+    """What outcome and monitor find is the same, and they may share it."""
+    clvml("audience", "scores.csv", "--out", "audience.csv")
+    scores, notes = folder / "scores.parquet", []
+    for command in (
+        ("outcome", "audience.csv", "log.csv", "--out", "found.json"),
+        ("monitor", "log.csv", "--scores", scores, "--tracking-uri", store, "--out", "found.json"),
+    ):
+        code, _, err = clvml(*command)
+        assert (code, err) == (0, "")
+        expected = (here / "found.json").read_bytes()
+        code, out, err = clvml(*command, "--state", "state")
+        assert (code, err) == (0, "")
+        assert (here / "found.json").read_bytes() == expected
+        notes += [line for line in out.splitlines() if line.startswith("State: ")]
+    assert notes == ["State: all 1 files were read, for the first time.", "State: nothing new, 1 files not read."]
+
+
 def test_finished_campaigns_are_kept_and_promised_stands_beside_delivered(here, clvml):
     clvml("audience", "scores.csv", "--out", "audience.csv")
     code, out, err = clvml("outcome", "audience.csv", "log.csv", "--campaigns", "past", "--out", "o.json")

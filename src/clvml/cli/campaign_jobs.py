@@ -207,6 +207,7 @@ def outcome_job(open_log: Callable[[], Transactions], job: OutcomeJob) -> str:
         parts += [f"\nThe next plan learns from them: {job.campaigns}"]
     elif job.campaigns is not None:
         parts += [f"\nNot kept in {job.campaigns} yet: its window ends on {found.planned_end}."]
+    parts += [f"\n{log.state_note}"] if log.state_note else []
     return _written(parts, target, found.to_dict())
 
 
@@ -297,6 +298,7 @@ def monitored(opened: Callable[[], tuple[Transactions, pd.DataFrame]], job: Moni
     text = "\n".join(wrapped(line) if line.startswith("A new model") else line for line in str(report).splitlines())
     if log.is_sample:
         text += f"\nCompared on {report.customers:,} scored customers, drawn evenly from all (--sample)."
+    text += log.state_note and f"\n{log.state_note}"
     return f"{text}\n\nrun      {run}" + (f"\nreport   {target}" if target else ""), bool(report.due)
 
 

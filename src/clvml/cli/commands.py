@@ -33,6 +33,12 @@ from clvml.redaction import ids_are_hidden, ids_hidden
 __all__ = ["main"]
 
 _SEED = click.IntRange(0, 2**32 - 1)
+_STATE = click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keeps what the files of the log held, so that the next run reads new files only.",
+)
 
 
 _EPILOG = (
@@ -158,12 +164,7 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="scores.parquet, scores.csv, or a folder.")
 @click.option("--horizon", help="How far ahead. Default: the model's own.")
 @click.option("--history", type=click.Path(path_type=Path), metavar="DIR", help="Also keep them here, by day.")
-@click.option(
-    "--state",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Keeps what the files of the log held, so that the next run reads new files only.",
-)
+@_STATE
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
 @show_options
 def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
@@ -290,6 +291,7 @@ def audience(**settings: Any) -> None:
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
 @click.option("--universal", is_flag=True, help="All campaigns since --start; the plan stands in place of AUDIENCE.")
 @click.option("--spent", type=click.FloatRange(0), default=0.0, help="With --universal: what all campaigns cost.")
+@_STATE
 @click.option("--out", type=click.Path(path_type=Path), help="outcome.json")
 @show_options
 def outcome(source: tuple[str, ...], *, universal: bool, **settings: Any) -> None:
@@ -312,12 +314,13 @@ def outcome(source: tuple[str, ...], *, universal: bool, **settings: Any) -> Non
     spent, ahead = settings.pop("spent"), settings.pop("ahead")
     surrogate = {name: settings.pop(name) for name in ("model", "tracking_uri")}
     own = {name: settings.pop(name) for name in ("audience", "by", "incentive_in_log", "campaigns")}
+    read = {"SOURCE": source, "--state": settings["state"]}
     if universal:
         plan = own["audience"]
-        check_overlap({"--out": common["out"]}, {"SOURCE": source, "the plan": plan})
+        check_overlap({"--out": common["out"]}, read | {"the plan": plan})
         click.echo(programme_job(lambda: open_log(source, settings), ProgrammeJob(plan, spent=spent, **common)))
         return
-    check_overlap({"--out": common["out"]}, {"SOURCE": source, "AUDIENCE": own["audience"]})
+    check_overlap({"--out": common["out"]}, read | {"AUDIENCE": own["audience"]})
     if ahead is not None:
         if surrogate["model"] is None or common.pop("start") is not None:
             raise OptionError("--ahead needs --model, and begins where the audience does: leave --start out.")
@@ -338,6 +341,7 @@ def outcome(source: tuple[str, ...], *, universal: bool, **settings: Any) -> Non
     show_default=True,
     help="With --engine spark: customers of a larger base that are compared.",
 )
+@_STATE
 @click.option("--experiment", default="clvml", show_default=True, help="MLflow experiment.")
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
 @click.option("--out", type=click.Path(path_type=Path), help="report.json")
@@ -349,7 +353,7 @@ def monitor(context: click.Context, /, source: tuple[str, ...], **settings: Any)
 
     own = ("scores", "sample", "experiment", "tracking_uri", "out", "verbose", "quiet")
     job = MonitorJob(**{name: settings.pop(name) for name in own})
-    check_overlap({"--out": job.out}, {"SOURCE": source, "--scores": job.scores})
+    check_overlap({"--out": job.out}, {"SOURCE": source, "--scores": job.scores, "--state": settings["state"]})
     if settings["engine"] == "spark":
         from clvml.cli.spark_job import monitor_on_spark as monitor_job
     text, due = monitor_job(lambda: open_log(source, settings, on_spark=True), job)
