@@ -10,6 +10,7 @@ from clvml.errors import DataError, OptionError
 from clvml.files import MARKER, check_folder, write_folder_aside
 from clvml.resources import resources_of
 from clvml.scores import stream
+from clvml.scores.sinks import files
 from clvml.scores.stream import Tally, scored_base, stream_scores
 
 CUT = "1997-09-30"
@@ -43,7 +44,7 @@ def test_the_same_log_gives_the_same_bytes(trained, cdnow_log, tmp_path):
 
 
 def test_several_targets_are_written_at_once(trained, cdnow_log, whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "_FILE_ROWS", 1_000)
+    monkeypatch.setattr(files, "_FILE_ROWS", 1_000)
     monkeypatch.setattr(stream, "MAX_PART_ROWS", 500)
     monkeypatch.setattr(stream, "MIN_PART_ROWS", 1)
     with scored_base(trained, cdnow_log, as_of=CUT, horizon="52w") as base:

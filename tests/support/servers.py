@@ -6,11 +6,76 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
+
+
+def programs():
+    """The folder of initdb and postgres, or None."""
+    homes = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    found = shutil.which("initdb")
+    return next((h for h in [*homes, *([Path(found).parent] if found else [])] if (h / "initdb").exists()), None)
+
+
+def as_nobody(command):
+    """The command as a user that may run a server: PostgreSQL refuses root."""
+    if os.geteuid() != 0:
+        return command
+    return ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *map(str, command)]
+
+
+@contextlib.contextmanager
+def postgres():
+    """The address of a PostgreSQL that trusts its own socket, as the user shop."""
+    home = programs()
+    if home is None:
+        pytest.skip("no PostgreSQL server here: initdb is neither in /usr/lib/postgresql/*/bin nor on the PATH")
+    if os.geteuid() == 0 and not shutil.which("setpriv"):
+        pytest.skip("PostgreSQL does not run as root, and setpriv is not there to run it as another user")
+    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:  # sockets need short paths
+        if os.geteuid() == 0:
+            os.chown(folder, pwd.getpwnam("nobody").pw_uid, -1)
+        data, quiet = Path(folder) / "data", {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
+        init = [home / "initdb", "-D", data, "-U", "shop", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(as_nobody(init), check=True, **quiet)
+        (data / "pg_hba.conf").write_text("local all strict scram-sha-256\nlocal all all trust\n")
+        run = [
+            home / "postgres",
+            "-D",
+            data,
+            "-k",
+            folder,
+            "-c",
+            "listen_addresses=",
+            "-F",
+            "-c",
+            "timezone=Asia/Tokyo",
+        ]
+        with subprocess.Popen(as_nobody(run), **quiet) as process:
+            try:
+                address = f"postgresql://shop@/postgres?host={folder}"
+                _connected(address, process).close()
+                yield address
+            finally:
+                process.send_signal(signal.SIGINT)  # ends its clients too
+
+
+def _connected(address, process):
+    from adbc_driver_postgresql import dbapi
+
+    until = time.monotonic() + 60
+    while True:
+        try:
+            return dbapi.connect(address)
+        except dbapi.Error:
+            if process.poll() is not None or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from clvml.cli.insights.commands import insights
 from clvml.cli.options import (
     CONFIG,
     Commands,
+    OutPath,
     column_options,
     log_options,
     open_log,
@@ -161,7 +162,12 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
     metavar="URI",
     help="models:/clv@champion, models:/clv/3, runs:/..., or the folder of an exported model.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="scores.parquet, scores.csv, or a folder.")
+@click.option(
+    "--out",
+    required=True,
+    type=OutPath(),
+    help="scores.parquet, scores.csv, a folder, or a table: postgresql://user@host/db?table=scores (mariadb://, sqlite:///).",
+)
 @click.option("--horizon", help="How far ahead. Default: the model's own.")
 @click.option("--history", type=click.Path(path_type=Path), metavar="DIR", help="Also keep them here, by day.")
 @_STATE
@@ -174,7 +180,8 @@ def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
     own = ("model", "out", "horizon", "history", "tracking_uri", "verbose", "quiet")
     job = PredictJob(as_of=as_of, **{name: settings.pop(name) for name in own})
     read = {"SOURCE": source, "--model": job.model, "--state": settings["state"]}
-    check_overlap({"--out": job.out}, read | {"--history": job.history})
+    if isinstance(job.out, Path):
+        check_overlap({"--out": job.out}, read | {"--history": job.history})
     check_overlap({"--history": job.history}, read)
     if settings["engine"] == "spark":
         from clvml.cli.spark_job import predict_on_spark as predict_job

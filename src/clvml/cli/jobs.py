@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clvml.evaluation.backtest import Backtest
     from clvml.orders.transactions import Transactions
     from clvml.scores.model import ClvModel
+    from clvml.scores.sinks.tables import ScoresTable
 
 __all__ = ["BacktestJob", "PredictJob", "TrainJob", "Trained", "backtest_job", "predict_job", "train_job"]
 
@@ -57,7 +58,7 @@ class PredictJob:
 
     as_of: str
     model: str
-    out: Path
+    out: Path | ScoresTable
     horizon: int | str | None = None
     history: Path | None = None
     """Folder of all scores so far, to which these are added under their day."""
@@ -244,14 +245,17 @@ def _figures(model: ClvModel, tested: Backtest | None) -> dict[str, Any]:
 
 def predict_job(open_log: Callable[[], Transactions], job: PredictJob) -> str:
     """Load, score, write; what is printed."""
-    target = check_target(job.out) if job.out.suffix else check_folder(job.out)
     if job.history is not None:
         check_export(job.history, "--history")
+    if not isinstance(job.out, Path):
+        job.out.check()
+        return _predict(open_log, job, job.out)
+    target = check_target(job.out) if job.out.suffix else check_folder(job.out)
     with working_on(target):
         return _predict(open_log, job, target)
 
 
-def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path) -> str:
+def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path | ScoresTable) -> str:
     show = Terminal(4, verbose=job.verbose, quiet=job.quiet)
     with show.stage("open log"):  # before what takes seconds to import
         log = open_log()

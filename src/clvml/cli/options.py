@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONFIG",
+    "OutPath",
     "Command",
     "Commands",
     "column_options",
@@ -232,6 +233,23 @@ def _tell_reach(command: click.Command, context: click.Context) -> None:
 def _shown(value: Any) -> str:
     values = value if isinstance(value, tuple) else (value,)
     return without_secrets(" ".join(map(str, values)))
+
+
+class OutPath(click.Path):
+    """A path, or the address of a table of a data base, as `clvml.scores.sinks.tables.target_of` gives it."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path or the table."""
+        if isinstance(value, str) and re.match(r"[a-z]+(\+\w+)?://", value, re.IGNORECASE):
+            from clvml.scores.sinks.tables import target_of
+
+            found = target_of(value)
+            if not isinstance(found, Path):
+                return found
+        return super().convert(value, param, ctx)
 
 
 def _write_group(

@@ -40,6 +40,8 @@ def predict_on_spark(open_log: Callable[[], Transactions], job: PredictJob) -> s
             "--history is written by one machine and does not run on Spark. Give each day a folder of its own with "
             "--out, or keep the history with --engine duckdb."
         )
+    if not isinstance(job.out, Path):
+        raise OptionError("--out: Spark writes files, not tables of a data base. Name a folder, and load that.")
     target = place_of(str(job.out))
     with nullcontext() if isinstance(target, str) else working_on(target):
         return _predict(open_log, job, target)

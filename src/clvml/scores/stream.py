@@ -11,10 +11,10 @@ import collections
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from clvml.errors import DataError, OptionError
 from clvml.estimators.forecast import ForecastCache
-from clvml.files import write_aside, write_folder_aside
 from clvml.horizon import as_date
 from clvml.orders.summaries import CustomerDays
 from clvml.orders.transactions import Transactions
@@ -31,9 +30,9 @@ from clvml.scores import segments
 from clvml.scores.model import ClvModel
 from clvml.scores.score import ScoredRows, scores_table, to_frame
 from clvml.scores.silence import warn_of_silence
+from clvml.scores.sinks.files import Sink, write_file
+from clvml.scores.sinks.tables import ScoresTable, target_of, write_table
 from clvml.scores.totals import variance_within
-from clvml.spreadsheets import neutralized, warn_of_neutralized
-from clvml.tables import SCORES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,17 +45,6 @@ MIN_PART_ROWS, MAX_PART_ROWS = 5_000, 122_880
 """The most are those of a row group of DuckDB, beyond whose end no part goes."""
 _TOP_ROWS = 10
 """Flagged customers that are printed."""
-_FILE_ROWS = 1_000_000
-"""Customers in one file of a folder."""
-
-_DISTINCT_COLUMNS = {"customer_id", "reason", *(c.name for c in SCORES if c.dtype == "float64")} - {
-    "purchases_low",
-    "purchases_high",
-}
-"""Columns that hardly ever repeat a value: where Parquet looks for repetitions, it takes longer and writes more."""
-_INCOMPRESSIBLE_COLUMNS = {"p_alive", "p_return", "churn_probability", "expected_purchases", "expected_spend", "clv"}
-_INCOMPRESSIBLE_COLUMNS |= {"value_if_kept", "value_at_risk"}
-"""Columns that no compression makes smaller."""
 
 Floats = NDArray[np.float64]
 Step = Callable[[int], None]
@@ -137,26 +125,17 @@ def _variance(scores: pa.Table, name: str) -> float:
     return float(variance_within(low, high).sum())
 
 
-class Sink(Protocol):
-    """Where scores go, part by part."""
-
-    def write(self, scores: pa.Table) -> None:
-        """Add a part."""
-
-    def close(self) -> None:
-        """No more parts."""
-
-
 def stream_scores(
     model: ClvModel, log: Transactions, out: str | os.PathLike[str], *, as_of: Any, horizon: int | str | None = None
 ) -> Tally:
-    """Score every customer of a log into a Parquet or CSV file, or a folder of Parquet files: whole or not at all.
+    """Score every customer of a log into a Parquet or CSV file, a folder of Parquet files, or a table of a data base
+    (`postgresql://user@host/db?table=scores`): whole or not at all.
 
     The scores are those of `model.score(log, as_of, horizon)`, in its order; memory holds a few parts of them.
     Raises as that does, and OptionError where the file cannot be written.
     """
     with scored_base(model, log, as_of=as_of, horizon=horizon) as base:
-        return base.write(Path(out))
+        return base.write(target_of(os.fspath(out)))
 
 
 @contextmanager
@@ -201,25 +180,28 @@ class ScoredBase:
         self._parts, self._cutoffs, self._threads = parts, cutoffs, threads
         self.customers = sum(map(len, parts.tier_values))
 
-    def write(self, *targets: Path, step: Step = _unwatched) -> Tally:
-        """Write the scores to each target: by its ending Parquet or CSV, else a folder of Parquet files."""
+    def write(self, *targets: Path | ScoresTable, step: Step = _unwatched) -> Tally:
+        """Write the scores to each target: a table of a data base, or what `write_file` makes of a path."""
         tallies: list[Tally] = []
         self._into(targets, [], lambda sinks: tallies.append(self._fill(sinks, step)))
         return tallies[0]
 
-    def _into(self, targets: Sequence[Path], sinks: list[Sink], fill: Callable[[list[Sink]], None]) -> None:
+    def _into(
+        self, targets: Sequence[Path | ScoresTable], sinks: list[Sink], fill: Callable[[list[Sink]], None]
+    ) -> None:
         """Open all targets aside, fill them together, and put each in its place."""
         if not targets:
             fill(sinks)
             return
         first, *rest = targets
-        kind = _SINKS.get(first.suffix.lower(), _FolderSink)
 
-        def fill_aside(aside: Path) -> None:
-            with closing(kind(aside)) as sink:
-                self._into(rest, [*sinks, sink], fill)
+        def onwards(sink: Sink) -> None:
+            self._into(rest, [*sinks, sink], fill)
 
-        (write_folder_aside if kind is _FolderSink else write_aside)(first, fill_aside)
+        if isinstance(first, ScoresTable):
+            write_table(first, onwards)
+        else:
+            write_file(first, onwards)
 
     def _fill(self, sinks: Sequence[Sink], step: Step) -> Tally:
         total = Tally()
@@ -293,70 +275,3 @@ def _arrays(batch: pa.RecordBatch) -> Iterator[tuple[str, Any]]:
     for name in batch.schema.names:
         column = batch.column(name)
         yield name, column if name == "customer_id" else column.to_numpy(zero_copy_only=False)
-
-
-class _ParquetSink:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer: Any = None
-
-    def write(self, scores: pa.Table) -> None:
-        import pyarrow.parquet as pq
-
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                self._path,
-                scores.schema,
-                use_dictionary=[name for name in scores.column_names if name not in _DISTINCT_COLUMNS],
-                compression={
-                    name: "none" if name in _INCOMPRESSIBLE_COLUMNS else "snappy" for name in scores.column_names
-                },
-                write_statistics=["customer_id"],  # nothing else is in order
-                store_schema=False,  # so that words are read as text
-            )
-        self._writer.write_table(scores)
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-
-class _CsvSink:
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w", encoding="utf-8", newline="")
-        self._begun = False
-        self._formulas: collections.Counter[str] = collections.Counter()
-
-    def write(self, scores: pa.Table) -> None:
-        frame, formulas = neutralized(to_frame(scores))
-        frame.to_csv(self._file, index=False, header=not self._begun)
-        self._formulas += formulas
-        self._begun = True
-
-    def close(self) -> None:
-        self._file.close()
-        warn_of_neutralized(self._formulas)
-
-
-class _FolderSink:
-    """Parquet files of at most a million customers each."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._files, self._rows = folder, 0, 0
-        self._sink: _ParquetSink | None = None
-
-    def write(self, scores: pa.Table) -> None:
-        if self._sink is None or self._rows + len(scores) > _FILE_ROWS:
-            self.close()
-            self._sink = _ParquetSink(self._folder / f"part-{self._files:05}.parquet")
-            self._files, self._rows = self._files + 1, 0
-        self._sink.write(scores)
-        self._rows += len(scores)
-
-    def close(self) -> None:
-        if self._sink is not None:
-            self._sink.close()
-        self._sink = None
-
-
-_SINKS: dict[str, Callable[[Path], Sink]] = {".parquet": _ParquetSink, ".csv": _CsvSink}

@@ -33,6 +33,7 @@ __all__ = [
     "label_of",
     "open_database",
     "plain_words",
+    "postgres_address",
     "without_secrets_of",
 ]
 
@@ -53,6 +54,11 @@ def is_postgres(source: str) -> bool:
     return _POSTGRES.match(source) is not None
 
 
+def postgres_address(source: str) -> str:
+    """The address of a PostgreSQL data base as libpq wants it; others as they are."""
+    return _POSTGRES.sub("postgresql://", source)
+
+
 def is_address(source: str) -> bool:
     """Whether a text is the address of a data base."""
     return is_postgres(source) or driver_of(source) is not None
@@ -71,7 +77,7 @@ def is_duckdb(path: str) -> bool:
 
 def open_database(source: str, table: str | None, query: str | None) -> DuckDBFile | Postgres | SqlDatabase:
     """The log in a data base. Raises OptionError unless one of table and query says which."""
-    source = _POSTGRES.sub("postgresql://", source)
+    source = postgres_address(source)
     if is_address(source):
         check_address(source)
     if (table is None) == (query is None):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Connection, Engine
 
-__all__ = ["DRIVERS", "Driver", "connected", "driver_of", "stream_rows", "words_of"]
+__all__ = ["DRIVERS", "Driver", "connected", "driver_of", "is_new_file", "stream_rows", "words_of"]
 
 
 class Driver(NamedTuple):
@@ -37,13 +37,15 @@ class Driver(NamedTuple):
     """Statements that make the session read-only and its times UTC."""
     instants: tuple[int, ...] = ()
     """Codes of column types that are instants, which the driver gives as times without a zone."""
+    writes: bool = False
+    """Whether scores may be written there."""
 
 
 _MYSQL = ("SET SESSION TRANSACTION READ ONLY", "SET time_zone = '+00:00'")
 DRIVERS = {
-    "mysql": Driver("MySQL", "mysql+pymysql", "'clvml[mysql]'", _MYSQL, (7,)),
-    "mariadb": Driver("MariaDB", "mariadb+pymysql", "'clvml[mysql]'", _MYSQL, (7,)),
-    "sqlite": Driver("SQLite", "sqlite", "clvml", ("PRAGMA query_only = ON",)),
+    "mysql": Driver("MySQL", "mysql+pymysql", "'clvml[mysql]'", _MYSQL, (7,), True),
+    "mariadb": Driver("MariaDB", "mariadb+pymysql", "'clvml[mysql]'", _MYSQL, (7,), True),
+    "sqlite": Driver("SQLite", "sqlite", "clvml", ("PRAGMA query_only = ON",), writes=True),
     "mssql": Driver("SQL Server", "mssql+pymssql", "pymssql"),
     "snowflake": Driver("Snowflake", "snowflake", "snowflake-sqlalchemy"),
     "bigquery": Driver("BigQuery", "bigquery", "sqlalchemy-bigquery"),
@@ -98,6 +100,16 @@ def _engine(address: str, *, write: bool) -> Engine:
         return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     except (ImportError, sqlalchemy.exc.NoSuchModuleError):
         raise _missing(address) from None
+
+
+def is_new_file(address: str) -> bool:
+    """Whether it is that of an SQLite file to come. Raises DataError where it has no folder."""
+    import sqlalchemy
+
+    if not address.lower().startswith("sqlite"):
+        return False
+    _sqlite_file(sqlalchemy.make_url(address), write=True)
+    return not Path(unquote(sqlalchemy.make_url(address).database or "")).is_file()
 
 
 def _sqlite_file(url: Any, *, write: bool) -> Any:

@@ -1,0 +1,1 @@
+"""Where scores go: files, and tables of data bases."""
