@@ -65,7 +65,7 @@ ONLY = {
     "matplotlib": {"report"},
     "duckdb": {"orders.engines"},
     "adbc_driver_postgresql": {"orders.reading"},
-    "sqlalchemy": {"orders.reading", "tracking"},
+    "sqlalchemy": {"orders.reading", "scores.sinks", "tracking"},
     "pyspark": {"orders.engines", "scores.spark", "cli.spark_job"},
     "sklearn": {"estimators", "campaigns.uplift", "insights"},
     "click": {"cli"},
