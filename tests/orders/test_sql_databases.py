@@ -113,8 +113,26 @@ def test_amounts_of_sqlite_are_the_decimals_that_were_stored(tmp_path):
         )
         base.commit()
     log = Transactions(f"sqlite:///{tmp_path}/s.db", table="orders")
-    assert log.summarize(AS_OF)[["customer_id", "gross"]].values.tolist() == [[1, 22345678901.5345]]
+    assert log.summarize(AS_OF)[["customer_id", "gross"]].values.tolist() == [["1", 22345678901.5345]]
     assert log.check().usable == 4
+
+
+def test_ids_keep_their_type(address):
+    for kind, ids in (("CHAR", ["17", "9"]), ("SIGNED" if address.startswith("maria") else "INTEGER", [9, 17])):
+        query = (
+            f"SELECT CAST(customer_id AS {kind}) AS customer_id, date, amount FROM orders WHERE customer_id IN (9, 17)"
+        )
+        assert Transactions(address, query=query).summarize(AS_OF)["customer_id"].tolist() == ids
+
+
+def test_a_column_that_changes_its_type_on_the_way(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "s.db")) as base:
+        base.execute("CREATE TABLE orders (customer_id, date, amount)")
+        ids = [*range(30_000), "x"]
+        base.executemany("INSERT INTO orders VALUES (?, '2024-01-01', 1)", [(i,) for i in ids])
+        base.commit()
+    with pytest.raises(DataError, match="Column customer_id begins with whole numbers, and has"):
+        Transactions(f"sqlite:///{tmp_path}/s.db", table="orders")
 
 
 def test_nothing_is_ever_written(server, file):

@@ -1,13 +1,14 @@
-"""Logs in any data base that SQLAlchemy reaches: MariaDB, MySQL, SQLite; read as a stream of rows, written as texts.
+"""Logs in any data base that SQLAlchemy reaches: MariaDB, MySQL, SQLite; read as a stream of rows.
 
-Texts because they are exact: a decimal is its digits; a number of SQLite, which has no decimals, the shortest decimal
-that stands for it, which is what was stored as long as that had 15 digits; and a column of SQLite may mix types.
+Whole numbers stay such, all else becomes text, which is exact: a decimal is its digits; a number of SQLite, which has
+no decimals, the shortest decimal that stands for it, which is what was stored as long as that had 15 digits.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -54,6 +55,7 @@ DRIVERS = {
 _ADDRESS = re.compile(rf"(?P<kind>{'|'.join(DRIVERS)})(?P<driver>\+\w+)?://", re.IGNORECASE)
 _ROWS = 20_000
 """Rows in memory at once."""
+_MAX_WHOLE = 2**63 - 1
 
 
 def driver_of(source: str) -> Driver | None:
@@ -137,23 +139,31 @@ def stream_rows(
     import pyarrow as pa
     from sqlalchemy.exc import SQLAlchemyError
 
-    driver, broken = driver_of(address), list[SQLAlchemyError]()
+    driver, broken = driver_of(address), list[SQLAlchemyError | DataError]()
     assert driver is not None
     with connected(address) as connection:
         streamed = connection.execution_options(stream_results=True, max_row_buffer=_ROWS, no_parameters=True)
         result = streamed.exec_driver_sql(f"SELECT * FROM ({query}) AS log")
         names = list(result.keys())
         kept = [names.index(name) for name in dict.fromkeys(wanted) if name in names]
-        schema = pa.schema([(names[place], pa.string()) for place in kept] + [(line, pa.int64())])
         instants = {i for i, about in enumerate(result.cursor.description) if about[1] in driver.instants}
+        parts = result.partitions(_ROWS)
+        first = next(parts, [])
+        whole = [_is_whole(column) for column in zip(*first, strict=True)] or [False] * len(names)
+        schema = pa.schema(
+            [(names[i], pa.int64() if whole[i] else pa.string()) for i in kept] + [(line, pa.int64())],
+        )
 
         def batches() -> Iterator[pa.RecordBatch]:
             try:
-                for rows in result.partitions(_ROWS):
-                    columns = [_texts(column, i in instants) for i, column in enumerate(zip(*rows, strict=True))]
+                for rows in itertools.chain([first] if first else [], parts):
+                    columns = [
+                        _wholes(column, names[i]) if whole[i] else _texts(column, i in instants)
+                        for i, column in enumerate(zip(*rows, strict=True))
+                    ]
                     hashes = list(map(hash, zip(*columns, strict=True)))
-                    yield pa.record_batch([*(columns[place] for place in kept), hashes], schema=schema)
-            except SQLAlchemyError as error:
+                    yield pa.record_batch([*(columns[i] for i in kept), hashes], schema=schema)
+            except (SQLAlchemyError, DataError) as error:
                 broken.append(error)
                 raise
 
@@ -166,6 +176,24 @@ def stream_rows(
                 raise
 
 
+def _is_whole(values: Sequence[Any]) -> bool:
+    """Whether a column holds whole numbers: ids keep the type they came in."""
+    return {type(value) for value in values} - {type(None)} == {int} and not any(
+        value is not None and abs(value) > _MAX_WHOLE for value in values
+    )
+
+
+def _wholes(values: Sequence[Any], name: str) -> Sequence[Any]:
+    """The column, once it is checked to go on as it began."""
+    other = next((v for v in values if v is not None and (type(v) is not int or abs(v) > _MAX_WHOLE)), None)
+    if other is not None:
+        raise DataError(
+            f"Column {name} begins with whole numbers, and has one beyond 64 bits, or another type, further on. Make "
+            f"it text: query='SELECT CAST({name} AS CHAR), …'."
+        )
+    return values
+
+
 def _texts(values: Sequence[Any], instants: bool) -> list[str | None]:
     zone = "+00:00" if instants else ""
     return [None if v is None else _TEXT.get(type(v), str)(v) + zone for v in values]
@@ -175,9 +203,11 @@ def _time(value: dt.datetime) -> str:
     return value.isoformat(sep=" ")
 
 
+_MAX_PLAIN = 2**53
+"""Whole numbers below are exact as floats, and written as whole ones."""
 _TEXT: dict[type, Callable[[Any], str]] = {
     str: str,
-    float: repr,
+    float: lambda value: f"{value:.0f}" if value.is_integer() and abs(value) < _MAX_PLAIN else repr(value),
     dt.datetime: _time,
     Decimal: "{:f}".format,
     bytes: lambda value: f"\\x{value.hex()}",
