@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from clvml.errors import DataError, OptionError
-from clvml.insights.channels import channel_values, lifetime_by_formula, payback_month
+from clvml.estimators.encoding import Encoding
+from clvml.insights.channels import _same_mix, channel_values, lifetime_by_formula, payback_month
 from clvml.orders.transactions import Transactions
 
 AS_OF = "2011-12-31"
@@ -120,3 +122,22 @@ def test_messages(scores, log):
         channel_values(scores.drop(columns="clv"), log)
     with pytest.raises(DataError, match="None of the scored customers"):
         channel_values(scores.assign(customer_id=[f"x{i}" for i in range(len(scores))]), log)
+
+
+def test_the_mix_is_taken_out_as_least_squares_over_all_customers_does():
+    rng = np.random.default_rng(3)
+    n = 400
+    table = pd.DataFrame({"channel": rng.choice(["mail", "web", "shop"], n)})
+    facts = pd.DataFrame({"cohort": rng.choice(["2011-01", "2011-02", "2011-03"], n), "age": rng.integers(20, 24, n)})
+    facts.loc[::50, "age"] = np.nan
+    value = rng.gamma(1.0, 50.0, n) + 20 * (table["channel"] == "web") + 5.0 * facts["age"].fillna(22.0)
+    names = ["mail", "shop", "web"]
+    found = _same_mix(table, facts, value.to_numpy(), names)
+    M = Encoding.of(facts).matrix(facts)
+    X = np.hstack([np.column_stack([table["channel"] == name for name in names]), M - M.mean(axis=0)]).astype(float)
+    beta, *_ = np.linalg.lstsq(X, value, rcond=None)
+    bread, scaled = np.linalg.pinv(X.T @ X), X * (value.to_numpy() - X @ beta)[:, None]
+    errors = np.sqrt(np.diag(bread @ scaled.T @ scaled @ bread))
+    for i, (middle, low, high) in enumerate(found):
+        assert middle == pytest.approx(beta[i], rel=1e-9)
+        assert (high - low) / 2 == pytest.approx(norm.ppf(0.95) * errors[i], rel=1e-9)

@@ -180,7 +180,7 @@ class ProfitTiers:
         return str(self)
 
 
-def profit_tiers(profit: pd.DataFrame, *, good: float = 0.20, bad: float = 0.20) -> ProfitTiers:
+def profit_tiers(profit: pd.DataFrame, *, good: float = 0.20, bad: float = 0.20, sentences: bool = True) -> ProfitTiers:
     """Place customers by their contribution, and say why the bad ones are bad.
 
     good: the top share by contribution, if above zero; bad: the lowest share, and everyone who has brought nothing or
@@ -193,6 +193,8 @@ def profit_tiers(profit: pd.DataFrame, *, good: float = 0.20, bad: float = 0.20)
         The table of `customer_profit`.
     good, bad : float, default 0.20
         Shares of the tiers.
+    sentences : bool, default True
+        Whether to write the reason of each bad customer; without, they are only counted.
 
     Returns
     -------
@@ -222,8 +224,9 @@ def profit_tiers(profit: pd.DataFrame, *, good: float = 0.20, bad: float = 0.20)
     edges = segments.cutoffs(value, value, good, bad)
     table["tier"] = np.array(segments.TIERS)[segments.assign_tiers(value, value, edges)]
     table["loses"] = value < 0
-    table["reason"], part = _reasons(table)
-    why = pd.Series(part)[value < 0].value_counts()
+    reasons, part = _reasons(table, sentences=sentences)
+    table["reason"] = reasons
+    why = pd.Series(part[value < 0]).value_counts()
     return ProfitTiers(
         table=table,
         customers=n,
@@ -246,38 +249,35 @@ NO_SALES, FEW_SALES = "returns of what was bought before the log begins", "too f
 """Reasons that are no part of the way from list value to contribution."""
 
 
-def _reasons(table: pd.DataFrame) -> tuple[list[str], list[str]]:
+def _reasons(table: pd.DataFrame, *, sentences: bool) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
     """A sentence for each bad customer ('' for the others), and the part that explains it."""
     parts = table[list(PARTS)].to_numpy(np.float64)
     usual = parts.sum(axis=0) / max(float(table["list_value"].sum()), 1e-12)
-    sentences, blamed = [""] * len(table), [""] * len(table)
+    texts, blamed = np.full(len(table), "", dtype=object), np.full(len(table), "", dtype=object)
     bad = np.flatnonzero(table["tier"] == "bad")
-    contribution, listed = (table[name].to_numpy(np.float64)[bad] for name in ("contribution", "list_value"))
+    listed = table["list_value"].to_numpy(np.float64)[bad]
     excess = parts[bad] - usual * listed[:, None]
-    worst = excess.argmax(axis=1)
-    each = zip(
-        bad.tolist(),
-        contribution.tolist(),
-        listed.tolist(),
-        worst.tolist(),
-        np.take_along_axis(parts[bad], worst[:, None], axis=1)[:, 0].tolist(),
-        excess.max(axis=1).tolist(),
-        strict=True,
+    worst, most = excess.argmax(axis=1), excess.max(axis=1)
+    blamed[bad] = np.select(
+        [listed <= 0, most <= 0], [NO_SALES, FEW_SALES], np.array(list(PARTS.values()), dtype=object)[worst]
     )
-    for i, brings, sales, part, taken, more in each:
-        sentences[i], blamed[i] = _reason(brings, sales, list(PARTS.values())[part], taken, more, float(usual[part]))
-    return sentences, blamed
+    if sentences:
+        taken = np.take_along_axis(parts[bad], worst[:, None], axis=1)[:, 0]
+        columns = (table["contribution"].to_numpy(np.float64)[bad], listed, taken, most, usual[worst])
+        each = zip(blamed[bad], *(column.tolist() for column in columns), strict=True)
+        texts[bad] = [_reason(*row) for row in each]
+    return texts, blamed
 
 
-def _reason(brings: float, sales: float, part: str, taken: float, more: float, usual: float) -> tuple[str, str]:
-    """Why one customer is bad: the sentence, and the part. taken: what the part takes, `more` than of all customers,
-    of whom it takes the share `usual` of the list value.
+def _reason(part: str, brings: float, sales: float, taken: float, more: float, usual: float) -> str:
+    """Why one customer is bad. taken: what the part takes, `more` than of all customers, of whom it takes the share
+    `usual` of the list value.
     """
-    if sales <= 0:
-        return f"Brings {brings:,.2f}: refunds of what was bought before the log begins, and no sale in it.", NO_SALES
-    if more <= 0:
-        return f"Brings {brings:,.2f}: hardly any sales, nothing else unusual.", FEW_SALES
+    if part == NO_SALES:
+        return f"Brings {brings:,.2f}: refunds of what was bought before the log begins, and no sale in it."
+    if part == FEW_SALES:
+        return f"Brings {brings:,.2f}: hardly any sales, nothing else unusual."
     return (
         f"Brings {brings:,.2f}: {part} at {taken / sales:.0%} of the list value, {usual:.0%} in all; at the usual "
         f"share it would be {brings + more:,.2f}."
-    ), part
+    )

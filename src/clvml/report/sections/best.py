@@ -21,7 +21,7 @@ MORE_THAN_A_FIFTH = 0.22
 def best(scores: pd.DataFrame, money: Money, summary: pd.DataFrame) -> Section:
     """What sets the best tenth apart; who are the 20% that earn and the 20% that cost, and why?"""
     apart = [d for d in profile(scores, attributes_of_summary(summary)).differences if d.is_significant]
-    tiers = profit_tiers(_profit(summary))
+    tiers = profit_tiers(_profit(summary), sentences=False)
     brought = tiers.table["contribution"].to_numpy(np.float64)
     return Section(
         "best",
