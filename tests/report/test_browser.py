@@ -42,6 +42,7 @@ def browser(folder, scores, cdnow_log):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
     driver.set_script_timeout(120)
+    driver.set_window_size(1200, 900)
     driver.get((folder / "report.html").as_uri())
     yield driver
     driver.quit()
