@@ -363,7 +363,7 @@ def value_at_risk(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot(value, np.where(value >= line, line / value, np.nan), "--", color=SOFT, linewidth=0.8)
         ax.text(
             line / 0.96, 0.96, f"{line:,g} at risk", color=SOFT, fontsize=8, va="top", clip_on=True,
-            ha="right" if line > high / 4 else "left",
+            ha="right",
             bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1.0},
         )  # fmt: skip
     ax.set(ylim=(0, 1), xlim=(low, high))
