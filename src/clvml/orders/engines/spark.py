@@ -10,8 +10,10 @@ import functools
 import glob
 import os
 import re
+import socket
 import sys
 import textwrap
+import urllib.parse
 import uuid
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -281,18 +283,12 @@ def start_session(master: str | None = None) -> SparkSession:
     Raises OptionError where pyspark or Java is missing.
     """
     try:
-        from pyspark.errors import PySparkException, PySparkRuntimeError
+        from pyspark.errors import PySparkRuntimeError
         from pyspark.sql import SparkSession
     except ImportError:
         raise OptionError("pyspark is not installed. Spark is an extra: pip install 'clvml[spark]'.") from None
     if master is not None and master.startswith("sc://"):
-        try:
-            return SparkSession.builder.remote(master).getOrCreate()
-        except (ImportError, PySparkException) as error:
-            raise OptionError(
-                f"Spark Connect does not answer at {master}: {_one_line(error)} Its client needs more packages: "
-                f"pip install 'pyspark[connect]'."
-            ) from error
+        return _connected(master)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else the workers take the python3 of their PATH
     watched, warehouse = str(sys.stderr.isatty()).lower(), Path("spark-warehouse").absolute()
     if not warehouse.exists():
@@ -305,6 +301,30 @@ def start_session(master: str | None = None) -> SparkSession:
             f"Spark does not start: {_one_line(error)} It needs Java 17 or newer on PATH or in JAVA_HOME, and a "
             "cluster that answers."
         ) from error
+
+
+def _connected(url: str) -> SparkSession:
+    """A session of a Spark Connect server. Raises OptionError where its client is missing, or nothing answers: asked
+    first, for the client itself tries again for ten minutes.
+    """
+    from pyspark.sql import SparkSession
+
+    parts = urllib.parse.urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or "", parts.port or _CONNECT_PORT), timeout=10).close()
+        return SparkSession.builder.remote(url).getOrCreate()
+    except (OSError, ValueError) as error:
+        raise OptionError(
+            f"Spark Connect does not answer at {url}: {error}. Check the address and the server."
+        ) from None
+    except ImportError as error:
+        raise OptionError(f"{_one_line(error)} The client of Spark Connect: pip install 'pyspark[connect]'.") from error
+    except _errors() as error:
+        raise OptionError(f"Spark Connect at {url} refuses: {_one_line(error)}") from error
+
+
+_CONNECT_PORT = 15002
+"""Where a server listens unless told otherwise."""
 
 
 def _tidy(warehouse: Path) -> None:
