@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvml import Transactions, load_cdnow, score_spark
+from clvml import ClvModel, Transactions, load_cdnow, score_spark
 from clvml.cli.spark_job import write_scores
-from tests.support.spark import Cluster, assert_same_scores, session
+from tests.support.spark import Cluster, assert_same_model, assert_same_scores, session
 
 pytestmark = pytest.mark.slow
 
@@ -77,6 +77,34 @@ def test_a_killed_worker_changes_no_score(cluster, trained, log_file, expected, 
     assert_same_scores(pd.read_parquet(tmp_path / "survived"), expected)
 
 
+def test_a_killed_worker_changes_no_model(cluster, log_file, tmp_path):
+    """A worker gets SIGKILL while both make the histories that BTYD is fitted to."""
+    settings = SETTINGS | {"spark.sql.shuffle.partitions": str(PARTS)}
+    with session(cluster.url, tmp_path, **settings) as spark:
+        assert has_executors(spark, 2)
+        failed, models = [], []
+        job = threading.Thread(target=_train, args=(spark, log_file, models, failed))
+        job.start()
+        running, left = _when_both_are_at_work(spark, job, since=0.3)
+        cluster.kill("worker-1")
+        job.join(300)
+        assert not job.is_alive()
+        assert not failed
+        assert (running, left > 2) == (2, True), "each worker had a task, and there was more to do"
+        assert has_executors(spark, 1)
+    assert_same_model(models[0], ClvModel(**TRAINING).fit(Transactions(log_file), AS_OF))
+
+
+TRAINING = {"horizon": "13w", "sample": 2_000}
+
+
+def _train(spark, log_file, models, failed):
+    try:
+        models.append(ClvModel(**TRAINING).fit(Transactions(spark.read.parquet(str(log_file))), AS_OF))
+    except Exception as error:  # noqa: BLE001  told to the test, in whose thread it counts
+        failed.append(error)
+
+
 def has_executors(spark, number):
     """Whether so many, beside the driver, are there within a minute."""
     end = time.monotonic() + 60
@@ -95,17 +123,17 @@ def _score(spark, model, log_file, target, failed):
         failed.append(error)
 
 
-def _when_both_are_at_work(spark, job):
-    """(tasks running, tasks of that stage not done), once a stage of scoring is under way on both workers.
+def _when_both_are_at_work(spark, job, since=1.0):
+    """(tasks running, tasks of that stage not done), once a stage of our Python is under way on both workers.
 
-    Stages without Python are over before they are seen for a second.
+    Stages without Python are over before they are seen for `since` seconds.
     """
     tracker, seen = spark.sparkContext.statusTracker(), {}
     while job.is_alive():
         for number in tracker.getActiveStageIds():
             stage = tracker.getStageInfo(number)
-            since = time.monotonic() - seen.setdefault(number, time.monotonic())
-            if stage is not None and stage.numTasks == PARTS and stage.numActiveTasks == 2 and since > 1:
+            running = time.monotonic() - seen.setdefault(number, time.monotonic())
+            if stage is not None and stage.numTasks == PARTS and stage.numActiveTasks == 2 and running > since:
                 return stage.numActiveTasks, stage.numTasks - stage.numCompletedTasks
         time.sleep(0.02)
     raise AssertionError("the job was over before both workers were at work")
