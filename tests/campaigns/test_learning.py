@@ -214,7 +214,7 @@ def test_every_other_group_tries_those_whom_the_plan_would_leave_alone():
 
 
 def test_shares_for_learning_shrink_with_what_is_known():
-    """Surely known: a fifth of the shares is left. Never tried: all of them. Hardly anything known: most."""
+    """Surely known: a fifth of the shares is left. Never tried, or hardly anything known: all of them."""
     s = scores(4000, seed=9)
     rules = {"explore_share": 0.2, "adapt_shares": True, "control_share": 0.2}
     first, unsure, sure = (
@@ -222,13 +222,11 @@ def test_shares_for_learning_shrink_with_what_is_known():
         for known in (None, past(by_value, 1, 400.0), past(by_value, 4, 2.0))
     )
     shares = [found.plan["totals"]["control_share"] for found in (first, unsure, sure)]
-    assert shares[0] == 0.2
-    assert shares[1] > 0.15
-    assert shares[2] == pytest.approx(0.04)
+    assert shares == [0.2, 0.2, pytest.approx(0.04)]
     tried = [found.table["explored"].sum() / len(found.table) for found in (first, unsure, sure)]
-    assert tried[2] < 0.4 * min(tried[:2])
+    assert tried[2] < 0.3 * min(tried[:2])
     assert "past campaigns have taught enough to learn less from this one: 4.0% control, 4.0%" in sure.plan["notes"][0]
-    assert not any("taught enough" in note for note in first.plan["notes"])
+    assert not any("taught enough" in note for note in (*first.plan["notes"], *unsure.plan["notes"]))
     stated = plan_audience(
         s, plan("next", **rules | {"adapt_shares": False}), budget=600.0, past=past(by_value, 4, 2.0)
     )

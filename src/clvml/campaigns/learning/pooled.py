@@ -27,12 +27,11 @@ from clvml.scores.segments import STATES, TIERS
 __all__ = ["LearnedEffect", "learn_effect"]
 
 _CELLS = (("tier", TIERS), ("state", STATES))
-_PRIORS = tuple(itertools.product((0.0, 0.5, 1.0), (0.5, 2.0), (0.0, 0.3, 1.5), (0.0, 0.3, 1.5), (0.0, 0.2)))
+_PRIORS = tuple(itertools.product((0.0, 0.5, 1.0), (0.0, 0.5, 2.0), (0.0, 0.3, 1.5), (0.0, 0.3, 1.5), (0.0, 0.2)))
 """Priors, as shares of the stated effect: what is believed of it (a plan may promise too much), then the widths of each
-basis, of deviations by tier and by state, and between campaigns. That of each basis is never none: what an effect grows
-with is assumed by the plan, and stays open until campaigns have shown it."""
+basis, of deviations by tier and by state, and between campaigns."""
 _SIMPLER = 2.0
-"""How many times likelier no deviation and no difference is than each of their widths, beforehand."""
+"""How many times likelier none is than each width of the three, beforehand."""
 _FEW = 30
 """Customers in a group below which a campaign teaches nothing."""
 
