@@ -170,11 +170,8 @@ class _Period(NamedTuple):
 def _of_period(booked: BookedDays, last: int, period: int) -> _Period:
     """The `period` days up to one."""
     inside = (booked.day > last - period) & (booked.day <= last)
-    net, purchases = (
-        np.add.reduceat(np.where(inside, of, 0), booked.begin, dtype=np.int64)
-        for of in (booked.amount, booked.purchase)
-    )
-    return _Period(net, purchases)
+    net = np.add.reduceat(np.where(inside, booked.amount, 0), booked.begin)
+    return _Period(net, np.add.reduceat((inside & booked.purchase).view(np.int8), booked.begin, dtype=np.int64))
 
 
 def _one_period(each: _Period, units: float) -> pd.DataFrame:
@@ -243,7 +240,7 @@ def _whole(booked: BookedDays, first: Whole) -> pd.DataFrame:
     begin, end, oldest = int(quarter.min()), int(quarter.max()), int(year.min())
     years = int(year.max()) - oldest + 1
     key = (quarter - begin) * years + np.repeat(year - oldest, booked.counts)
-    table = _by_key(booked, np.arange(booked.day.size), key, (end - begin + 1) * years)
+    table = _by_key(booked, slice(None), key, (end - begin + 1) * years)
     quarter, year = begin + table["key"].to_numpy() // years, oldest + table["key"].to_numpy() % years
     return pd.DataFrame(
         {
@@ -255,13 +252,13 @@ def _whole(booked: BookedDays, first: Whole) -> pd.DataFrame:
     )
 
 
-def _by_key(booked: BookedDays, rows: NDArray[np.intp], key: NDArray[np.intp], size: int) -> pd.DataFrame:
+def _by_key(booked: BookedDays, rows: NDArray[np.intp] | slice, key: NDArray[np.intp], size: int) -> pd.DataFrame:
     """Of the entries `rows`, whose keys below `size` never fall while a customer's days go on: each key there is, its
     net amount and how many customers bought under it.
     """
-    customer = np.repeat(np.arange(booked.begin.size), booked.counts)[rows]
+    customer = np.repeat(np.arange(booked.begin.size, dtype=np.int32), booked.counts)[rows]
     bought = booked.purchase[rows]
-    who, under = customer[bought], key[bought]
+    who, under = (customer, key) if bought.all() else (customer[bought], key[bought])
     again = (who[1:] == who[:-1]) & (under[1:] == under[:-1])
     buyers = np.bincount(under[np.append(True, ~again)] if under.size else under, minlength=size)
     found = np.flatnonzero(np.bincount(key, minlength=size))
