@@ -120,8 +120,8 @@ def report(sizes: list[int], rounds: int, folder: Path) -> str:
         "# The page for a manager, measured",
         "",
         f"`python benchmarks/page.py time --sizes {','.join(map(str, sizes))} --rounds {rounds}` on "
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; medians of {rounds} round(s) "
-        "of whole processes.",
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; medians of {rounds} "
+        "round(s) of whole processes.",
         "",
         "| customers | read s | make the page s | whole process s | its processor s | peak MB | page MB |",
         "|--:|--:|--:|--:|--:|--:|--:|",
