@@ -1,6 +1,7 @@
 """The page for a manager: what it says, what it leaves out, and that nothing from the log becomes part of its code."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,10 @@ import pytest
 
 from clvml import Plan, Transactions, Treatment, backtest, load_cdnow, plan_audience
 from clvml.errors import DataError, OptionError
+from clvml.insights.channels import ChannelValue
 from clvml.report.page import make_page
 from clvml.report.parts import Money
+from clvml.report.sections.channels import _most
 
 EVIL = "<script>alert(1)</script>'\"&"
 
@@ -136,6 +139,17 @@ def test_no_number_escapes_the_format(trained, scores, cdnow_log, log_with_chann
     text = re.sub(r"<(style|script|svg)\b.*?</\1>|data-[a-z]+=\"[^\"]*\"", "", html, flags=re.DOTALL)
     text = re.sub(r'<td role="cell" data-label="Why">.*?</td>', "", text)
     assert not re.findall(r"\d,\d{3}\b(?!\d)", re.sub(r"[^ >]*; worth [^<]*", "", text))
+
+
+def test_a_high_but_unsure_average_is_not_called_the_most():
+    money = (60.0, 30.0, 90.0, 85.0, 95.0, 90.0, 90.0, 80.0, 99.0, 25.0, 3.6, 2.0, 95.0, 0.05)
+    web = ChannelValue("web", 900, 6.0, *money)
+        "web", 900, 6.0, 60.0, 30.0, 90.0, 85.0, 95.0, 90.0, 90.0, 80.0, 99.0, 25.0, 3.6, 2.0, 95.0, 0.05
+    )
+    fair = replace(web, channel="fair", ltv=400.0, low=10.0, high=790.0, shrunk=70.0)
+    assert "'fair' has the highest average, 400, so far" in _most([web, fair], Money())
+    assert "so unsure (10.00 to 790) that 'web' with 90.00 is the better bet" in _most([web, fair], Money())
+    assert _most([web, replace(fair, ltv=80.0)], Money()).startswith("A customer of 'web' is worth most: 90.00")
 
 
 def test_channels_that_do_not_differ_are_not_ranked(scores, cdnow_log):

@@ -76,15 +76,26 @@ def _cells(row: ChannelValue, money: Money, *, costs: bool) -> list[Cell]:
     return cells
 
 
+def _most(rows: Sequence[ChannelValue], money: Money) -> str:
+    """Which channel is worth most, as far as chance lets it be seen; the rows are in the order of what is likely."""
+    first, each = rows[0], [row.ltv for row in rows]
+    so_far = "so far and expected together"
+    if len({row.shrunk for row in rows}) == 1:
+        worth = f"{money(min(each))} to {money(max(each))}"
+        return f"A customer is worth {worth}, {so_far}; the channels do not differ beyond chance."
+    highest = max(rows, key=lambda row: row.ltv)
+    if highest is first:
+        return f"A customer of '{first.channel}' is worth most: {money(first.ltv)}, {so_far}."
+    return (
+        f"A customer of '{highest.channel}' has the highest average, {money(highest.ltv)}, {so_far}; but that is so "
+        f"unsure ({money.about(highest.low)} to {money.about(highest.high)}) that '{first.channel}' with "
+        f"{money(first.ltv)} is the better bet."
+    )
+
+
 def _sentences(rows: Sequence[ChannelValue], money: Money) -> list[str]:
     """The best channel; with costs, which channels pay for sure, which do not, and which may."""
-    first, each = rows[0], [row.ltv for row in rows]
-    found = [
-        f"A customer of '{first.channel}' is worth most: {money(first.ltv)}, so far and expected together."
-        if len({row.shrunk for row in rows}) > 1
-        else f"A customer is worth {money(min(each))} to {money(max(each))}, so far and expected together; the "
-        "channels do not differ beyond chance."
-    ]
+    found = [_most(rows, money)]
     priced = [row for row in rows if np.isfinite(row.cac)]
     for verdict, names in (
         ("worth more than they cost", [r.channel for r in priced if r.low > r.cac]),
