@@ -144,8 +144,6 @@ def test_no_number_escapes_the_format(trained, scores, cdnow_log, log_with_chann
 def test_a_high_but_unsure_average_is_not_called_the_most():
     money = (60.0, 30.0, 90.0, 85.0, 95.0, 90.0, 90.0, 80.0, 99.0, 25.0, 3.6, 2.0, 95.0, 0.05)
     web = ChannelValue("web", 900, 6.0, *money)
-        "web", 900, 6.0, 60.0, 30.0, 90.0, 85.0, 95.0, 90.0, 90.0, 80.0, 99.0, 25.0, 3.6, 2.0, 95.0, 0.05
-    )
     fair = replace(web, channel="fair", ltv=400.0, low=10.0, high=790.0, shrunk=70.0)
     assert "'fair' has the highest average, 400, so far" in _most([web, fair], Money())
     assert "so unsure (10.00 to 790) that 'web' with 90.00 is the better bet" in _most([web, fair], Money())
