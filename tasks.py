@@ -57,7 +57,7 @@ COMMANDS = {
     "docs": ["python", "-m", "mkdocs", "build", "--quiet"],
     "kernels": ["python", "-m", "pytest", "-m", "not slow", *KERNEL_TESTS],
     "fuzz": ["python", "-m", "tests.fuzz_models"],
-    "coverage": ["python", "-m", "coverage", "run", "-m", "pytest", "-m", "not slow"],
+    "coverage": ["python", "-m", "coverage", "run", *PYTEST[1:], "-m", "not slow"],
     "mutants": ["python", "-m", "mutmut", "run"],
 }
 OTHER_KERNEL = {"OPENBLAS_CORETYPE": "Sandybridge"}
@@ -153,7 +153,9 @@ def main(arguments: list[str]) -> int:
     if task == "lint":
         return run([*COMMANDS["lint"], *rest]) or run(COMMANDS["format"])
     if task == "coverage":
-        return run([*COMMANDS[task], *rest]) or run(["python", "-m", "coverage", "report"])
+        failed = run([*COMMANDS[task], *rest])
+        steps = [["combine", "-q"], ["report"]]
+        return max(failed, *(run(["python", "-m", "coverage", *step]) for step in steps))
     return run([*COMMANDS[task], *rest], OTHER_KERNEL if task == "kernels" else None)
 
 
