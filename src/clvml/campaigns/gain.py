@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import beta, norm
+from scipy.special import betaincc, ndtr
 
 from clvml.campaigns.treatments import Treatment
 
@@ -158,10 +158,10 @@ def _sure(belief: Belief, c: Customers, slope: Array, fixed: Array) -> Array:
     if belief.kind == "save_rate":
         weight = PRIOR_WEIGHT if belief.sd is None else _weight(belief.mean, sd_of(belief))
         a, b = np.maximum(weight * belief.mean, 1e-9), np.maximum(weight * (1 - belief.mean), 1e-9)
-        chance = beta.sf(np.minimum(needed, 1.0), a, b)
+        chance = betaincc(a, b, np.clip(needed, 0.0, 1.0))
     else:
         sd = sd_of(belief)
-        chance = np.where(sd > 0, norm.sf(needed, belief.mean, np.maximum(sd, 1e-12)), belief.mean > needed)
+        chance = np.where(sd > 0, ndtr((belief.mean - needed) / np.maximum(sd, 1e-12)), belief.mean > needed)
         if belief.kind == "extra_return":
             chance = np.where(needed < c.churn, chance, 0.0)
     return np.where(slope > 0, chance, 0.0)

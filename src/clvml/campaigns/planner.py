@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from clvml.campaigns.allocation import Allocation, allocate, allocate_exact
 from clvml.campaigns.control import draw_control, hash_uniform
@@ -270,7 +270,7 @@ def _promised(options: Options, found: Allocation, control: Mask) -> tuple[float
         weight = np.where((found.choice == a) & ~control, e.slope, 0.0)
         sd = abs(float(weight @ sd_of(belief))) if belief.sd_of_sum is None else belief.sd_of_sum(weight)
         variance += sd**2
-    half = float(norm.ppf(0.95)) * float(np.sqrt(variance))
+    half = float(ndtri(0.95)) * float(np.sqrt(variance))
     return found.gain - half, found.gain + half
 
 

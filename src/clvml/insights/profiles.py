@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from clvml.checks import check_level, check_share
 from clvml.errors import DataError, did_you_mean
@@ -293,8 +293,8 @@ def _difference(
 ) -> Difference:
     """found: delta and its standard error."""
     delta, se = found
-    z = float(norm.ppf(0.5 + level / 2))
-    p = float(2 * norm.sf(abs(delta) / se)) if se > 0 else float(delta == 0)
+    z = float(ndtri(0.5 + level / 2))
+    p = float(2 * ndtr(-abs(delta) / se)) if se > 0 else float(delta == 0)
     return Difference(name, word, *centres, delta, delta - z * se, delta + z * se, p, 1.0)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from clvml.errors import OptionError, did_you_mean
 from clvml.estimators.uncertainty.totals import COMMON_LEVEL_SD
@@ -141,7 +141,7 @@ def what_if(
     extra = float(added @ value)
     each = added * value**2 + added * spread - (added * value) ** 2
     error = float(np.sqrt(np.maximum(each, 0.0).sum() + (level_sd * extra) ** 2))
-    z = float(norm.ppf(0.95))
+    z = float(ndtri(0.95))
     new = extra / new_customer_value if new_customer_value else float("nan")
     return WhatIf(
         tier=tier or "all",

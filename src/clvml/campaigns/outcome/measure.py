@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binomtest
 
 from clvml.campaigns.outcome.result import Lift, Outcome
 from clvml.campaigns.outcome.window import Arms, Window, arms_of, campaign_log, purchases_within, window_of
@@ -196,6 +195,8 @@ def cost_of(table: pd.DataFrame, arms: Arms, incentive_in_log: bool) -> float:
 
 def _notes(table: pd.DataFrame, arms: Arms) -> list[str]:
     """What would make the comparison doubtful: rows lost since the draw, or groups that differed before."""
+    from scipy.stats import binomtest
+
     notes = []
     control = int((~arms.treated).sum())
     if "control_share" in table and control:

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import nnls
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from clvml.campaigns.uplift.experiment import Array, Experiment
 from clvml.campaigns.uplift.learners import BASES, LEARNERS, Tau, fit_arms, folds_of
@@ -43,19 +42,19 @@ class Measured(NamedTuple):
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Two-sided normal interval."""
-        z = float(norm.ppf(0.5 + level / 2))
+        z = float(ndtri(0.5 + level / 2))
         return self.value - z * self.se, self.value + z * self.se
 
     def lower(self, alpha: float) -> float:
         """One-sided lower bound that the truth undercuts with probability alpha."""
-        return self.value - float(norm.ppf(1 - alpha)) * self.se
+        return self.value - float(ndtri(1 - alpha)) * self.se
 
     @property
     def p_value(self) -> float:
         """Two-sided, of no difference from zero."""
         if self.se == 0:
             return 1.0 if self.value == 0 else 0.0
-        return float(2 * norm.sf(abs(self.value) / self.se))
+        return float(2 * ndtr(-abs(self.value) / self.se))
 
 
 class Held(NamedTuple):
@@ -148,6 +147,8 @@ def stack_weights(parts: Array, effect: Array, fold: npt.NDArray[Any], prior: Ar
     108, section 4.2; van der Laan et al. 2007 for stacking). Pulled towards the prior weights, of sd `_PRIOR_SD`, which
     decide where the data are too few to.
     """
+    from scipy.optimize import nnls
+
     x, y = parts.copy(), effect.copy()
     for k in np.unique(fold):
         rows = fold == k

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from clvml.checks import check_share
 from clvml.errors import DataError, OptionError, did_you_mean
@@ -245,7 +245,7 @@ def balance(experiment: Experiment) -> Balance:
         *(f"{n} = {c}" for n, cs in encoding.words for c in cs),
     ]
     return Balance(
-        float(chi2.sf(statistic, max(freedom, 1))),
+        float(chdtrc(max(freedom, 1), statistic)),
         names[at],
         float(differences[:, at][np.abs(differences[:, at]).argmax()]),
     )

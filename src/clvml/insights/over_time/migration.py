@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from clvml.checks import check_share
 from clvml.errors import DataError, OptionError
@@ -182,8 +182,8 @@ def _cell(
         "to": segments.TIERS[j],
         "customers": count,
         "share": share,
-        "low": float(beta.ppf(0.025, a, b)),
-        "high": float(beta.ppf(0.975, a, b)),
+        "low": float(betaincinv(a, b, 0.025)),
+        "high": float(betaincinv(a, b, 0.975)),
         "expected": float(expected),
         "difference": share - float(expected),
         "alert": bool(abs(share - expected) > 2 * se),
