@@ -5,7 +5,7 @@
 #   LOG     files, a glob in quotes, or the address of a data base, as `clvml predict` takes it
 #   DAY     the last day that counts, YYYY-MM-DD; default: yesterday
 #
-# Scores every night; on the first of a month it trains before. Exit code: that of clvml. A champion that stays (3) is no
+# Scores every night; where DAY is the last of a month, it trains before. Exit code: that of clvml. A champion that stays (3) is no
 # failure. What a run printed is in FOLDER/night.log.
 set -euo pipefail
 folder=$1 log=$2 day=${3:-$(date -d yesterday +%F)}

@@ -59,6 +59,8 @@ def test_a_server_that_is_not_there():
     for url in (f"sc://127.0.0.1:{free_port()}", "sc://127.0.0.1:port"):
         with pytest.raises(OptionError, match=f"Spark Connect does not answer at {url}: "):
             start_session(url)
+    with pytest.raises(OptionError, match=r"does not answer at sc://127\.0\.0\.1:\d+/;token=\*\*\*: "):
+        start_session(f"sc://127.0.0.1:{free_port()}/;token=s3cret")
 
 
 def test_sessions_that_share_nothing_are_refused():

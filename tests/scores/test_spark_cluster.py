@@ -66,14 +66,7 @@ def test_a_killed_worker_changes_no_score(cluster, trained, log_file, expected, 
 
         failed = []
         job = threading.Thread(target=_score, args=(spark, trained, log_file, tmp_path / "survived", failed))
-        job.start()
-        running, left = _when_both_are_at_work(spark, job)
-        cluster.kill("worker-1")
-        job.join(300)
-        assert not job.is_alive()
-        assert not failed
-        assert (running, left > 2) == (2, True), "each worker had a task, and there was more to do"
-        assert has_executors(spark, 1)
+        assert_survives(cluster, spark, job, failed)
     assert_same_scores(pd.read_parquet(tmp_path / "survived"), expected)
 
 
@@ -84,15 +77,20 @@ def test_a_killed_worker_changes_no_model(cluster, log_file, tmp_path):
         assert has_executors(spark, 2)
         failed, models = [], []
         job = threading.Thread(target=_train, args=(spark, log_file, models, failed))
-        job.start()
-        running, left = _when_both_are_at_work(spark, job, since=0.3)
-        cluster.kill("worker-1")
-        job.join(300)
-        assert not job.is_alive()
-        assert not failed
-        assert (running, left > 2) == (2, True), "each worker had a task, and there was more to do"
-        assert has_executors(spark, 1)
+        assert_survives(cluster, spark, job, failed, since=0.3)
     assert_same_model(models[0], ClvModel(**TRAINING).fit(Transactions(log_file), AS_OF))
+
+
+def assert_survives(cluster, spark, job, failed, since=1.0):
+    """The job ends well though one of two workers is killed while both have a task, and more are to be done."""
+    job.start()
+    running, left = _when_both_are_at_work(spark, job, since)
+    cluster.kill("worker-1")
+    job.join(300)
+    assert not job.is_alive()
+    assert not failed
+    assert (running, left > 2) == (2, True), "each worker had a task, and there was more to do"
+    assert has_executors(spark, 1)
 
 
 TRAINING = {"horizon": "13w", "sample": 2_000}
@@ -123,7 +121,7 @@ def _score(spark, model, log_file, target, failed):
         failed.append(error)
 
 
-def _when_both_are_at_work(spark, job, since=1.0):
+def _when_both_are_at_work(spark, job, since):
     """(tasks running, tasks of that stage not done), once a stage of our Python is under way on both workers.
 
     Stages without Python are over before they are seen for `since` seconds.

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clvml.errors import DataError, OptionError
+from clvml.errors import DataError, OptionError, without_secrets
 from clvml.maths.customers import SummarySettings
 from clvml.orders.engines.duckdb import ID_KEY, SCALE, Dialect, Engine, id_key
 from clvml.tables import canonical_ids
@@ -315,16 +315,16 @@ def _connected(url: str) -> SparkSession:
         return SparkSession.builder.remote(url).getOrCreate()
     except (OSError, ValueError) as error:
         raise OptionError(
-            f"Spark Connect does not answer at {url}: {error}. Check the address and the server."
+            f"Spark Connect does not answer at {without_secrets(url)}: {error}. Check the address and the server."
         ) from None
     except ImportError as error:
         raise OptionError(f"{_one_line(error)} The client of Spark Connect: pip install 'pyspark[connect]'.") from error
     except _errors() as error:
-        raise OptionError(f"Spark Connect at {url} refuses: {_one_line(error)}") from error
+        raise OptionError(f"Spark Connect at {without_secrets(url)} refuses: {_one_line(error)}") from error
 
 
 _CONNECT_PORT = 15002
-"""Where a server listens unless told otherwise."""
+"""Where a server listens by default."""
 
 
 def _tidy(warehouse: Path) -> None:

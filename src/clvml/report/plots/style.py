@@ -29,7 +29,7 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe & Ito (2008), which the colour-blind can distinguish too."""
 MARKERS = "osD^vP"
 DASHES = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)))
-"""Line styles, so that lines can be told apart without their colours."""
+"""Line styles, by which lines differ without their colours."""
 _TEXT = 9
 
 
