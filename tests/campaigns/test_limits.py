@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from clvml.campaigns import Plan, Treatment, plan_audience, treatment_gains
-from clvml.campaigns.control import draw_control, hash_uniform
 from clvml.errors import DataError
 from tests.campaigns.test_audience import scores
 
@@ -124,24 +121,6 @@ def test_equal_gains_go_to_the_most_valuable():
 def test_what_brings_just_its_cost_does_not_pay(brings, pays):
     even = Treatment(name="even", contact_cost=1.0, extra_contribution=brings, effect_sd=0.1)
     assert (treatment_gains(scores(20), plan(even, confidence=0.0))["pays"] == pays).all()
-
-
-# --- the draw, by a hash that anybody can repeat ---
-
-
-def test_the_hash_is_the_first_52_bits_of_sha256():
-    ids = [f"customer {i}" for i in range(200)]
-    digests = [hashlib.sha256(f"salt|holdout|{i}".encode()).hexdigest() for i in ids]
-    found = hash_uniform(ids, "salt", "holdout")
-    assert found.tolist() == [int(digest[:13], 16) / 2**52 for digest in digests]
-    assert found.max() > 0.97
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, 10])
-def test_exactly_as_many_are_drawn_as_the_share_says(count):
-    uniform = hash_uniform([str(i) for i in range(10)], "s", "control")
-    drawn = draw_control(np.zeros(10), np.arange(10.0), uniform, count / 10)
-    assert (drawn.dtype, drawn.sum()) == (np.bool_, count)
 
 
 # --- campaigns under way ---

@@ -1,0 +1,106 @@
+"""Mutation testing of one file after another, by mutmut: `python tasks.py mutants FILE ... [--digits 37]`.
+
+Each file is mutated in a copy of the project, below `mutants/`, and judged by the tests of its room that TESTS names.
+What no test notices is shown as a diff. `--digits 37` tries those mutants only whose number ends in 3 or 7: two of ten,
+the same ones each time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = "src/clvml"
+TESTS = {
+    "campaigns": ["campaigns/test_limits.py", "campaigns/test_audience.py"],
+    "campaigns/options.py": ["campaigns/test_options.py", "campaigns/test_limits.py"],
+    "campaigns/explore.py": ["campaigns/test_explore.py"],
+    "campaigns/allocation": ["campaigns/test_allocation.py", "campaigns/test_limits.py"],
+    "campaigns/control.py": ["campaigns/test_control.py"],
+    "campaigns/gain.py": ["campaigns/test_gain.py"],
+    "campaigns/outcome": ["campaigns/test_outcome.py"],
+    "scores/flag.py": ["scores/test_flag.py", "scores/test_tier_factors.py"],
+    "scores/segments.py": ["scores/test_segments.py"],
+    "maths": ["maths"],
+}
+"""The tests that judge a file: those of the longest beginning of its path, quick ones that start no programs."""
+SETTINGS = {
+    "source_paths": ["src/"],
+    "pytest_add_cli_args": ["-m", "not slow", "-p", "no:cacheprovider"],
+    "also_copy": ["pyproject.toml", "README.md", "tests"],
+    "timeout_multiplier": 3.0,
+}
+
+
+def tests_of(file: str) -> list[str]:
+    """The tests that judge a file, given as a path below the source or the project."""
+    name = file.removeprefix(f"{SOURCE}/")
+    rooms = [room for room in TESTS if name == room or name.startswith(f"{room}/")]
+    if not rooms or not (ROOT / SOURCE / name).is_file():
+        sys.exit(f"{file}: not a file below {SOURCE} in one of {', '.join(TESTS)}.")
+    return [f"tests/{test}" for test in TESTS[max(rooms, key=len)]]
+
+
+def copied(file: str) -> Path:
+    """A copy of the project whose settings mutate this file alone."""
+    name = file.removeprefix(f"{SOURCE}/")
+    place = ROOT / "mutants" / name.removesuffix(".py").replace("/", ".")
+    shutil.rmtree(place, ignore_errors=True)
+    for folder in ("src", "tests"):
+        shutil.copytree(ROOT / folder, place / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "README.md", place)
+    settings = SETTINGS | {
+        "only_mutate": [f"{SOURCE}/{name}"],
+        "pytest_add_cli_args_test_selection": tests_of(file),
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (place / "pyproject.toml").write_text("\n".join([project, "[tool.mutmut]", *lines, ""]), encoding="utf-8")
+    return place
+
+
+def survivors(file: str, digits: str, processes: int) -> list[str]:
+    """The diffs of the mutants that no test noticed; says how many were tried."""
+    place = copied(file)
+    mutmut = shutil.which("mutmut") or "mutmut"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def output(*arguments: str) -> str:
+        done = subprocess.run(
+            [mutmut, *arguments], cwd=place, env=environment, stdout=subprocess.PIPE, text=True, check=False
+        )
+        if done.returncode:
+            sys.exit(f"{done.stdout}\nmutmut failed on {file}.")
+        return done.stdout
+
+    output("run", "--max-children", str(processes), *([f"*__mutmut_*[{digits}]"] if digits else []))
+    found = re.findall(r"^ +(\S+): (.+)$", output("results", "--all", "true"), re.MULTILINE)
+    tried = [(mutant, status) for mutant, status in found if status != "not checked"]
+    kept = [mutant for mutant, status in tried if status not in ("killed", "timeout")]
+    print(f"{file}: {len(kept)} of {len(tried)} mutants not noticed ({len(found)} in all)", flush=True)
+    return [output("show", mutant) for mutant in kept]
+
+
+def main() -> None:
+    """Try the mutants of the files that are named and show the survivors."""
+    parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
+    parser.add_argument("files", nargs="+", metavar="FILE", help=f"below {SOURCE}, for example campaigns/gain.py")
+    parser.add_argument("--digits", default="", help="last digits of the mutants to try; default: all")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    for file in options.files:
+        tests_of(file)
+    for file in options.files:
+        for diff in survivors(file, options.digits, options.processes):
+            print(diff, flush=True)
+
+
+if __name__ == "__main__":
+    main()
