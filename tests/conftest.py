@@ -4,12 +4,13 @@ import shutil
 import sys
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from clvml import ClvModel, Transactions, load_cdnow
 
 pytest.register_assert_rewrite("tests.support.spark")
 settings.register_profile("clvml", deadline=None)  # a busy machine is no failure
+settings.register_profile("mutants", deadline=None, phases=(Phase.explicit, Phase.generate))  # found is enough
 settings.load_profile("clvml")
 
 CUT = "1997-09-30"

@@ -139,3 +139,135 @@ def test_the_budget_may_be_spent_to_the_last_unit_and_not_one_more():
     for budget, reached in ((8.0, 2), (9.0, 3), (11.0, 3), (12.0, 4)):
         found = allocate(gain, cost, budget, np.array([np.inf]), np.ones(4), np.arange(4.0))
         assert (found.choice >= 0).sum() == reached
+
+
+# --- what every allocation must keep ---
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 100_000), n=st.integers(1, 30), budget=st.integers(0, 400))
+def test_it_hangs_on_no_order_and_no_unit(seed, n, budget):
+    """Of rows, and of the currency; and those of weight 0 change nothing for the others."""
+    gain, cost, _, capacity = problem(seed, n=n)
+    rng = np.random.default_rng(seed)
+    one, tie = np.ones(n), rng.permutation(n) * 1.0
+    found = allocate(gain, cost, float(budget), capacity, one, tie)
+    mixed = rng.permutation(n)
+    moved = allocate(gain[mixed], cost[mixed], float(budget), capacity, one, tie[mixed])
+    assert (moved.choice == found.choice[mixed]).all()
+    assert (moved.gain, moved.cost) == pytest.approx((found.gain, found.cost))
+    dollars = allocate(8 * gain, 8 * cost, 8.0 * budget, capacity, one, tie)
+    assert (dollars.choice == found.choice).all()
+    assert (dollars.gain, dollars.cost, dollars.bound) == (
+        8 * found.gain,
+        8 * found.cost,
+        pytest.approx(8 * found.bound),
+    )
+    double = allocate(
+        np.vstack([gain, gain]),
+        np.vstack([cost, cost]),
+        float(budget),
+        capacity,
+        np.r_[one, 0 * one],
+        np.r_[tie, tie + n],
+    )
+    assert (double.gain, double.cost) == (found.gain, found.cost)
+    assert (double.choice[:n] == found.choice).all()
+
+
+@pytest.mark.parametrize("capacity", [(np.inf, np.inf, np.inf), (40.0, np.inf, 15.0)])
+def test_the_price_and_the_bound_hold_at_every_other_budget(capacity):
+    """Weak duality: nothing gains more at B' than bound(B) + price (B' - B)."""
+    rng = np.random.default_rng(5)
+    cost = rng.gamma(2, 5, (300, 3))
+    gain = cost * rng.gamma(2, 1, (300, 3))
+    one, tie, places = np.ones(300), np.arange(300.0), np.array(capacity)
+    budgets = (0.0, 50.0, 200.0, 600.0, 5000.0)
+    found = [allocate(gain, cost, b, places, one, tie) for b in budgets]
+    for budget, at in zip(budgets, found, strict=True):
+        for other, elsewhere in zip(budgets, found, strict=True):
+            assert elsewhere.gain <= at.bound + at.price * (other - budget) + 1e-6
+        assert at.gain >= 0.95 * at.bound
+    prices = [at.price for at in found]
+    assert prices == sorted(prices, reverse=True)
+    assert prices[-1] == 0  # more money than can be spent
+    assert prices[0] > 3
+
+
+def test_the_curve_tells_what_smaller_budgets_would_reach():
+    rng = np.random.default_rng(6)
+    cost = rng.gamma(2, 5, (300, 2))
+    gain = cost * rng.gamma(2, 1, (300, 2))
+    rest = np.array([np.inf, np.inf]), np.ones(300), np.arange(300.0)
+    found = allocate(gain, cost, 900.0, *rest)
+    assert len(found.curve) > 10
+    assert found.curve[0] == (0.0, 0.0, 0)
+    assert found.curve[-1] == (found.cost, found.gain, (found.choice >= 0).sum())
+    for (cost_of, gain_of, treated), (more, better, others) in itertools.pairwise(found.curve):
+        assert cost_of < more
+        assert gain_of < better
+        assert treated <= others
+        smaller = allocate(gain, cost, cost_of + 1e-9, *rest)
+        assert smaller.gain >= gain_of * (1 - 1e-9)
+        assert smaller.gain <= gain_of * 1.02
+        assert (smaller.choice >= 0).sum() == pytest.approx(treated, abs=3)
+
+
+def test_among_equals_the_first_in_order_are_chosen():
+    tie = np.random.default_rng(1).permutation(50) * 1.0
+    for limits in ((7.0, np.inf), (np.inf, 7.0)):
+        found = allocate(np.full((50, 1), 5.0), np.ones((50, 1)), limits[0], np.array([limits[1]]), np.ones(50), tie)
+        assert set(tie[found.choice >= 0]) == set(range(7))
+
+
+def test_control_follows_the_rule_of_the_optimum_without_a_share_in_it():
+    gain, cost, _, capacity = problem(3, n=12)
+    weight = (np.arange(12) % 3 > 0) * 1.0
+    near, exact = (f(gain, cost, 60.0, capacity, weight, np.arange(12.0)) for f in (allocate, allocate_exact))
+    treated = weight > 0
+    alone = allocate_exact(gain[treated], cost[treated], 60.0, capacity, np.ones(8), np.arange(8.0))
+    assert exact.gain == pytest.approx(alone.gain)
+    assert (exact.choice[~treated] == near.choice[~treated]).all()
+    rows = np.flatnonzero((exact.choice >= 0) & treated)
+    assert exact.gain == pytest.approx(gain[rows, exact.choice[rows]].sum())
+    assert exact.cost == pytest.approx(cost[rows, exact.choice[rows]].sum())
+
+
+def test_small_problems_are_solved_nearly_in_the_mean_and_mostly_at_all():
+    """With budget and capacities, against the integer programme."""
+    shares = []
+    for seed in range(24):
+        gain, cost, budget, capacity = problem(1000 + seed, n=10)
+        rest = (gain, cost, 2 * budget + 10, capacity, np.ones(10), np.arange(10.0))
+        shares.append(allocate(*rest).gain / allocate_exact(*rest).gain)
+    assert np.mean(shares) > 0.98
+    assert np.mean(np.array(shares) > 1 - 1e-12) > 0.5
+
+
+@pytest.mark.parametrize("n", [3, 2500])
+def test_a_dear_customer_of_most_gain_per_money_does_not_block_the_others(n):
+    gain, cost = np.full((n, 1), 5.0), np.ones((n, 1))
+    gain[0], cost[0] = 1e6, 1000.0
+    found = allocate(gain, cost, 2.0, np.array([np.inf]), np.ones(n), np.arange(n * 1.0))
+    assert (found.gain, found.cost) == (10, 2)
+
+
+def test_more_customers_than_the_prices_are_sampled_from():
+    n = 21_000
+    rng = np.random.default_rng(2)
+    cost = rng.gamma(2, 5, (n, 2))
+    gain = cost * rng.gamma(2, 1, (n, 2))
+    found = allocate(gain, cost, 20_000.0, np.array([500.0, np.inf]), np.ones(n), rng.random(n))
+    assert found.gain >= 0.999 * found.bound
+    assert found.cost <= 20_000
+    assert (found.choice == 0).sum() <= 500
+
+
+def test_nobody_and_nothing_to_gain():
+    for n in (0, 4):
+        nothing = np.full((n, 2), -np.inf), np.ones((n, 2))
+        for f in (allocate, allocate_exact):
+            found = f(*nothing, 10.0, np.array([1.0, np.inf]), np.ones(n), np.arange(n * 1.0))
+            assert (found.gain, found.cost, found.bound, found.price) == (0, 0, 0, 0)
+            assert (found.choice == -1).all()
+            assert len(found.choice) == n

@@ -139,4 +139,4 @@ def _ending(
     """A curve that ends where the allocation stands, and never falls."""
     gain, cost = top
     end = (cost, gain, int(weight[best.choice >= 0].sum()))
-    return (*(p for p in points if p[0] <= cost and p[1] <= gain and p != end), end)
+    return (*(p for p in points if p[0] <= cost and p[1] < gain * (1 - 1e-12)), end)
