@@ -28,12 +28,15 @@ TESTS = {
     "campaigns/outcome": ["campaigns/test_outcome.py"],
     "scores/flag.py": ["scores/test_flag.py", "scores/test_tier_factors.py"],
     "scores/segments.py": ["scores/test_segments.py"],
+    "maths/models": ["maths/test_contract.py", "maths/test_maths_numerics.py", "maths/test_maths_models.py"],
     "maths": ["maths"],
 }
 """The tests that judge a file: those of the longest beginning of its path, quick ones that start no programs."""
+LASTING = "not mpmath and not digit"
+"""Leaves out tests of many seconds, by their names."""
 SETTINGS = {
     "source_paths": ["src/"],
-    "pytest_add_cli_args": ["-m", "not slow", "-p", "no:cacheprovider", "--hypothesis-profile=mutants"],
+    "pytest_add_cli_args": ["-m", "not slow", "-p", "no:cacheprovider", "--hypothesis-profile=mutants", "-k", LASTING],
     "also_copy": ["pyproject.toml", "README.md", "tests"],
     "timeout_constant": 20.0,  # seconds of a busy machine: who is stopped too early was not noticed by any test
     "timeout_multiplier": 2.0,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from clvml.campaigns.gain import LEARNED, Belief, Customers, break_even, economics, incentive_of, sd_of
+from clvml.campaigns.gain import BASES, LEARNED, Belief, Customers, break_even, economics, incentive_of, sd_of
 from clvml.campaigns.treatments import Treatment
 
 
@@ -101,6 +102,31 @@ def test_the_gain_of_many_is_that_of_each_alone(kind):
         alone = economics(t, Belief(kind, effect[[i]], 0.2), Customers(*(c[[i]] for c in MANY)), 30.0)
         for column, all_of_it in zip(alone, together, strict=True):
             np.testing.assert_allclose(column[0], all_of_it[i], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["save_rate", "extra_return", "extra_contribution", "lift", LEARNED])
+def test_no_currency_is_preferred(kind):
+    """All money in thousandths: gains and costs are thousandths, chances and thresholds are as they were."""
+    in_money = 1000.0 if kind in ("extra_contribution", LEARNED) else 1.0
+    effect = RNG.random(200) * 5 / (1 if in_money > 1 else 10)
+    t = Treatment(name="x", contact_cost=0.5, incentive=3.0, incentive_share=0.05, redemption=0.7, save_rate=0.3)
+    small = Treatment(
+        name="x", contact_cost=0.5e-3, incentive=3e-3, incentive_share=0.05, redemption=0.7, save_rate=0.3
+    )
+    c = MANY._replace(value=MANY.value / 1000, clv=MANY.clv / 1000, spend=MANY.spend / 1000)
+    one = economics(t, Belief(kind, effect, 0.2), MANY, 30.0)
+    other = economics(small, Belief(kind, effect / in_money, 0.2 / in_money), c, 30.0)
+    for column in ("sure", "threshold", "extra_return"):
+        np.testing.assert_allclose(getattr(other, column), getattr(one, column), rtol=1e-9, atol=1e-12)
+    for column in ("gain", "cost", "incentive"):
+        np.testing.assert_allclose(1000 * getattr(other, column), getattr(one, column), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", BASES)
+def test_a_unit_of_an_effect_that_costs_nothing_is_worth_its_base(kind):
+    table = pd.DataFrame({"churn_probability": MANY.churn, "value_if_kept": MANY.value, "clv": MANY.clv})
+    free = Treatment(name="x", save_rate=0.3)
+    np.testing.assert_allclose(economics(free, Belief(kind, np.ones(200), 0.1), MANY, None).slope, BASES[kind](table))
 
 
 # --- what was learned in money ---
@@ -200,6 +226,18 @@ def test_nobody_is_saved_or_everybody(mean, sure):
     )
 
 
+@pytest.mark.parametrize("needed", [0.9, 0.97, 0.99])
+def test_a_save_rate_of_nearly_all(needed):
+    t = Treatment(name="x", contact_cost=50 * needed, save_rate=0.97)  # of 100 at a risk of one half
+    found = economics(t, Belief("save_rate", np.array([0.97]), None), customers(), None)
+    assert found.sure[0] == pytest.approx(stats.beta(20 * 0.97, 20 * 0.03).sf(needed), rel=1e-6)
+
+
+def test_what_costs_more_than_all_that_could_be_saved_surely_does_not_pay():
+    t = Treatment(name="x", contact_cost=60.0, save_rate=0.9)
+    assert economics(t, Belief("save_rate", np.array([0.9]), None), customers(), None).sure[0] == 0
+
+
 def test_more_returns_than_were_lost_cannot_pay_for_it():
     t = Treatment(name="x", contact_cost=10.0, extra_return=0.3)  # of 100 it takes a tenth more to return
     belief = Belief("extra_return", np.array([0.3]), 0.01)
@@ -236,6 +274,7 @@ def test_a_threshold_is_said_of_save_rates_alone_and_there_the_gain_turns():
 def test_a_discount_is_on_top_of_what_is_given_to_each():
     t = Treatment(name="x", incentive=3.0, incentive_share=0.2, save_rate=0.3)
     assert incentive_of(t, customers(), None)[0] == pytest.approx(3 + 0.2 * 200)
+    assert incentive_of(Treatment(name="x", incentive_share=1.0, save_rate=0.3), customers(), None)[0] == 200
     assert incentive_of(Treatment(name="x", incentive=3.0, save_rate=0.3), MANY, 9.0).tolist() == [3.0] * 200
 
 
