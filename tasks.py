@@ -12,7 +12,7 @@ python3 tasks.py docs         build the documentation into site/, warnings are e
 python3 tasks.py kernels      numbers and choices by another kernel of OpenBLAS, whose last bits differ
 python3 tasks.py fuzz         coverage-guided fuzzing of saved models, for a minute (-max_total_time=N: N seconds)
 python3 tasks.py coverage     lines and branches that the default suite runs
-python3 tasks.py mutants FILE mutation testing, for example of campaigns/gain.py (--digits 37: of a sample)
+python3 tasks.py mutants FILE mutation testing, for example of campaigns/gain.py (--sample 40: of some)
 python3 tasks.py lock         write requirements.lock anew (needs uv)
 python3 tasks.py run CMD ...  any command inside the environment, for example: run clvml --help
 """
