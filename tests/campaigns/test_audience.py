@@ -264,6 +264,22 @@ def test_a_measured_effect_replaces_the_assumption():
         plan_audience(s, plan(MAIL), measured={"male": MeasuredEffect(result, "m")})
 
 
+def test_where_no_difference_is_shown_the_average_needs_no_features():
+    rng = np.random.default_rng(1)
+    past = pd.DataFrame({"x": rng.normal(size=400), "arm": np.repeat(["m", "none"], 200)})
+    past["money"] = rng.normal(size=400) + 1.0 * (past["arm"] == "m")
+    experiment = Experiment.from_frame(past, treatment="arm", control="none", outcomes=["money"], features=["x"])
+    result = study_uplift(experiment, "money", learners=("s",), bases=("ridge",))
+    effect, s = MeasuredEffect(result, "m"), pd.DataFrame({"value_if_kept": [0.0, 100.0], "x": [-3.0, 3.0]})
+    assert not result.verdict.individual
+    plain = effect.belief(s[["value_if_kept"]])
+    assert plain.mean == pytest.approx(np.array([0.5, 1.5]) * result.shrunk[0])  # half of it by value
+    known = effect.belief(s)
+    differs = result.predict(s)["m"].to_numpy() - result.shrunk[0]
+    assert known.mean == pytest.approx(plain.mean + differs)
+    assert (known.sd >= plain.sd).all()
+
+
 def test_a_budget_for_the_worst_case():
     a = plan_audience(scores(), plan(VOUCHER, budget_counts="worst"), budget=500.0)
     told = a.plan["totals"]

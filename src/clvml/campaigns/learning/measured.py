@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clvml.campaigns.gain import Belief
+from clvml.campaigns.gain import Array, Belief
 from clvml.campaigns.uplift.study import UpliftResult
 from clvml.errors import OptionError
 
@@ -21,7 +21,8 @@ class MeasuredEffect:
     Parameters
     ----------
     result : UpliftResult
-        What `study_uplift` found. Where its gate is open, its features must be columns of the scores.
+        What `study_uplift` found. Where it shows who gains more, its features must be columns of the scores; where it
+        does not, they are used if they are.
     arm : str
         The arm of the experiment that was the treatment.
     kind : 'extra_return' or 'extra_contribution'
@@ -56,18 +57,30 @@ class MeasuredEffect:
     def belief(self, scores: pd.DataFrame) -> Belief:
         """Expected effect of each customer, and how sure it is.
 
-        Where the experiment cannot tell customers apart, half of an effect in money is taken as the same for all and
-        half as proportional to value: those of most value come first, and none is written off.
+        Where the experiment does not show who gains more, half of the average effect in money is taken as the same for
+        all and half as proportional to value: those of most value come first, and none is written off.
         """
-        se = self.result.effect_of(self.arm).se
-        mean = self.result.predict(scores)[self.arm].to_numpy(np.float64)
-        if self.result.verdict.individual:
-            return Belief(self.kind, mean, self.result.standard_error(scores)[self.arm].to_numpy(np.float64))
-        if self.kind == "extra_return":
-            return Belief(self.kind, mean, se)
-        value = np.maximum(scores["value_if_kept"].to_numpy(np.float64), 0.0)
-        factor = (1 + value / max(float(value.mean()), 1e-12)) / 2
-        return Belief(self.kind, mean * factor, se * factor, lambda weight: se * abs(float(weight @ factor)))
+        mean, sd = self._effect(scores)
+        if self.kind == "extra_contribution" and not self.result.verdict.individual:
+            value = np.maximum(scores["value_if_kept"].to_numpy(np.float64), 0.0)
+            more = (value / max(float(value.mean()), 1e-12) - 1) / 2
+            mean, sd = mean + self._average * more, sd * (1 + more)
+        return Belief(self.kind, mean, sd)
+
+    @property
+    def _average(self) -> float:
+        """The average effect to plan with."""
+        return self.result.shrunk[self.result.arms.index(self.arm) - 1]
+
+    def _effect(self, scores: pd.DataFrame) -> tuple[Array, Array]:
+        """(mean, standard error) of each customer; the average of all where nothing more is shown and the scores lack
+        what would tell them apart.
+        """
+        known = all(column in scores for column in self.result.encoding.columns)
+        if known or self.result.verdict.individual:
+            effects, errors = self.result.predict(scores), self.result.standard_error(scores)
+            return effects[self.arm].to_numpy(np.float64), errors[self.arm].to_numpy(np.float64)
+        return np.full(len(scores), self._average), np.full(len(scores), self.result.effect_of(self.arm).se)
 
     def __str__(self) -> str:
         e = self.result.effect_of(self.arm)

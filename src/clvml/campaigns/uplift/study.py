@@ -51,24 +51,24 @@ class Verdict(enum.Enum):
     TARGET = "Targeting by expected gain beats treating all and treating none: use the individual effects."
     RANK = (
         "Who gains most is known, but choosing is not shown to beat treating all: "
-        "use the individual effects (shrunk) to spend a limited budget, the average otherwise."
+        "use the individual effects to spend a limited budget."
     )
     VALUE = (
         "Customers respond differently, but their order by expected gain is not shown to beat the order by value: "
-        "use the average effect, and spend a limited budget on the most valuable."
+        "spend a limited budget on the most valuable."
     )
     LEAVE = (
         "Customers respond differently, but no choice of them is shown to beat treating nobody: "
-        "do not treat on this evidence. The planner gets the average effect."
+        "do not treat on this evidence."
     )
     AVERAGE = (
-        "No usable heterogeneity: the experiment does not show that some customers respond better than others. "
-        "Use the average effect."
+        "No heterogeneity shown: the experiment does not show that some customers respond better than others. "
+        "Expected effects still differ a little, as far as it makes that likely."
     )
 
     @property
     def individual(self) -> bool:
-        """Whether individual effects may be used."""
+        """Whether it is shown that customers respond differently, and that expected effects tell who gains more."""
         return self in (Verdict.TARGET, Verdict.RANK)
 
 
@@ -112,7 +112,7 @@ class Candidate:
 
 @dataclass(frozen=True, repr=False)
 class UpliftResult:
-    """What a past campaign teaches. `predict` gives the effect to plan with, individual only where the gate is open."""
+    """What a past campaign teaches: `predict` gives the effect to plan with, the verdict says what of it is shown."""
 
     outcome: str
     arms: tuple[str, ...]
@@ -134,33 +134,26 @@ class UpliftResult:
     def predict(self, features: pd.DataFrame) -> pd.DataFrame:
         """Expected effect of every treated arm on the outcome, a column an arm, in row order.
 
-        Gate closed: the shrunk average effect in every row. Gate open: average + tau(x) − mean tau. The weights of the
-        stack say how far its parts are believed, so nothing more is taken off.
+        Average + tau(x) − mean tau, whatever the verdict: who is treated hangs on what is to be expected, not on what
+        is beyond doubt. Learners and weights of the stack are shrunk by what the data leave open, so nothing more is
+        taken off.
         """
-        effects = {}
-        X = self.encoding.matrix(features) if self.verdict.individual else np.empty((len(features), 0))
-        for a, name in enumerate(self.arms[1:]):
-            values = np.full(len(features), self.shrunk[a])
-            if self.verdict.individual:
-                values += self.models[a](X) - self.centre[a]
-            effects[name] = values
+        X = self.encoding.matrix(features)
+        effects = {name: self.shrunk[a] + self.models[a](X) - self.centre[a] for a, name in enumerate(self.arms[1:])}
         return pd.DataFrame(effects, index=features.index)
 
     def standard_error(self, features: pd.DataFrame) -> pd.DataFrame:
         """How sure `predict` is of every customer, a column an arm, in row order.
 
-        Gate closed: the standard error of the average effect. Gate open: with it, how much the individual part changes
-        when a fold of the experiment is left out (delete-a-group jackknife).
+        The standard error of the average effect, and how much the individual part changes when a fold of the experiment
+        is left out (delete-a-group jackknife).
         """
         errors = {}
-        X = self.encoding.matrix(features) if self.verdict.individual else np.empty((len(features), 0))
+        X = self.encoding.matrix(features)
         for a, name in enumerate(self.arms[1:]):
-            variance = np.full(len(features), self.effect_of(name).se ** 2)
-            if self.verdict.individual:
-                draws = np.stack([models[a](X) for models in self.fold_models])
-                draws -= draws.mean(axis=1, keepdims=True)
-                variance += (len(draws) - 1) * draws.var(axis=0)
-            errors[name] = np.sqrt(variance)
+            draws = np.stack([models[a](X) for models in self.fold_models])
+            draws -= draws.mean(axis=1, keepdims=True)
+            errors[name] = np.sqrt(self.effect_of(name).se ** 2 + (len(draws) - 1) * draws.var(axis=0))
         return pd.DataFrame(errors, index=features.index)
 
     def effect_of(self, arm: str) -> AverageEffect:
