@@ -34,6 +34,49 @@ def test_little_value_never_pays():
     assert Economics(0.0, 0.0, 0.3, 1.0).break_even(np.array([0.0])).tolist() == [NEVER]
 
 
+def test_the_gain_is_that_of_each_outcome():
+    """Saved, kept anyway with or without redeeming, lost."""
+    some = Economics(contact_cost=2.0, incentive=8.0, save_rate=0.4, redemption=0.25)
+    p, value = np.array([0.0, 0.3, 0.9, 1.0]), np.array([50.0, 90.0, 20.0, 5.0])
+    outcomes = [(p * 0.4, value - 8), ((1 - p) * 0.25, -8.0), ((1 - p) * 0.75, 0.0), (p * 0.6, 0.0)]
+    assert some.gain(p, value) == pytest.approx(sum(chance * brings for chance, brings in outcomes) - 2)
+    even = some.break_even(value)
+    assert even == pytest.approx([4 / 18.8, 4 / 34.8, 4 / 6.8, NEVER])
+    assert some.gain(even[:3], value[:3]) == pytest.approx(np.zeros(3), abs=1e-9)
+
+
+def test_no_currency_is_preferred():
+    value = np.linspace(-20, 200, 45)
+    cents = GIVEN._replace(contact_cost=0.001, incentive=0.01)
+    assert cents.break_even(value / 1000) == pytest.approx(GIVEN.break_even(value))
+    assert 1000 * cents.gain(np.full(45, 0.4), value / 1000) == pytest.approx(GIVEN.gain(np.full(45, 0.4), value))
+
+
+def test_costs_of_nothing_and_shares_of_all_or_none_are_taken():
+    assert assumed_economics(100.0, 0, 0, 1, 0) == (0.0, 0.0, 1.0, 0.0)
+    assert assumed_economics(100.0, 1, 2, 1e-9, 1) == (1.0, 2.0, 1e-9, 1.0)
+    assert all(isinstance(value, float) for value in assumed_economics(100.0, 1, 2, 1, 0))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (True, 0, 0.3, 1),
+        (-1, 0, 0.3, 1),
+        (0, np.inf, 0.3, 1),
+        (0, -1e-9, 0.3, 1),
+        (0, 0, True, 1),
+        (0, 0, 1.01, 1),
+        (0, 0, -0.1, 1),
+        (0, 0, 0.3, False),
+        (0, 0, 0.3, -0.01),
+    ],
+)
+def test_what_is_no_cost_or_share(given):
+    with pytest.raises(OptionError, match=r"Give a number (from 0, or None|between 0 and 1)\."):
+        assumed_economics(100.0, *given)
+
+
 def test_defaults_are_shares_of_a_good_customers_value():
     assert assumed_economics(200.0, None, None, 0.3, 1.0) == GIVEN
     assert assumed_economics(200.0, 3.0, 0.0, 0.2, 0.5) == Economics(3.0, 0.0, 0.2, 0.5)

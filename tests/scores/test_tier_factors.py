@@ -31,3 +31,38 @@ def test_few_are_believed_little_and_nobody_not_at_all():
     good, expected, came = returned(0.5)
     assert TierFactors.learn(good, expected, np.zeros_like(came)) == TierFactors()
     assert TierFactors.learn(np.zeros_like(good), expected, came).good == 1
+
+
+def spread(each, below=0.1, width=0.6):
+    """(good, expected, came) of 2 `each` customers: the good bring less than the level, all so widely spread."""
+    good = np.arange(2 * each) < each
+    sign = np.tile(np.r_[np.repeat([1.0, -1.0], each // 2), np.zeros(each % 2)], 2)
+    size = np.sqrt((width**2 - below**2) * each / (each - each % 2))
+    expected = np.full(2 * each, 50.0)
+    return good, expected, expected * (1 + np.where(good, -below, below) + size * sign)
+
+
+def test_nine_who_spread_by_sixty_percent_are_believed_half():
+    """The mean of nine then spreads by 20%, as the factors of tiers do: the logarithm of each factor is halved."""
+    found = TierFactors.learn(*spread(9))
+    assert found == pytest.approx((0.9**0.5, 1.1**0.5))
+
+
+def test_it_takes_five_returns_to_learn_of_a_tier():
+    assert TierFactors.learn(*spread(4)) == (1.0, 1.0)
+    assert TierFactors.learn(*spread(5)).good < 1 < TierFactors.learn(*spread(5)).others
+
+
+def test_factors_know_no_currency_and_no_level():
+    good, expected, came = spread(9)
+    for scale, level in ((1e-4, 1.0), (1e4, 1.0), (1.0, 1e-3), (1.0, 7.0)):
+        assert TierFactors.learn(good, scale * expected, scale * level * came) == pytest.approx((0.9**0.5, 1.1**0.5))
+
+
+def test_nothing_is_learned_where_nothing_was_expected_or_came():
+    good, expected, came = spread(9)
+    nothing = np.zeros_like(came)
+    assert TierFactors.learn(good, nothing, came) == (1.0, 1.0)
+    assert TierFactors.learn(good, -expected, came) == (1.0, 1.0)
+    assert TierFactors.learn(good, expected, -came) == (1.0, 1.0)
+    assert TierFactors.learn(good, expected, np.where(good, -1.0, 60.0)).good == 1.0
