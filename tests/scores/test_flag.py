@@ -61,20 +61,25 @@ def test_costs_of_nothing_and_shares_of_all_or_none_are_taken():
 @pytest.mark.parametrize(
     "given",
     [
-        (True, 0, 0.3, 1),
-        (-1, 0, 0.3, 1),
-        (0, np.inf, 0.3, 1),
-        (0, -1e-9, 0.3, 1),
-        (0, 0, True, 1),
-        (0, 0, 1.01, 1),
-        (0, 0, -0.1, 1),
-        (0, 0, 0.3, False),
-        (0, 0, 0.3, -0.01),
+        {"contact_cost": True},
+        {"contact_cost": -1},
+        {"incentive": np.inf},
+        {"incentive": -1e-9},
+        {"save_rate": 0},
+        {"save_rate": True},
+        {"save_rate": 1.01},
+        {"save_rate": -0.1},
+        {"redemption": False},
+        {"redemption": -0.01},
     ],
 )
 def test_what_is_no_cost_or_share(given):
-    with pytest.raises(OptionError, match=r"Give a number (from 0, or None|between 0 and 1)\."):
-        assumed_economics(100.0, *given)
+    name = next(iter(given))
+    says = "a cost per customer. Give a number from 0, or None."
+    if name in ("save_rate", "redemption"):
+        says = "a share of customers. Give a number between 0 and 1."
+    with pytest.raises(OptionError, match=f"^{name}={given[name]!r} is not {says}$"):
+        assumed_economics(100.0, **{"contact_cost": 0, "incentive": 0, "save_rate": 0.3, "redemption": 1} | given)
 
 
 def test_defaults_are_shares_of_a_good_customers_value():
