@@ -51,13 +51,13 @@ def test_the_currency_changes_no_probability():
 
 def test_few_rows_are_drawn_by_customer_and_the_same_each_time():
     base = LifetimeValueModel(purchases=ParetoNBDModel(), horizon=91)
-    rows, expected, _ = labelled_rows(base, shop_snapshots(), 600, seed=3)
+    rows, expected, *_ = labelled_rows(base, shop_snapshots(), 600, seed=3)
     again, *_ = labelled_rows(base, shop_snapshots(), 600, seed=3)
     assert rows["customer_id"].tolist() == again["customer_id"].tolist()
     assert 400 <= len(rows) <= 800
     whole = shop_snapshots().labelled.groupby("customer_id").size()
     assert rows.groupby("customer_id").size().to_dict() == whole[rows["customer_id"].unique()].to_dict()
-    _, every, _ = labelled_rows(base, shop_snapshots(), 200_000, seed=3)
+    _, every, *_ = labelled_rows(base, shop_snapshots(), 200_000, seed=3)
     kept = shop_snapshots().labelled["customer_id"].isin(rows["customer_id"]).to_numpy()
     assert (expected.purchases == every.purchases[kept]).all()  # BTYD itself is fitted to everybody
 

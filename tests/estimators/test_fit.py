@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvml import BetaGeoModel
+from clvml import BetaGeoModel, ParetoNBDModel
+from clvml.errors import NotFittedError
 from clvml.estimators.fit import FitStatus, fit, fit_spend, maximise, natural_covariance, penalized_likelihood
 from clvml.maths.models import bgnbd, gammagamma, mbgnbd, nbd, paretonbd
 from clvml.maths.models.cnbdk import Erlang
@@ -227,3 +228,53 @@ def test_every_outcome_is_a_sentence():
     for status in FitStatus:
         assert status.value.endswith(".")
         assert isinstance(status.usable, bool)
+
+
+def shop(seed, size=3_000, params=(0.8, 20.0, 0.7, 90.0)):
+    """Histories of a simulated shop, in whole days."""
+    rng = np.random.default_rng(seed)
+    r, alpha, s, beta = params
+    T = rng.integers(60, 500, size).astype(float)
+    stays = np.minimum(rng.exponential(1.0, size) * beta / rng.gamma(s, size=size), T)
+    x = rng.poisson(rng.gamma(r, 1 / alpha, size) * stays).astype(float)
+    t_x = np.where(x > 0, np.maximum(np.ceil(stays * rng.random(size) ** (1 / np.maximum(x, 1.0))), x), 0.0)
+    return x, np.minimum(t_x, T), T
+
+
+@pytest.mark.parametrize("maths", [paretonbd, bgnbd])
+def test_a_search_from_much_the_same_customers_ends_where_one_of_its_own_does(maths):
+    sample = sample_of(*shop(1))
+    cold = fit(maths, sample)
+    near = fit(maths, sample_of(*shop(2))).params
+    warm = fit(maths, sample, near=near)
+    assert cold.status is warm.status is FitStatus.CONVERGED
+    assert warm.evaluations <= cold.evaluations
+    np.testing.assert_allclose(np.log(warm.params), np.log(cold.params), atol=1e-6)
+    np.testing.assert_allclose(warm.covariance, cold.covariance, rtol=1e-4)
+    assert warm.log_likelihood == pytest.approx(cold.log_likelihood, abs=1e-7)
+
+
+@pytest.mark.parametrize("near", [(1e-9, 1e9, 1e9, 1e-9), (1e9, 1e-9, 1e-9, 1e9), (0.8, 20.0)])
+def test_a_search_from_elsewhere_ends_there_too(near):
+    sample = sample_of(*shop(1))
+    cold, warm = fit(paretonbd, sample), fit(paretonbd, sample, near=near)
+    np.testing.assert_allclose(np.log(warm.params), np.log(cold.params), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_where_a_neighbour_leads_nowhere_the_search_begins_again(name):
+    sample, near = sample_of(*columns(name)), fit(paretonbd, sample_of(*shop(1))).params
+    cold, warm = fit(paretonbd, sample), fit(paretonbd, sample, near=near)
+    assert warm.params == cold.params
+    assert warm.status is cold.status
+
+
+def test_a_model_fitted_again_is_that_of_a_fit_of_its_own():
+    first, second = (pd.DataFrame(dict(zip(("frequency", "recency", "T"), shop(s), strict=True))) for s in (1, 2))
+    for model in (ParetoNBDModel(), ParetoNBDModel(time_unit="week"), BetaGeoModel(prior="weak")):
+        again, own = model.fit(first).refitted(second), type(model)(**model.get_params()).fit(second)
+        np.testing.assert_allclose(again.params_, own.params_, rtol=1e-6)
+        assert again.get_params() == own.get_params()
+        assert model.n_customers_ == own.n_customers_
+    with pytest.raises(NotFittedError):
+        ParetoNBDModel().refitted(second)

@@ -257,37 +257,54 @@ def natural_covariance(theta: Floats, hessian: Floats) -> Floats:
     return covariance
 
 
-def fit(model: PurchaseModule[P], sample: Sample, *, prior: str | None = None) -> Fit[P]:
+def fit(
+    model: PurchaseModule[P], sample: Sample, *, prior: str | None = None, near: Parameters | None = None
+) -> Fit[P]:
     """Fit a model of repeat purchases to distinct histories and their counts.
 
-    prior: None for maximum likelihood, 'weak' for the mode under the model's weak prior.
+    prior: None for maximum likelihood, 'weak' for the mode under the model's weak prior. near: parameters of much the
+    same customers, to search from; where that finds no clear maximum, the search begins again as without them.
     """
     poor = _too_little(sample)
     function = penalized_likelihood(model, sample, prior="weak" if poor else prior)
-    penalty = function.penalty
     guess = np.log(np.array(model.start(sample), dtype=np.float64))
-    found = maximise(function, _start(model, sample, penalty, guess), guess)
+    if near is not None and len(near) == guess.size and not poor:
+        found = _climbed(function, np.log(np.array(near, dtype=np.float64)), guess, prior)
+        if found.status in {FitStatus.CONVERGED, FitStatus.WEAK_PRIOR}:
+            return found
+    found = _climbed(function, guess, guess, prior, poor)
+    if found.status in {FitStatus.UNIDENTIFIED, FitStatus.STOPPED} and isinstance(model, DropoutModule):
+        limit = _without_dropout(model, sample)
+        if found.log_likelihood < limit.log_likelihood + len(found.params) - 2:  # Akaike: not worth its parameters
+            gain = max(0.0, found.log_likelihood - limit.log_likelihood)
+            return limit._replace(evaluations=found.evaluations + limit.evaluations, dropout_gain=gain)
+    return found
+
+
+def _climbed(
+    function: PenalizedLikelihood[P], theta: Floats, guess: Floats, prior: str | None, poor: FitStatus | None = None
+) -> Fit[P]:
+    """The maximum found from theta, within reach of the model's own guess, and what it is worth."""
+    model = function.model
+    found = maximise(function, _start(function, theta, guess), guess)
     params = model.Params(*(float(v) for v in np.exp(found.theta)))
     covariance = natural_covariance(found.theta, found.objective.hessian)
-    value = model.value_gradient_hessian(params, sample).value if penalty else found.objective.value
+    plain = function.penalty is None
+    value = found.objective.value if plain else model.value_gradient_hessian(params, function.sample).value
     status = poor or _verdict(found, params, covariance, penalised=prior == "weak")
-    if status in {FitStatus.UNIDENTIFIED, FitStatus.STOPPED} and isinstance(model, DropoutModule):
-        limit = _without_dropout(model, sample)
-        if value < limit.log_likelihood + len(params) - 2:  # Akaike: not worth its parameters
-            gain = max(0.0, value - limit.log_likelihood)
-            return limit._replace(evaluations=found.evaluations + limit.evaluations, dropout_gain=gain)
     return Fit(params, covariance, value, status, found.evaluations)
 
 
-def _start(model: PurchaseModule[P], sample: Sample, penalty: Penalty | None, guess: Floats) -> Floats:
+def _start(function: PenalizedLikelihood[P], theta: Floats, guess: Floats) -> Floats:
     """Log-parameters to start from: where histories are many, those of every so-manyth, which are nearly there."""
+    sample = function.sample
     every = sample.x.size // _START_HISTORIES
     if every < 4:
-        return guess
+        return theta
     some = sample_of(*(v[::every] for v in (sample.x, sample.t_x, sample.T, sample.weight)))
-    found = maximise(PenalizedLikelihood(model, some, penalty), guess)
+    found = maximise(PenalizedLikelihood(function.model, some, function.penalty), theta, guess)
     within = np.abs(found.theta - guess).max() < _MAX_DISTANCE - 1.0  # else it is the limit of these few
-    return found.theta if found.converged and within else guess
+    return found.theta if found.converged and within else theta
 
 
 def _too_little(sample: Sample) -> FitStatus | None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from clvml.errors import OptionError
 from clvml.estimators.baselines import Forecast, last_period, own_rate, rate_since_first_purchase, recency_alone
+from clvml.estimators.learned.ensemble.special_days import calendar_of
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.evaluation.deciles import captured, decile_table
@@ -260,11 +261,12 @@ def _forecasts(
     model = ClvModel(**(settings | {"horizon": days})).fit(log, cut)
     frame = model.frame(log, cut)
     scores = model.predict(frame)
-    beside = {} if champion is None else {"champion": _predicted(_as_of_cut(champion, log, cut, days), log, cut, days)}
+    ours = _forecast(scores)
+    beside = {} if champion is None else {"champion": _beside(champion, model, ours, log, cut)}
     actual = log.split(cut, cut + dt.timedelta(days=days)).holdout
     before = log.activity(cut - dt.timedelta(days=days), cut).set_index("customer_id").loc[actual["customer_id"]]
     forecasts = {
-        OURS: _forecast(scores),
+        OURS: ours,
         **beside,
         **_btyd(model, frame, days),
         **{name: tell(frame, days) for name, tell in others.items()},
@@ -296,11 +298,21 @@ def _forecast(scores: pd.DataFrame) -> Forecast:
     )
 
 
-def _as_of_cut(champion: ClvModel, log: Transactions, cut: dt.date, days: int) -> ClvModel:
-    """The champion itself where it knows nothing after the cut, else its settings trained at the cut."""
+def _beside(champion: ClvModel, model: ClvModel, ours: Forecast, log: Transactions, cut: dt.date) -> Forecast:
+    """What the champion itself predicts where it knows nothing after the cut, else its settings trained at the cut.
+    With the same settings that is our model: training is deterministic.
+    """
+    days = model.horizon_days_
     if as_date(champion.as_of_) <= cut:
-        return champion
-    return ClvModel(**(champion.get_params(deep=False) | {"horizon": days})).fit(log, cut)
+        return _predicted(champion, log, cut, days)
+    again = ClvModel(**(champion.get_params(deep=False) | {"horizon": days}))
+    return ours if _settings(again) == _settings(model) else _predicted(again.fit(log, cut), log, cut, days)
+
+
+def _settings(model: ClvModel) -> dict[str, Any]:
+    """Comparable: a calendar may be a table or a mapping."""
+    settings = model.get_params(deep=False)
+    return settings | {"calendar": calendar_of(settings["calendar"])}
 
 
 def _predicted(model: ClvModel, log: Transactions, cut: dt.date, days: int) -> Forecast:
@@ -380,7 +392,7 @@ def _gains(forecasts: dict[str, Forecast], actual: pd.DataFrame) -> pd.DataFrame
 
 def _differences(forecasts: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int, seed: int) -> pd.DataFrame:
     """Ours less each baseline's, with the 2.5% and 97.5% points over resampled customers, the same ones for both."""
-    draws = {name: _resampled(forecast, actual, bootstrap, seed) for name, forecast in forecasts.items()}
+    draws = _resampled(forecasts, actual, bootstrap, seed)
     rows = []
     for name in (n for n in forecasts if n != OURS):
         for target, metric, better in _LOSSES:
@@ -399,14 +411,16 @@ def _word(low: float, high: float) -> str:
     return "better" if low > 0 else "worse" if high < 0 else "no clear difference"
 
 
-def _resampled(forecast: Forecast, actual: pd.DataFrame, bootstrap: int, seed: int) -> dict[tuple[str, str], Floats]:
-    """Each metric on the customers themselves (first) and on `bootstrap` resamples of them."""
-    n = len(actual)
-    measured: dict[tuple[str, str], list[Any]] = {}
-    for weight in _weights(n, bootstrap, seed):
-        for key, value in _weighted(forecast, actual, weight):
-            measured.setdefault(key, []).append(value)
-    return {key: np.concatenate(values) for key, values in measured.items()}
+def _resampled(
+    forecasts: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int, seed: int
+) -> dict[str, dict[tuple[str, str], Floats]]:
+    """Each metric of each forecast on the customers themselves (first) and on `bootstrap` resamples of them."""
+    measured: dict[str, dict[tuple[str, str], list[Any]]] = {name: {} for name in forecasts}
+    for weight in _weights(len(actual), bootstrap, seed):
+        for name, forecast in forecasts.items():
+            for key, value in _weighted(forecast, actual, weight):
+                measured[name].setdefault(key, []).append(value)
+    return {name: {key: np.concatenate(values) for key, values in found.items()} for name, found in measured.items()}
 
 
 def _weights(n: int, bootstrap: int, seed: int) -> Iterator[Floats]:

@@ -118,8 +118,9 @@ def _gain_area(y: Array, p: Array, w: Array) -> Array:
     n).
     """
     order, starts = _groups(p)
-    people = np.add.reduceat(w[..., order], starts, axis=-1)
-    value = np.add.reduceat((w * y)[..., order], starts, axis=-1)
+    w = w[..., order]
+    people = np.add.reduceat(w, starts, axis=-1)
+    value = np.add.reduceat(w * y[order], starts, axis=-1)
     before = np.cumsum(value, axis=-1) - value
     total = np.maximum(value.sum(axis=-1), _TINY) * people.sum(axis=-1)
     area: Array = 2 * ((before + value / 2) * people).sum(axis=-1) / total - 1
@@ -197,8 +198,9 @@ def auc(happened: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) 
     """
     y, p, w = _arrays(happened, score, weight)
     order, starts = _groups(p)
-    yes = np.add.reduceat((w * (y > 0))[..., order], starts, axis=-1)
-    no = np.add.reduceat((w * (y <= 0))[..., order], starts, axis=-1)
+    w, happens = w[..., order], y[order] > 0
+    yes = np.add.reduceat(w * happens, starts, axis=-1)
+    no = np.add.reduceat(w * ~happens, starts, axis=-1)
     below = no.sum(axis=-1, keepdims=True) - np.cumsum(no, axis=-1)
     pairs = yes.sum(axis=-1) * no.sum(axis=-1)
     return _plain(np.where(pairs > 0, (yes * (below + no / 2)).sum(axis=-1) / np.where(pairs > 0, pairs, 1.0), np.nan))

@@ -148,11 +148,11 @@ class ChurnClassifier(Estimator):
         """
         snapshots = self._snapshots(X, y)
         labelled = labelled_rows(self._value(snapshots), snapshots, self.max_rows, self.seed)
-        self.value_ = self._value(snapshots).fit(snapshots.now)
+        self.value_ = labelled.fitted[max(labelled.fitted)].refitted(snapshots.now)
         self.window_, self.horizon_, self.classes_ = snapshots.window, snapshots.horizon, np.array([0, 1])
         self.leaks_ = leaking_attributes(labelled)
         settings = Settings(self.penalty, self.trees or Trees(), self.seed)
-        self.trial_ = Trial.of(self._value(snapshots), labelled, snapshots, settings)
+        self.trial_ = Trial.of(labelled, snapshots, settings)
         self.threshold_, self.audit_ = self.trial_.threshold, self.trial_.audit
         ensemble = Ensemble.learn(labelled, self.window_, *settings)
         if y is None:
@@ -180,7 +180,7 @@ class ChurnClassifier(Estimator):
         """At the level that the past of the log lets expect of the window ahead."""
         near, far = (expect(self.value_, snapshots.now, days) for days in (self.window_, self.horizon_))
         special = calendar_of(self.calendar)
-        past, year_ago = past_windows(self._value(snapshots), snapshots, special)
+        past, year_ago = past_windows(self.value_, snapshots, special)
         return ensemble.levelled(
             snapshots.now,
             near,

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from clvml.estimators.forecast import CustomerForecast
 from clvml.estimators.lifetime_value import LifetimeValueModel
 
-__all__ = ["CommonFactors", "Expectation", "expect", "expect_origins", "expected_over", "hazard_shift", "log_hazard"]
+__all__ = [
+    "CommonFactors",
+    "Expectation",
+    "expect",
+    "expect_origins",
+    "expected_over",
+    "fit_near",
+    "hazard_shift",
+    "log_hazard",
+]
 
 Floats = NDArray[np.float64]
 
@@ -95,14 +104,24 @@ def expected_over(ahead: CustomerForecast, days: int) -> Expectation:
     return Expectation(ahead.p_return(days), ahead.expected_purchases(days), ahead.spend_per_purchase)
 
 
-def expect_origins(value: LifetimeValueModel, labelled: pd.DataFrame, days: int) -> Expectation:
-    """The same over the rows of several origins, each by a model fitted to what that origin knows and nothing later."""
-    parts = np.full((3, len(labelled)), np.nan)
-    for rows in labelled.groupby("origin", sort=False).indices.values():
+def expect_origins(
+    value: LifetimeValueModel, labelled: pd.DataFrame, days: int
+) -> tuple[Expectation, dict[int, LifetimeValueModel]]:
+    """The same over the rows of several origins, each by a model fitted to what that origin knows and nothing later;
+    and these models, by origin.
+    """
+    parts, fitted = np.full((3, len(labelled)), np.nan), dict[int, LifetimeValueModel]()
+    near: LifetimeValueModel | None = None
+    for origin, rows in labelled.groupby("origin", sort=False).indices.items():
         frame = labelled.iloc[rows].reset_index(drop=True)
-        fitted = type(value)(**value.get_params(deep=False)).fit(frame)
-        parts[:, rows] = expect(fitted, frame, days)
-    return Expectation(*parts)
+        near = fitted[int(str(origin))] = fit_near(value, near, frame)
+        parts[:, rows] = expect(near, frame, days)
+    return Expectation(*parts), fitted
+
+
+def fit_near(value: LifetimeValueModel, near: LifetimeValueModel | None, frame: pd.DataFrame) -> LifetimeValueModel:
+    """An unfitted model fitted to some customers, searched from a fit to much the same ones, if there is one."""
+    return type(value)(**value.get_params(deep=False)).fit(frame) if near is None else near.refitted(frame)
 
 
 def log_hazard(p: Floats) -> Floats:

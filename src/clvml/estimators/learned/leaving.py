@@ -290,10 +290,10 @@ class LeavingModel(Estimator):
         for origin in self._origins(now, first, today):
             try:
                 frame = log.summarize(day_of_number(origin), window)
-                fitted = type(purchases)(**purchases.get_params(deep=False)).fit(frame)
+                purchases = purchases.refitted(frame)
             except DataError:  # nobody, or too few to fit, so early
                 continue
-            parts.append(self._origin(frame, fitted, origin, today, days))
+            parts.append(self._origin(frame, purchases, origin, today, days))
         parts = [part for part in parts if len(part.origin)]
         if not parts:
             return None

@@ -13,7 +13,6 @@ from clvml.estimators.learned.ensemble.blend import Predicted
 from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.ensemble.model import Ensemble, Labelled
 from clvml.estimators.learned.expectation import Expectation, expect
-from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.model import PurchaseModel
 from clvml.maths.rhythm import LAPSED_SHARE, LATE_SHARE, overdue_share
 from clvml.orders.origins import Snapshots
@@ -53,15 +52,15 @@ class Trial(NamedTuple):
     """Of these, within the label window."""
 
     @classmethod
-    def of(cls, value: LifetimeValueModel, labelled: Labelled, snapshots: Snapshots, settings: Settings) -> Trial:
-        """value: the unfitted BTYD model."""
+    def of(cls, labelled: Labelled, snapshots: Snapshots, settings: Settings) -> Trial:
+        """From all labelled rows."""
         origin = labelled.rows["origin"].to_numpy()
         tested = np.flatnonzero(origin == origin.max())
         before = np.flatnonzero(origin + snapshots.window <= origin.max())
         bought = labelled.bought
         later = len(before) >= _MIN_ROWS and _MIN_OUTCOMES <= bought[before].sum() <= len(before) - _MIN_OUTCOMES
         then = labelled.take(tested)
-        fitted = type(value)(**value.get_params(deep=False)).fit(then.rows)
+        fitted = labelled.fitted[int(origin.max())]
         far = expect(fitted, then.rows, snapshots.horizon)
         near, far_p = np.empty((3, len(tested))), np.empty(len(tested))
         settings = settings._replace(trees=settings.trees._replace(max_rows=_TREE_ROWS))

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from clvml.checks import check_choice, check_level, check_rate, check_whole
 from clvml.errors import ClvWarning, OptionError
-from clvml.estimators.fit import Fit, PenalizedLikelihood, fit, penalized_likelihood
+from clvml.estimators.fit import Fit, FitStatus, PenalizedLikelihood, fit, penalized_likelihood
 from clvml.estimators.fitted import FittedModel
 from clvml.estimators.forecast import CustomerForecast, customer_forecast
 from clvml.estimators.histories import NEW, Customers, Histories, histories_of, summary_frame
@@ -58,6 +58,8 @@ class PurchaseModel(FittedModel[Any]):
     _module: ClassVar[PurchaseModule[Any]]
 
     n_rows_: int
+    _near: Any = None
+    """Parameters to search from."""
 
     def __init__(self, *, time_unit: Literal["day", "week"] = "day", prior: Literal["weak"] | None = None) -> None:
         self.time_unit = time_unit
@@ -90,7 +92,25 @@ class PurchaseModel(FittedModel[Any]):
         del y
         prior = check_choice("prior", self.prior, (None, "weak"))
         rows = self._histories(summary, sample_weight)
-        return self._learn(fit(self._module_for(rows), self._sample(rows), prior=prior), rows)
+        return self._learn(fit(self._module_for(rows), self._sample(rows), prior=prior, near=self._near), rows)
+
+    def refitted(self, summary: pd.DataFrame) -> Self:
+        """The same settings fitted to much the same customers: as a fit of its own, but sooner, as the search begins at
+        these parameters.
+
+        Parameters
+        ----------
+        summary : pandas.DataFrame
+            As of `fit`.
+
+        Returns
+        -------
+        another model
+        """
+        self._check_fitted("params_")
+        other = type(self)(**self.get_params(deep=False))
+        other._near = self.params_ if self.status_ is FitStatus.CONVERGED else None
+        return other.fit(summary)
 
     def p_alive(self, summary: Customers) -> Floats:
         """Probability of not having left by `as_of`. A property of the model: act on `p_return` instead.

@@ -48,6 +48,7 @@ __all__ = [
 TIME = ("alpha", "beta")
 """The parameters that are times, and change with the unit."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
+_LOG_WEIGHTS = np.log(_WEIGHTS)
 _FINE_NODES, _FINE_WEIGHTS = np.polynomial.legendre.leggauss(64)
 _MAX_PANEL, _TURN_LENGTH, _ASYMPTOTE_AT = 40.0, 12.0, 36.0
 """An integral over more than 40 of y is cut in three, around where it turns from the slope of the smaller of alpha and
@@ -86,12 +87,13 @@ def without_dropout(r: float, alpha: float) -> Params:
 
 
 class _Mixture(NamedTuple):
-    """The ways to a history: column 0 alive at T, the others gone at tau. Rows are histories."""
+    """The ways to a history: row 0 alive at T, the others gone at tau. Columns are histories."""
 
-    tau: Floats  # time of leaving, or T
+    a: Floats  # alpha + tau; tau = T where alive
+    b: Floats  # beta + tau
+    ln_a: Floats
+    ln_b: Floats
     log_weight: Floats  # log of what each way adds to the bracket
-    ln_a: Floats  # log(alpha + tau)
-    ln_b: Floats  # log(beta + tau)
 
 
 def _mixture(params: Params, x: Floats, t_x: Floats, T: Floats) -> _Mixture:
@@ -102,14 +104,32 @@ def _mixture(params: Params, x: Floats, t_x: Floats, T: Floats) -> _Mixture:
     k, m = r + x, np.minimum(alpha, beta)
     base = m + t_x
     reach = _reach(params, k, t_x, base, np.log((m + T) / base))
-    y = 0.5 * reach[:, None] * (1.0 + _NODES)
-    tau = np.concatenate([T[:, None], t_x[:, None] + base[:, None] * np.expm1(y)], axis=1)
-    ln_a, ln_b = np.log(np.atleast_1d(alpha)[:, None] + tau), np.log(np.atleast_1d(beta)[:, None] + tau)
-    log_weight = -k[:, None] * ln_a - s * ln_b
+    smaller, larger, ln_smaller = (np.empty((1 + _NODES.size, x.size)) for _ in range(3))
+    np.multiply(0.5 * reach, 1.0 + _NODES[:, None], out=ln_smaller[1:])
+    np.multiply(base, np.exp(ln_smaller[1:]), out=smaller[1:])
+    smaller[0] = m + T
+    ln_smaller[0] = np.log(smaller[0])
+    ln_smaller[1:] += np.log(base)
+    ln_larger = np.log(np.add(smaller, np.abs(alpha - beta), out=larger))
+    a, b, ln_a, ln_b = _in_order(alpha, beta, smaller, larger, ln_smaller, ln_larger)
+    log_weight = -k * ln_a - s * ln_b
     with np.errstate(divide="ignore"):  # T = t_x: no time to leave in
-        jacobian = np.log(0.5 * reach * base)[:, None] + y + np.log(_WEIGHTS)
-    log_weight[:, 1:] += (np.log(s) if s > NEVER else -np.inf) + jacobian - ln_b[:, 1:]
-    return _Mixture(tau, log_weight, ln_a, ln_b)
+        # The density of y: dtau = (m + tau) dy.
+        leaving = (np.log(s) if s > NEVER else -np.inf) + np.log(0.5 * reach) + _LOG_WEIGHTS[:, None]
+    log_weight[1:] += leaving + ln_smaller[1:] - ln_b[1:]
+    return _Mixture(a, b, ln_a, ln_b, log_weight)
+
+
+def _in_order(
+    alpha: Numbers, beta: Numbers, smaller: Floats, larger: Floats, ln_smaller: Floats, ln_larger: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """a, b, ln a and ln b from the smaller and the larger of them; alpha and beta may differ between histories."""
+    first = np.asarray(alpha <= beta)
+    if first.ndim == 0:
+        return (smaller, larger, ln_smaller, ln_larger) if first else (larger, smaller, ln_larger, ln_smaller)
+    pairs = ((smaller, larger), (larger, smaller), (ln_smaller, ln_larger), (ln_larger, ln_smaller))
+    a, b, ln_a, ln_b = (np.where(first, *pair) for pair in pairs)
+    return a, b, ln_a, ln_b
 
 
 def _reach(params: Params, k: Floats, t_x: Floats, base: Floats, longest: Floats) -> Floats:
@@ -128,10 +148,11 @@ def _reach(params: Params, k: Floats, t_x: Floats, base: Floats, longest: Floats
 
 def _bracket(mixture: _Mixture) -> tuple[Floats, Floats]:
     """Log of the bracket, and the posterior probability of each way."""
-    top = mixture.log_weight.max(axis=1, keepdims=True)
+    top = mixture.log_weight.max(axis=0)
     share = np.exp(mixture.log_weight - top)
-    total = share.sum(axis=1, keepdims=True)
-    return (top + np.log(total))[:, 0], share / total
+    total = share.sum(axis=0)
+    share /= total
+    return top + np.log(total), share
 
 
 def log_likelihood(params: Params, x: Numbers, t_x: Numbers, T: Numbers) -> Floats:
@@ -183,52 +204,59 @@ def _by_x(params: Params, x: Floats) -> Terms:
 
 class _Ways(NamedTuple):
     """The bracket of each history as a mixture: its slopes are means over the ways, its curvature the mean curvature
-    (the bends) and the variance of the slopes. Derivatives in r, alpha, s, beta.
+    and the variance of the slopes. Derivatives in r, alpha, s, beta; the curvature of a way follows from its slopes.
     """
 
+    params: Params
+    k: Floats  # r + x
     value: Floats
-    gradient: Floats  # (4, n), means of the slopes
-    slopes: Floats  # (4, n, ways)
-    share: Floats  # (n, ways), posterior probability of each way
-    bends: tuple[tuple[int, int, Floats], ...]  # (n, ways)
+    share: Floats  # (ways, n), posterior probability of each way
+    per_a: Floats  # (ways, n)
+    per_b: Floats
+    slopes: Floats  # (4, ways, n)
 
     def total(self, weight: Floats) -> Objective:
         """The sum over histories."""
-        weighted, flat = weight[:, None] * self.share, self.slopes.reshape(4, -1)
-        hessian = (flat * weighted.ravel()) @ flat.T - (self.gradient * weight) @ self.gradient.T
-        for i, j, bend in self.bends:
-            hessian[i, j] += (weighted * bend).sum()
-        return Objective(float(weight @ self.value), self.gradient @ weight, hessian)
+        s, share = self.params.s, self.share * weight
+        flat, moments = self.slopes.reshape(4, -1), self.slopes * share
+        slopes = moments.sum(axis=1)
+        hessian = moments.reshape(4, -1) @ flat.T - (slopes / np.maximum(weight, 1e-300)) @ slopes.T
+        hessian[0, 1] = hessian[1, 0] = hessian[0, 1] + (slopes[1] / self.k).sum()
+        hessian[1, 1] -= np.vdot(moments[1], self.per_a)
+        hessian[2, 2] -= share[1:].sum() / s**2
+        hessian[2, 3] = hessian[3, 2] = hessian[2, 3] - np.vdot(share, self.per_b)
+        hessian[3, 3] -= np.vdot(moments[3], self.per_b)
+        return Objective(float(weight @ self.value), slopes.sum(axis=1), hessian)
 
     def terms(self) -> Terms:
         """Each history's own."""
-        hessian = -self.gradient * self.gradient[:, None]
+        s, moments = self.params.s, self.slopes * self.share
+        gradient = moments.sum(axis=1)
+        hessian = -gradient * gradient[:, None]
         for i, j in itertools.combinations_with_replacement(range(4), 2):
-            hessian[i, j] += np.einsum("nw,nw,nw->n", self.slopes[i], self.slopes[j], self.share)
+            hessian[i, j] += (moments[i] * self.slopes[j]).sum(axis=0)
             hessian[j, i] = hessian[i, j]
-        for i, j, bend in self.bends:
-            hessian[i, j] += (self.share * bend).sum(axis=1)
-        return Terms(self.value, self.gradient, hessian)
+        hessian[0, 1] = hessian[1, 0] = hessian[0, 1] + gradient[1] / self.k
+        hessian[1, 1] -= (moments[1] * self.per_a).sum(axis=0)
+        hessian[2, 2] -= self.share[1:].sum(axis=0) / s**2
+        hessian[2, 3] = hessian[3, 2] = hessian[2, 3] - (self.share * self.per_b).sum(axis=0)
+        hessian[3, 3] -= (moments[3] * self.per_b).sum(axis=0)
+        return Terms(self.value, gradient, hessian)
 
 
 def _ways(params: Params, x: Floats, t_x: Floats, T: Floats) -> _Ways:
     r, _, s, _ = params
-    mixture = _mixture(params, x, t_x, T)
+    a, b, ln_a, ln_b, log_weight = mixture = _mixture(params, x, t_x, T)
     log_bracket, share = _bracket(mixture)
-    k, per_A, per_B = (r + x)[:, None], np.exp(-mixture.ln_a), np.exp(-mixture.ln_b)
-    gone = np.ones(share.shape[1])
-    gone[0] = 0.0
-    slopes = np.stack([-mixture.ln_a, -k * per_A, gone / s - mixture.ln_b, -(s + gone) * per_B])
-    bends = (
-        (0, 1, -per_A),
-        (1, 0, -per_A),
-        (1, 1, k * per_A**2),
-        (2, 2, -gone / s**2),
-        (2, 3, -per_B),
-        (3, 2, -per_B),
-        (3, 3, (s + gone) * per_B**2),
-    )
-    return _Ways(log_bracket, (slopes * share).sum(axis=2), slopes, share, bends)
+    k, per_a, per_b = r + x, np.reciprocal(a, out=a), np.reciprocal(b, out=b)
+    slopes = np.empty((4, *log_weight.shape))
+    np.negative(ln_a, out=slopes[0])
+    np.multiply(per_a, -k, out=slopes[1])
+    np.negative(ln_b, out=slopes[2])
+    np.multiply(per_b, -s, out=slopes[3])
+    slopes[2, 1:] += 1.0 / s
+    slopes[3, 1:] -= per_b[1:]
+    return _Ways(params, k, log_bracket, share, per_a, per_b, slopes)
 
 
 class ParetoFuture(NamedTuple):

@@ -42,7 +42,7 @@ def labelled_snapshots(X: pd.DataFrame, y: Any, value: LifetimeValueModel, horiz
     check_columns(rows)
     as_of = day_of_number(int(rows["origin"].max()))
     days = horizon_days(horizon, as_of)
-    expected = expect_origins(value, rows, days)
+    expected, _ = expect_origins(value, rows, days)
     purchases = (1.0 - churned) * expected.purchases / np.maximum(expected.p_return, 1e-300)
     labelled = rows.assign(purchases=purchases, spend=purchases * expected.ticket)
     now = rows[rows["origin"] == rows["origin"].max()].drop(columns="origin").reset_index(drop=True)

@@ -37,10 +37,13 @@ class Labelled(NamedTuple):
     expected: Expectation
     factors: Floats
     """(n, 3): the CommonFactors of each row's origin, over all of its customers."""
+    fitted: dict[int, LifetimeValueModel]
+    """BTYD of each origin (day number)."""
 
     def take(self, some: NDArray[np.intp]) -> Labelled:
         """Some of the rows."""
-        return Labelled(self.rows.iloc[some].reset_index(drop=True), self.expected.take(some), self.factors[some])
+        rows = self.rows.iloc[some].reset_index(drop=True)
+        return self._replace(rows=rows, expected=self.expected.take(some), factors=self.factors[some])
 
     @property
     def bought(self) -> Floats:
@@ -133,7 +136,7 @@ def labelled_rows(value: LifetimeValueModel, snapshots: Snapshots, max_rows: int
     """
     rows = snapshots.labelled
     _check_outcomes(rows, snapshots)
-    expected = expect_origins(value, rows, snapshots.window)
+    expected, fitted = expect_origins(value, rows, snapshots.window)
     factors, good = np.zeros((len(rows), 3)), np.zeros(len(rows), dtype=bool)
     purchases, spend = rows["purchases"].to_numpy(float), rows["spend"].to_numpy(float)
     for place in rows.groupby("origin", sort=False).indices.values():
@@ -148,14 +151,14 @@ def labelled_rows(value: LifetimeValueModel, snapshots: Snapshots, max_rows: int
         )
     kept = np.flatnonzero(good)
     kept = kept[_thinned(rows["customer_id"].iloc[kept], max_rows, seed)]
-    return Labelled(rows, expected, factors).take(kept)
+    return Labelled(rows, expected, factors, fitted).take(kept)
 
 
 def past_windows(
     value: LifetimeValueModel, snapshots: Snapshots, calendar: Calendar
 ) -> tuple[list[PastWindow], PastWindow | None]:
     """What came in earlier windows against what BTYD, fitted as of then, had expected, without those where it failed;
-    and the same weeks a year ago. What the calendar says of a window is taken out.
+    and the same weeks a year ago. What the calendar says of a window is taken out. value: BTYD fitted as of today.
     """
     found, rows = list[PastWindow](), snapshots.past
     if rows.empty:
@@ -163,9 +166,9 @@ def past_windows(
     first = day_number(snapshots.first_day)
     for origin, some in rows.groupby("origin", sort=False).indices.items():
         frame = rows.iloc[some].reset_index(drop=True)
-        fitted = type(value)(**value.get_params(deep=False)).fit(frame)
+        value = value.refitted(frame)
         purchases, spend = frame["purchases"].to_numpy(float), frame["spend"].to_numpy(float)
-        day, factors = int(str(origin)), CommonFactors.of(purchases, spend, expect(fitted, frame, snapshots.window))
+        day, factors = int(str(origin)), CommonFactors.of(purchases, spend, expect(value, frame, snapshots.window))
         known = -log_factor(calendar, day, snapshots.window)
         found.append(
             PastWindow(day, float(purchases.sum()), factors.plus(CommonFactors(known, known, known)), day - first)
