@@ -25,8 +25,10 @@ _AGE_STEP = 0.2
 _MIN_ROOT_FREQUENCY, _ROOT_STEP = 8, 0.6
 """Frequencies below are tabled each; between those beyond, in sqrt(x)."""
 _LOGIT_STEP = 0.5
-_LOGITS = np.arange(-9.0, 4.6, _LOGIT_STEP)
-"""log((1 - v) / v) of the chances v, of those who buy, that are tabled: down to 0.05 of all, with some to spare."""
+_LOGITS = np.arange(-9.0, 3.1, _LOGIT_STEP)
+"""log((1 - v) / v) of the chances v, of those who buy, that are tabled: down to 0.05, the upper end of the intervals of
+who surely buys.
+"""
 _STENCIL = np.arange(-2, 4)
 
 

@@ -25,7 +25,7 @@ from scipy.special import betaln, digamma, gammaln, polygamma
 from clvml.maths.discount import discounted
 from clvml.maths.models.betageo import NEVER
 from clvml.maths.rhythm import lomax_quantile
-from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample, Terms
+from clvml.maths.sample import Floats, Numbers, Objective, Penalty, Sample, Terms, row_sums
 from clvml.maths.unique_pairs import distinct
 
 __all__ = [
@@ -150,7 +150,7 @@ def _bracket(mixture: _Mixture) -> tuple[Floats, Floats]:
     """Log of the bracket, and the posterior probability of each way."""
     top = mixture.log_weight.max(axis=0)
     share = np.exp(mixture.log_weight - top)
-    total = share.sum(axis=0)
+    total = row_sums(share.T)
     share /= total
     return top + np.log(total), share
 
@@ -298,11 +298,16 @@ class ParetoFuture(NamedTuple):
     def _at_least(self, n: Floats, t: Floats, p_alive: Floats, R: Floats, A: Floats, B: Floats) -> Floats:
         m, some = np.maximum(n, 1.0), t > 0.0
         low, high = _span(m, R, np.log(np.where(some, t, 1.0) / A))
-        y = 0.5 * (low + high)[:, None] + 0.5 * (high - low)[:, None] * _FINE_NODES
+        y = 0.5 * (high - low) * _FINE_NODES[:, None] + 0.5 * (low + high)
         tau = np.exp(y)  # over A
-        density = m[:, None] * y - (m + R)[:, None] * np.log1p(tau) - self.s * np.log1p((A / B)[:, None] * tau)
-        density = np.exp(density - betaln(m, R)[:, None])
-        chance = p_alive * (density * _FINE_WEIGHTS).sum(axis=1) * 0.5 * (high - low)
+        density = np.multiply(m, y, out=y)
+        density -= (m + R) * np.log(1.0 + tau)
+        tau *= A / B
+        tau += 1.0
+        density -= self.s * np.log(tau, out=tau)
+        density -= betaln(m, R)
+        mass = np.multiply(np.exp(density, out=density), _FINE_WEIGHTS[:, None], out=density)
+        chance = p_alive * row_sums(mass.T) * 0.5 * (high - low)
         return np.where(n > 0, np.where(some, np.minimum(chance, 1.0), 0.0), 1.0)
 
     def pmf(self, n: Numbers, t: Numbers) -> Floats:
