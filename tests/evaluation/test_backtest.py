@@ -3,6 +3,7 @@
 import functools
 import json
 import warnings
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -155,11 +156,14 @@ def test_another_future_leaves_every_forecast_as_it_is():
 
 @functools.cache
 def two_cuts():
-    """Both cuts with a rival trained between them: too late for the first, in time for the second."""
+    """Both cuts with a rival trained between them: too late for the first, in time for the second; and how many models
+    were trained.
+    """
     t = Transactions(rows())
     rival = ClvModel(horizon=HORIZON).fit(t, day(CUT - 30))
-    told = backtest(t, [day(CUT - 60), day(CUT)], f"{HORIZON}d", champion=rival, seed=1)
-    return t, rival, told
+    with mock.patch.object(ClvModel, "fit", autospec=True, side_effect=ClvModel.fit) as trained:
+        told = backtest(t, [day(CUT - 60), day(CUT)], f"{HORIZON}d", champion=rival, seed=1)
+    return t, rival, told, trained.call_count
 
 
 def at(told, cut, model):
@@ -170,7 +174,9 @@ def at(told, cut, model):
 
 @pytest.mark.slow
 def test_a_rival_that_knows_the_future_is_trained_again_at_the_cut():
-    _, rival, told = two_cuts()
+    """But where its settings are those of the model: that one is it."""
+    _, rival, told, trained = two_cuts()
+    assert trained == 2
     assert rival.as_of_ == day(CUT - 30)  # itself left alone
     pd.testing.assert_series_equal(at(told, CUT - 60, "champion"), at(told, CUT - 60, OURS))  # same settings, same cut
     gaps = told.differences[(told.differences["baseline"] == "champion") & (told.differences["cut"] == day(CUT - 60))]
@@ -179,7 +185,7 @@ def test_a_rival_that_knows_the_future_is_trained_again_at_the_cut():
 
 
 def test_a_rival_trained_before_the_cut_is_taken_as_it_is():
-    t, rival, told = two_cuts()
+    t, rival, told, _ = two_cuts()
     scores = rival.predict(rival.frame(t, day(CUT)), HORIZON)
     wanted = metrics.bias(future()["spend"], scores["expected_spend"])
     assert at(told, CUT, "champion")["spend", "bias"] == pytest.approx(wanted, rel=1e-12)
@@ -239,14 +245,14 @@ def test_intervals_hold_the_difference_and_are_the_same_each_time():
     ours, theirs = (value(run(), m, "spend", "gini") for m in (OURS, "own rate x / T"))
     row = gaps[(gaps["baseline"] == "own rate x / T") & (gaps["metric"] == "gini")]
     assert row["difference"].iloc[0] == pytest.approx(ours - theirs, rel=1e-12)
-    _, _, other = two_cuts()  # the same cut in another run, beside another one
+    _, _, other, _ = two_cuts()  # the same cut in another run, beside another one
     again = other.differences[(other.differences["cut"] == day(CUT)) & other.differences["baseline"].isin(RIVALS)]
     gaps = gaps[gaps["baseline"].isin(RIVALS)]
     pd.testing.assert_frame_equal(again.reset_index(drop=True), gaps.reset_index(drop=True), check_exact=True)
 
 
 def test_several_cuts_and_as_json(tmp_path):
-    _, _, told = two_cuts()
+    _, _, told, _ = two_cuts()
     assert told.cuts["cut"].tolist() == [day(CUT - 60), day(CUT)]
     assert told.horizon == HORIZON
     for model in (OURS, *RIVALS):

@@ -136,6 +136,8 @@ class Maximum(NamedTuple):
     objective: Objective  # there
     converged: bool
     evaluations: int
+    ridge: bool = False
+    """Whether it ended on a ridge, where curvatures are made of rounding."""
 
 
 class Fit(NamedTuple, Generic[P]):
@@ -212,7 +214,8 @@ def maximise(function: Callable[[Floats], Objective], theta: Floats, around: Flo
         idle = idle + 1 if there.value - here.value < _IDLE_GAIN else 0
         theta, here = trial, there
     # On a ridge far out rounding hides gains as small as this: it is as good as it gets.
-    return Maximum(theta, here, gain < _MAX_UNFINISHED_GAIN or idle == _MAX_IDLE_STEPS, evaluations)
+    ridge = idle == _MAX_IDLE_STEPS
+    return Maximum(theta, here, gain < _MAX_UNFINISHED_GAIN or ridge, evaluations, ridge)
 
 
 def _step_within(theta: Floats, here: Objective, lowest: Floats, highest: Floats) -> tuple[Floats, NDArray[np.bool_]]:
@@ -321,10 +324,10 @@ def _verdict(found: Maximum, params: Parameters, covariance: Floats, *, penalise
     if not found.converged:
         return FitStatus.STOPPED
     relative_error = np.sqrt(np.diag(covariance)) / np.array(params)
-    endless = getattr(params, "r", 0.0) > 1e3 and not relative_error[0] < 0.5
+    endless = getattr(params, "r", 0.0) > 1e3 and (found.ridge or not relative_error[0] < 0.5)
     if endless and np.all(relative_error[2:] < 5.0):
         return FitStatus.ALIKE
-    if not np.all(relative_error < 5.0):
+    if found.ridge or not np.all(relative_error < 5.0):
         return FitStatus.UNIDENTIFIED
     return FitStatus.WEAK_PRIOR if penalised else FitStatus.CONVERGED
 

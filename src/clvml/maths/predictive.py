@@ -28,7 +28,7 @@ _MAX_RISE = 1e3
 """Of log spend with the logit of its chance: above it the distribution has no density where it is looked at."""
 _NO_CHANCE = 1e-12
 """A number of purchases with less chance than this is not looked at."""
-_BATCH_ROWS = 256
+_BATCH_ROWS = 96
 """Rows worked on at once: few, so that those who need many counts do not widen the table of the others."""
 _MIN_STEP = 1e-9
 """A step shorter than this gives no slope, and nothing more is to be gained."""

@@ -55,10 +55,6 @@ def reasons(inputs: ReasonInputs, horizon_days: int) -> pa.Array:
     amount = np.rint(np.where(bad, inputs.contribution, inputs.value_if_kept))
     ahead = _days(horizon_days)
 
-    def leaving_text(code: int) -> str:
-        percent, days = divmod(code, _MAX_DAYS)
-        return f"; {percent}% likely to stay silent for the next {_days(days)}"
-
     def money(code: int) -> str:
         amount, loses = divmod(code, 2)
         return f"; has brought {amount:,} so far." if loses else f"; worth {amount:,} over {ahead} if they buy."
@@ -67,7 +63,8 @@ def reasons(inputs: ReasonInputs, horizon_days: int) -> pa.Array:
         _texts(_history_codes(inputs), _history),
         _texts(_silence_codes(inputs), _silence),
         _texts(_late_codes(inputs), _late),
-        _texts(np.rint(100 * inputs.p_leaving) * _MAX_DAYS + inputs.leaving_days, leaving_text),
+        _texts(np.rint(100 * inputs.p_leaving), lambda percent: f"; {percent}% likely to stay silent for the next "),
+        _texts(inputs.leaving_days, _days),
         _texts(np.rint(100 * inputs.decline), _decline),
         _texts(2 * amount + bad, money),
     )
