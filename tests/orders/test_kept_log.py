@@ -76,7 +76,7 @@ def nights(rows, rng):
 
 
 def same(kept, full, as_of=AS_OF):
-    """All that scores are made of, and the report."""
+    """All that scores are made of, and the report; of a sample of the customers too."""
     try:
         other = full.summarize(as_of, 30)
     except DataError as error:  # of a first night with refunds alone
@@ -89,6 +89,8 @@ def same(kept, full, as_of=AS_OF):
     days = [log._log.engine.frame(f"SELECT * FROM ({log._days(as_date(as_of))}) ORDER BY ALL") for log in (kept, full)]
     pd.testing.assert_frame_equal(*days, check_exact=True)
     assert (kept.first_date, kept.last_date) == (full.first_date, full.last_date)
+    few = [log.sample(5, as_of).summarize(as_of, 30) for log in (kept, full)]
+    pd.testing.assert_frame_equal(*few, check_exact=True)
 
 
 @pytest.mark.parametrize("seed", [pytest.param(s, marks=[pytest.mark.slow] if s >= 6 else []) for s in range(SEEDS)])
@@ -184,7 +186,7 @@ CHANGES = {
     "the new files cannot be added: The log has no column 'amount'": _narrow,
     "clvml-state.json is damaged": lambda log: (log.parent / "state/clvml-state.json").write_text("{"),
     "of another version of clvml": lambda log: (log.parent / "state/clvml-state.json").write_text('{"format": 0}'),
-    "is gone or damaged": lambda log: next((log.parent / "state").glob("sums-*")).unlink(),
+    "is gone or damaged": lambda log: next((log.parent / "state").glob("lines-*")).unlink(),
     "part lines-": lambda log: os.truncate(next((log.parent / "state").glob("lines-*")), 99),
 }
 
@@ -251,7 +253,6 @@ def test_many_nights_make_few_parts(tmp_path):
         part.to_csv(tmp_path / "log" / f"{i}.csv", index=False)
         if i % 2:
             assert not opened(tmp_path / "log")[1]
-            assert len(list((tmp_path / "state").glob("sums-*"))) <= 32
             assert len(list((tmp_path / "state").glob("lines-*"))) <= 32
     same(opened(tmp_path / "log")[0], Transactions(tmp_path / "log"), "1998-06-30")
 
@@ -298,9 +299,7 @@ def test_a_file_that_is_written_while_it_is_read_is_refused(log, monkeypatch):
         opened(log)
     assert (log.parent / "state/clvml-state.json").read_bytes() == before
     named = json.loads(before)
-    assert {p.name for p in (log.parent / "state").glob("*.parquet")} == {
-        part[0] for kind in ("sums", "lines") for part in named[kind]
-    }
+    assert {p.name for p in (log.parent / "state").glob("*.parquet")} == {part[0] for part in named["lines"]}
 
 
 HOLD = """
@@ -322,6 +321,45 @@ def test_one_process_at_a_time_works_on_a_state(log, tmp_path):
     kept, again = opened(log)
     assert (again, kept.state_note) == (False, "State: nothing new, 10 files not read.")
     opened(log)  # in this process as often as one likes
+
+
+def test_scores_and_models_of_many_nights_are_those_of_a_whole_log(log, tmp_path):
+    """Late orders, refunds of old ones, a file that is corrected and one that is deleted."""
+    model = ClvModel(horizon="13w").fit(Transactions(log), "2023-08-01")
+    late = shop(80, 300, seed=1, refunds=0.2)
+    changes = (
+        lambda: None,
+        lambda: late.iloc[::7].to_parquet(log / "late.parquet", index=False),
+        lambda: _rewritten(log),
+        (log / "2023-05.parquet").unlink,
+        lambda: late.iloc[3::11].to_parquet(log / "later.parquet", index=False),
+    )
+    for night, change in enumerate(changes):
+        change()
+        day = str(as_date("2023-10-01") + pd.Timedelta(days=night))
+        for horizon in ("13w", "4w"):
+            scores = [model.score(each, day, horizon) for each in (opened(log)[0], Transactions(log))]
+            pd.testing.assert_frame_equal(*scores, check_exact=True)
+    for name, each in (("kept", opened(log)[0]), ("full", Transactions(log))):
+        ClvModel(horizon="13w").fit(each, "2023-10-01").save(tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "full").iterdir())
+    assert files == sorted(path.name for path in (tmp_path / "kept").iterdir())
+    assert all((tmp_path / "kept" / name).read_bytes() == (tmp_path / "full" / name).read_bytes() for name in files)
+
+
+def test_a_model_trained_on_a_sample_is_that_of_a_whole_log(tmp_path):
+    rows = load_cdnow(sample=True)
+    (tmp_path / "log").mkdir()
+    for night, part in enumerate((rows.iloc[::2], rows.iloc[1::2])):
+        part.to_parquet(tmp_path / "log" / f"{night}.parquet", index=False)
+        kept, _ = opened(tmp_path / "log")
+    models = [
+        ClvModel(horizon="13w", sample=1_000).fit(log, "1998-03-31") for log in (kept, Transactions(tmp_path / "log"))
+    ]
+    for name, model in zip(("kept", "full"), models, strict=True):
+        model.save(tmp_path / name)
+    for path in (tmp_path / "full").iterdir():
+        assert path.read_bytes() == (tmp_path / "kept" / path.name).read_bytes()
 
 
 def test_on_the_command_line(log, tmp_path, capsys):

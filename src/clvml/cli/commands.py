@@ -124,6 +124,7 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
     help="Also write the model to a folder, such as models/clv.",
 )
 @season_options
+@_STATE
 @click.option("--experiment", default="clvml", show_default=True, help="MLflow experiment.")
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
 @show_options
@@ -147,7 +148,8 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
         "quiet",
     )
     job = TrainJob(as_of=as_of, **{name: settings.pop(name) for name in own})
-    check_overlap({"--export": job.export}, {"SOURCE": source, "--calendar": job.calendar})
+    read = {"SOURCE": source, "--calendar": job.calendar, "--state": settings["state"]}
+    check_overlap({"--export": job.export}, read)
     trained = train_job(open_log(source, settings, on_spark=True), job)
     click.echo(trained.text)
     context.exit(0 if trained.promoted is not False else 3)
@@ -214,6 +216,7 @@ def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
 )
 @click.option("--lifetimes", is_flag=True, help="Fit the lifetimes package too, and compare with it.")
 @season_options
+@_STATE
 @show_options
 def backtest(source: tuple[str, ...], cuts: tuple[str, ...], **settings: Any) -> None:
     """How good would predictions made at an earlier day have been, beside what a shopkeeper would guess?"""
@@ -222,7 +225,8 @@ def backtest(source: tuple[str, ...], cuts: tuple[str, ...], **settings: Any) ->
     season = ("calendar", "no_seasonality")
     own = ("horizon", "out", "bootstrap", "seed", "sample", "lifetimes", *season, "verbose", "quiet")
     job = BacktestJob(cuts=cuts, **{name: settings.pop(name) for name in own})
-    check_overlap({"--out": job.out}, {"SOURCE": source, "--calendar": job.calendar})
+    read = {"SOURCE": source, "--calendar": job.calendar, "--state": settings["state"]}
+    check_overlap({"--out": job.out}, read)
     click.echo(backtest_job(open_log(source, settings, on_spark=True), job))
 
 

@@ -171,8 +171,8 @@ class Counts(NamedTuple):
 
     customers: int | None
     """None: not known."""
-    duplicates: int
-    """Lines that repeat another in every column."""
+    duplicates: int | None
+    """Lines that repeat another in every column; None: not known."""
 
 
 def count_rules(

@@ -25,7 +25,6 @@ __all__ = [
     "Policy",
     "TextEvidence",
     "order_sums_sql",
-    "service_of",
 ]
 
 RETURNS_FILTERS = {"net": "TRUE", "ignore": "amount >= 0", "error": "TRUE"}
@@ -94,8 +93,6 @@ class Lines(Protocol):
     policy: Policy
     encoding: str
     """Of the text files."""
-    summable: bool
-    """Whether the lines themselves are to be summed by customer and day, not sums that were kept of them."""
 
     @property
     def extent(self) -> Extent:
@@ -112,14 +109,9 @@ class Lines(Protocol):
     def count(self, known: Counts | None = None) -> DataReport:
         """The counts that hold for every as_of; known: those that a reader of all lines has made already."""
 
-    def order_sums(self) -> str:
-        """The SELECT of what adds up of each order, from the lines that count."""
-
 
 class LoadedLines:
     """The lines of a source."""
-
-    summable = True
 
     def __init__(
         self,
@@ -182,22 +174,20 @@ class LoadedLines:
         """Whether the rules have been counted."""
         return self._report is not None
 
-    def order_sums(self) -> str:
-        """The SELECT of what adds up of each order; without refunds a third of the time is saved."""
-        return order_sums_sql(
-            self.columns, self.policy, refunds=self.policy.returns == "net" and self.extent.refunds > 0
-        )
 
-
-def order_sums_sql(columns: Columns, policy: Policy, service: str = "", *, refunds: bool = True) -> str:
-    """The SELECT of what adds up of each order, from the lines. service: its columns, where not that of an order."""
+def order_sums_sql(lines: Lines) -> str:
+    """The SELECT of what adds up of each order, from the lines that count; without refunds a third of the time is
+    saved.
+    """
+    columns, policy = lines.columns, lines.policy
+    refunds = policy.returns == "net" and lines.extent.refunds > 0
     by_order = columns.order is not None
     sold, returned = (f"SUM(CASE WHEN amount {sign} 0 THEN ABS(amount) ELSE 0 END)" for sign in "><")
     return statement(
         "order_sums",
         keys="customer_id, day, order_id" if by_order else "customer_id, day",
         order="order_id" if by_order else "CAST(NULL AS STRING)",
-        service=service or f"{service_of('SUM(service)', 'MAX(service)', columns)} AS service",
+        service=_service(by_order=by_order),
         gross=sold if refunds else "SUM(amount)",
         refunds=returned if refunds else "0",
         kept=RETURNS_FILTERS[policy.returns],
@@ -205,9 +195,9 @@ def order_sums_sql(columns: Columns, policy: Policy, service: str = "", *, refun
     )
 
 
-def service_of(lines: str, order: str, columns: Columns) -> str:
+def _service(*, by_order: bool) -> str:
     """The cost of serving an order: a column tells it on every line of an order; a line without order id is one."""
-    return lines if columns.order is None else f"CASE WHEN order_id IS NULL THEN {lines} ELSE {order} END"
+    return "CASE WHEN order_id IS NULL THEN SUM(service) ELSE MAX(service) END" if by_order else "SUM(service)"
 
 
 def _engine(source: Source, timezone: str, resources: Resources) -> Engine:

@@ -10,7 +10,7 @@ from clvml.errors import DataError
 from clvml.horizon import as_date, day_number, day_of_number
 from clvml.orders.data_report import Counts, DataReport, Rule, with_examples
 from clvml.orders.engines.duckdb import SCALE, statement
-from clvml.orders.lines import RETURNS_FILTERS, Extent, Lines
+from clvml.orders.lines import RETURNS_FILTERS, Extent, Lines, order_sums_sql
 from clvml.orders.reading.rules import Condition
 
 __all__ = ["Log"]
@@ -98,7 +98,7 @@ class Log:
 
     def plain(self, period: str) -> bool:
         """Whether all that is needed of a customer-day is the sum of its lines."""
-        if not self.lines.summable or period != "day":
+        if period != "day":
             return False
         flat = isinstance(self.columns.service_cost, int | float)  # of each customer-day
         return not (flat or self.columns.order or self.usable.refunds or self.policy.free_orders)
@@ -165,7 +165,7 @@ def _order_totals_sql(lines: Lines) -> str:
     costly = columns.margin is not None or columns.cost is not None or flat is not None
     cost = f"CASE WHEN gross > 0 OR free > 0 THEN {flat_cost} ELSE 0 END"
     contribution = f"contribution - service - {cost}" if costly else "gross - refunds"
-    return statement("order_totals", sums=lines.order_sums(), contribution=contribution)
+    return statement("order_totals", sums=order_sums_sql(lines), contribution=contribution)
 
 
 def _after(as_of: Any) -> list[Condition]:

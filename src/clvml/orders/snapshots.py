@@ -95,7 +95,7 @@ def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, n_origins:
 
 def _past(log: Transactions, day: dt.date, origins: list[int], window: int) -> pd.DataFrame:
     """Rows of past origins, without those by which nobody had bought."""
-    few = log if log.state_note else log.sample(_PAST_CUSTOMERS, day)  # a state cannot be sampled
+    few = log.sample(_PAST_CUSTOMERS, day)
     found = [rows for origin in origins if (rows := _known(few, origin, window)) is not None]
     return pd.concat(found, ignore_index=True) if found else log.summarize(day).iloc[:0]
 

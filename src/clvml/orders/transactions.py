@@ -416,7 +416,7 @@ class Transactions:
         DataError
             Where nothing was booked by then.
         OptionError
-            Where `as_of` is no day, or the log is a state.
+            Where `as_of` is no day.
 
         Examples
         --------
@@ -431,7 +431,6 @@ class Transactions:
         found = self._log.engine.rows(f"SELECT COUNT(DISTINCT customer_id) FROM lines WHERE {known}")[0][0]
         if found <= customers and self._log.engine.gathers:
             return self
-        self._need_lines()
         sql = statement(
             "sample",
             columns=self._typed_columns(),
@@ -461,8 +460,6 @@ class Transactions:
         ------
         DataError
             Where the log knows none of them.
-        OptionError
-            Where the log is a state.
 
         Examples
         --------
@@ -473,7 +470,6 @@ class Transactions:
         """
         import pyarrow as pa
 
-        self._need_lines()
         wanted = canonical_ids(ids)
         keys = pa.table({"id": pa.array(sorted({id_key(i) for i in wanted}), pa.string())})
         self._log.engine.register_rows("wanted_customers", keys)
@@ -494,11 +490,6 @@ class Transactions:
         sql = statement("unknown_customers", as_of=day, key=ID_KEY.format(x="customer_id"))
         unknown, first = self._log.engine.rows(sql)[0]
         return int(unknown), str(first)
-
-    def _need_lines(self) -> None:
-        """Refuse a state, which keeps sums."""
-        if isinstance(self._lines, KeptLines):
-            raise OptionError("Some customers are drawn from the log itself, not from a state of it.")
 
     def _typed_columns(self) -> str:
         """The columns of the log, from the lines `l`, for a log of some of them: customer and day as they were

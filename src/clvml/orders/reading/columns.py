@@ -15,6 +15,7 @@ __all__ = [
     "MISSING_WORDS",
     "Columns",
     "Probe",
+    "earned_sql",
     "finite",
     "flag_words",
     "lines_sql",
@@ -162,10 +163,14 @@ def lines_sql(columns: Columns, types: Mapping[str, str], probe: Probe, dialect:
         ]
     )
     clean = "customer_id IS NOT NULL AND day IS NOT NULL AND amount IS NOT NULL"
-    return (
-        f"SELECT *, {clean} AS clean, {_contribution(columns, kinds, dialect)} AS contribution, "
-        f"{_service(columns, kinds, dialect)} AS service FROM (SELECT {inner} FROM source) AS typed"
-    )
+    earned = earned_sql(columns, types, dialect)
+    return f"SELECT *, {clean} AS clean, {earned} FROM (SELECT {inner} FROM source) AS typed"
+
+
+def earned_sql(columns: Columns, types: Mapping[str, str], dialect: Dialect) -> str:
+    """Contribution and service of a line, from its typed amount and the columns of the source."""
+    kinds = {name.removeprefix("src_"): kind for name, kind in types.items()}
+    return f"{_contribution(columns, kinds, dialect)} AS contribution, {_service(columns, kinds, dialect)} AS service"
 
 
 def _customer(kind: str, probe: Probe, dialect: Dialect) -> str:

@@ -1,12 +1,12 @@
 """Only what changed: a folder that keeps what a log's files held, so that the next night reads the new ones alone.
 
     clvml-state.json the settings, the files read, their counts, and which of the parts below belong to it
-    sums-*.parquet   what adds up of each order (sql/order_sums.sql), each order of a day in one part
-    lines-*.parquet  the typed lines, a few columns each: for cancelled orders and for `check`
+    lines-*.parquet  the typed lines, and of the columns as they came those that typing does not replace
 
-A night reads its new files, writes their parts, and adds orders that were there before to what is new of them. New
-parts are written first, the manifest is replaced last, and what it no longer names is deleted after that: whenever a
-job is killed, the folder holds the night before or this one.
+A night reads its new files and writes their lines beside those that are kept; all else is made from the lines, as
+without a state. Sums of each order were kept once: to make them took longer than a whole night. New parts are written
+first, the manifest is replaced last, and what it no longer names is deleted after that: whenever a job is killed, the
+folder holds the night before or this one.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from clvml.errors import ClvWarning, DataError, OptionError
 from clvml.files import sync, write_aside
 from clvml.locks import Lock
 from clvml.orders.data_report import Counts, DataReport, Rule, count_rules
-from clvml.orders.engines.duckdb import Engine, statement
-from clvml.orders.lines import NO_EVIDENCE, Extent, LoadedLines, Policy, order_sums_sql, service_of
-from clvml.orders.reading.columns import Columns
+from clvml.orders.engines.duckdb import Dialect, Engine
+from clvml.orders.lines import NO_EVIDENCE, Extent, LoadedLines, Policy
+from clvml.orders.reading.columns import Columns, earned_sql
 from clvml.orders.reading.csv_files import text
 from clvml.orders.reading.rules import Condition, line_rules, log_rules, rule_settings
 from clvml.orders.reading.sources import Source, source_of_files
@@ -40,11 +40,14 @@ STATE_FILE, _LOCK = "clvml-state.json", ".lock"
 _OWN_FILE = re.compile(
     rf"{re.escape(STATE_FILE)}|\.{re.escape(STATE_FILE)}\.[0-9]+\.part|\{_LOCK}|(tmp_)?(sums|lines)-[0-9a-f]{{32}}\.parquet"
 )
-"""Names that this module gives, and no other program by chance; DuckDB puts tmp_ before what it has not finished."""
+"""Names that this module gives, and no other program by chance; DuckDB puts tmp_ before what it has not finished. Sums
+are of former versions.
+"""
 MAX_PARTS = 32
-"""Parts of a kind beyond which the small ones are put together."""
+"""Parts beyond which the small ones are put together."""
 NO_LINES = Extent(0, 0, None, None, 0, 0.0)
-FOLDABLE_SERVICE = "SUM(service) AS service_sum, MAX(service) AS service_max"
+NOT_COUNTED = Counts(0, None)
+"""What need not be counted to keep lines: their customers. Duplicates are counted when they are asked for."""
 
 
 class Kept(NamedTuple):
@@ -57,12 +60,10 @@ class Kept(NamedTuple):
 
 
 class KeptLines:
-    """Lines and order sums of a state folder, brought up to date with the log's files when it is opened.
+    """The lines of a state folder, brought up to date with the log's files when it is opened.
 
     note: what was read, in words. Warns (ClvWarning) where all files had to be read again.
     """
-
-    summable = False
 
     def __init__(
         self,
@@ -84,7 +85,8 @@ class KeptLines:
         self.encoding = kept.manifest.encoding
         self.engine = Engine(policy.timezone, resources)
         self.engine.close_files(folder=str(self._state.folder))
-        self.engine.view("lines", f"SELECT * FROM {self._state.relation(kept.manifest.lines)}")
+        parts = self._state.relation(kept.manifest.lines)
+        self.engine.view("lines", _view_sql(columns, kept.manifest.types, parts, self.engine.dialect))
         self._report: DataReport | None = None
         if kept.rebuilt:
             warnings.warn(kept.note, ClvWarning, stacklevel=3)
@@ -105,26 +107,15 @@ class KeptLines:
         return self._report is not None
 
     def count(self, known: Counts | None = None) -> DataReport:
-        """Rules of single lines, and duplicates, as they were counted night by night; the others counted now."""
-        del known
+        """Rules of single lines as they were counted night by night, those of the whole log now."""
         if self._report is None:
             manifest, dialect = self._manifest, self.engine.dialect
             probe = manifest.evidence.probe()
             alone = line_rules(self.columns, manifest.types, probe, dialect, rule_settings(self.policy))
-            duplicate, *others = log_rules(self.columns, manifest.types, probe, dialect)
-            rows = manifest.rules | {duplicate.name: manifest.extent.lines - manifest.distinct}
-            counted = count_rules(self.engine, [], others)
-            rules = [Rule(c.name, rows.get(c.name, 0), "", c.action, c.message) for c in (*alone, duplicate)]
+            counted = count_rules(self.engine, [], log_rules(self.columns, manifest.types, probe, dialect), known)
+            rules = [Rule(c.name, manifest.rules.get(c.name, 0), "", c.action, c.message) for c in alone]
             self._report = dataclasses.replace(counted, rules=(*rules, *counted.rules))
         return self._report
-
-    def order_sums(self) -> str:
-        """The SELECT of what adds up of each order."""
-        service = service_of("service_sum", "service_max", self.columns)
-        parts = self._state.relation(self._manifest.sums)
-        return (
-            f"SELECT customer_id, day, order_id, gross, refunds, contribution, {service} AS service, free FROM {parts}"
-        )
 
 
 class State:
@@ -165,13 +156,13 @@ class State:
                 return Kept(self._write(old, log, new), note, False)
             reason = log
         log = LoadedLines(source, columns, policy, resources, folder=str(self.folder))
-        nothing = Manifest(settings, log.types, log.encoding, NO_EVIDENCE, (), NO_LINES, {}, 0, (), ())
+        nothing = Manifest(settings, log.types, log.encoding, NO_EVIDENCE, (), NO_LINES, {}, ())
         note = f"State: all {len(found):,} files were read" + (f", as {reason}." if reason else ", for the first time.")
         return Kept(self._write(nothing, log, found), note, bool(reason))
 
-    def relation(self, parts: Iterable[Part], options: str = "") -> str:
+    def relation(self, parts: Iterable[Part]) -> str:
         """The rows of some parts."""
-        return f"read_parquet([{', '.join(text(str(self.folder / part.name)) for part in parts)}]{options})"
+        return f"read_parquet([{', '.join(text(str(self.folder / part.name)) for part in parts)}])"
 
     def _stats(self, source: Source) -> dict[str, os.stat_result]:
         """The files of the log, and what the system says of them."""
@@ -194,25 +185,22 @@ class State:
             return f"its {STATE_FILE} is damaged"
         if manifest is None:
             return "the state is of another version of clvml"
-        gone = [part.name for part in (*manifest.sums, *manifest.lines) if _size(self.folder / part.name) != part.size]
+        gone = [part.name for part in manifest.lines if _size(self.folder / part.name) != part.size]
         return f"its part {gone[0]} is gone or damaged" if gone else manifest
 
     def _write(self, old: Manifest, log: LoadedLines, stats: Mapping[str, os.stat_result]) -> Manifest:
         """Add the lines of a log to a state."""
         try:
             files = tuple(File.read(path, stat) for path, stat in stats.items())
-            counted = count_rules(log.engine, log.line_rules, [])
+            counted = count_rules(log.engine, log.line_rules, [], NOT_COUNTED)
             rules = {rule.name: rule.rows + old.rules.get(rule.name, 0) for rule in counted.rules}
-            lines = (*old.lines, self._part(log.engine, "lines", _lines_sql(log.columns)))
-            sums = self._folded(log, old)
+            lines = (*old.lines, self._part(log.engine, f"SELECT {', '.join(_kept(log.columns))} FROM lines"))
             manifest = old._replace(
                 evidence=old.evidence.plus(log.evidence),
                 files=(*old.files, *files),
                 extent=old.extent.plus(log.extent),
                 rules=rules,
-                distinct=old.distinct + self._not_yet_there(log.engine, old),
-                lines=self._fewer(log.engine, "lines", lines),
-                sums=self._fewer(log.engine, "sums", sums),
+                lines=self._fewer(log.engine, lines),
             )
             for file in files:
                 file.check_untouched()
@@ -221,28 +209,7 @@ class State:
             self._sweep()
         return manifest
 
-    def _not_yet_there(self, engine: Engine, old: Manifest) -> int:
-        """How many different lines there are of which none is kept."""
-        new = engine.rows("SELECT COUNT(DISTINCT line_hash) FROM lines")[0][0]
-        known = "SELECT COUNT(DISTINCT line_hash) FROM {} AS o WHERE line_hash IN (SELECT line_hash FROM lines)"
-        return int(new - engine.rows(known.format(self.relation(old.lines)))[0][0] if old.lines else new)
-
-    def _folded(self, log: LoadedLines, old: Manifest) -> tuple[Part, ...]:
-        """The parts of the sums. Old parts with orders of which there is more now are put together with it."""
-        engine, sums = log.engine, order_sums_sql(log.columns, log.policy, FOLDABLE_SERVICE)
-        if not old.sums:
-            return (self._part(engine, "sums", statement("fold", parts=sums)),)
-        engine.keep("fresh", sums)
-        same = "n.customer_id = o.customer_id AND n.day = o.day AND n.order_id IS NOT DISTINCT FROM o.order_id"
-        before = self.relation(old.sums, ", filename = true")
-        sql = f"SELECT DISTINCT filename FROM {before} AS o WHERE EXISTS (SELECT 1 FROM fresh AS n WHERE {same})"
-        hit = {os.path.basename(row[0]) for row in engine.rows(sql)}
-        again = [part for part in old.sums if part.name in hit]
-        more = f" UNION ALL BY NAME SELECT * FROM {self.relation(again)}" if again else ""
-        added = self._part(engine, "sums", statement("fold", parts=f"SELECT * FROM fresh{more}"))
-        return (*(part for part in old.sums if part.name not in hit), added)
-
-    def _fewer(self, engine: Engine, kind: str, parts: Sequence[Part]) -> tuple[Part, ...]:
+    def _fewer(self, engine: Engine, parts: Sequence[Part]) -> tuple[Part, ...]:
         """The parts, no more than MAX_PARTS: else all but those that outweigh the rest become one."""
         if len(parts) <= MAX_PARTS:
             return tuple(parts)
@@ -250,13 +217,13 @@ class State:
         few = MAX_PARTS // 2
         while few < len(ordered) and ordered[few].size <= sum(part.size for part in ordered[:few]):
             few += 1
-        return (*ordered[few:], self._part(engine, kind, f"SELECT * FROM {self.relation(ordered[:few])}"))
+        return (*ordered[few:], self._part(engine, f"SELECT * FROM {self.relation(ordered[:few])}"))
 
-    def _part(self, engine: Engine, kind: str, sql: str) -> Part:
+    def _part(self, engine: Engine, sql: str) -> Part:
         """A new part of these rows, safe on the disk."""
-        path = self.folder / f"{kind}-{uuid.uuid4().hex}.parquet"
+        path = self.folder / f"lines-{uuid.uuid4().hex}.parquet"
         try:
-            engine.run(f"COPY ({sql}) TO {text(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+            engine.run(f"COPY ({sql}) TO {text(str(path))} (FORMAT parquet)")
             sync(path)
             return Part(path.name, path.stat().st_size)
         except DataError as error:
@@ -284,7 +251,7 @@ class State:
         manifest = self._read()
         if self._shared or (isinstance(manifest, str) and (self.folder / STATE_FILE).exists()):
             return
-        parts = () if isinstance(manifest, str) else (*manifest.sums, *manifest.lines)
+        parts = () if isinstance(manifest, str) else manifest.lines
         kept = {STATE_FILE, _LOCK, *(part.name for part in parts)}
         for path in self.folder.iterdir():
             if path.name not in kept and _ours(path.name):
@@ -322,13 +289,25 @@ def _fitting(
     return next((reason for reason, changed in reasons.items() if changed), log)
 
 
-def _lines_sql(columns: Columns) -> str:
-    """The lines as they are kept: what cancellations.sql, covariate.sql and the rules of the whole log ask of them."""
-    roles = [role for role in columns.named() if role == "channel" or role.startswith("covariate_")]
-    more = [f"src_{role}" for role in roles]
-    if columns.is_return is not None:
-        more.append("TRY_CAST(src_amount AS DOUBLE) AS src_amount")
-    return f"SELECT {', '.join(['customer_id, day, amount, order_id, clean, line_hash', *more])} FROM lines"
+_TYPED = ("customer", "date", "amount", "order")
+"""Roles whose typed columns say all that the columns of the source do."""
+
+
+def _kept(columns: Columns) -> list[str]:
+    """The columns of the lines that are kept. Where a flag says which lines are refunds, the amount as it came too, for
+    the rule of lines flagged without a sale.
+    """
+    order = [] if columns.order is None else ["order_id"]
+    amount = [] if columns.is_return is None else ["src_amount"]
+    others = [f"src_{role}" for role in columns.named() if role not in _TYPED]
+    return ["customer_id", "day", "amount", *order, "clean", "line_hash", *amount, *others]
+
+
+def _view_sql(columns: Columns, types: Mapping[str, str], parts: str, dialect: Dialect) -> str:
+    """The lines as `lines_sql` gives them, from those that are kept; customer and date of the source are left out."""
+    order = "CAST(NULL AS STRING) AS order_id" if columns.order is None else "order_id AS src_order"
+    amount = ["amount AS src_amount"] if columns.is_return is None else []
+    return f"SELECT *, {', '.join([order, *amount, earned_sql(columns, types, dialect)])} FROM {parts}"
 
 
 def _size(path: Path) -> int:

@@ -18,7 +18,7 @@ from clvml.orders.reading.columns import Columns
 
 __all__ = ["File", "Manifest", "Part", "settings_of"]
 
-STATE_FORMAT = 4
+STATE_FORMAT = 5
 
 
 class File(NamedTuple):
@@ -67,9 +67,6 @@ class Manifest(NamedTuple):
     extent: Extent
     rules: dict[str, int]
     """Lines that break each rule that one line can break alone."""
-    distinct: int
-    """Lines that differ from each other."""
-    sums: tuple[Part, ...]
     lines: tuple[Part, ...]
 
     def to_json(self) -> str:
@@ -93,8 +90,6 @@ class Manifest(NamedTuple):
             tuple(File(*file) for file in payload["files"]),
             Extent(*payload["extent"]),
             dict(payload["rules"]),
-            int(payload["distinct"]),
-            tuple(Part(*part) for part in payload["sums"]),
             tuple(Part(*part) for part in payload["lines"]),
         )
 
@@ -112,7 +107,7 @@ class Manifest(NamedTuple):
 
 
 def settings_of(columns: Columns, policy: Policy) -> dict[str, Any]:
-    """What the kept sums depend on."""
+    """What the kept lines depend on."""
     versions = {"clvml": __version__, "duckdb": importlib.metadata.version("duckdb"), "scale": SCALE}
     settings: dict[str, Any] = json.loads(json.dumps(versions | dataclasses.asdict(columns) | policy._asdict()))
     return settings

@@ -1,4 +1,4 @@
--- What adds up of each order (of each customer-day where the log has no order ids), from the lines that count: sums of two parts of a log, added, are those of both.
+-- What adds up of each order (of each customer-day where the log has no order ids), from the lines that count.
 SELECT
     customer_id,
     day,
@@ -6,7 +6,7 @@ SELECT
     CAST({gross} AS DECIMAL(18, {scale})) AS gross,
     CAST({refunds} AS DECIMAL(18, {scale})) AS refunds,
     SUM(contribution) AS contribution,
-    {service},
+    {service} AS service,
     {free} AS free
 FROM lines
 WHERE clean AND {kept}
