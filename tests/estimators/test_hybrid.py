@@ -82,9 +82,27 @@ def test_means_chances_and_intervals_belong_to_one_distribution(days):
 def test_with_btyds_own_figures_the_intervals_are_its_own():
     ahead = shop_model()._customer_forecast(now())
     base = expected_over(ahead, 91)
-    ours = predictive_intervals(ahead, 91, Predicted(base.p_return, base.purchases, base.spend), base)
+    ours = predictive_intervals(ahead, 91, Predicted(base.p_return, base.purchases, base.spend))
     for mine, own in zip(ours, ahead.intervals(91, LEVEL), strict=True):
         assert mine == pytest.approx(own, rel=0.005, abs=1e-9)  # one is read off tables
+
+
+@pytest.mark.parametrize("silent", [600, 2000, 200_000])
+def test_intervals_of_one_who_has_almost_surely_left_stay_those_of_a_customer(silent):
+    """P(alive) goes to 1e-12, 1e-60 and 0: levels that round to 1, or divisors that vanish, gave 1e14 purchases."""
+    model, rows = shop_model(), now().iloc[[0, 0]].reset_index(drop=True)
+    rows = rows.assign(customer_id=["a", "b"], frequency=60, recency=120, T=120 + silent)
+    rows.attrs = dict(now().attrs)
+    ahead = model._customer_forecast(rows)
+    assert ahead.p_return(91).max() < 1e-12
+    p = np.array([0.0024, 0.3])
+    few, many, little, much = predictive_intervals(ahead, 91, Predicted(p, 3.0 * p, 60.0 * p))
+    assert few.tolist() == little.tolist() == [0.0, 0.0]
+    assert many[0] == much[0] == 0.0
+    assert 1 <= many[1] <= 12 and 0.0 < much[1] < 600.0
+    told = model.predict(rows, 91)
+    assert told["purchases_high"].max() < 100
+    assert (told["clv"] >= 0.9 * told["expected_spend"]).all()
 
 
 def test_the_quantile_given_a_return_is_that_of_the_solver():

@@ -152,6 +152,10 @@ class CustomerForecast(ABC):
         """The same, each purchase discounted by its day."""
 
     @abstractmethod
+    def purchases_if_returning(self, horizon: int | str) -> Floats:
+        """Expected number of purchases within the horizon of those who make one: also where hardly anybody does."""
+
+    @abstractmethod
     def median_wait(self) -> Floats:
         """Median days until the next purchase of one who is alive; inf where none is to be expected."""
 
@@ -160,21 +164,27 @@ class CustomerForecast(ABC):
 
         p_return: the chance of return to take instead of the model's own; what those who return do stays the model's.
         """
+        future, x, own, place = self._conditional(horizon, p_return)
         below, t, found = 0.5 * (1.0 - level), self._units(horizon), list[tuple[Floats, Floats]]()
         p, q, _ = self.spend.params_
-        place, x = self._rows.place, self._rows.x
-        if p_return is None:  # given the history, spend over (v + x m) has one distribution
-            future, own = self._future, np.ones(x.size)
-        else:
-            future, x = self._future.take(place), x[place]
-            own = self.p_return(horizon) / np.maximum(p_return, _TINY)
-            place = np.arange(x.size)
         for above in (1.0 - below, below):
             at = 1.0 - np.minimum(above * own, 1.0)
             found.append((purchases_quantile(future, t, at), spend_quantile(future, t, at, p, p * x + q)))
         (few, little), (many, much) = found
         scale = self.spend._spend_scale(self.summary)
         return few[place], many[place], little[place] * scale, much[place] * scale
+
+    def _conditional(
+        self, horizon: int | str, p_return: Floats | None
+    ) -> tuple[Future, Floats, Floats, NDArray[np.intp]]:
+        """What intervals are solved for: futures, their frequencies, by what a chance among all is multiplied to be one
+        among them, and the place of each customer among them.
+        """
+        rows = self._rows
+        if p_return is None:  # given the history, spend over (v + x m) has one distribution
+            return self._future, rows.x, np.ones(rows.x.size), rows.place
+        own = self.p_return(horizon) / np.maximum(p_return, _TINY)
+        return self._future.take(rows.place), rows.x[rows.place], own, np.arange(own.size)
 
 
 class _HistoryForecast(CustomerForecast):
@@ -189,6 +199,11 @@ class _HistoryForecast(CustomerForecast):
 
     def expected_purchases(self, horizon: int | str) -> Floats:
         return self._future.expected(self._units(horizon))[self._rows.place]
+
+    def purchases_if_returning(self, horizon: int | str) -> Floats:
+        t = self._units(horizon)
+        expected, some = self._future.expected(t), self._future.p_return(t)
+        return np.divide(expected, some, out=np.ones_like(some), where=some > _TINY)[self._rows.place]
 
     def discounted_purchases(self, horizon: int | str | None, daily_rate: float) -> Floats:
         delta = daily_rate * self._purchases.unit_days
@@ -232,6 +247,14 @@ class _MemorylessForecast(CustomerForecast):
         t = self._units(horizon)
         return self.p_alive * self._each(("expected", t), lambda future: future.expected(t))
 
+    def purchases_if_returning(self, horizon: int | str) -> Floats:
+        t = self._units(horizon)
+        expected, some = (
+            self._each(("expected", t), lambda future: future.expected(t)),
+            self._each(("p_return", t), lambda future: future.p_return(t)),
+        )
+        return np.divide(expected, some, out=np.ones_like(some), where=some > _TINY)
+
     def discounted_purchases(self, horizon: int | str | None, daily_rate: float) -> Floats:
         t, delta = self._units(horizon), daily_rate * self._purchases.unit_days
         return self.p_alive * self._each(("discounted", t, delta), lambda future: future.discounted(t, delta))
@@ -257,6 +280,18 @@ class _MemorylessForecast(CustomerForecast):
         (few, little), (many, much) = found
         scale = self.spend._spend_scale(self.summary)
         return few, many, little * scale, much * scale
+
+    def _conditional(
+        self, horizon: int | str, p_return: Floats | None
+    ) -> tuple[Future, Floats, Floats, NDArray[np.intp]]:
+        """With a given chance of return the future of those alive: for one who has almost surely left, a level among
+        all would round to 1, and its quantile would be without bound.
+        """
+        if p_return is None:
+            return super()._conditional(horizon, p_return)
+        t = self._units(horizon)
+        own = self._each(("p_return", t), lambda future: future.p_return(t)) / np.maximum(p_return, _TINY)
+        return self._purchases._future_if_alive(self._x, self._T), self._x, own, np.arange(own.size)
 
     @property
     def _scale(self) -> float:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from clvml.estimators.forecast import CustomerForecast
 from clvml.estimators.learned.ensemble.blend import Predicted
-from clvml.estimators.learned.expectation import Expectation
 
 __all__ = ["LEVEL", "predictive_intervals"]
 
@@ -27,18 +26,18 @@ _TINY = 1e-12
 
 
 def predictive_intervals(
-    ahead: CustomerForecast, days: int, predicted: Predicted, base: Expectation
+    ahead: CustomerForecast, days: int, predicted: Predicted
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Purchases low and high, in whole numbers, and spend low and high, not discounted.
 
-    predicted: the corrected means; base: those of BTYD over the same days.
+    predicted: the corrected means. Those of BTYD given a return are taken apart from its chance of one, which may be
+    too small to divide by.
     """
     few, many, little, much = ahead.intervals(days, LEVEL, p_return=predicted.p_return)
-    p_return, p_base = np.maximum(predicted.p_return, _TINY), np.maximum(base.p_return, _TINY)
+    p_return, if_returning = np.maximum(predicted.p_return, _TINY), ahead.purchases_if_returning(days)
     more = predicted.purchases / p_return - 1.0
-    more_base = np.maximum(base.purchases / p_base - 1.0, _TINY)
-    stretch = np.maximum(more, 0.0) / more_base
-    amount = (predicted.spend / p_return) / np.maximum(base.spend / p_base, _TINY)
+    stretch = np.maximum(more, 0.0) / np.maximum(if_returning - 1.0, _TINY)
+    amount = (predicted.spend / p_return) / np.maximum(if_returning * ahead.spend_per_purchase, _TINY)
     return _stretched(few, stretch), _stretched(many, stretch), little * amount, much * amount
 
 

@@ -161,16 +161,20 @@ class HybridValueModel(Estimator):
         """Of the columns of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""
         table = self.value_._value_columns(ahead, horizon)
         p_return, purchases, spend = self.churn_.predict_ahead(ahead, horizon)
-        worth = table["clv"] / np.maximum(table["expected_purchases"] * ahead.spend_per_purchase, _TINY)
+        worth = self._worth(table["clv"], table["expected_purchases"] * ahead.spend_per_purchase)
         return {"clv": worth * spend, "p_return": p_return, "expected_purchases": purchases}
+
+    def _worth(self, clv: Floats, spend: Floats) -> Floats:
+        """What discounting and the margin leave of an amount; the margin, where BTYD expects nothing to divide by."""
+        return np.divide(clv, spend, out=np.full_like(spend, self.value_.margin), where=spend > _TINY)
 
     def _prediction_columns(self, ahead: CustomerForecast, horizon: int | None = None) -> dict[str, Floats]:
         """The columns of `predict` that are numbers."""
         days = horizon or self.churn_.horizon_
         table, base = self.value_._value_columns(ahead, days), expected_over(ahead, days)
         predicted = self.churn_.predict_ahead(ahead, days)
-        worth = table["clv"] / np.maximum(base.spend, _TINY)  # what discounting and the margin leave of an amount
-        few, many, little, much = predictive_intervals(ahead, days, predicted, base)
+        worth = self._worth(table["clv"], base.spend)
+        few, many, little, much = predictive_intervals(ahead, days, predicted)
         return {
             "p_alive": ahead.p_alive,
             "p_return": predicted.p_return,
