@@ -99,7 +99,8 @@ def test_intervals_of_one_who_has_almost_surely_left_stay_those_of_a_customer(si
     few, many, little, much = predictive_intervals(ahead, 91, Predicted(p, 3.0 * p, 60.0 * p))
     assert few.tolist() == little.tolist() == [0.0, 0.0]
     assert many[0] == much[0] == 0.0
-    assert 1 <= many[1] <= 12 and 0.0 < much[1] < 600.0
+    assert 1 <= many[1] <= 12
+    assert 0.0 < much[1] < 600.0
     told = model.predict(rows, 91)
     assert told["purchases_high"].max() < 100
     assert (told["clv"] >= 0.9 * told["expected_spend"]).all()

@@ -141,3 +141,9 @@ def test_the_mix_is_taken_out_as_least_squares_over_all_customers_does():
     for i, (middle, low, high) in enumerate(found):
         assert middle == pytest.approx(beta[i], rel=1e-9)
         assert (high - low) / 2 == pytest.approx(norm.ppf(0.95) * errors[i], rel=1e-9)
+
+
+def test_of_a_single_customer_there_is_no_interval(scores, log):
+    table = pd.DataFrame({"customer_id": np.arange(len(scores)), "channel": ["only"] + ["web"] * (len(scores) - 1)})
+    found = channel_values(scores, log, channel=table)
+    assert "nan" not in str(found)

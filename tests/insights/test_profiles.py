@@ -9,7 +9,7 @@ import pytest
 from clvml.errors import DataError, OptionError
 from clvml.insights.attributes import attributes_of, attributes_of_lines, bought_after
 from clvml.insights.lookalikes import look_alikes
-from clvml.insights.profiles import benjamini_hochberg, cliffs_delta, delta_of_shares, profile
+from clvml.insights.profiles import Difference, benjamini_hochberg, cliffs_delta, delta_of_shares, profile
 from clvml.orders.transactions import Transactions
 
 
@@ -224,3 +224,15 @@ def test_messages(scores, log):
         attributes_of_lines(LINES, "2011-12-31", columns=["kinds"])
     with pytest.raises(DataError, match="no sales up to 2009-01-01"):
         attributes_of_lines(LINES, "2009-01-01")
+
+
+def test_sentences_in_the_units_of_what_they_say():
+    """An interval in the unit of the figure before it: in pairs of customers, or in points of a share."""
+    number = Difference("returned share", "", 0.0019, 0.0, 0.15, 0.08, 0.23, 0.001, 0.001)
+    assert number.sentence == (
+        "returned share: median 0.2% of the best, 0.0% of the rest; higher for the best in 57% of pairs (54% to 62%)."
+    )
+    lower = Difference("mean gap", "", 10.0, 12.5, -0.5, -0.6, -0.4, 0.001, 0.001)
+    assert lower.sentence.endswith("lower for the best in 75% of pairs (70% to 80%).")
+    word = Difference("channel", "web", 0.4, 0.3, 0.1, 0.05, 0.15, 0.001, 0.001)
+    assert word.sentence.endswith("(difference +10 p, +5 to +15).")

@@ -58,7 +58,7 @@ def test_tiers_and_reasons():
     assert tiers["good"] == 20
     assert tiers["bad"] == 20
     assert (found.table.loc[found.table["loses"], "tier"] == "bad").all()
-    assert "discounts at 50% of the list value, 7% in all" in found.table["reason"].iloc[0]
+    assert "50% of the list value goes on discounts, 7% over all customers" in found.table["reason"].iloc[0]
     assert (found.table.loc[found.table["tier"] != "bad", "reason"] == "").all()
     assert "5 of them (5.0%) cost" in str(found)
     assert found.to_dict()["losing"] == 5
@@ -75,9 +75,9 @@ def test_who_only_returned_is_told_as_such():
     """Two buyers, and one whose purchase lies before the log: only a refund is left of it."""
     table = pd.DataFrame({"customer_id": [1, 2, 3], "amount": [100.0, 100.0, -40.0]})
     found = profit_tiers(customer_profit(table, margin=0.5))
-    assert found.reasons == (("returns of what was bought before the log begins", 1),)
+    assert found.reasons == (("returns without a sale in the log", 1),)
     assert found.table["reason"].iloc[2] == (
-        "Brings -20.00: refunds of what was bought before the log begins, and no sale in it."
+        "Brings -20.00: refunds and no sale in this log: bought before it begins, or under another id."
     )
 
 

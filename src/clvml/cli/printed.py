@@ -137,7 +137,12 @@ def parameters_table(model: ClvModel) -> str:
 def _flag_text(model: ClvModel) -> str:
     """How good the leaving head is, and what the flag assumes."""
     audit, economics = model.leaving_.audit_, model.economics_
-    tested = "LeavingModel: the log is too short to learn who leaves; P(alive) stands in."
+    tested = (
+        "LeavingModel: too few repeat buyers left, or stayed, in the log's own past to learn who leaves; P(alive) and "
+        "the customers' rhythm stand in."
+        if model.leaving_.members_ is None
+        else "LeavingModel: not tested, for at the latest earlier day all repeat buyers who were asked did the same."
+    )
     if audit is not None:
         tested = (
             f"LeavingModel: at {audit.origin} {audit.left:,} of {audit.customers:,} repeat buyers were silent through "

@@ -150,7 +150,7 @@ def _row_text(row: ChannelValue) -> str:
     """One line of the table."""
     payback = f"month {row.payback_month:.0f}" if np.isfinite(row.payback_month) else "-"
     cac, ratio = (_money(row.cac), f"{row.ltv_cac:.1f}") if np.isfinite(row.cac) else ("-", "-")
-    interval = f"{_money(row.low)} to {_money(row.high)}"
+    interval = f"{_money(row.low)} to {_money(row.high)}" if np.isfinite(row.low) else "-"
     return (
         f"  {row.channel[:13]:<14}{row.customers:>10,}{_money(row.ltv):>9}  {interval:<19}"
         f"{_money(row.shrunk):>9}{_money(row.adjusted):>9}{cac:>8}{ratio:>8}{payback:>9}"

@@ -70,12 +70,16 @@ class Difference:
             more = "more" if self.delta > 0 else "less"
             text = f"{self.attribute} is '{self.value}' {more} often: {self.shares}"
         else:
-            more, pairs = ("higher", (1 + self.delta) / 2) if self.delta > 0 else ("lower", (1 - self.delta) / 2)
+            more, side = ("higher", 1) if self.delta > 0 else ("lower", -1)
+            pairs = (1 + side * self.delta) / 2
             text = (
-                f"{self.attribute}: median {self.best:,.4g} of the best, {self.rest:,.4g} of the rest; "
+                f"{self.attribute}: median {_written(self.attribute, self.best)} of the best, "
+                f"{_written(self.attribute, self.rest)} of the rest; "
                 f"{more} for the best in {pairs:.0%} of pairs"
             )
-        return f"{text} (difference {self.delta:+.2f}, {self.low:+.2f} to {self.high:+.2f})."
+            low, high = sorted((1 + side * end) / 2 for end in (self.low, self.high))
+            return f"{text} ({low:.0%} to {high:.0%})."
+        return f"{text} (difference {100 * self.delta:+.0f} p, {100 * self.low:+.0f} to {100 * self.high:+.0f})."
 
     @property
     def shares(self) -> str:
@@ -296,6 +300,11 @@ def _difference(
     z = float(ndtri(0.5 + level / 2))
     p = float(2 * ndtr(-abs(delta) / se)) if se > 0 else float(delta == 0)
     return Difference(name, word, *centres, delta, delta - z * se, delta + z * se, p, 1.0)
+
+
+def _written(attribute: str, value: float) -> str:
+    """A median as it is read: shares in percent."""
+    return f"{value:.1%}" if "share" in attribute else f"{value:,.4g}"
 
 
 def _by_attribute(differences: list[Difference]) -> list[str]:

@@ -214,7 +214,7 @@ def profit_tiers(profit: pd.DataFrame, *, good: float = 0.20, bad: float = 0.20,
     >>> found.losing, found.lost, found.reasons
     (1, -10.0, (('discounts', 1),))
     >>> print(found.table["reason"].iloc[9])
-    Brings -10.00: discounts at 60% of the list value, 6% in all; at the usual share it would be 17.00.
+    Brings -10.00: 60% of the list value goes on discounts, 6% over all customers; at the usual share it would be 17.00.
     """
     if check_share("good", good) + check_share("bad", bad, zero=True) > 1:
         raise OptionError(f"good={good} and bad={bad} must be shares that leave room for each other.")
@@ -245,7 +245,7 @@ def whale_curve(contribution: Array) -> Array:
     return np.column_stack([share, np.r_[0.0, np.cumsum(ordered)] / ordered.sum()])
 
 
-NO_SALES, FEW_SALES = "returns of what was bought before the log begins", "too few sales"
+NO_SALES, FEW_SALES = "returns without a sale in the log", "too few sales"
 """Reasons that are no part of the way from list value to contribution."""
 
 
@@ -274,10 +274,10 @@ def _reason(part: str, brings: float, sales: float, taken: float, more: float, u
     `usual` of the list value.
     """
     if part == NO_SALES:
-        return f"Brings {brings:,.2f}: refunds of what was bought before the log begins, and no sale in it."
+        return f"Brings {brings:,.2f}: refunds and no sale in this log: bought before it begins, or under another id."
     if part == FEW_SALES:
         return f"Brings {brings:,.2f}: hardly any sales, nothing else unusual."
     return (
-        f"Brings {brings:,.2f}: {part} at {taken / sales:.0%} of the list value, {usual:.0%} in all; at the usual "
-        f"share it would be {brings + more:,.2f}."
+        f"Brings {brings:,.2f}: {taken / sales:.0%} of the list value goes on {part}, {usual:.0%} over all customers; "
+        f"at the usual share it would be {brings + more:,.2f}."
     )

@@ -88,7 +88,8 @@ def second_purchases(log: Transactions, as_of: Any, *, by: str | None = None) ->
     """Learn when second purchases come, by size, season and channel of the first order, and who is due.
 
     The curves are Kaplan & Meier's, so that customers who are new count for as long as they were watched. A group of
-    fewer than 100 customers, or 30 second purchases, has none of its own.
+    fewer than 100 customers, or 30 second purchases, has none of its own; nor has one that is too new, as last month's
+    first buyers: what of them has come so far is the fast part alone.
 
     Parameters
     ----------
@@ -139,21 +140,27 @@ def second_purchases(log: Transactions, as_of: Any, *, by: str | None = None) ->
         rows += [
             _row(name, str(word), waited, again, mine)
             for word, mine in own
-            if mine.sum() >= MIN_CUSTOMERS and (mine & again).sum() >= MIN_SECOND_PURCHASES and not mine.all()
+            if mine.sum() >= MIN_CUSTOMERS
+            and (mine & again).sum() >= MIN_SECOND_PURCHASES
+            and not mine.all()
+            and _watched_days(known["age"].to_numpy(np.float64)[mine]) >= rows[0]["lapsed"]
         ]
     groups = pd.DataFrame(rows)
     return SecondPurchases(str(as_date(as_of)), groups, _waiting(known, groups, by, attributes))
 
 
 def _watched(log: Transactions, as_of: Any) -> pd.DataFrame:
-    """customer_id, waited (days to the second purchase, or as yet), again; a row a customer, in order of id."""
+    """customer_id, waited (days to the second purchase, or as yet), again, age (days since the first purchase); a row a
+    customer, in order of id.
+    """
     bought = log.purchase_days(as_of)
     bought = bought.loc[bought["purchase"] > 0, ["customer_id", "day"]]
     place = bought.groupby("customer_id").cumcount()
     first = bought[place == 0].set_index("customer_id")["day"]
     second = bought[place == 1].set_index("customer_id")["day"].reindex(first.index)
-    waited = second.fillna(day_number(as_date(as_of))) - first
-    return pd.DataFrame({"waited": waited.astype(np.float64), "again": second.notna()}).reset_index()
+    age = day_number(as_date(as_of)) - first
+    waited = (second - first).fillna(age)
+    return pd.DataFrame({"waited": waited.astype(np.float64), "again": second.notna(), "age": age}).reset_index()
 
 
 def _attributes(summary: pd.DataFrame) -> dict[str, Any]:
@@ -196,6 +203,11 @@ def _row(attribute: str, value: str, waited: Array, again: Mask, own: Mask) -> d
 
 def _curve(waited: Array, again: Mask) -> WaitingCurve:
     return waiting_curve(waited, again, min(_MIN_WATCHED, max(1, len(waited) // 10)))
+
+
+def _watched_days(age: Array) -> float:
+    """Days for which enough customers of a group have been known for its curve."""
+    return float(np.sort(age)[-min(_MIN_WATCHED, len(age))])
 
 
 def _log_rank(waited: Array, again: Mask, own: Mask) -> float:

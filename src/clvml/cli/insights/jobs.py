@@ -129,7 +129,9 @@ def tiers_answer(lines: pd.DataFrame, *, good: float, bad: float, **settings: An
     worst = found.table[found.table["loses"]].nsmallest(_SHOWN_MOVERS, "contribution")
     text = str(found)
     if len(worst):
-        listed = worst[["customer_id", "list_value", "contribution", "reason"]].round(2)
+        listed = worst[["customer_id", "list_value", "contribution", "reason"]].copy()
+        for name in ("list_value", "contribution"):
+            listed[name] = listed[name].map("{:,.2f}".format)
         listed["customer_id"] = shown_ids(listed["customer_id"])
         text += f"\n{heading('Who costs most')}\n{grid(listed, words=('reason',), left=('customer_id',))}"
     return Answer(text, found.to_frame(), found.to_dict())
@@ -162,13 +164,13 @@ def history_answer(folder: Path, *, value: str, by: str | None, since: str | Non
 
     history = read_history(folder, since=since)
     over_time = value_over_time(history, value=value, by=by)
-    text = [heading(f"{value} over time"), grid(over_time.round(2), left=("as_of",))]
+    text = [heading(f"{value} over time"), grid(_money_columns(over_time), left=("as_of",))]
     payload: dict[str, Any] = {"over_time": over_time.to_dict("records")}
     days = sorted(history["as_of"].unique())
     if len(days) > 1:
         before, after = (history[history["as_of"] == day] for day in days[-2:])
         moved, most = migration(before, after), movers(before, after, value="clv", top=_SHOWN_MOVERS)
-        shown = most.drop(columns="customer_id").round(2)
+        shown = _money_columns(most.drop(columns="customer_id"))
         shown.insert(0, "customer_id", shown_ids(most["customer_id"]))
         text += [heading("Between tiers of value"), str(moved)]
         text += [heading("Whose value changed most"), grid(shown, left=("customer_id", "why"))]
@@ -176,6 +178,23 @@ def history_answer(folder: Path, *, value: str, by: str | None, since: str | Non
     else:
         text.append("One day is kept: who moved is shown from the second on.")
     return Answer("\n".join(text), over_time, payload)
+
+
+def _money_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """As text with two decimals, whatever is not a whole number; counts with their thousands apart."""
+    return table.assign(
+        **{
+            str(name): column.map(("{:,.2f}" if pd.api.types.is_float_dtype(column) else "{:,}").format)
+            for name, column in table.items()
+            if pd.api.types.is_numeric_dtype(column)
+        }
+    )
+
+
+def _p_value(value: float) -> str:
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
 
 
 def whatif_answer(scores: Path, **settings: Any) -> Answer:
@@ -210,7 +229,8 @@ def second_purchase_answer(log: Transactions, as_of: str, **settings: Any) -> An
     found = second_purchases(log, as_of, **settings)
     days = {name: found.groups[name].round().astype("Int64") for name in ("act_from", "act_until", "overdue", "lapsed")}
     shares = {name: found.groups[name].map("{:.0%}".format) for name in ("again", "later")}
-    shown = found.groups.assign(**days, **shares, p_value=found.groups["p_value"].round(4))
+    shown = found.groups.assign(**days, **shares, p_value=found.groups["p_value"].map(_p_value))
+    shown["customers"] = shown["customers"].map("{:,}".format)
     text = [*map(wrapped, str(found).splitlines()), heading("By what the first order was")]
     return Answer("\n".join([*text, grid(shown, left=("attribute", "value"))]), found.waiting, found.to_dict())
 

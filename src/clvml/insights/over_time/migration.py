@@ -37,8 +37,8 @@ class Migration:
     entered, left : int
         In the later table alone, in the earlier one alone.
     table : pandas.DataFrame
-        One row a pair of tiers: from, to, customers, share (of those who start there; posterior mean under a flat
-        Dirichlet prior), low, high (95%), expected (share by regression to the mean alone), difference (share −
+        One row a pair of tiers: from, to, customers, share (of those who start there), low, high (95%, under a flat
+        Dirichlet prior), expected (share by regression to the mean alone), difference (share −
         expected), alert (by more than two standard errors), money (change of value of these customers).
     """
 
@@ -175,8 +175,8 @@ def _cell(
     own = start == i
     count, total = int((own & (end == j)).sum()), int(own.sum())
     a, b = count + 1.0, total - count + 2.0
-    share = a / (a + b)
-    se = float(np.sqrt(share * (1 - share) / (a + b)))
+    likely = a / (a + b)  # posterior mean under a flat prior: no error of 0 where nobody moved
+    se, share = float(np.sqrt(likely * (1 - likely) / (a + b))), count / total if total else likely
     return {
         "from": segments.TIERS[i],
         "to": segments.TIERS[j],
@@ -186,6 +186,6 @@ def _cell(
         "high": float(betaincinv(a, b, 0.975)),
         "expected": float(expected),
         "difference": share - float(expected),
-        "alert": bool(abs(share - expected) > 2 * se),
+        "alert": bool(abs(likely - expected) > 2 * se),
         "money": float(change[own & (end == j)].sum()),
     }

@@ -64,7 +64,7 @@ def _cells(row: ChannelValue, money: Money, *, costs: bool) -> list[Cell]:
         Cell(row.channel),
         Cell(money.count(row.customers)),
         Cell(money(row.ltv)),
-        Cell(f"{money.about(row.low)} to {money.about(row.high)}"),
+        Cell(f"{money.about(row.low)} to {money.about(row.high)}" if np.isfinite(row.low) else ""),
     ]
     if costs:
         known = np.isfinite(row.cac)
