@@ -1,6 +1,7 @@
 """The same night by other ways: from a state, from CSV, and on Spark; whole processes on the logs of nightly.py.
 
     python benchmarks/engines.py [--customers 1000000] [--rounds 3] [--memory 4GB] [--threads 2] [--folder logs]
+        [--no-spark]
 
 Writes benchmarks/engines.md. Of one simulated log, cut into a file a month and a last file of one day, as Parquet and
 as CSV, `clvml predict` is run, per round in turn:
@@ -10,7 +11,8 @@ as CSV, `clvml predict` is run, per round in turn:
     next        with that state, on all files: the last day's alone is read
     spark       `--engine spark --master local[threads]` on the Parquet files, session and its Java included (once)
 
-Seconds are of the clock, processor seconds those of the process and its children; medians over the rounds.
+Seconds are of the clock, processor seconds those of the process and its children; medians over the rounds, and of the
+ratio of processor seconds to those of the whole night of the same round.
 """
 
 from __future__ import annotations
@@ -103,23 +105,26 @@ class Nights:
         return self.predict(self.files("parquet", whole=True), "--engine", "spark", "--master", master, into="scores")
 
 
-def report(asked: argparse.Namespace, runs: dict[str, dict[str, list[Timed]]], spark: Timed) -> str:
+def report(asked: argparse.Namespace, runs: dict[str, dict[str, list[Timed]]], spark: Timed | None) -> str:
     lines = [
         "# The same night from a state, from CSV, and on Spark",
         "",
         f"`python benchmarks/engines.py --customers {asked.customers} --rounds {asked.rounds} --memory {asked.memory} "
-        f"--threads {asked.threads}` on {platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, DuckDB {version('duckdb')}, pyspark {version('pyspark')}; what each line is "
+        f"--threads {asked.threads}{' --no-spark' if asked.no_spark else ''}` on {platform.machine()}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}, DuckDB {version('duckdb')}; what each line is "
         f"stands in the script. {asked.customers:,} customers; medians of {asked.rounds} rounds.",
         "",
-        "| log | run | seconds | processor seconds |",
-        "|---|---|--:|--:|",
+        "| log | run | seconds | processor seconds | of a whole night |",
+        "|---|---|--:|--:|--:|",
     ]
     for kind, found in runs.items():
         for name, rows in found.items():
             wall, cpu = (median(column) for column in zip(*rows, strict=True))
-            lines.append(f"| {kind} | {name} | {wall:.1f} | {cpu:.1f} |")
-    lines.append(f"| parquet | spark, local[{asked.threads}], once | {spark[0]:.1f} | not counted |")
+            share = median(own[1] / whole[1] for own, whole in zip(rows, found["whole"], strict=True))
+            lines.append(f"| {kind} | {name} | {wall:.1f} | {cpu:.1f} | {share:.2f} |")
+    if spark is not None:
+        name = f"spark {version('pyspark')}, local[{asked.threads}], once"
+        lines.append(f"| parquet | {name} | {spark[0]:.1f} | not counted | |")
     return "\n".join(lines) + "\n"
 
 
@@ -130,14 +135,16 @@ def main() -> None:
     parser.add_argument("--memory", default="4GB")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="Of the logs of nightly.py; default: a temporary one.")
+    parser.add_argument("--no-spark", action="store_true", help="Leave Spark out.")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as own:
         folder = asked.folder or Path(own) / "logs"
         folder.mkdir(parents=True, exist_ok=True)
         nights = Nights(Bench(folder, asked.memory, asked.threads), asked.customers, Path(own))
         runs: dict[str, dict[str, list[Timed]]] = {"csv": {}, "parquet": {}}
-        spark = nights.spark()
-        print(f"spark {spark[0]:.1f} s", flush=True)
+        spark = None if asked.no_spark else nights.spark()
+        if spark is not None:
+            print(f"spark {spark[0]:.1f} s", flush=True)
         for _ in range(asked.rounds):
             for kind, found in runs.items():
                 for name, timed in nights.night(kind).items():
