@@ -106,11 +106,12 @@ class Nights:
 
 
 def report(asked: argparse.Namespace, runs: dict[str, dict[str, list[Timed]]], spark: Timed | None) -> str:
+    no_spark = " --no-spark" if asked.no_spark else ""
     lines = [
         "# The same night from a state, from CSV, and on Spark",
         "",
         f"`python benchmarks/engines.py --customers {asked.customers} --rounds {asked.rounds} --memory {asked.memory} "
-        f"--threads {asked.threads}{' --no-spark' if asked.no_spark else ''}` on {platform.machine()}, {os.cpu_count()} cores, Python "
+        f"--threads {asked.threads}{no_spark}` on {platform.machine()}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}, DuckDB {version('duckdb')}; what each line is "
         f"stands in the script. {asked.customers:,} customers; medians of {asked.rounds} rounds.",
         "",
