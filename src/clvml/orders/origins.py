@@ -8,10 +8,20 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clvml.horizon import day_of_number
 
-__all__ = ["FEATURES", "OriginPlan", "Snapshots", "one_vote", "past_origins", "plan_origins", "year_ago_origin"]
+__all__ = [
+    "FEATURES",
+    "OriginPlan",
+    "Snapshots",
+    "one_vote",
+    "past_origins",
+    "plan_origins",
+    "some_rows",
+    "year_ago_origin",
+]
 
 FEATURES = {
     "gap_mean": "mean gap between purchases, days",
@@ -133,3 +143,11 @@ def year_ago_origin(first: int, as_of: int, window: int) -> int | None:
 def one_vote(customers: pd.Series) -> np.ndarray:
     """Weights that give each customer one vote, shared among the origins that know them."""
     return 1.0 / customers.groupby(customers).transform("size").to_numpy(dtype=float)
+
+
+def some_rows(customers: pd.Series, max_rows: int, seed: int) -> NDArray[np.intp]:
+    """Places of all rows, or of those of customers drawn at random so that about max_rows remain."""
+    if len(customers) <= max_rows:
+        return np.arange(len(customers))
+    kept = customers.drop_duplicates().sort_values().sample(frac=max_rows / len(customers), random_state=seed)
+    return np.flatnonzero(customers.isin(kept))

@@ -26,7 +26,7 @@ from clvml.maths.learners import glm
 from clvml.maths.learners.trees import Forest
 from clvml.maths.regularity import regularity
 from clvml.maths.rhythm import Rhythm
-from clvml.orders.origins import one_vote
+from clvml.orders.origins import one_vote, some_rows
 from clvml.orders.transactions import Transactions
 
 __all__ = ["REGULARITY", "LeavingAudit", "LeavingModel"]
@@ -43,6 +43,8 @@ _TYPICAL = 0.8
 """Share of repeat buyers whose own days have passed since the latest origin."""
 _MIN_ROWS, _MIN_EVENTS = 300, 50
 """Rows, and outcomes of either kind among them, with which anything is learned."""
+_MAX_ROWS = 200_000
+"""Rows learned from at most, drawn by customer."""
 _PRIOR_EVENTS = 150.0
 """Outcomes for which the base counts in the blend."""
 _MIN_BASE = 0.15
@@ -248,6 +250,7 @@ class LeavingModel(Estimator):
         labelled = self._labelled(log, today, first, purchases, window, now, days)
         if labelled is None or not _enough(labelled.returned):
             return self
+        labelled = labelled.take(some_rows(labelled.customer, _MAX_ROWS, self.seed))
         self.blend_, self.audit_ = self._trial(labelled)
         self.members_ = self._members(labelled)
         return self

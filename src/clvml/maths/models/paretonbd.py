@@ -137,12 +137,16 @@ def _reach(params: Params, k: Floats, t_x: Floats, base: Floats, longest: Floats
     it beyond.
     """
     _, alpha, s, beta = params
-    per_A, per_B, y = base / (alpha + t_x), base / (beta + t_x), longest.copy()
+    per_A, per_B, y, rows = base / (alpha + t_x), base / (beta + t_x), longest.copy(), np.arange(longest.size)
     for _ in range(5):
-        grown = np.expm1(y)
-        fall = k * np.log1p(per_A * grown) + (s + 1.0) * np.log1p(per_B * grown) - y
-        slope = (grown + 1.0) * (k * per_A / (1.0 + per_A * grown) + (s + 1.0) * per_B / (1.0 + per_B * grown)) - 1.0
-        y = np.where((fall > _LOG_FALL) & (slope > 0.0), y - (fall - _LOG_FALL) / np.where(slope > 0.0, slope, 1.0), y)
+        grown, in_a, in_b, ki = np.expm1(y[rows]), per_A[rows], per_B[rows], k[rows]
+        fall = ki * np.log1p(in_a * grown) + (s + 1.0) * np.log1p(in_b * grown) - y[rows]
+        slope = (grown + 1.0) * (ki * in_a / (1.0 + in_a * grown) + (s + 1.0) * in_b / (1.0 + in_b * grown)) - 1.0
+        beyond = (fall > _LOG_FALL) & (slope > 0.0)  # most histories never fall so far
+        rows = rows[beyond]
+        if not rows.size:
+            break
+        y[rows] -= (fall[beyond] - _LOG_FALL) / slope[beyond]
     return y
 
 

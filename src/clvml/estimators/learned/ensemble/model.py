@@ -18,7 +18,7 @@ from clvml.estimators.learned.expectation import CommonFactors, Expectation, exp
 from clvml.estimators.learned.features import Design
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.horizon import day_number
-from clvml.orders.origins import Snapshots, one_vote
+from clvml.orders.origins import Snapshots, one_vote, some_rows
 
 __all__ = ["Ensemble", "Labelled", "labelled_rows", "past_windows"]
 
@@ -150,7 +150,7 @@ def labelled_rows(value: LifetimeValueModel, snapshots: Snapshots, max_rows: int
             "from. Use a longer log or another horizon."
         )
     kept = np.flatnonzero(good)
-    kept = kept[_thinned(rows["customer_id"].iloc[kept], max_rows, seed)]
+    kept = kept[some_rows(rows["customer_id"].iloc[kept], max_rows, seed)]
     return Labelled(rows, expected, factors, fitted).take(kept)
 
 
@@ -190,11 +190,3 @@ def _check_outcomes(rows: pd.DataFrame, snapshots: Snapshots) -> None:
             f"customers bought again within {snapshots.window} days, so there is nothing to tell apart. "
             "Use a longer log or another horizon."
         )
-
-
-def _thinned(customers: pd.Series, max_rows: int, seed: int) -> NDArray[np.intp]:
-    """All rows, or those of customers drawn at random so that about max_rows remain."""
-    if len(customers) <= max_rows:
-        return np.arange(len(customers))
-    kept = customers.drop_duplicates().sort_values().sample(frac=max_rows / len(customers), random_state=seed)
-    return np.flatnonzero(customers.isin(kept))
