@@ -75,6 +75,14 @@ def test_the_report_fits_a_terminal(dirty):
         assert name in told
 
 
+def test_a_row_that_is_cut_is_seen_to_be():
+    lines = {"customer_id": ["somebody@mail.example"] * 2, "date": "2021-01-01", "amount": [9.0, -1.0]}
+    told = str(Transactions(pd.DataFrame(lines).assign(order="A-100-1000-10000-100000"), order="order").check())
+    (first,) = (line for line in told.splitlines() if "first: " in line)
+    assert first.endswith("...")
+    assert len(first) <= 100
+
+
 def test_counts_travel_without_any_customers_row(dirty):
     carried = dirty.summarize("2021-01-31").attrs["data_report"]
     assert carried == json.loads(json.dumps(carried))

@@ -163,7 +163,12 @@ def _lines_of(rule: Rule) -> list[str]:
     lines = textwrap.wrap(
         f"{rule.action}: {rule.message}", TERMINAL_WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
     )
-    return [*lines, f"      first: {rule.first}"[:TERMINAL_WIDTH]] if rule.first else lines
+    return [*lines, _cut(f"      first: {rule.first}")] if rule.first else lines
+
+
+def _cut(line: str) -> str:
+    """No wider than the terminal, and seen to be cut."""
+    return line if len(line) <= TERMINAL_WIDTH else f"{line[: TERMINAL_WIDTH - 3].rstrip(', ')}..."
 
 
 class Counts(NamedTuple):

@@ -176,7 +176,9 @@ def _look_alike() -> Condition:
     bare = "regexp_replace(LOWER(customer_id), '[.]0+$', '')"
     plain = f"COALESCE(NULLIF(regexp_extract({bare}, '^0+([0-9].*)$', 1), ''), {bare})"
     alike = f"SELECT {plain} FROM lines WHERE clean GROUP BY 1 HAVING MIN(customer_id) <> MAX(customer_id)"
-    message = "differ by case, leading zeros or '.0' only; taken for different customers"
+    message = (
+        "differ by case, leading zeros or '.0' only; counted as several customers: write them alike if they are one"
+    )
     return Condition("look-alike ids", f"clean AND {plain} IN ({alike})", "kept", message)
 
 
