@@ -51,24 +51,32 @@ def rule_settings(policy: Policy) -> dict[str, str]:
 def line_rules(
     columns: Columns, types: Mapping[str, str], probe: Probe, dialect: Dialect, setting: Mapping[str, str]
 ) -> list[Condition]:
-    """The rules that one row can break alone. setting: returns, zone, order (what became of day and month)."""
+    """The rules that one row can break alone. setting: returns, zone, order (what became of day and month).
+
+    Only of the few lines without a day or an amount is the text looked at: half the time of all rules.
+    """
     no_date, no_amount = (_blank(role, types, dialect) for role in ("date", "amount"))
     number = number_of("amount", types, dialect)
     plain = finite(number)
     rules = [
         Condition("missing id", "customer_id IS NULL", "dropped", "nobody to count it for"),
-        Condition("missing date", no_date, "dropped", "no day to count it on"),
-        Condition("unparsable date", f"NOT {no_date} AND day IS NULL", "dropped", _date_hint(probe)),
-        Condition("missing amount", no_amount, "dropped", "blank or NaN; if it means nothing was paid, write 0"),
+        Condition("missing date", f"day IS NULL AND {no_date}", "dropped", "no day to count it on"),
+        Condition("unparsable date", f"day IS NULL AND NOT {no_date}", "dropped", _date_hint(probe)),
+        Condition(
+            "missing amount",
+            f"amount IS NULL AND {no_amount}",
+            "dropped",
+            "blank or NaN; if it means nothing was paid, write 0",
+        ),
         Condition(
             "non-finite amount",
-            f"NOT {no_amount} AND COALESCE(NOT {plain}, FALSE)",
+            f"amount IS NULL AND NOT {no_amount} AND COALESCE(NOT {plain}, FALSE)",
             "dropped",
             "infinite, or not a number",
         ),
         Condition(
             "unparsable amount",
-            f"NOT {no_amount} AND amount IS NULL AND COALESCE({plain}, TRUE)",
+            f"amount IS NULL AND NOT {no_amount} AND COALESCE({plain}, TRUE)",
             "dropped",
             "no plain number (or above 14 digits); write 1234.50 without currency or thousands sign",
         ),
