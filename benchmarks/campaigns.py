@@ -1,6 +1,7 @@
 """Campaigns that learn, and allocation at size: what benchmarks/campaigns.md reports.
 
 python benchmarks/campaigns.py loop [--runs 0 1 ...] [--truths NAME ...] [--fixed]    ten campaigns against each truth
+python benchmarks/campaigns.py belief [--runs 0 1 ...] [--truths NAME ...]    what campaigns with much chance teach
 python benchmarks/campaigns.py allocation [CUSTOMERS]              three treatments
 """
 
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from clvml.campaigns import Plan, Treatment, plan_audience
+from clvml.campaigns import Plan, Treatment, plan_audience, treatment_gains
 from clvml.campaigns.allocation import allocate
 from clvml.campaigns.learning.past import Delivered, campaign_rows, promised_and_delivered
 
@@ -82,18 +83,32 @@ def effects(name: str, s: pd.DataFrame) -> np.ndarray:
     return np.column_stack([mail, 0.5 * mail])
 
 
+def spent_on(believed: np.ndarray, name: str, s: pd.DataFrame) -> float:
+    """Profit where the whole budget goes by these gains (customers, treatments), without control or exploration."""
+    cost = np.tile([COST, 3 * COST], (len(s), 1))
+    paying = np.where(believed > 0, believed, -np.inf)
+    some = np.flatnonzero((believed > 0).any(axis=1))
+    choice = allocate(paying[some], cost[some], BUDGET, np.full(2, np.inf), np.ones(len(some)), some * 1.0).choice
+    chosen = some[choice >= 0], choice[choice >= 0]
+    return float((effects(name, s) - cost)[chosen].sum())
+
+
 def oracle(name: str, s: pd.DataFrame) -> float:
     """Profit of one who knows every effect and needs no control."""
-    gain = effects(name, s) - [COST, 3 * COST]
-    cost = np.tile([COST, 3 * COST], (len(s), 1))
-    gain = np.where(gain > 0, gain, -np.inf)
-    return allocate(gain, cost, BUDGET, np.full(2, np.inf), np.ones(len(s)), np.arange(len(s)) * 1.0).gain
+    return spent_on(effects(name, s) - [COST, 3 * COST], name, s)
 
 
-def by_value(name: str, s: pd.DataFrame) -> float:
-    """Profit of mailing the most valuable as far as the budget goes."""
-    first = np.argsort(-s["value_if_kept"].to_numpy(), kind="stable")[: int(BUDGET // COST)]
-    return float((effects(name, s)[first, 0] - COST).sum())
+def by_value(name: str, s: pd.DataFrame, control: float = 0.0) -> float:
+    """Profit of mailing the most valuable as far as the budget goes, a share of them left alone as control."""
+    mails = BUDGET // COST
+    first = np.argsort(-s["value_if_kept"].to_numpy(), kind="stable")[: int(mails / (1 - control))]
+    return float(mails * (effects(name, s)[first, 0] - COST).mean())
+
+
+def by_belief(name: str, s: pd.DataFrame, rules: Plan, past: pd.DataFrame | None) -> float:
+    """Profit of the same belief if nothing were spent on learning more."""
+    gains = treatment_gains(s, rules, past=past).pivot(index="customer_id", columns="treatment", values="gain")
+    return spent_on(gains.loc[s["customer_id"], ["mail", "call"]].to_numpy(), name, s)
 
 
 def one_run(
@@ -105,9 +120,8 @@ def one_run(
     found = []
     for k in range(CAMPAIGNS):
         s = base(rng).assign(as_of=f"20{11 + k}-06-30")
-        audience = plan_audience(
-            s, plan(k, run, explore, control, adapt), budget=BUDGET, past=pd.concat(past) if past else None
-        )
+        rules, before = plan(k, run, explore, control, adapt), pd.concat(past) if past else None
+        audience = plan_audience(s, rules, budget=BUDGET, past=before)
         table = audience.table.assign(customer_id=audience.table["customer_id"].astype(str))
         rows = audience.table["customer_id"].to_numpy()
         arm = np.where(table["group"] == "treat", np.where(table["treatment"] == "mail", 0, 1), -1)
@@ -119,6 +133,8 @@ def one_run(
         told = audience.plan["totals"]
         found.append({
             "campaign": k + 1, "profit": profit, "oracle": oracle(name, s), "value": by_value(name, s),
+            "value with control": by_value(name, s, float((table["group"] == "control").mean())),
+            "belief": by_belief(name, s, rules, before) if k + 1 == CAMPAIGNS else np.nan,
             "promised": told["expected_gain"],
             "held": told["expected_gain_low"] <= profit <= told["expected_gain_high"],
         })  # fmt: skip
@@ -142,16 +158,18 @@ def loop(arguments: list[str]) -> None:
             profits = " ".join(f"{row['profit']:,.0f}" for row in rows)
             print(f"{name}, run {run}: profit {profits}", flush=True)
         table = pd.concat(tables)
-        mean = table.groupby("campaign")[["profit", "oracle", "value", "promised"]].mean()
+        mean = table.groupby("campaign")[["profit", "oracle", "value", "belief"]].mean()
         last = mean.loc[CAMPAIGNS]
         high = int((table["promised"] > table["profit"]).sum())
         figures = " | ".join(f"{mean['profit'][k]:,.0f}" for k in (1, 2, 3, 5, 10))
         tenth = table[table["campaign"] == CAMPAIGNS]
         known = _shares(tenth["profit"] / tenth["oracle"]) if last["oracle"] > 0 else "–"
         value = _shares(tenth["profit"] / tenth["value"]) if last["value"] > 0 else "–"
+        same = _shares(tenth["profit"] / tenth["value with control"]) if last["value"] > 0 else "–"
         held = " ".join(f"{int(rows['held'].sum())}" for rows in tables)
         print(
-            f"| {name} | {figures} | {last['oracle']:,.0f} | {last['value']:,.0f} | {known} | {value} | "
+            f"| {name} | {figures} | {last['belief']:,.0f} | {last['oracle']:,.0f} | {last['value']:,.0f} | {known} | "
+            f"{value} | {same} | "
             f"{int(table['held'].sum())} of {len(table)} ({held}) | {high} of {len(table)} |",
             flush=True,
         )
@@ -163,6 +181,49 @@ def _shares(of_runs: pd.Series) -> str:
         return f"{of_runs.mean():.0%}"
     half = t.ppf(0.975, len(of_runs) - 1) * of_runs.std() / np.sqrt(len(of_runs))
     return f"{of_runs.mean():.0%} ± {100 * half:.0f}"
+
+
+def designed(name: str, run: int, campaigns: int) -> pd.DataFrame:
+    """Campaigns planned by hand: mail to the 4,400 of most value at risk, a call to the first 400 of them, 8% control;
+    mail and call to 900 and 300 drawn from all others, half of them control.
+    """
+    rng, past = np.random.default_rng([run, 77]), []
+    for k in range(campaigns):
+        s = base(rng)
+        order = np.argsort(-(s["churn_probability"] * s["value_if_kept"]).to_numpy())
+        rest = rng.permutation(order[4400:])[:1200]
+        rows = np.r_[order[:4400], rest]
+        call = np.r_[np.arange(4400) < 400, np.arange(1200) >= 900]
+        propensity = np.r_[np.full(4400, 0.92), np.full(1200, 0.5)]
+        own = s.iloc[rows].reset_index(drop=True)
+        treated = rng.random(len(own)) < propensity
+        effect = effects(name, own)[np.arange(len(own)), call * 1]
+        table = own.assign(
+            customer_id=own["customer_id"].astype(str), campaign=f"campaign {k}", as_of=f"20{11 + k}-06-30",
+            planned_treatment=np.where(call, "call", "mail"), group=np.where(treated, "treat", "control"),
+            propensity=propensity, expected_gain=0.0, clv_sd=(own["clv_high"] - own["clv_low"]) / 3.29,
+        )  # fmt: skip
+        money = contribution(own, rng) + np.where(treated, effect, 0.0)
+        past.append(campaign_rows(table, money > 0, money, end=f"20{11 + k}-09-28", delivered=Delivered()))
+    return pd.concat(past)
+
+
+def belief(arguments: list[str]) -> None:
+    """A line a truth: share of all known that a plan makes by what two and nine such campaigns teach."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=int, nargs="*", default=[0])
+    parser.add_argument("--truths", nargs="*", default=[*truths(base(np.random.default_rng(0)))])
+    wanted = parser.parse_args(arguments)
+    s = base(np.random.default_rng(999)).assign(as_of="2030-06-30")
+    for name in wanted.truths:
+        shares: dict[int, list[float]] = {2: [], 9: []}
+        for run in wanted.runs:
+            past = designed(name, run, 9)
+            for k, found in shares.items():
+                known = past[past["campaign"].isin([f"campaign {j}" for j in range(k)])]
+                found.append(by_belief(name, s, plan(k, run, 0.0, 0.1, False), known) / oracle(name, s))
+        cells = " | ".join(" ".join(f"{share:.0%}" for share in found) for found in shares.values())
+        print(f"| {name} | {cells} |", flush=True)
 
 
 def allocation(arguments: list[str]) -> None:
@@ -179,4 +240,4 @@ def allocation(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    {"loop": loop, "allocation": allocation}[sys.argv[1]](sys.argv[2:])
+    {"loop": loop, "belief": belief, "allocation": allocation}[sys.argv[1]](sys.argv[2:])
