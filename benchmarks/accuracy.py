@@ -175,13 +175,16 @@ def mean_ratio(
     return f"{np.mean([np.mean(v) for v in by_log.values()]):.1%}"
 
 
-def table(after: dict[str, Any], before: dict[str, Any], baselines: dict[str, Any]) -> str:
-    """Three lines a cell: best of others, before, after."""
+def table(after: dict[str, Any], before: dict[str, Any], baselines: dict[str, Any], truths: dict[str, Any]) -> str:
+    """Three lines a cell: best of others, before, after; of simulated logs a fourth, of what they hide."""
     heads = [key.replace("return_", "").replace("_", " ") for key in SHOWN]
     lines = ["| cell | | " + " | ".join(heads) + " | level | seconds |", "|---|---|" + "---|" * (len(SHOWN) + 2)]
     for name, figures in after.items():
         others = {key: best_of_others(baselines[name], key) for key in (*LOSSES, *GAINS)}
-        for label, row in (("best of others", others), ("before", before[name]), ("**after**", figures)):
+        rows = [("best of others", others), ("before", before[name]), ("**after**", figures)]
+        if name in truths:
+            rows.append(("truth itself", truths[name]))
+        for label, row in rows:
             level = f"{figures['level']}, × {figures['level_factor']:.2f}" if row is figures else ""
             values = [_shown(key, row.get(key)) for key in SHOWN]
             lines.append(f"| {name} | {label} | " + " | ".join(values) + f" | {level} | {row.get('seconds', '')} |")
@@ -213,6 +216,8 @@ def write(after: dict[str, Any], before: dict[str, Any], baselines: dict[str, An
     """accuracy.md from the figures."""
     small = HERE / "small_logs.json"
     draws = small_table(json.loads(small.read_text())) if small.exists() else "Not measured.\n"
+    ceiling = HERE / "ceiling.json"
+    truths = json.loads(ceiling.read_text()) if ceiling.exists() else {}
     text = f"""# Accuracy, out of time
 
 Made by `python benchmarks/accuracy.py`; one configuration for all logs; deviances, Brier and ECE: less is better. What
@@ -231,9 +236,11 @@ Measured here: {len(after)} of the {len(logs)} cells of the ruler.
 {draws}
 ## Every cell
 
-"Best of others" is the best figure of peers and naive baselines in that column, not one model.
+"Best of others" is the best figure of peers and naive baselines in that column, not one model. "Truth itself"
+(`python benchmarks/ceiling.py`) are the true means of simulated customers, whose rates and last days the simulation
+alone knows: what is left there is chance, and no model that sees orders alone comes all the way.
 
-{table(after, before, baselines)}
+{table(after, before, baselines, truths)}
 """
     (HERE / "accuracy.md").write_text(text, encoding="utf-8")
     print(text)

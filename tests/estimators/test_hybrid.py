@@ -45,6 +45,16 @@ def test_a_return_is_at_most_as_likely_as_purchases_are_expected():
         assert ((told["p_return"] > 0) & (told["p_return"] <= 1)).all()
 
 
+def test_the_first_purchase_counts_in_what_the_next_ones_are_expected_to_bring():
+    frame, spend = now(), shop_model().value_.spend_
+    everything = pd.DataFrame({"frequency": frame["frequency"] + 1})
+    everything["monetary_value"] = frame["amount"] / everything["frequency"]
+    given_all = expect(shop_model().value_, frame, 91).ticket
+    assert given_all == pytest.approx(spend.expected_spend(everything))
+    assert np.ptp(given_all[frame["frequency"] == 0]) > 0  # of those who bought once, too
+    assert np.ptp(spend.expected_spend(frame)[frame["frequency"] == 0]) == 0
+
+
 def test_more_time_brings_more_of_everything():
     told = [shop_model().predict(now(), days) for days in (7, 30, 91, 182, 365, 1500)]
     for column in ("p_return", "expected_purchases", "expected_spend"):

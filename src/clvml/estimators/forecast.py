@@ -130,6 +130,11 @@ class CustomerForecast(ABC):
         """Expected mean net amount per purchase."""
         return self.spend.expected_spend(self.summary)
 
+    @functools.cached_property
+    def spend_given_all(self) -> Floats:
+        """The same given the first purchase, too, of frames that know `amount`."""
+        return self.spend._expected_spend_given_all(self.summary)
+
     def _units(self, horizon: int | str | None) -> float:
         """A horizon in the unit of the model of purchases; None: for ever."""
         return np.inf if horizon is None else self._purchases._units(horizon, self._as_of)

@@ -28,7 +28,9 @@ _MAX_HAZARD_SHIFT = 5.0
 
 
 class Expectation(NamedTuple):
-    """What BTYD alone expects of each customer over some days: p_return, purchases, and the amount of a purchase."""
+    """What BTYD alone expects of each customer over some days: p_return, purchases, and the amount of a purchase given
+    all earlier ones.
+    """
 
     p_return: Floats
     purchases: Floats
@@ -101,7 +103,7 @@ def expect(value: LifetimeValueModel, frame: pd.DataFrame, days: int) -> Expecta
 
 def expected_over(ahead: CustomerForecast, days: int) -> Expectation:
     """The same from a forecast that others share."""
-    return Expectation(ahead.p_return(days), ahead.expected_purchases(days), ahead.spend_per_purchase)
+    return Expectation(ahead.p_return(days), ahead.expected_purchases(days), ahead.spend_given_all)
 
 
 def expect_origins(
