@@ -26,7 +26,7 @@ from scipy.special import gammainc, gammaincinv
 
 DAYS, AFTER, CUSTOMERS, SEED = 1000, 400, 3000, 10
 START = pd.Timestamp("2019-01-01")
-FUTURES = 1_000
+FUTURES = 300
 """Futures drawn of each customer."""
 
 
