@@ -12,7 +12,7 @@ from clvml.errors import ClvWarning, DataError, NotFittedError
 from clvml.estimators.forecast import CustomerForecast
 from clvml.estimators.learned.distribution import LEVEL, predictive_intervals
 from clvml.estimators.learned.ensemble.blend import Predicted
-from clvml.estimators.learned.expectation import expect, expected_over
+from clvml.estimators.learned.expectation import expect
 from tests.support.logs import day, log, shop, shop_model, shop_snapshots
 
 
@@ -91,8 +91,10 @@ def test_means_chances_and_intervals_belong_to_one_distribution(days):
 
 def test_with_btyds_own_figures_the_intervals_are_its_own():
     ahead = shop_model()._customer_forecast(now())
-    base = expected_over(ahead, 91)
-    ours = predictive_intervals(ahead, 91, Predicted(base.p_return, base.purchases, base.spend))
+    purchases = ahead.expected_purchases(91)
+    ours = predictive_intervals(
+        ahead, 91, Predicted(ahead.p_return(91), purchases, purchases * ahead.spend_per_purchase)
+    )
     for mine, own in zip(ours, ahead.intervals(91, LEVEL), strict=True):
         assert mine == pytest.approx(own, rel=0.005, abs=1e-9)  # one is read off tables
 

@@ -13,7 +13,6 @@ from clvml.estimators.forecast import CustomerForecast, ForecastCache
 from clvml.estimators.learned.churn import ChurnClassifier
 from clvml.estimators.learned.distribution import predictive_intervals
 from clvml.estimators.learned.ensemble.level import Level
-from clvml.estimators.learned.expectation import Expectation
 from clvml.estimators.lifetime_value import LifetimeValueModel, prediction_frame
 from clvml.orders.origins import Snapshots
 
@@ -172,9 +171,8 @@ class HybridValueModel(Estimator):
         """The columns of `predict` that are numbers."""
         days = horizon or self.churn_.horizon_
         table = self.value_._value_columns(ahead, days)
-        base = Expectation(table["p_return"], table["expected_purchases"], ahead.spend_per_purchase)
         predicted = self.churn_.predict_ahead(ahead, days)
-        worth = self._worth(table["clv"], base.spend)
+        worth = self._worth(table["clv"], table["expected_purchases"] * ahead.spend_per_purchase)
         few, many, little, much = predictive_intervals(ahead, days, predicted)
         return {
             "p_alive": ahead.p_alive,
