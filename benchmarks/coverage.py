@@ -60,7 +60,8 @@ def corrected(model: ClvModel, frame: pd.DataFrame, holdout: pd.DataFrame, days:
     ahead, y = value.purchases_._future(rows).take(rows.place), holdout["purchases"].to_numpy(float)
     upto = 1.0 - chance * ahead.at_least(1.0 + y / stretch, t)
     below = np.where(y > 0, 1.0 - chance * ahead.at_least(1.0 + np.maximum(y - 1.0, 0.0) / stretch, t), 0.0)
-    found = spend_places(value, frame, holdout["spend"] / (spend / p_return) * (base.spend / base.p_return), days)
+    own = base.purchases / base.p_return * value.spend_.expected_spend(frame)
+    found = spend_places(value, frame, holdout["spend"] / (spend / p_return) * own, days)
     amount = 1.0 - chance * (1.0 - found.upto)
     return Places(below, np.maximum(upto, below)), Places(np.where(holdout["spend"] > 0, amount, 0.0), amount)
 
