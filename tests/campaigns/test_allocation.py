@@ -221,12 +221,13 @@ def test_among_equals_the_first_in_order_are_chosen():
 
 
 def test_control_follows_the_rule_of_the_optimum_without_a_share_in_it():
-    gain, cost, _, capacity = problem(3, n=12)
+    gain, cost, _, capacity = problem(2, n=12)
     weight = (np.arange(12) % 3 > 0) * 1.0
     near, exact = (f(gain, cost, 60.0, capacity, weight, np.arange(12.0)) for f in (allocate, allocate_exact))
     treated = weight > 0
     alone = allocate_exact(gain[treated], cost[treated], 60.0, capacity, np.ones(8), np.arange(8.0))
     assert exact.gain == pytest.approx(alone.gain)
+    assert exact.gain > near.gain
     assert (exact.choice[~treated] == near.choice[~treated]).all()
     rows = np.flatnonzero((exact.choice >= 0) & treated)
     assert exact.gain == pytest.approx(gain[rows, exact.choice[rows]].sum())
@@ -261,6 +262,24 @@ def test_more_customers_than_the_prices_are_sampled_from():
     assert found.gain >= 0.999 * found.bound
     assert found.cost <= 20_000
     assert (found.choice == 0).sum() <= 500
+
+
+@pytest.mark.parametrize("capacity", [(2, 3, 1), (200, np.inf, 60)])
+def test_few_places_and_little_money_among_many(capacity):
+    """The price of money lies between what a little less of it loses and a little more of it brings."""
+    n = 2_500
+    rng = np.random.default_rng(5)
+    cost = rng.gamma(2, 5, (n, 3))
+    gain = cost * rng.gamma(2, 1, (n, 3))
+    rest = np.array(capacity, dtype=float), np.ones(n), np.arange(n * 1.0)
+    budget = 50.0 if capacity[0] < 200 else 2000.0
+    less, found, more = (allocate(gain, cost, share * budget, *rest) for share in (0.97, 1, 1.03))
+    assert found.cost <= budget
+    assert (np.bincount(found.choice[found.choice >= 0], minlength=3) <= rest[0]).all()
+    assert found.gain >= (0.85 if budget == 50 else 0.999) * found.bound
+    step = 0.03 * budget
+    assert more.bound - found.bound <= found.price * step * 1.001
+    assert found.price * step <= (found.bound - less.bound) * 1.001
 
 
 def test_nobody_and_nothing_to_gain():
