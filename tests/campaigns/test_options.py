@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 
 import numpy as np
@@ -122,6 +123,14 @@ def test_who_is_on_several_lists_is_left_out_by_the_strictest():
     assert not len(found.table)
 
 
+def test_held_out_is_who_has_the_least_hashes_for_that_purpose():
+    """Of the salt alone: the same customers in every campaign, and by every version of the package."""
+    digests = {i: hashlib.sha256(f"clvml|holdout|{i}".encode()).hexdigest() for i in "abcde"}
+    found = plan_audience(five(), plan(Treatment(**GIFT), holdout_share=0.5))
+    held = {i for i, why in reasons(found).items() if why == "held out of all campaigns, to measure them together"}
+    assert held == {i for i, digest in digests.items() if int(digest[:13], 16) / 2**52 < 0.5} != set()
+
+
 # --- what is counted against the budget ---
 
 
@@ -180,6 +189,12 @@ def test_numbers_out_of_range_are_counted_and_the_first_is_shown(column, value, 
     assert str(refused.value) == (
         f"2 customers have no usable '{column}', the first is 'c' with {value}: it must be {says}."
     )
+
+
+def test_a_missing_number_of_a_nullable_column_is_found_too():
+    scores = five(frequency=pd.array([1, 2, None, 4, 5], dtype="Int64"))
+    with pytest.raises(DataError, match="1 customers have no usable 'frequency', the first is 'c' with <NA>"):
+        plan_audience(scores, plan())
 
 
 def test_numbers_at_the_edge_of_their_range_are_taken():
