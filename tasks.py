@@ -33,7 +33,7 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = "python.exe" if os.name == "nt" else "python"
 LOCK = ROOT / "requirements.lock"
 
-PYTEST = ["python", "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
+PYTEST = ["python", "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--maxschedchunk", "1"]
 KERNEL_TESTS = [
     "tests/maths/test_glm.py",
     "tests/maths/test_comparison.py",

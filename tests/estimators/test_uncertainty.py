@@ -226,7 +226,7 @@ def test_intervals_of_totals_hold_what_they_promise():
                     break
             rows.append((x, t_x, T))
         shop = pd.DataFrame(rows, columns=["frequency", "recency", "T"], dtype=float)
-        told = total_interval(BetaGeoModel().fit(shop), shop, 180, 0.8, draws=400, level_sd=0.0).iloc[0]
+        told = total_interval(BetaGeoModel().fit(shop), shop, 180, 0.8, draws=100, level_sd=0.0).iloc[0]
         covered.append(told["purchases_low"] <= later <= told["purchases_high"])
     assert 0.74 < np.mean(covered) < 0.88
 

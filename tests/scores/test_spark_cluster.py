@@ -164,7 +164,7 @@ print(json.dumps({"rows": rows, "java": java, "python": peak("self"), "heap": he
 """
 MORE = 40
 """MB by which the driver's peak, in Python as in Java, and what is left on Java's heap of 512 MB, may grow from 20,000
-to 400,000 customers: their scores are 150 MB as columns, and several times that as rows.
+to 200,000 customers: their scores are 75 MB as columns, and several times that as rows.
 """
 
 
@@ -185,7 +185,7 @@ def test_the_driver_does_not_grow_with_the_customers(cluster, trained, tmp_path)
     heap = {"spark.driver.memory": "512m", "spark.driver.extraJavaOptions": "-Xms512m -XX:+AlwaysPreTouch"}
     settings = {**SETTINGS, **heap, "spark.ui.enabled": "false", "spark.log.level": "ERROR"}
     peaks = {}
-    for customers in (20_000, 400_000):
+    for customers in (20_000, 200_000):
         _many(customers, tmp_path / f"{customers}.parquet")
         arguments = [cluster.url, "model", f"{customers}.parquet", f"scores-{customers}", json.dumps(settings)]
         environment = os.environ | {
