@@ -59,7 +59,7 @@ class Verdict(enum.Enum):
     )
     LEAVE = (
         "Customers respond differently, but no choice of them is shown to beat treating nobody: "
-        "do not treat on this evidence."
+        "treat those of positive expected effect only, and with a large control group."
     )
     AVERAGE = (
         "No heterogeneity shown: the experiment does not show that some customers respond better than others. "
