@@ -189,6 +189,20 @@ def test_a_log_of_one_customer(one_customer, store, clvml):
     assert scores["expected_purchases"].between(0, 5).all()
 
 
+def test_a_model_trained_from_a_state_is_the_same(here, one_customer, store, clvml):
+    train = ("train", one_customer, "--as-of", "2023-12-31", "--horizon", "12w", "--export")
+    assert clvml(*train, "whole")[0] == 0
+    for name, read in (
+        ("first", "all 1 files were read, for the first time."),
+        ("next", "nothing new, 1 files not read."),
+    ):
+        code, out, _ = clvml(*train, name, "--state", "state")
+        assert code == 0
+        assert f"State: {read}" in out
+        for path in (here / "whole").iterdir():
+            assert path.read_bytes() == (here / name / path.name).read_bytes()
+
+
 def test_special_days_and_no_season(one_customer, store, clvml):
     pd.DataFrame({"day": ["2023-12-01", "2024-01-10"], "factor": [3, 2.5]}).to_csv("days.csv", index=False)
     options = ("--as-of", "2023-12-31", "--horizon", "12w", "--calendar", "days.csv", "--no-seasonality")

@@ -152,7 +152,7 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
             figures=figures,
         )
         promoted, why = _gate(job, run, tested, champion, unread)
-    where = _where(run, why, job)
+    where = _where(run, why, job) + ([log.state_note] if log.state_note else [])
     return Trained(model, tested, run, promoted, train_text(model, report, tested, where))
 
 
@@ -319,7 +319,9 @@ def backtest_job(log: Transactions, job: BacktestJob) -> str:
         text += "\n\n" + wrapped(
             f"Tested on {part.check(examples=False).customers:,} customers, drawn evenly from all (--sample)."
         )
-    return text + (f"\n\nEvery figure: {target}" if target else "")
+    if target is not None:
+        text += f"\n\nEvery figure: {target}"
+    return text + (f"\n\n{log.state_note}" if log.state_note else "")
 
 
 def _tested_part(log: Transactions, job: BacktestJob) -> Transactions:
