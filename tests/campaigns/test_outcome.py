@@ -195,6 +195,27 @@ def test_without_control_nothing_is_compared():
     assert outcome.to_frame().empty
 
 
+def test_where_nobody_bought_no_interval_has_no_width():
+    """Two groups without a buyer differ by 0, but nothing says that the campaign did: no profit is told."""
+    table = audience(500)
+    outcome = measure_outcome(table, log(orders(table).query("date < '2011-07-01' or date > '2011-12-01'")))
+    assert (outcome.comparable, np.isnan(outcome.profit_high)) == (False, True)
+    treated = int((table["group"] == "treat").sum())
+    assert f"Nobody bought, of {treated} treated and {500 - treated} control customers" in outcome.message
+    assert f"up to {1 - 0.05 ** (1 / treated):.1%} of the treated would" in outcome.message
+    assert outcome.message.endswith("Read it out later, or treat more customers.")
+
+
+def test_a_part_in_which_nobody_bought_is_left_out():
+    table = audience(800)
+    table["planned_treatment"] = np.where(np.arange(800) % 2, "mail", "call")
+    called = set(table.loc[table["planned_treatment"] == "call", "customer_id"])
+    bought = orders(table)
+    bought = bought[~(bought["customer_id"].isin(called) & (bought["date"] == "2011-07-15"))]
+    outcome = measure_outcome(table, log(bought))
+    assert {lift.customers for lift in outcome.lifts} == {"all", "mail"}
+
+
 def test_too_small_a_control_group_is_refused():
     table = audience(100, share=0.05)
     assert (
@@ -212,10 +233,13 @@ def test_incentives_are_paid_by_buyers_unless_the_log_is_net_of_them():
 
 
 def test_a_later_window_shows_purchases_pulled_forward():
+    """Some of the control group buy in autumn what some of the treated bought early, in July."""
     table = audience(3000)
-    outcome = measure_outcome(table, log(orders(table)), start="2011-08-29", end="2011-12-30")
-    assert lift_of(outcome, "all", "returned").effect == 0
-    assert "is not clear" in outcome.message or "lost money" in outcome.message
+    waited = table.loc[table["group"] == "control", "customer_id"][:90]
+    autumn = pd.DataFrame({"customer_id": waited, "date": pd.Timestamp("2011-10-15"), "amount": 100.0})
+    outcome = measure_outcome(table, log(pd.concat([orders(table), autumn])), start="2011-08-29", end="2011-12-30")
+    assert lift_of(outcome, "all", "returned").effect == pytest.approx(-90 / 900, abs=0.002)
+    assert "lost money" in outcome.message
 
 
 def test_lost_rows_and_unlike_groups_are_noted():

@@ -116,7 +116,7 @@ def measure_outcome(
         "level": level,
         "notes": tuple(_notes(table, arms)),
     }
-    if min(treated, control) < MIN_GROUP_CUSTOMERS:
+    if min(treated, control) < MIN_GROUP_CUSTOMERS or not arms.measures["returned"].any():
         facts |= dict.fromkeys(_PROFIT_FIELDS, float("nan"))
         return Outcome(lifts=(), message=_without_comparison(arms), **facts)
     lifts = _lifts(table, arms, by, level, window)
@@ -132,6 +132,8 @@ def _lifts(table: pd.DataFrame, arms: Arms, by: str | None, level: float, window
     found = [lift_between("all", m, arms, everyone, level, window.elapsed) for m in arms.measures]
     parts = _parts(table, arms, by)
     for name, rows in parts:
+        if not arms.measures["returned"][rows].any():
+            continue  # where nobody bought, the interval would have no width
         found += [lift_between(name, m, arms, rows, level, window.elapsed, len(parts)) for m in arms.measures]
     return tuple(found)
 
@@ -220,6 +222,10 @@ def _without_comparison(arms: Arms) -> str:
         "There is no control group: the effect of the campaign cannot be measured, because nobody knows what would "
         "have happened without it."
         if control == 0
+        else f"Nobody bought, of {treated:,} treated and {control:,} control customers: the effect of the campaign "
+        "cannot be measured, only bounded. By chance alone so few may have bought where in truth up to "
+        f"{_most_share(treated):.1%} of the treated would (95%), and {_most_share(control):.1%} of the control group."
+        if min(treated, control) >= MIN_GROUP_CUSTOMERS
         else f"With {treated} treated and {control} control customers there is too little to compare (at least "
         f"{MIN_GROUP_CUSTOMERS} of each): the effect of the campaign cannot be measured."
     )
@@ -230,7 +236,14 @@ def _without_comparison(arms: Arms) -> str:
             f" What can be said: {bought:.1%} of the treated bought, where the scores had predicted {predicted:.1%} "
             "without a campaign. The difference is campaign, season and error of the scores together."
         )
+    if min(treated, control) >= MIN_GROUP_CUSTOMERS:
+        return text + " Read it out later, or treat more customers."
     return text + f" Keep a {'larger ' if control else ''}control group next time: the planner draws one."
+
+
+def _most_share(customers: int) -> float:
+    """Upper 95% bound of a share of which none was seen among so many (Clopper & Pearson 1934)."""
+    return float(1 - 0.05 ** (1 / customers))
 
 
 def _verdict(profits: dict[str, float], cost: float, level: float, window: Window) -> str:
