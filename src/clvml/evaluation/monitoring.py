@@ -104,7 +104,7 @@ class Monitor:
 
     def _joined(self) -> str:
         share = f", {self.joined_share:.0%} of the spend" if np.isfinite(self.joined_share) else ""
-        return f"{self.joined:,} customers{share}"
+        return f"{self.joined:,} customer{'' if self.joined == 1 else 's'}{share}"
 
 
 _NAMES = {"purchases": "purchases", "spend": "spend", "return": "returners"}
