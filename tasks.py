@@ -33,7 +33,7 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = "python.exe" if os.name == "nt" else "python"
 LOCK = ROOT / "requirements.lock"
 
-PYTEST = ["python", "-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--maxschedchunk", "1"]
+PYTEST = ["python", "-m", "pytest", "-n", "auto", "--maxprocesses", "4"]
 KERNEL_TESTS = [
     "tests/maths/test_glm.py",
     "tests/maths/test_comparison.py",
@@ -48,8 +48,9 @@ KERNEL_TESTS = [
 """Fits, what is learned, and the choices that follow: what would flip if it hung on last bits."""
 COMMANDS = {
     "demo": ["clvml", "demo"],
-    "test": [*PYTEST, "-m", "not slow"],
-    "slow": [*PYTEST, "-m", "slow"],
+    # Neighbours share what was made for them; slow tests are handed out one by one, the longest first.
+    "test": [*PYTEST, "--dist", "worksteal", "-m", "not slow"],
+    "slow": [*PYTEST, "--maxschedchunk", "1", "-m", "slow"],
     "lint": ["python", "-m", "ruff", "check", "."],
     "format": ["python", "-m", "ruff", "format", "--check", "."],
     "types": ["python", "-m", "mypy"],
@@ -57,7 +58,7 @@ COMMANDS = {
     "docs": ["python", "-m", "mkdocs", "build", "--quiet"],
     "kernels": ["python", "-m", "pytest", "-m", "not slow", *KERNEL_TESTS],
     "fuzz": ["python", "-m", "tests.fuzz_models"],
-    "coverage": ["python", "-m", "coverage", "run", *PYTEST[1:], "-m", "not slow"],
+    "coverage": ["python", "-m", "coverage", "run", *PYTEST[1:], "--dist", "worksteal", "-m", "not slow"],
     "mutants": ["python", "-m", "tests.mutants"],
 }
 OTHER_KERNEL = {"OPENBLAS_CORETYPE": "Sandybridge"}
