@@ -159,7 +159,7 @@ def test_the_report_fits_the_page():
     log = Transactions(small())
     text = str(monitor(log, scored(log)))
     assert max(map(len, text.splitlines())) <= 100
-    assert "joined since, not scored: 1 customers, 40% of the spend" in text
+    assert "joined since, not scored: 1 customer, 40% of the spend" in text
 
 
 @pytest.mark.parametrize(
