@@ -196,13 +196,13 @@ def test_without_control_nothing_is_compared():
 
 
 def test_where_nobody_bought_no_interval_has_no_width():
-    """Two groups without a buyer differ by 0, but nothing says that the campaign did: no profit is told."""
+    """Two groups without a buyer differ by 0, but nothing says what the campaign did: no profit is claimed."""
     table = audience(500)
     outcome = measure_outcome(table, log(orders(table).query("date < '2011-07-01' or date > '2011-12-01'")))
     assert (outcome.comparable, np.isnan(outcome.profit_high)) == (False, True)
     treated = int((table["group"] == "treat").sum())
     assert f"Nobody bought, of {treated} treated and {500 - treated} control customers" in outcome.message
-    assert f"up to {1 - 0.05 ** (1 / treated):.1%} of the treated would" in outcome.message
+    assert f"fewer than {1 - 0.05 ** (1 / treated):.1%} of customers treated like this buy" in outcome.message
     assert outcome.message.endswith("Read it out later, or treat more customers.")
 
 

@@ -272,9 +272,9 @@ def test_where_a_neighbour_leads_nowhere_the_search_begins_again(name):
 def test_a_model_fitted_again_is_that_of_a_fit_of_its_own():
     first, second = (pd.DataFrame(dict(zip(("frequency", "recency", "T"), shop(s), strict=True))) for s in (1, 2))
     for model in (ParetoNBDModel(), ParetoNBDModel(time_unit="week"), BetaGeoModel(prior="weak")):
-        again, own = model.fit(first).refitted(second), type(model)(**model.get_params()).fit(second)
+        again, own = model.fit(first)._refitted(second), type(model)(**model.get_params()).fit(second)
         np.testing.assert_allclose(again.params_, own.params_, rtol=1e-6)
         assert again.get_params() == own.get_params()
         assert model.n_customers_ == own.n_customers_
     with pytest.raises(NotFittedError):
-        ParetoNBDModel().refitted(second)
+        ParetoNBDModel()._refitted(second)

@@ -146,9 +146,8 @@ def test_a_single_customer_is_checked_like_a_summary(fitted):
 PUBLIC = {
     "aic_", "bic_", "covariance_", "discounted_purchases", "expected_purchases", "expected_purchases_new",
     "feature_names_in_", "fit", "from_dict", "get_params", "log_likelihood_", "n_customers_", "n_features_in_",
-    "n_rows_", "name", "median_wait", "p_alive", "p_return", "params_", "pmf", "prior", "purchases_interval",
-    "refitted", "score", "score_samples", "set_params", "standard_errors_", "status_", "summary_", "time_unit",
-    "to_dict", "unit_days",
+    "n_rows_", "name", "median_wait", "p_alive", "p_return", "params_", "pmf", "prior", "purchases_interval", "score",
+    "score_samples", "set_params", "standard_errors_", "status_", "summary_", "time_unit", "to_dict", "unit_days",
 }  # fmt: skip
 COVARIATES = {"coded_", "covariate_tests", "covariates", "effects", "penalty"}
 
@@ -171,7 +170,7 @@ def test_completion_shows_what_users_ask_for(summary, fitted):
     }  # fmt: skip
     assert public(fitted[LifetimeValueModel]) == {
         "choice_", "clv", "discount_rate", "expected_purchases", "expected_spend", "fit", "fit_base", "from_dict",
-        "get_params", "horizon", "margin", "p_alive", "p_return", "predict", "purchases", "purchases_", "refitted",
-        "set_params", "spend", "spend_", "spend_interval", "to_dict", "feature_names_in_", "n_features_in_", "score",
-        "score_samples", "fit_transform", "get_feature_names_out", "set_output", "transform",
+        "get_params", "horizon", "margin", "p_alive", "p_return", "predict", "purchases", "purchases_", "set_params",
+        "spend", "spend_", "spend_interval", "to_dict", "feature_names_in_", "n_features_in_", "score", "score_samples",
+        "fit_transform", "get_feature_names_out", "set_output", "transform",
     }  # fmt: skip

@@ -61,6 +61,8 @@ def test_where_nobody_changed_many_move_and_there_is_no_alarm(unchanged):
     np.testing.assert_allclose(unchanged.table.groupby("from")["share"].sum(), 1)
     of_all = unchanged.table.groupby("from")["customers"].transform("sum")  # nobody moved: 0%, whatever the prior
     np.testing.assert_allclose(unchanged.table["share"], unchanged.table["customers"] / of_all)
+    assert (unchanged.table["low"] <= unchanged.table["share"]).all()
+    assert (unchanged.table["share"] <= unchanged.table["high"]).all()
     np.testing.assert_allclose(unchanged.table.groupby("from")["expected"].sum(), 1)
 
 

@@ -134,24 +134,13 @@ class LifetimeValueModel(LikelihoodScore, Estimator):
         self.spend_ = type(spend)(**spend.get_params()).fit(summary, sample_weight=sample_weight)
         return self
 
-    def refitted(self, summary: pd.DataFrame) -> Self:
-        """The same settings fitted to much the same customers: as a fit of its own, but sooner, as the search of the
-        model of purchases begins at these parameters.
-
-        Parameters
-        ----------
-        summary : pandas.DataFrame
-            As of `fit`.
-
-        Returns
-        -------
-        another model
-        """
+    def _refitted(self, summary: pd.DataFrame) -> Self:
+        """The same settings fitted to much the same customers: as a fit of its own, but sooner (see PurchaseModel)."""
         self._check_fitted("purchases_")
         other = type(self)(**self.get_params(deep=False))
         if isinstance(self.purchases, str):  # which chooses anew
             return other.fit(summary)
-        other.purchases_, other.choice_ = self.purchases_.refitted(summary), None
+        other.purchases_, other.choice_ = self.purchases_._refitted(summary), None
         other.spend_ = type(self.spend_)(**self.spend_.get_params()).fit(summary)
         return other
 

@@ -15,6 +15,7 @@ from clvml.orders.transactions import Transactions
 
 __all__ = [
     "INGREDIENTS",
+    "RETURNED_SHARE",
     "KnownAt",
     "attributes_of",
     "attributes_of_lines",
@@ -25,6 +26,8 @@ __all__ = [
 KnownAt = Literal["first_order", "as_of"]
 INGREDIENTS = ("purchases", "mean gap (days)", "days since last purchase", "amount per purchase")
 """Attributes that a model works the value out from: that the best have more of them says nothing."""
+RETURNED_SHARE = "returned share"
+"""Of what was bought: the attribute that is written in percent."""
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MAX_WORDS = 20
@@ -53,7 +56,7 @@ def attributes_of_summary(summary: pd.DataFrame, *, known_at: KnownAt = "as_of")
     table["mean gap (days)"] = np.where(gaps > 0, summary["recency"] / np.maximum(gaps, 1), np.nan)
     table["days since last purchase"] = summary["days_since_last"].astype(np.float64)
     table["amount per purchase"] = summary["amount"] / (gaps + 1)
-    table["returned share"] = summary["returns_value"] / summary["gross"].where(summary["gross"] > 0)
+    table[RETURNED_SHARE] = summary["returns_value"] / summary["gross"].where(summary["gross"] > 0)
     known = {"channel", *(summary.columns[: list(summary.columns).index("log_gaps") + 1])}
     for name in summary.columns:
         if name not in known:

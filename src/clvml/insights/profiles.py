@@ -14,7 +14,7 @@ from scipy.special import ndtr, ndtri
 
 from clvml.checks import check_level, check_share
 from clvml.errors import DataError, did_you_mean
-from clvml.insights.attributes import INGREDIENTS, KnownAt, attributes_of
+from clvml.insights.attributes import INGREDIENTS, RETURNED_SHARE, KnownAt, attributes_of
 from clvml.orders.transactions import Transactions
 from clvml.tables import canonical_ids
 
@@ -303,8 +303,8 @@ def _difference(
 
 
 def _written(attribute: str, value: float) -> str:
-    """A median as it is read: shares in percent."""
-    return f"{value:.1%}" if "share" in attribute else f"{value:,.4g}"
+    """A median as it is read: our share in percent; what a column of the user's counts is not known."""
+    return f"{value:.1%}" if attribute == RETURNED_SHARE else f"{value:,.4g}"
 
 
 def _by_attribute(differences: list[Difference]) -> list[str]:

@@ -116,9 +116,9 @@ def measure_outcome(
         "level": level,
         "notes": tuple(_notes(table, arms)),
     }
-    if min(treated, control) < MIN_GROUP_CUSTOMERS or not arms.measures["returned"].any():
+    if message := _without_comparison(arms):
         facts |= dict.fromkeys(_PROFIT_FIELDS, float("nan"))
-        return Outcome(lifts=(), message=_without_comparison(arms), **facts)
+        return Outcome(lifts=(), message=message, **facts)
     lifts = _lifts(table, arms, by, level, window)
     money = next(lift for lift in lifts if lift.customers == "all" and lift.measure == "contribution")
     bounds = (money.effect, money.low, money.high, money.anytime_low, money.anytime_high)
@@ -216,19 +216,28 @@ def _notes(table: pd.DataFrame, arms: Arms) -> list[str]:
 
 
 def _without_comparison(arms: Arms) -> str:
-    """What may be said where nothing can be compared."""
+    """What may be said where nothing can be compared; nothing where it can."""
     treated, control = int(arms.treated.sum()), int((~arms.treated).sum())
-    text = (
-        "There is no control group: the effect of the campaign cannot be measured, because nobody knows what would "
-        "have happened without it."
-        if control == 0
-        else f"Nobody bought, of {treated:,} treated and {control:,} control customers: the effect of the campaign "
-        "cannot be measured, only bounded. By chance alone so few may have bought where in truth up to "
-        f"{_most_share(treated):.1%} of the treated would (95%), and {_most_share(control):.1%} of the control group."
-        if min(treated, control) >= MIN_GROUP_CUSTOMERS
-        else f"With {treated} treated and {control} control customers there is too little to compare (at least "
-        f"{MIN_GROUP_CUSTOMERS} of each): the effect of the campaign cannot be measured."
-    )
+    advice = f"Keep a {'larger ' if control else ''}control group next time: the planner draws one."
+    if control == 0:
+        text = (
+            "There is no control group: the effect of the campaign cannot be measured, because nobody knows what would "
+            "have happened without it."
+        )
+    elif min(treated, control) < MIN_GROUP_CUSTOMERS:
+        text = (
+            f"With {treated} treated and {control} control customers there is too little to compare (at least "
+            f"{MIN_GROUP_CUSTOMERS} of each): the effect of the campaign cannot be measured."
+        )
+    elif not arms.measures["returned"].any():
+        text = (
+            f"Nobody bought, of {treated:,} treated and {control:,} control customers: the effect of the campaign "
+            f"cannot be measured. With 95% certainty fewer than {_most_share(treated):.1%} of customers treated like "
+            f"this buy, and fewer than {_most_share(control):.1%} of those left alone."
+        )
+        advice = "Read it out later, or treat more customers."
+    else:
+        return ""
     if treated and "returned" in arms.predictors:
         bought = arms.measures["returned"][arms.treated].mean()
         predicted = arms.predictors["returned"][arms.treated].mean()
@@ -236,9 +245,7 @@ def _without_comparison(arms: Arms) -> str:
             f" What can be said: {bought:.1%} of the treated bought, where the scores had predicted {predicted:.1%} "
             "without a campaign. The difference is campaign, season and error of the scores together."
         )
-    if min(treated, control) >= MIN_GROUP_CUSTOMERS:
-        return text + " Read it out later, or treat more customers."
-    return text + f" Keep a {'larger ' if control else ''}control group next time: the planner draws one."
+    return f"{text} {advice}"
 
 
 def _most_share(customers: int) -> float:

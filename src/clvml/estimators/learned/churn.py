@@ -148,7 +148,7 @@ class ChurnClassifier(Estimator):
         """
         snapshots = self._snapshots(X, y)
         labelled = labelled_rows(self._value(snapshots), snapshots, self.max_rows, self.seed)
-        self.value_ = labelled.fitted[max(labelled.fitted)].refitted(snapshots.now)
+        self.value_ = labelled.fitted[max(labelled.fitted)]._refitted(snapshots.now)
         self.window_, self.horizon_, self.classes_ = snapshots.window, snapshots.horizon, np.array([0, 1])
         self.leaks_ = leaking_attributes(labelled)
         settings = Settings(self.penalty, self.trees or Trees(), self.seed)

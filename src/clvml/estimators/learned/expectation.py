@@ -11,16 +11,7 @@ from numpy.typing import NDArray
 from clvml.estimators.forecast import CustomerForecast
 from clvml.estimators.lifetime_value import LifetimeValueModel
 
-__all__ = [
-    "CommonFactors",
-    "Expectation",
-    "expect",
-    "expect_origins",
-    "expected_over",
-    "fit_near",
-    "hazard_shift",
-    "log_hazard",
-]
+__all__ = ["CommonFactors", "Expectation", "expect", "expect_origins", "expected_over", "hazard_shift", "log_hazard"]
 
 Floats = NDArray[np.float64]
 
@@ -116,14 +107,14 @@ def expect_origins(
     near: LifetimeValueModel | None = None
     for origin, rows in labelled.groupby("origin", sort=False).indices.items():
         frame = labelled.iloc[rows].reset_index(drop=True)
-        near = fitted[int(str(origin))] = fit_near(value, near, frame)
+        near = fitted[int(str(origin))] = _fitted(value, near, frame)
         parts[:, rows] = expect(near, frame, days)
     return Expectation(*parts), fitted
 
 
-def fit_near(value: LifetimeValueModel, near: LifetimeValueModel | None, frame: pd.DataFrame) -> LifetimeValueModel:
+def _fitted(value: LifetimeValueModel, near: LifetimeValueModel | None, frame: pd.DataFrame) -> LifetimeValueModel:
     """An unfitted model fitted to some customers, searched from a fit to much the same ones, if there is one."""
-    return type(value)(**value.get_params(deep=False)).fit(frame) if near is None else near.refitted(frame)
+    return type(value)(**value.get_params(deep=False)).fit(frame) if near is None else near._refitted(frame)
 
 
 def log_hazard(p: Floats) -> Floats:

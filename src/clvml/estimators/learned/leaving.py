@@ -293,7 +293,7 @@ class LeavingModel(Estimator):
         for origin in self._origins(now, first, today):
             try:
                 frame = log.summarize(day_of_number(origin), window)
-                purchases = purchases.refitted(frame)
+                purchases = purchases._refitted(frame)
             except DataError:  # nobody, or too few to fit, so early
                 continue
             parts.append(self._origin(frame, purchases, origin, today, days))

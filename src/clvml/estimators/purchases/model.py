@@ -59,7 +59,7 @@ class PurchaseModel(FittedModel[Any]):
 
     n_rows_: int
     _near: Any = None
-    """Parameters to search from."""
+    """Parameters that a fit searches from, while `_refitted` fits."""
 
     def __init__(self, *, time_unit: Literal["day", "week"] = "day", prior: Literal["weak"] | None = None) -> None:
         self.time_unit = time_unit
@@ -94,23 +94,16 @@ class PurchaseModel(FittedModel[Any]):
         rows = self._histories(summary, sample_weight)
         return self._learn(fit(self._module_for(rows), self._sample(rows), prior=prior, near=self._near), rows)
 
-    def refitted(self, summary: pd.DataFrame) -> Self:
+    def _refitted(self, summary: pd.DataFrame) -> Self:
         """The same settings fitted to much the same customers: as a fit of its own, but sooner, as the search begins at
         these parameters.
-
-        Parameters
-        ----------
-        summary : pandas.DataFrame
-            As of `fit`.
-
-        Returns
-        -------
-        another model
         """
         self._check_fitted("params_")
         other = type(self)(**self.get_params(deep=False))
         other._near = self.params_ if self.status_ is FitStatus.CONVERGED else None
-        return other.fit(summary)
+        other.fit(summary)
+        del other._near
+        return other
 
     def p_alive(self, summary: Customers) -> Floats:
         """Probability of not having left by `as_of`. A property of the model: act on `p_return` instead.

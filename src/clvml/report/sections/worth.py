@@ -26,8 +26,8 @@ def worth(scores: pd.DataFrame, money: Money, backtest: Mapping[str, Any] | None
     top = scores["clv"].nlargest(max(1, len(scores) // 10)).sum()
     sentences = [
         f"Over the next {days} days the {money.count(len(scores))} customers are expected to bring {money(total)} "
-        f"(contribution, discounted to today). In nine cases of ten it should lie between {low} and {high}: as wide as "
-        "such totals miss on logs in general. What `clvml predict` prints is as wide as this log has shown.",
+        f"(contribution, discounted to today). In nine cases of ten it should lie between {low} and {high}. "
+        "That is how far such totals were off on many logs; `clvml predict` prints how far they were off on this one.",
         f"The best tenth of them is expected to bring {top / total:.0%} of it." if total > 0 else "",
     ]
     past = None if backtest is None else _past_chart(backtest, money)

@@ -166,7 +166,7 @@ def past_windows(
     first = day_number(snapshots.first_day)
     for origin, some in rows.groupby("origin", sort=False).indices.items():
         frame = rows.iloc[some].reset_index(drop=True)
-        value = value.refitted(frame)
+        value = value._refitted(frame)
         purchases, spend = frame["purchases"].to_numpy(float), frame["spend"].to_numpy(float)
         day, factors = int(str(origin)), CommonFactors.of(purchases, spend, expect(value, frame, snapshots.window))
         known = -log_factor(calendar, day, snapshots.window)
