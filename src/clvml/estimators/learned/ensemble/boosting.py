@@ -16,7 +16,7 @@ __all__ = ["Trees"]
 Floats = NDArray[np.float64]
 
 _EDGE_ROWS = 10_000
-"""Rows from which the edges of bins are found."""
+"""Rows from which the edges of bins are found at least, where there are as many."""
 
 
 class Trees(NamedTuple):
@@ -53,13 +53,11 @@ class Trees(NamedTuple):
 
 
 def _binned(column: Floats, weight: Floats, bins: int) -> Floats:
-    """Each value replaced by the mean of its bin, one of `bins` of about equal weight. Few rows stay as they are.
+    """Each value replaced by the mean of its bin, one of `bins` of about equal weight.
 
     scikit-learn then cuts between the bins. To find their edges in weighted rows it takes longer than for the trees.
     """
-    if column.size <= _EDGE_ROWS:
-        return column
-    some = slice(None, None, column.size // _EDGE_ROWS)
+    some = slice(None, None, max(1, column.size // _EDGE_ROWS))
     order = np.argsort(column[some])
     ascending, sums = column[some][order], np.cumsum(weight[some][order])
     if np.count_nonzero(np.diff(ascending)) < bins:
