@@ -8,8 +8,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from clvml.resources import one_thread
 
 
-def openmp_threads():
-    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp"}
+def threads(*apis):
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] in (apis or ("openmp", "blas"))}
 
 
 @pytest.fixture
@@ -21,20 +21,20 @@ def two_threads():
 
 
 @pytest.mark.usefixtures("two_threads")
-def test_openmp_works_on_one_thread_inside_and_on_as_many_as_before_after():
+def test_one_thread_inside_and_as_many_as_before_after():
     with one_thread():
-        assert openmp_threads() == {1}
+        assert threads() == {1}
         with one_thread():
-            assert openmp_threads() == {1}
-        assert openmp_threads() == {1}
-    assert openmp_threads() == {2}
+            assert threads() == {1}
+        assert threads() == {1}
+    assert threads() == {2}
 
 
 @pytest.mark.usefixtures("two_threads")
 def test_an_error_inside_takes_the_cap_off():
     with pytest.raises(ZeroDivisionError), one_thread():
         1 // 0  # noqa: B018
-    assert openmp_threads() == {2}
+    assert threads() == {2}
 
 
 @pytest.mark.usefixtures("two_threads")
@@ -50,7 +50,7 @@ def test_blocks_of_two_threads_that_overlap_leave_no_cap_behind():
     with one_thread():
         thread.start()
         begun.wait(10)
-    assert openmp_threads() == {2}  # though the other block is still open
+    assert threads("openmp") == {2}  # though the other block is still open
     ended.set()
     thread.join()
-    assert openmp_threads() == {2}
+    assert threads() == {2}

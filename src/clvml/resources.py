@@ -114,12 +114,13 @@ def in_order(work: Callable[[T], R], parts: Iterable[T], threads: int) -> Iterat
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """A block in which OpenMP works on one thread: around fits of scikit-learn to few rows, where its threads do little
-    but wait for each other, which on a busy machine takes ten times as long as the work.
+    """A block in which OpenMP and the BLAS work on one thread: around training, whose tables are small.
+    Their threads do little but wait for each other, which on a busy machine takes three times as long as the work.
 
-    Each thread that calls OpenMP has a number of its own, so blocks on several threads do not meddle with each other.
+    Each thread that calls OpenMP has a number of its own; that of the BLAS is one for the process, and belongs to the
+    block that began first. So blocks on several threads do not meddle with each other.
     """
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1, user_api="openmp"):
+    with threadpool_limits(limits=1):
         yield

@@ -29,6 +29,7 @@ from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.horizon import day_number
 from clvml.maths import metrics
 from clvml.orders.origins import Snapshots
+from clvml.resources import one_thread
 
 __all__ = ["RHYTHM_HORIZONS", "ChurnClassifier"]
 
@@ -147,19 +148,20 @@ class ChurnClassifier(Estimator):
             For labels without `horizon`, or the other way round.
         """
         snapshots = self._snapshots(X, y)
-        labelled = labelled_rows(self._value(snapshots), snapshots, self.max_rows, self.seed)
-        self.value_ = labelled.fitted[max(labelled.fitted)]._refitted(snapshots.now)
-        self.window_, self.horizon_, self.classes_ = snapshots.window, snapshots.horizon, np.array([0, 1])
-        self.leaks_ = leaking_attributes(labelled)
-        settings = Settings(self.penalty, self.trees or Trees(), self.seed)
-        self.trial_ = Trial.of(labelled, snapshots, settings)
-        self.threshold_, self.audit_ = self.trial_.threshold, self.trial_.audit
-        ensemble = Ensemble.learn(labelled, self.window_, *settings)
-        if y is None:
-            self.ensemble_ = self._at_level_ahead(ensemble, snapshots)
-        else:
-            expected = expect(self.value_, one_customer_a_row(labelled.rows), self.window_)
-            self.ensemble_ = ensemble.levelled_by_labels(labelled, expected)
+        with one_thread():
+            labelled = labelled_rows(self._value(snapshots), snapshots, self.max_rows, self.seed)
+            self.value_ = labelled.fitted[max(labelled.fitted)]._refitted(snapshots.now)
+            self.window_, self.horizon_, self.classes_ = snapshots.window, snapshots.horizon, np.array([0, 1])
+            self.leaks_ = leaking_attributes(labelled)
+            settings = Settings(self.penalty, self.trees or Trees(), self.seed)
+            self.trial_ = Trial.of(labelled, snapshots, settings)
+            self.threshold_, self.audit_ = self.trial_.threshold, self.trial_.audit
+            ensemble = Ensemble.learn(labelled, self.window_, *settings)
+            if y is None:
+                self.ensemble_ = self._at_level_ahead(ensemble, snapshots)
+            else:
+                expected = expect(self.value_, one_customer_a_row(labelled.rows), self.window_)
+                self.ensemble_ = ensemble.levelled_by_labels(labelled, expected)
         return self
 
     def _snapshots(self, X: Snapshots | pd.DataFrame, y: ArrayLike | None) -> Snapshots:

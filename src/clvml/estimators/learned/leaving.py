@@ -28,6 +28,7 @@ from clvml.maths.regularity import regularity
 from clvml.maths.rhythm import Rhythm
 from clvml.orders.origins import one_vote, some_rows
 from clvml.orders.transactions import Transactions
+from clvml.resources import one_thread
 
 __all__ = ["REGULARITY", "LeavingAudit", "LeavingModel"]
 
@@ -251,8 +252,9 @@ class LeavingModel(Estimator):
         if labelled is None or not _enough(labelled.returned):
             return self
         labelled = labelled.take(some_rows(labelled.customer, _MAX_ROWS, self.seed))
-        self.blend_, self.audit_ = self._trial(labelled)
-        self.members_ = self._members(labelled)
+        with one_thread():
+            self.blend_, self.audit_ = self._trial(labelled)
+            self.members_ = self._members(labelled)
         return self
 
     def asked(self, frame: pd.DataFrame, p_alive: Floats) -> Asked:
