@@ -170,12 +170,8 @@ def the_value(s: pd.DataFrame) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"state": state}
         for who, of in (("good", s["tier"] == "good"), ("others", s["tier"] != "good")):
             some = s[of & (s["state"] == state) & (s["spend"] > 0)]
-            expected = {"": some["value_if_kept"].sum(), ", as it was": (some["clv"] / some["p_return"]).sum()}
             row[f"{who}: bought"] = len(some)
-            row |= {
-                f"{who}: came / expected{what}": some["spend"].sum() / total if len(some) else np.nan
-                for what, total in expected.items()
-            }
+            row[f"{who}: came / expected"] = some["spend"].sum() / some["value_if_kept"].sum() if len(some) else np.nan
         rows.append(row)
     return rows
 
@@ -387,8 +383,8 @@ Repeat buyers with two gaps or more, the upper 40% by past spend, not yet silent
 silent through three more? Out of time.""",
     "value": """## value_if_kept
 
-Of those who bought within the horizon: what they spent over what `value_if_kept` had expected; as it was: over
-`clv / p_return`, which knows nothing of tiers. Spend is not discounted, value is: 1.02 is right.""",
+Of those who bought within the horizon: what they spent over what `value_if_kept` had expected. Spend is not
+discounted, value is: 1.02 is right.""",
     "rankings": """## What was lost in the list
 
 Repeat buyers: lists as long as that of the flagged, of those who are not lapsed; then lists as long as flagged and
@@ -495,10 +491,10 @@ def verdicts(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def calibration(rows: list[dict[str, Any]]) -> list[str]:
-    """How far value_if_kept is off, the level of a cut taken out, with the factors by tier and without."""
+    """How far value_if_kept is off, the level of a cut taken out."""
     cells = [
         {"cut": (row["log"], row["cut"]), "who": f"{who}, {row['state']}", "bought": row[f"{who}: bought"]}
-        | {what: np.log(row[f"{who}: came / expected{what}"]) for what in ("", ", as it was")}
+        | {"off": np.log(row[f"{who}: came / expected"])}
         for row in rows
         for who in ("good", "others")
         if row[f"{who}: bought"] >= 5
@@ -506,23 +502,15 @@ def calibration(rows: list[dict[str, Any]]) -> list[str]:
     if not cells:
         return []
     table = pd.DataFrame(cells)
-    for what in ("", ", as it was"):
-        sums = (table[what] * table["bought"]).groupby(table["cut"]).transform("sum")
-        level = sums / table.groupby("cut")["bought"].transform("sum")
-        table[what] = (table[what] - level).abs()
-    found = table.groupby("who")[["", ", as it was"]].mean().join(table.groupby("who").size().rename("cuts"))
-    weight = table["bought"]
-    whole = [
-        float(((table[w] * weight).groupby(table["cut"]).sum() / weight.groupby(table["cut"]).sum()).mean())
-        for w in ("", ", as it was")
-    ]
-    lines = [
-        f"- {who}: {row['']:.2f} over {row['cuts']:.0f} cuts; as it was {row[', as it was']:.2f}."
-        for who, row in found.iterrows()
-    ]
+    cut, weight = table["cut"], table["bought"]
+    sums = (table["off"] * weight).groupby(cut).transform("sum")
+    table["off"] = (table["off"] - sums / weight.groupby(cut).transform("sum")).abs()
+    found = table.groupby("who")["off"].agg(["mean", "size"])
+    whole = float(((table["off"] * weight).groupby(cut).sum() / weight.groupby(cut).sum()).mean())
+    lines = [f"- {who}: {row['mean']:.2f} over {row['size']:.0f} cuts." for who, row in found.iterrows()]
     head = (
         "value_if_kept by state and tier, the level of each cut taken out: mean |ln(came / expected)| over cuts with "
-        f"five returns. By returns, of all cuts: {whole[0]:.3f}; as it was {whole[1]:.3f}."
+        f"five returns. By returns, of all cuts: {whole:.3f}."
     )
     return ["\n".join([head, "", *lines])]
 

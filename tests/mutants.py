@@ -27,7 +27,7 @@ TESTS = {
     "campaigns/control.py": ["campaigns/test_control.py"],
     "campaigns/gain.py": ["campaigns/test_gain.py"],
     "campaigns/outcome": ["campaigns/test_outcome.py"],
-    "scores/flag.py": ["scores/test_flag.py", "scores/test_tier_factors.py"],
+    "scores/flag.py": ["scores/test_flag.py"],
     "scores/segments.py": ["scores/test_segments.py"],
     "maths/models": ["maths/test_contract.py", "maths/test_maths_numerics.py", "maths/test_maths_models.py"],
     "maths": ["maths"],

@@ -1,28 +1,22 @@
-"""The flag by economics: whom to treat because the expected gain is above what treating costs, and what those bring who
-buy after all.
-"""
+"""The flag by economics: whom to treat because the expected gain is above what treating costs."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clvml.errors import OptionError
 
-__all__ = ["NEVER", "Economics", "TierFactors", "assumed_economics"]
+__all__ = ["NEVER", "Economics", "assumed_economics"]
 
 Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 NEVER = 1.0
 """The break-even probability of a customer for whom treating never pays."""
 _CONTACT_SHARE, _INCENTIVE_SHARE = 0.005, 0.05
 """Of what a good customer brings: contact 1 and offer 10 on a CLV of 200, the defaults of Verbraken et al. (2013)."""
-_TIER_SPREAD = 0.2
-"""Standard deviation of the logarithm of a tier's factor before anything is seen of it."""
-_MIN_RETURNS = 5
 
 
 class Economics(NamedTuple):
@@ -72,44 +66,3 @@ def assumed_economics(
         float(save_rate),
         float(redemption),
     )
-
-
-class TierFactors(NamedTuple):
-    """Factors on the value if kept: of good customers, and of all others.
-
-    Who is good by what was expected of them was expected too much of, more often than not. How much, the last origin
-    shows, predicted by a trial that had not seen it. Factors by state as well were tried, and were no better out of
-    time.
-    """
-
-    good: float = 1.0
-    others: float = 1.0
-
-    @classmethod
-    def learn(cls, good: Mask, expected: Floats, came: Floats) -> Self:
-        """From those who bought: what had been expected if they do (n,), and what they brought (n,).
-
-        The level of all together is left out: it is that of one season.
-        """
-        if came.sum() <= 0 or expected.sum() <= 0:
-            return cls()
-        expected = expected * (came.sum() / expected.sum())
-        noise = float(((came - expected) ** 2).sum() / (expected**2).sum())
-        return cls(*(_shrunk_factor(expected[tier], came[tier], noise) for tier in (good, ~good)))
-
-    def of(self, good: Mask) -> Floats:
-        """Of each customer."""
-        return np.where(good, self.good, self.others)
-
-
-def _shrunk_factor(expected: Floats, came: Floats, noise: float) -> float:
-    """What came over what had been expected, drawn to 1 by how uncertain it is.
-
-    noise: variance of what one customer brings over the square of what had been expected of them, of all together: of
-    a few customers it is not known.
-    """
-    if len(came) < _MIN_RETURNS or came.sum() <= 0:
-        return 1.0
-    variance = noise * float((expected**2).sum() / expected.sum() ** 2)
-    weight = _TIER_SPREAD**2 / (_TIER_SPREAD**2 + variance)
-    return float((came.sum() / expected.sum()) ** weight)

@@ -35,7 +35,7 @@ from clvml.orders.snapshots import take_snapshots
 from clvml.orders.transactions import Transactions
 from clvml.progress import Progress
 from clvml.scores import score as scoring, segments
-from clvml.scores.flag import Economics, TierFactors, assumed_economics
+from clvml.scores.flag import Economics, assumed_economics
 from clvml.scores.saved import read_model, write_model
 from clvml.scores.silence import silence_note, warn_of_silence
 from clvml.tables import check_summary
@@ -92,8 +92,6 @@ class ClvModel(Estimator):
         Who is about to leave, by their own rhythm.
     economics_ : Economics
         What treating costs and does: the probability of leaving from which it pays follows from it.
-    tier_factors_ : TierFactors
-        What those bring who buy, by tier, against what had been expected of them.
     margin_ : float
     as_of_ : str
     notes_ : list of str
@@ -209,19 +207,10 @@ class ClvModel(Estimator):
             self.frame(part, day), self.model_, self.leaving_, self.horizon_days_, self.margin_
         )
         self.cutoffs_ = self.tier_cutoffs(values.tier_value, values.contribution)
-        self.tier_factors_ = self._learn_tier_factors()
         good = segments.assign_tiers(values.tier_value, values.contribution, self.cutoffs_) == segments.GOOD
         self.economics_ = self._economics(float(values.value_if_kept[good if good.any() else slice(None)].mean()))
         progress.step()
         return self
-
-    def _learn_tier_factors(self) -> TierFactors:
-        """By the trial of the classifier, where there is one."""
-        if self.churn_ is None:
-            return TierFactors()
-        trial = self.churn_.trial_
-        alive = self._base().purchases_.p_alive(trial.rows)
-        return scoring.learn_tier_factors(trial, alive, self.leaving_, self.window_, self.margin_, self.good_share)
 
     def _base(self) -> LifetimeValueModel:
         """BTYD as `model_` has it."""
@@ -383,7 +372,7 @@ class ClvModel(Estimator):
     def flag_rules(self) -> scoring.FlagRules:
         """Who is about to leave, and whom to keep."""
         self._check_fitted("cutoffs_")
-        return scoring.FlagRules(self.leaving_, self.economics_, self.tier_factors_, self.cutoffs_.good_value)
+        return scoring.FlagRules(self.leaving_, self.economics_)
 
     def tier_cutoffs(self, tier_value: Floats, contribution: Floats) -> segments.Cutoffs:
         """Where the tiers of a base begin.
@@ -473,7 +462,6 @@ class ClvModel(Estimator):
             "edges": list(self.cutoffs_),
             "leaving": self.leaving_.to_dict(),
             "economics": list(self.economics_),
-            "tier_factors": list(self.tier_factors_),
             "margin": self.margin_,
             "n_customers": self.n_customers_,
             "notes": self.notes_,
@@ -515,7 +503,6 @@ class ClvModel(Estimator):
         model.cutoffs_ = segments.Cutoffs(float(good), float(bad))
         model.leaving_ = LeavingModel.from_dict(payload["leaving"])
         model.economics_ = Economics(*map(float, payload["economics"]))
-        model.tier_factors_ = TierFactors(*map(float, payload["tier_factors"]))
         model.calendar_ = dict(payload["settings"]["calendar"] or {})
         if payload["model"]["type"] == "HybridValueModel":
             hybrid = HybridValueModel.from_dict(payload["model"])

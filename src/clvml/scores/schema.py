@@ -337,7 +337,6 @@ MODEL = record(
     edges=listing(_NUMBER, 2),
     leaving=LEAVING,
     economics=row(_MONEY, _MONEY, _SHARE, _SHARE),
-    tier_factors=row(number(0.0, 20.0, above=0.0), number(0.0, 20.0, above=0.0)),
     margin=_MARGIN,
     n_customers=whole(1),
     notes=listing(text()),

@@ -14,11 +14,10 @@ from clvml.estimators.learned.decline import MIN_BEFORE, decline
 from clvml.estimators.learned.hybrid import HybridValueModel
 from clvml.estimators.learned.leaving import LeavingModel
 from clvml.estimators.learned.leaving_features import GAPS_TO_LEAVE, Asked
-from clvml.estimators.learned.trial import Trial
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.maths import rhythm
 from clvml.scores import segments
-from clvml.scores.flag import NEVER, Economics, TierFactors
+from clvml.scores.flag import NEVER, Economics
 from clvml.scores.reasons import MIN_OWN_GAPS, ReasonInputs, reasons
 from clvml.tables import SCORES
 
@@ -29,7 +28,6 @@ __all__ = [
     "FlagRules",
     "ScoredRows",
     "TierValues",
-    "learn_tier_factors",
     "score_rows",
     "scores_table",
     "tier_values",
@@ -60,9 +58,6 @@ class FlagRules(NamedTuple):
 
     leaving: LeavingModel
     economics: Economics
-    tier_factors: TierFactors
-    good_value: float
-    """Where the good tier of the training base begins."""
 
 
 class TierValues(NamedTuple):
@@ -108,8 +103,7 @@ def score_rows(
     falling = np.where(state == segments.ON_RHYTHM, _decline(frame, leaving.window_, value), 0.0)
     contribution = _contribution(frame, margin)
     tier_value = _before_silence(own_kept, leaving, asked, own_horizon)
-    factor = rules.tier_factors.of((tier_value >= rules.good_value) & (contribution > 0))
-    break_even = rules.economics.break_even(own_kept * factor)
+    break_even = rules.economics.break_even(own_kept)
     risk = _share_lost(p_leaving, 1.0 - own["p_return"], falling)
     columns = {
         "customer_id": frame["customer_id"] if "customer_id" in frame else np.arange(len(frame)),
@@ -120,7 +114,7 @@ def score_rows(
         "leaving_days": asked.days.astype(np.int64),
         "break_even": break_even,
         "decline": falling,
-        "value_if_kept": kept * factor,
+        "value_if_kept": kept,
         "next_purchase_due": _due(as_of, limits.late - asked.since),
         "state": state,
         "at_risk": (segments.is_late(state) | (falling > 0)) & (risk >= break_even) & (break_even < NEVER),
@@ -176,23 +170,6 @@ def tier_values(
     kept = _value_if_kept(model._value_columns(ahead, horizon))
     before = _before_silence(kept, leaving, leaving.asked(frame, ahead.p_alive), horizon)
     return TierValues(kept, before, _contribution(frame, margin))
-
-
-def learn_tier_factors(
-    trial: Trial, p_alive: Floats, leaving: LeavingModel, window: int, margin: float, good_share: float
-) -> TierFactors:
-    """What those brought who bought after the latest labelled origin, by their tier then."""
-    rows, predicted = trial.rows, trial.predicted
-    kept = _value_if_kept(
-        {"clv": predicted.spend, "expected_purchases": predicted.purchases, "p_return": predicted.p_return}
-    )
-    value = _before_silence(kept, leaving, leaving.asked(rows, p_alive), window)
-    contribution = _contribution(rows, margin)
-    edges = segments.cutoffs(value, contribution, good_share)
-    bought = rows["purchases"].to_numpy(np.float64) > 0
-    good = segments.assign_tiers(value, contribution, edges) == segments.GOOD
-    came = rows["spend"].to_numpy(np.float64)
-    return TierFactors.learn(good[bought], kept[bought], came[bought])
 
 
 def _before_silence(kept: Floats, leaving: LeavingModel, asked: Asked, horizon: int) -> Floats:

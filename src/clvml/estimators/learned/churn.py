@@ -74,8 +74,6 @@ class ChurnClassifier(Estimator):
         Of the churn probability over the horizon, chosen out of time.
     audit_ : Audit
         How a trial, trained without the latest labelled snapshot, did on it.
-    trial_ : Trial
-        The same, customer by customer; not kept in a saved model.
     level_ : Level
         Which level was used, and why.
     leaks_ : list of str
@@ -154,8 +152,7 @@ class ChurnClassifier(Estimator):
             self.window_, self.horizon_, self.classes_ = snapshots.window, snapshots.horizon, np.array([0, 1])
             self.leaks_ = leaking_attributes(labelled)
             settings = Settings(self.penalty, self.trees or Trees(), self.seed)
-            self.trial_ = Trial.of(labelled, snapshots, settings)
-            self.threshold_, self.audit_ = self.trial_.threshold, self.trial_.audit
+            self.threshold_, self.audit_ = Trial.of(labelled, snapshots, settings)
             ensemble = Ensemble.learn(labelled, self.window_, *settings)
             if y is None:
                 self.ensemble_ = self._at_level_ahead(ensemble, snapshots)

@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.estimators.learned.audit import Audit, audit, best_threshold
-from clvml.estimators.learned.ensemble.blend import Predicted
 from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.ensemble.model import Ensemble, Labelled
 from clvml.estimators.learned.expectation import Expectation, expect
@@ -46,10 +45,6 @@ class Trial(NamedTuple):
     threshold: float
     """Of the churn probability over the horizon."""
     audit: Audit
-    rows: pd.DataFrame
-    """Of the tested origin: summary, features and labels."""
-    predicted: Predicted
-    """Of these, within the label window."""
 
     @classmethod
     def of(cls, labelled: Labelled, snapshots: Snapshots, settings: Settings) -> Trial:
@@ -62,18 +57,16 @@ class Trial(NamedTuple):
         then = labelled.take(tested)
         fitted = labelled.fitted[int(origin.max())]
         far = expect(fitted, then.rows, snapshots.horizon)
-        near, far_p = np.empty((3, len(tested))), np.empty(len(tested))
+        p_return, p_far = np.empty((2, len(tested)))
         settings = settings._replace(trees=settings.trees._replace(max_rows=_TREE_ROWS))
         for fold, training in _folds(labelled, tested, before if later else None, settings.seed):
             asked, longer = then.take(fold), far.take(fold)
-            near[:, fold], far_p[fold] = _predicted(labelled.take(training), asked, longer, snapshots.window, settings)
+            p_return[fold], p_far[fold] = _p_return(labelled.take(training), asked, longer, snapshots.window, settings)
         expected = then.expected
         stake = expected.ticket * np.maximum(expected.purchases / np.maximum(expected.p_return, 1e-9), 1.0)
         some = _asked(fitted.purchases_, then.rows, then.bought)
-        threshold = best_threshold(then.bought[some], 1.0 - far_p[some], stake[some])
-        predicted = Predicted(*near)
-        figures = audit(then.rows, then.bought, predicted.p_return, expected.p_return, snapshots, bool(later))
-        return cls(threshold, figures, then.rows, predicted)
+        threshold = best_threshold(then.bought[some], 1.0 - p_far[some], stake[some])
+        return cls(threshold, audit(then.rows, then.bought, p_return, expected.p_return, snapshots, bool(later)))
 
 
 def _folds(labelled: Labelled, tested: Rows, before: Rows | None, seed: int) -> list[tuple[Rows, Rows]]:
@@ -90,17 +83,17 @@ def _folds(labelled: Labelled, tested: Rows, before: Rows | None, seed: int) -> 
     return [(np.flatnonzero(part[tested] == k), np.flatnonzero(earlier & (part != k))) for k in range(_FOLDS)]
 
 
-def _predicted(
+def _p_return(
     training: Labelled, asked: Labelled, far: Expectation, window: int, settings: Settings
-) -> tuple[Predicted, Floats]:
-    """Everything within the label window, and return probabilities within the horizon."""
+) -> tuple[Floats, Floats]:
+    """Return probabilities within the label window, and within the horizon."""
     near = asked.expected
     if not len(training.rows) or not 0 < training.bought.sum() < len(training.rows):
-        return Predicted(near.p_return, near.purchases, near.spend), far.p_return
+        return near.p_return, far.p_return
     ensemble = Ensemble.learn(training, window, *settings)
     ensemble = ensemble.levelled(asked.rows, near, near, [], None)
     X = ensemble.design.matrix(asked.rows, near)
-    return ensemble.predict(X, near, near), ensemble.predict(X, near, far).p_return
+    return ensemble.predict(X, near, near).p_return, ensemble.predict(X, near, far).p_return
 
 
 def share_of_gaps_ended(purchases: PurchaseModel, frame: pd.DataFrame, since: Floats) -> Floats:
