@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ from clvml.html import Figure, card, table_of
 from clvml.maths import metrics
 from clvml.orders.transactions import Transactions
 from clvml.progress import Progress
+from clvml.resources import in_order
 from clvml.scores.model import ClvModel
 from clvml.scores.totals import expected_totals
 
@@ -58,7 +59,7 @@ _SHOWN = (
 )
 _TOTALS = ("purchases_low", "purchases_high", "spend_low", "spend_high")
 """Ends of the 90% intervals of the totals, named as the columns of `expected_totals`."""
-_CELLS_AT_ONCE = 4_000_000
+_CELLS_AT_ONCE = 500_000
 _GAIN_SHARES = np.arange(1, 21) / 20.0
 
 
@@ -218,13 +219,13 @@ def backtest(
         raise OptionError("A backtest needs at least one cut: a day, or a list of days.")
     settings = (model or ClvModel()).get_params(deep=False)
     tables, differences, described, deciles, gains = [], [], [], [], []
-    progress = Progress("backtest", len(cuts))
+    progress, threads = Progress("backtest", len(cuts)), log.resources.n_workers
     for day in cuts:
         days = horizon_days(horizon, day)
         _check_end(log, day, days)
         forecasts, actual, facts = _forecasts(log, day, days, settings, champion, others or {})
         tables.append(_table(forecasts, actual).assign(cut=day.isoformat()))
-        differences.append(_differences(forecasts, actual, bootstrap, seed).assign(cut=day.isoformat()))
+        differences.append(_differences(forecasts, actual, bootstrap, seed, threads).assign(cut=day.isoformat()))
         described.append({"cut": day.isoformat()} | facts)
         deciles.append(_calibration(forecasts[OURS], actual).assign(cut=day.isoformat()))
         gains.append(_gains(forecasts, actual).assign(cut=day.isoformat()))
@@ -390,9 +391,11 @@ def _gains(forecasts: dict[str, Forecast], actual: pd.DataFrame) -> pd.DataFrame
     return pd.concat(found, ignore_index=True)
 
 
-def _differences(forecasts: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int, seed: int) -> pd.DataFrame:
+def _differences(
+    forecasts: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int, seed: int, threads: int
+) -> pd.DataFrame:
     """Ours less each baseline's, with the 2.5% and 97.5% points over resampled customers, the same ones for both."""
-    draws = _resampled(forecasts, actual, bootstrap, seed)
+    draws = _resampled(forecasts, actual, bootstrap, seed, threads)
     rows = []
     for name in (n for n in forecasts if n != OURS):
         for target, metric, better in _LOSSES:
@@ -412,15 +415,22 @@ def _word(low: float, high: float) -> str:
 
 
 def _resampled(
-    forecasts: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int, seed: int
+    forecasts: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int, seed: int, threads: int
 ) -> dict[str, dict[tuple[str, str], Floats]]:
     """Each metric of each forecast on the customers themselves (first) and on `bootstrap` resamples of them."""
-    measured: dict[str, dict[tuple[str, str], list[Any]]] = {name: {} for name in forecasts}
-    for weight in _weights(len(actual), bootstrap, seed):
-        for name, forecast in forecasts.items():
-            for key, value in _weighted(forecast, actual, weight):
-                measured[name].setdefault(key, []).append(value)
-    return {name: {key: np.concatenate(values) for key, values in found.items()} for name, found in measured.items()}
+    tested = {name: _Tested.of(forecast, actual) for name, forecast in forecasts.items()}
+    money = actual["spend"].to_numpy(float)
+    by_money = metrics.Ranking.of(money)
+
+    def measure(weight: Floats) -> dict[str, dict[tuple[str, str], Floats]]:
+        best = metrics.gain_area(money, by_money, weight)
+        return {name: dict(forecast.measure(weight, best)) for name, forecast in tested.items()}
+
+    blocks = list(in_order(measure, _weights(len(actual), bootstrap, seed), threads if threads > 1 else 0))
+    return {
+        name: {key: np.concatenate([block[name][key] for block in blocks]) for key in found}
+        for name, found in blocks[0].items()
+    }
 
 
 def _weights(n: int, bootstrap: int, seed: int) -> Iterator[Floats]:
@@ -434,22 +444,37 @@ def _weights(n: int, bootstrap: int, seed: int) -> Iterator[Floats]:
         yield np.bincount(drawn.ravel(), minlength=b * n).reshape(b, n).astype(float)
 
 
-def _weighted(forecast: Forecast, actual: pd.DataFrame, w: Floats) -> Iterator[tuple[tuple[str, str], Floats]]:
-    counts, money = actual["purchases"].to_numpy(float), actual["spend"].to_numpy(float)
-    n = w.sum(axis=1)
-    if forecast.purchases is not None:
-        yield (
-            ("purchases", "deviance"),
-            w @ metrics.poisson_losses(counts, forecast.purchases, metrics.least(counts)) / n,
-        )
-    if forecast.spend is not None:
-        yield ("spend", "deviance"), w @ metrics.tweedie_losses(money, forecast.spend, metrics.least(money)) / n
-        yield ("spend", "gini"), metrics.gini(money, forecast.spend, w)
-    if forecast.p_return is not None:
-        bought = (counts > 0).astype(float)
-        yield ("return", "auc"), metrics.auc(bought, forecast.p_return, w)
-        if forecast.is_probability:
-            yield ("return", "brier"), w @ (forecast.p_return - bought) ** 2 / n
+class _Tested(NamedTuple):
+    """What the metrics of a forecast need whatever the weights: losses, one a customer, and orders."""
+
+    money: Floats
+    bought: Floats
+    losses: dict[tuple[str, str], Floats]
+    by_spend: metrics.Ranking | None
+    by_return: metrics.Ranking | None
+
+    @classmethod
+    def of(cls, forecast: Forecast, actual: pd.DataFrame) -> Self:
+        counts, money = actual["purchases"].to_numpy(float), actual["spend"].to_numpy(float)
+        bought, losses = (counts > 0).astype(float), dict[tuple[str, str], Floats]()
+        purchases, spend, p_return, is_probability = forecast
+        if purchases is not None:
+            losses["purchases", "deviance"] = metrics.poisson_losses(counts, purchases, metrics.least(counts))
+        if spend is not None:
+            losses["spend", "deviance"] = metrics.tweedie_losses(money, spend, metrics.least(money))
+        if p_return is not None and is_probability:
+            losses["return", "brier"] = (p_return - bought) ** 2
+        rankings = (None if score is None else metrics.Ranking.of(score) for score in (spend, p_return))
+        return cls(money, bought, losses, *rankings)
+
+    def measure(self, w: Floats, best: Floats) -> Iterator[tuple[tuple[str, str], Floats]]:
+        """Each metric for weights (b, n). best: the gain area of the actual order."""
+        for key, losses in self.losses.items():
+            yield key, w @ losses / w.sum(axis=1)
+        if self.by_spend is not None:
+            yield ("spend", "gini"), metrics.share_of_best(metrics.gain_area(self.money, self.by_spend, w), best)
+        if self.by_return is not None:
+            yield ("return", "auc"), metrics.auc_of_ranking(self.bought, self.by_return, w)
 
 
 def _verdict(baseline: Any, rows: pd.DataFrame) -> str:

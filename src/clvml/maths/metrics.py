@@ -8,19 +8,22 @@ baseline's zero costs much but not infinity.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "NORMAL_95",
+    "Ranking",
     "auc",
+    "auc_of_ranking",
     "average_precision",
     "bias",
     "brier",
     "decile_mape",
     "expected_calibration_error",
+    "gain_area",
     "gini",
     "least",
     "log_loss",
@@ -28,6 +31,7 @@ __all__ = [
     "poisson_deviance",
     "poisson_losses",
     "rmse",
+    "share_of_best",
     "spearman",
     "top_share",
     "tweedie_deviance",
@@ -107,23 +111,40 @@ def tweedie_deviance(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike 
     return float(w @ tweedie_losses(y, p, least(y, w)) / w.sum())
 
 
-def _groups(score: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The order from the highest score to the lowest, and where each group of ties begins in it."""
-    order = np.argsort(-score, kind="stable")
-    return order, np.r_[0, np.flatnonzero(np.diff(score[order])) + 1]
+class Ranking(NamedTuple):
+    """Customers from the highest score to the lowest, ties together: the same for all bootstrap samples."""
+
+    order: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    """Where each group of ties begins in it."""
+
+    @classmethod
+    def of(cls, score: Array) -> Self:
+        """By a score."""
+        order = np.argsort(-score, kind="stable")
+        return cls(order, np.r_[0, np.flatnonzero(np.diff(score[order])) + 1])
+
+    def sums(self, values: Array) -> Array:
+        """(..., groups): the sum of each group of ties; values (..., n) in this order."""
+        if self.starts.size == self.order.size:
+            return values
+        sums: Array = np.add.reduceat(values, self.starts, axis=-1)
+        return sums
 
 
-def _gain_area(y: Array, p: Array, w: Array) -> Array:
-    """2 x area under the gain curve - 1, best predicted first; the curve is straight inside a group of ties. w: (...,
-    n).
+def gain_area(actual: Array, ranking: Ranking, weight: Array) -> Array:
+    """2 x area under the gain curve - 1, best ranked first; the curve is straight inside a group of ties. NaN where
+    nothing was gained.
+
+    weight: (..., n).
     """
-    order, starts = _groups(p)
-    w = w[..., order]
-    people = np.add.reduceat(w, starts, axis=-1)
-    value = np.add.reduceat(w * y[order], starts, axis=-1)
-    before = np.cumsum(value, axis=-1) - value
-    total = np.maximum(value.sum(axis=-1), _TINY) * people.sum(axis=-1)
-    area: Array = 2 * ((before + value / 2) * people).sum(axis=-1) / total - 1
+    w = weight[..., ranking.order]
+    people, value = ranking.sums(w), ranking.sums(w * actual[ranking.order])
+    reached = np.cumsum(value, axis=-1)
+    gained = reached[..., -1] * people.sum(axis=-1)
+    reached -= value / 2
+    reached *= people
+    area: Array = 2 * reached.sum(axis=-1) / np.where(gained > 0, gained, np.nan) - 1
     return area
 
 
@@ -134,9 +155,14 @@ def gini(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = Non
     equal.
     """
     y, p, w = _arrays(actual, predicted, weight)
-    best = _gain_area(y, y, w)
+    return _plain(share_of_best(gain_area(y, Ranking.of(p), w), gain_area(y, Ranking.of(y), w)))
+
+
+def share_of_best(area: Array, best: Array) -> Array:
+    """The normalised Gini from the area by predicted order and that by actual order."""
     some = np.abs(best) > 1e-12
-    return _plain(np.where(some & (y.sum() > 0), _gain_area(y, p, w) / np.where(some, best, 1.0), np.nan))
+    share: Array = np.where(some, area / np.where(some, best, 1.0), np.nan)
+    return share
 
 
 def _plain(value: Array) -> Any:
@@ -197,13 +223,22 @@ def auc(happened: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) 
     none.
     """
     y, p, w = _arrays(happened, score, weight)
-    order, starts = _groups(p)
-    w, happens = w[..., order], y[order] > 0
-    yes = np.add.reduceat(w * happens, starts, axis=-1)
-    no = np.add.reduceat(w * ~happens, starts, axis=-1)
-    below = no.sum(axis=-1, keepdims=True) - np.cumsum(no, axis=-1)
-    pairs = yes.sum(axis=-1) * no.sum(axis=-1)
-    return _plain(np.where(pairs > 0, (yes * (below + no / 2)).sum(axis=-1) / np.where(pairs > 0, pairs, 1.0), np.nan))
+    return _plain(auc_of_ranking(y, Ranking.of(p), w))
+
+
+def auc_of_ranking(happened: Array, ranking: Ranking, weight: Array) -> Array:
+    """The same by a ranking; weight: (..., n)."""
+    w = weight[..., ranking.order]
+    people, yes = ranking.sums(w), ranking.sums(w * (happened[ranking.order] > 0))
+    no = people - yes
+    reached = np.cumsum(no, axis=-1)
+    all_no, all_yes = reached[..., -1], yes.sum(axis=-1)
+    pairs = all_yes * all_no
+    reached -= no / 2  # above, and half of the ties
+    reached *= yes
+    above = reached.sum(axis=-1)
+    share: Array = np.where(pairs > 0, (pairs - above) / np.where(pairs > 0, pairs, 1.0), np.nan)
+    return share
 
 
 def average_precision(happened: ArrayLike, score: ArrayLike) -> float:
