@@ -29,12 +29,39 @@ TESTS = {
     "campaigns/outcome": ["campaigns/test_outcome.py"],
     "scores/flag.py": ["scores/test_flag.py"],
     "scores/segments.py": ["scores/test_segments.py"],
-    "maths/models": ["maths/test_contract.py", "maths/test_maths_numerics.py", "maths/test_maths_models.py"],
-    "maths": ["maths"],
+    "scores/silence.py": ["scores/test_segments.py", "scores/test_flag.py"],
+    "estimators/fit.py": ["estimators/test_fit.py", "maths/test_contract.py"],
+    "estimators/learned/ensemble/level.py": ["estimators/test_level.py"],
+    "maths/comparison.py": ["maths/test_comparison.py"],
+    "maths/customers.py": ["orders/test_summaries.py", "maths/test_rhythm.py"],
+    "maths/discount.py": ["maths/test_maths_numerics.py", "maths/test_corners.py"],
+    "maths/learners/glm.py": ["maths/test_glm.py"],
+    "maths/learners/trees.py": ["maths/test_trees.py"],
+    "maths/metrics.py": ["maths/test_metrics.py"],
+    "maths/models": [
+        "maths/test_contract.py",
+        "maths/test_corners.py",
+        "maths/test_maths_models.py",
+        "maths/test_maths_numerics.py",
+        "maths/test_simulate.py",
+    ],
+    "maths/models/bgbb.py": ["maths/test_bgbb.py", "maths/test_contract.py", "maths/test_corners.py"],
+    "maths/models/covariates.py": ["maths/test_contract.py", "estimators/test_covariates.py"],
+    "maths/models/gammagamma.py": ["maths/test_gammagamma.py", "maths/test_simulate.py", "estimators/test_fit.py"],
+    "maths/models/hyp.py": ["maths/test_maths_numerics.py"],
+    "maths/models/perpetuity.py": ["maths/test_perpetuity.py"],
+    "maths/power.py": ["maths/test_power.py"],
+    "maths/predictive.py": ["maths/test_maths_numerics.py", "maths/test_maths_models.py", "maths/test_simulate.py"],
+    "maths/quantile_tables.py": ["maths/test_maths_numerics.py"],
+    "maths/regularity.py": ["estimators/test_compare.py"],
+    "maths/rhythm.py": ["maths/test_rhythm.py"],
+    "maths/sample.py": ["maths/test_contract.py", "maths/test_maths_models.py", "estimators/test_fit.py"],
+    "maths/unique_pairs.py": ["maths/test_unique_pairs.py"],
+    "maths/waiting.py": ["maths/test_waiting.py"],
 }
 """The tests that judge a file: those of the longest beginning of its path, quick ones that start no programs."""
 LASTING = " and ".join(
-    f"not {name}" for name in ("mpmath", "digit", "3000", "highs", "more_budget", "small_problems", "refused_before")
+    f"not {name}" for name in ("tiny_b", "3000", "highs", "more_budget", "small_problems", "refused_before")
 )
 """Leaves out tests of many seconds, by their names."""
 SETTINGS = {

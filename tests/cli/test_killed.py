@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from contextlib import contextmanager
@@ -249,6 +250,27 @@ def test_a_lock_ends_with_its_process_and_not_before(tmp_path):
     with Lock(path, "it"), pytest.raises(OptionError, match=r"process \d+ \(this one\)"):
         Lock(path, "it")
     assert not path.exists()
+
+
+def test_the_end_of_another_job_is_waited_for(tmp_path):
+    path = tmp_path / "a.lock"
+    other = Lock(path, "it")
+    threading.Timer(0.2, other.release).start()
+    with Lock(path, "it", wait=60.0):
+        assert path.read_text().startswith(f"{os.getpid()} ")
+        with pytest.raises(OptionError, match=r"is being worked on"):
+            Lock(path, "it", wait=0.15)
+    assert not path.exists()
+
+
+def test_who_holds_a_lock_on_another_machine_is_named(tmp_path):
+    path = tmp_path / "a.lock"
+    with Lock(path, "it"):
+        path.write_text("77 elsewhere\n")
+        with pytest.raises(OptionError, match=r"^it is being worked on by process 77 on elsewhere\. Wait"):
+            Lock(path, "it")
+    with pytest.raises(OptionError, match=r"^it cannot be locked: No such file or directory \("):
+        Lock(tmp_path / "no" / "a.lock", "it")
 
 
 def test_parts_of_the_dead_are_taken_away_and_those_of_the_living_are_not(tmp_path):

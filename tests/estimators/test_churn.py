@@ -11,8 +11,10 @@ from sklearn.base import clone
 
 from clvml import ChurnClassifier, LifetimeValueModel, Transactions, load_cdnow, take_snapshots
 from clvml.errors import DataError, NotFittedError, OptionError
+from clvml.estimators.learned.churn import RHYTHM_HORIZONS
 from clvml.estimators.learned.ensemble.model import labelled_rows
 from clvml.estimators.learned.features import FEATURE_WORDS
+from clvml.estimators.learned.trial import share_of_gaps_ended
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.horizon import day_number
 from clvml.maths import metrics
@@ -165,6 +167,45 @@ def test_clues_say_what_moved_each_customer():
     assert list(clues.columns) == list(FEATURE_WORDS)
     assert len(clues) == len(now())
     assert np.isfinite(clues.to_numpy()).all()
+
+
+def test_a_sentence_names_what_moved_a_customer_most_and_which_way():
+    sentences, moved = churn().explain(now(), most=1), churn().contributions(now())
+    words = pd.Series(FEATURE_WORDS)
+    by_word = moved.T.groupby(words.reindex(moved.columns), sort=False).sum().T  # features of one meaning count as one
+    for sentence, (_, row) in zip(sentences, by_word.iterrows(), strict=True):
+        strongest = row.abs().idxmax()
+        way = "raised" if row[strongest] > 0 else "lowered"
+        assert sentence == f"Chance of return {way} by {strongest}."
+    assert {"raised", "lowered"} <= set(" ".join(sentences).split())
+
+
+def test_a_horizon_of_their_own_is_the_least_within_which_most_of_their_gaps_end():
+    found = churn().own_rhythm(now(), share=0.9)
+    purchases, rows = churn().value_.purchases_, now()
+    ended = np.stack([share_of_gaps_ended(purchases, rows, np.full(len(rows), float(d))) for d in RHYTHM_HORIZONS])
+    for i, horizon in enumerate(found["horizon"]):
+        at = RHYTHM_HORIZONS.index(horizon)
+        assert at == len(RHYTHM_HORIZONS) - 1 or ended[at, i] >= 0.9
+        assert at == 0 or ended[at - 1, i] < 0.9
+    assert found["horizon"].nunique() > 2
+    for horizon in RHYTHM_HORIZONS:
+        same = (found["horizon"] == horizon).to_numpy()
+        chances = 1.0 - churn().p_return(rows, horizon)
+        np.testing.assert_allclose(found["churn_probability"][same], chances[same], rtol=1e-12)
+
+
+def test_what_a_feature_is_worth_is_what_shuffling_it_loses():
+    snaps = shop_snapshots()
+    table = churn().importance(snaps, repeats=1)
+    assert sorted(table["feature"]) == sorted(FEATURE_WORDS)
+    assert table["loss"].is_monotonic_decreasing
+    assert table["loss"].iloc[0] > 0.0
+    assert table["words"].tolist() == [FEATURE_WORDS[name] for name in table["feature"]]
+    last = snaps.labelled[snaps.labelled["origin"] == snaps.labelled["origin"].max()]
+    same_for_all = [n for n in FEATURE_WORDS if n in last and last[n].nunique(dropna=False) == 1]
+    shown = table.set_index("feature").loc[same_for_all, ["loss", "spread"]]
+    assert (shown == 0.0).all(axis=None)
 
 
 # --- what it says of itself -----------------------------------------------------------------------

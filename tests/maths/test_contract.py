@@ -111,3 +111,28 @@ def test_every_module_is_fitted_by_the_same_function(name):
     assert found.status.usable
     start = module.value_gradient_hessian(module.start(SAMPLE), SAMPLE).value
     assert found.log_likelihood >= start
+
+
+@pytest.mark.parametrize("name", ["bgnbd", "mbgnbd", "paretonbd", "Erlang BG"])
+def test_the_weak_prior_is_worth_one_customer(name):
+    """A normal of independent directions: nothing is lost at its centre, 1/2 one standard deviation along each."""
+    module, age = MODULES[name], SAMPLE.exposure / SAMPLE.customers
+    prior = module.weak_prior(SAMPLE)
+    stages = getattr(module, "k", 1)
+    r, alpha = np.exp(-0.5), age * np.exp(-0.5) / stages  # one purchase by now, of rates that differ
+    if name == "paretonbd":  # half a lifetime by now, of lifetimes that differ
+        centre = np.array([r, alpha, np.exp(-0.5), age])
+        directions = {(0, 1): 1.0, (1,): -1.5, (2, 3): 1.0, (3,): -1.5}
+    else:  # odds to leave of 1 to e, of customers that differ
+        centre = np.array([r, alpha, np.exp(-0.5), np.exp(0.5)])
+        directions = {(0, 1): 1.0, (1,): -1.5, (2, 3): 1.0}
+    assert prior.at(np.log(centre)) == pytest.approx(0.0, abs=1e-20)
+    for together, sd in directions.items():
+        moved = np.log(centre)
+        moved[list(together)] += sd
+        assert prior.at(moved) == pytest.approx(0.5), together
+    if name != "paretonbd":
+        assert prior.at(np.log(centre) + [0, 0, 0.75, -0.75]) == pytest.approx(0.5)  # the odds alone
+    flat = prior.subtract_from(module.value_gradient_hessian(module.Params(*centre), SAMPLE), np.log(centre) + 0.1)
+    whole = module.value_gradient_hessian(module.Params(*centre), SAMPLE)
+    assert flat.value == pytest.approx(whole.value - prior.at(np.log(centre) + 0.1), rel=1e-12)
