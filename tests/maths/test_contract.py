@@ -132,7 +132,7 @@ def test_the_weak_prior_is_worth_one_customer(name):
         moved[list(together)] += sd
         assert prior.at(moved) == pytest.approx(0.5), together
     if name != "paretonbd":
-        assert prior.at(np.log(centre) + [0, 0, 0.75, -0.75]) == pytest.approx(0.5)  # the odds alone
+        assert prior.at(np.log(centre) + np.array([0, 0, 0.75, -0.75])) == pytest.approx(0.5)  # the odds alone
     flat = prior.subtract_from(module.value_gradient_hessian(module.Params(*centre), SAMPLE), np.log(centre) + 0.1)
     whole = module.value_gradient_hessian(module.Params(*centre), SAMPLE)
     assert flat.value == pytest.approx(whole.value - prior.at(np.log(centre) + 0.1), rel=1e-12)
