@@ -13,13 +13,15 @@ import pytest
 from sklearn.base import clone
 
 from clvml import BetaGeoModel, ClvModel, GammaGammaModel, Transactions, measure_outcome, score_spark
+from clvml.campaigns.outcome import measure_programme, universal_on_spark
 from clvml.campaigns.plan_file import example_plan
 from clvml.cli import main
 from clvml.errors import DataError, NotFittedError, OptionError
+from clvml.maths import comparison
 from clvml.orders.engines.spark import gathered, read_source
 from clvml.orders.spark_tables import fit_tables_on_spark
 from clvml.orders.summaries import customer_days
-from clvml.scores.spark import _nth, sortable
+from clvml.scores.cutoffs import _from_sortable, _nth, sortable
 from tests.support.logs import DIRTY, shop
 from tests.support.spark import assert_same_model, assert_same_scores, session
 
@@ -291,11 +293,25 @@ def test_a_campaign_is_that_of_one_machine(spark, tmp_path):
         log.of_customers(["nobody", "noone"])
 
 
+def test_the_programme_is_that_of_one_machine(spark, tmp_path, monkeypatch):
+    """Of a base whose groups are drawn anew, and of one that counts as large, from sums alone."""
+    log = Transactions(on_spark(spark, cdnow_frame(), tmp_path), margin=0.3)
+    here = Transactions(cdnow_frame(), margin=0.3)
+    settings = {"start": "1997-09-30", "end": "1998-03-31", "holdout_share": 0.2, "cost": 10.0}
+    assert measure_programme(log, **settings).to_dict() == measure_programme(here, **settings).to_dict()
+    monkeypatch.setattr(universal_on_spark, "MAX_DRAWN_ROWS", 0)
+    monkeypatch.setattr(comparison, "MAX_DRAWN_ROWS", 0)
+    assert same_json(measure_programme(log, **settings).to_dict(), measure_programme(here, **settings).to_dict())
+    few = settings | {"holdout_share": 0.001}
+    assert measure_programme(log, **few).message == measure_programme(here, **few).message
+
+
 def test_whole_numbers_sort_as_doubles(spark):
     values = np.array([-np.inf, -1e300, -2.5, -1e-310, -0.0, 0.0, 1e-310, 1.0, np.nextafter(1, 2), 7e5, np.inf])
     keys = sortable(values)
     assert (np.diff(keys) >= 0).all()
     assert keys[values == 0].tolist() == [0, 0]
+    np.testing.assert_array_equal(_from_sortable(keys), values)
 
 
 def test_cutoffs_are_the_exact_quantiles(spark):
@@ -341,6 +357,11 @@ def test_reasons(spark, trained, tmp_path):
         Transactions(frame.drop("amount"))
     with pytest.raises(DataError, match=r"Spark could not read the log: .*PATH_NOT_FOUND"):
         read_source(spark, [str(tmp_path / "gone.parquet")])
+    for kind, mark in (("a Delta", "_delta_log/0.json"), ("an Iceberg", "metadata/1.metadata.json")):
+        (tmp_path / kind / mark).parent.mkdir(parents=True)
+        (tmp_path / kind / mark).write_text("{}")
+        with pytest.raises(OptionError, match=f"is {kind} table, whose files hold deleted rows"):
+            read_source(spark, [str(tmp_path / kind)])
     with pytest.raises(DataError, match=r"Spark could not read the log: .*TABLE_OR_VIEW_NOT_FOUND"):
         read_source(spark, ["shop.orders"])
     with pytest.raises(OptionError, match="The log is not on Spark"):
@@ -399,18 +420,16 @@ def test_predict_says_at_once_what_it_cannot_do(job, tmp_path, capsys):
     ):
         assert job(**options) == 2
         assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["report", "scores", "--log", "log.parquet", "--out", "page.html", "--engine", "spark"])
+    assert "Leave --log out, and it says what the scores alone know" in capsys.readouterr().err
     assert job("--history", "kept") == 2
     assert "--history is written by one machine" in capsys.readouterr().err
-    (tmp_path / "plan.toml").write_text(example_plan())
-    with pytest.raises(SystemExit, match="2"):
-        main(["outcome", "plan.toml", "log.parquet", "--universal", "--start", "1997-06-30", "--engine", "spark"])
-    assert "needs a row for every customer" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "log.parquet",
         "model",
         "other.parquet",
         "others",
-        "plan.toml",
     ]
 
 
@@ -466,6 +485,37 @@ def test_the_whole_chain_runs_on_spark(spark, store, tmp_path, capsys):
 
     one, other = on_both("outcome", "audience.csv", "log.parquet", out="outcome.json")
     assert one == other
+    Path("plan.toml").write_text(example_plan())
+    words = ("--universal", "--start", "1997-09-30")
+    one, other = on_both("outcome", "plan.toml", "log.parquet", *words, out="programme.json")
+    assert one == other
+
+
+@pytest.mark.slow
+def test_insights_are_those_of_a_sample(spark, trained, cdnow_log, tmp_path, monkeypatch, capsys):
+    """Each says what one machine says, of the same customers; of fewer, it says of how many."""
+    monkeypatch.chdir(tmp_path)
+    cdnow_frame().assign(shop=lambda t: t["customer_id"] % 2).to_parquet("log.parquet")
+    Path("scores").mkdir()
+    trained.score(cdnow_log).to_parquet("scores/part-0.parquet")
+    note = "Of 1,000 customers, drawn evenly from all (--sample)"
+
+    def said(*words):
+        with pytest.raises(SystemExit) as left:
+            main(["insights", *words])
+        found = capsys.readouterr()
+        assert left.value.code == 0, found.err
+        return found.out
+
+    for command, *options in (
+        ("profile", "--scores", "scores"),
+        ("channels", "--scores", "scores", "--channel", "shop", "--margin", "0.3"),
+        ("lookalikes", "--as-of", "1997-09-30", "--days", "20"),
+        ("second-purchase", "--as-of", "1997-09-30", "--by", "size"),
+    ):
+        words = (command, "log.parquet", *options)
+        assert said(*words, "--engine", "spark") == said(*words)
+        assert note in said(*words, "--engine", "spark", "--sample", "1000")
 
 
 def same_json(one, other):

@@ -13,6 +13,7 @@ from sklearn.base import clone
 from clvml import ClvModel, Transactions
 from clvml.errors import ClvWarning, DataError, NotFittedError, OptionError
 from clvml.estimators.learned.hybrid import HybridValueModel
+from clvml.scores import cutoffs
 from tests.support.logs import day, frame, log, shop
 
 CUT = "1997-09-30"
@@ -235,8 +236,11 @@ def test_weeks_as_the_grain():
 
 @pytest.fixture(scope="module")
 def sampled(cdnow_log):
-    """Corrections and classifier from half of the customers, BTYD from all."""
-    return ClvModel(horizon="26w", sample=1_200).fit(cdnow_log, CUT)
+    """Corrections and classifier from half of the customers, BTYD and tiers from all, in several parts."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(cutoffs, "MIN_PART_ROWS", 1)
+        patched.setattr(cutoffs, "MAX_PART_ROWS", 1_000)
+        return ClvModel(horizon="26w", sample=1_200).fit(cdnow_log, CUT)
 
 
 def test_of_a_sample_btyd_is_that_of_all_customers(sampled, trained, cdnow_log):
@@ -250,6 +254,13 @@ def test_of_a_sample_btyd_is_that_of_all_customers(sampled, trained, cdnow_log):
     a, b = (m.score(cdnow_log) for m in (sampled, trained))
     assert np.corrcoef(a["p_return"], b["p_return"])[0, 1] > 0.98
     assert a["expected_spend"].sum() == pytest.approx(b["expected_spend"].sum(), rel=0.15)
+
+
+def test_of_a_sample_tiers_are_cut_from_all_customers(sampled, cdnow_log):
+    """So a customer who is scored alone is in the tier that they have among all."""
+    everybody = sampled.score(cdnow_log)
+    pd.testing.assert_frame_equal(sampled.predict(sampled.frame(cdnow_log)), everybody)
+    assert (everybody["tier"] == "good").mean() == pytest.approx(0.2, abs=0.01)
 
 
 def test_a_sample_is_the_same_each_time_and_stands_for_the_base(cdnow_log):

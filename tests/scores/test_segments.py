@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from clvml import profit_tiers
 from clvml.scores import segments
-from clvml.scores.spark import sortable
+from clvml.scores.cutoffs import sortable
 
 
 def tiers(*given):

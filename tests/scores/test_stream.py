@@ -9,7 +9,7 @@ from clvml import Transactions, load_cdnow
 from clvml.errors import DataError, OptionError
 from clvml.files import MARKER, check_folder, write_folder_aside
 from clvml.resources import resources_of
-from clvml.scores import stream
+from clvml.scores import cutoffs
 from clvml.scores.sinks import files
 from clvml.scores.stream import Tally, scored_base, stream_scores
 
@@ -23,8 +23,8 @@ def whole(trained, cdnow_log):
 
 @pytest.mark.parametrize(("threads", "rows"), [(1, 100), (2, 333), (3, 5_000)])
 def test_parts_make_the_whole(trained, whole, tmp_path, monkeypatch, threads, rows):
-    monkeypatch.setattr(stream, "MAX_PART_ROWS", rows)
-    monkeypatch.setattr(stream, "MIN_PART_ROWS", 1)
+    monkeypatch.setattr(cutoffs, "MAX_PART_ROWS", rows)
+    monkeypatch.setattr(cutoffs, "MIN_PART_ROWS", 1)
     log = Transactions(load_cdnow(sample=True), threads=threads, memory="1.5GB", spill=tmp_path)
     tally = stream_scores(trained, log, tmp_path / "s.parquet", as_of=CUT)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "s.parquet"), whole, rtol=1e-12, check_dtype=False)
@@ -45,8 +45,8 @@ def test_the_same_log_gives_the_same_bytes(trained, cdnow_log, tmp_path):
 
 def test_several_targets_are_written_at_once(trained, cdnow_log, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_FILE_ROWS", 1_000)
-    monkeypatch.setattr(stream, "MAX_PART_ROWS", 500)
-    monkeypatch.setattr(stream, "MIN_PART_ROWS", 1)
+    monkeypatch.setattr(cutoffs, "MAX_PART_ROWS", 500)
+    monkeypatch.setattr(cutoffs, "MIN_PART_ROWS", 1)
     with scored_base(trained, cdnow_log, as_of=CUT, horizon="52w") as base:
         assert base.customers == len(whole)
         base.write(tmp_path / "s.csv", tmp_path / "scores")

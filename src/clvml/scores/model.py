@@ -31,13 +31,14 @@ from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.horizon import as_date, day_of_number, horizon_days
 from clvml.html import Figure, card
+from clvml.orders.silence import silence_note, warn_of_silence
 from clvml.orders.snapshots import take_snapshots
 from clvml.orders.transactions import Transactions
 from clvml.progress import Progress
 from clvml.scores import score as scoring, segments
+from clvml.scores.cutoffs import TierRule, cutoffs_of_base
 from clvml.scores.flag import Economics, assumed_economics
 from clvml.scores.saved import read_model, write_model
-from clvml.scores.silence import silence_note, warn_of_silence
 from clvml.tables import check_summary
 
 __all__ = ["ClvModel"]
@@ -87,7 +88,7 @@ class ClvModel(Estimator):
         Which level of all customers together was used, and why.
     threshold_ : float
     cutoffs_ : Cutoffs
-        Of the tiers.
+        Of the tiers: of all customers, also where the corrections learn from a sample of them.
     leaving_ : LeavingModel
         Who is about to leave, by their own rhythm.
     economics_ : Economics
@@ -203,10 +204,17 @@ class ClvModel(Estimator):
             self.notes_.append(self.level_.reason)  # where the level comes from is no reason to warn
         self.leaving_ = LeavingModel(seed=self.seed).fit(part, day, self._base().purchases_, self.window_)
         progress.step()
-        values = scoring.tier_values(
-            self.frame(part, day), self.model_, self.leaving_, self.horizon_days_, self.margin_
+        rule = TierRule(
+            self.model_,
+            self.leaving_,
+            self.horizon_days_,
+            self.margin_,
+            self.good_share,
+            self.bad_share,
+            day.isoformat(),
         )
-        self.cutoffs_ = self.tier_cutoffs(values.tier_value, values.contribution)
+        values = rule.values(self.frame(part, day))
+        self.cutoffs_ = rule.cutoffs(values) if base is None else cutoffs_of_base(log, rule, self.window_)
         good = segments.assign_tiers(values.tier_value, values.contribution, self.cutoffs_) == segments.GOOD
         self.economics_ = self._economics(float(values.value_if_kept[good if good.any() else slice(None)].mean()))
         progress.step()

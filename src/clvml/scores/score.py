@@ -164,9 +164,10 @@ def tier_values(
     leaving: LeavingModel,
     horizon: int,
     margin: float,
+    cache: ForecastCache | None = None,
 ) -> TierValues:
-    """What the tiers of this base are cut by."""
-    ahead = model._customer_forecast(frame)
+    """What the tiers of this base are cut by. cache: what the parts of a base have in common."""
+    ahead = model._customer_forecast(frame, cache)
     kept = _value_if_kept(model._value_columns(ahead, horizon))
     before = _before_silence(kept, leaving, leaving.asked(frame, ahead.p_alive), horizon)
     return TierValues(kept, before, _contribution(frame, margin))

@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from clvml.errors import DataError, OptionError
 from clvml.estimators.forecast import ForecastCache
 from clvml.horizon import as_date
+from clvml.orders.silence import warn_of_silence
 from clvml.orders.summaries import CustomerDays
 from clvml.orders.transactions import Transactions
 from clvml.resources import in_order
 from clvml.scores import segments
+from clvml.scores.cutoffs import part_rows
 from clvml.scores.model import ClvModel
 from clvml.scores.score import ScoredRows, scores_table, to_frame
-from clvml.scores.silence import warn_of_silence
 from clvml.scores.sinks.files import Sink, write_file
 from clvml.scores.sinks.tables import ScoresTable, target_of, write_table
 from clvml.scores.totals import variance_within
@@ -39,10 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ScoredBase", "Tally", "scored_base", "stream_scores"]
 
-_ROW_BYTES = 2_500
-"""What a customer takes while being scored: their days, the summary, the design matrix, scores."""
-MIN_PART_ROWS, MAX_PART_ROWS = 5_000, 122_880
-"""The most are those of a row group of DuckDB, beyond whose end no part goes."""
 _TOP_ROWS = 10
 """Flagged customers that are printed."""
 
@@ -149,7 +146,7 @@ def scored_base(
     resources, cache, day = log.resources, ForecastCache(log.lines), as_date(as_of)
     warn_of_silence(log, day)
     threads = resources.n_workers
-    rows = max(MIN_PART_ROWS, min(MAX_PART_ROWS, resources.arrays // (_ROW_BYTES * (threads + 1))))
+    rows = part_rows(resources)
 
     def score(part: CustomerDays) -> ScoredRows | None:
         frame = part.summary()
