@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from clvml.maths.comparison import Comparison, compare, cuped, joined_strata, stratified_difference
+from clvml.maths import comparison
+from clvml.maths.comparison import (
+    Comparison,
+    PairMoments,
+    compare,
+    compare_moments,
+    cuped,
+    joined_strata,
+    stratified_difference,
+)
 
 
 def skewed(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -71,6 +80,27 @@ def test_formula_and_draws_agree_where_both_hold(side, monkeypatch):
     y, treated = rng.gamma(1.0, size=4000), one_group_of(rng, 4000, 1000)
     found = compare(y, treated, np.zeros(4000), draws=20_000)
     assert found.below - found.above == pytest.approx(2 * 0.0487 * (2 * 1.96**2 + 1) / 6, abs=0.08)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_moments_say_what_the_rows_say(known, monkeypatch):
+    """Of a skewed amount and one before it, or one that never varies."""
+    monkeypatch.setattr(comparison, "MAX_DRAWN_ROWS", 0)
+    rng = np.random.default_rng(4)
+    before = rng.lognormal(3, 1, 3_000) if known else np.zeros(3_000)
+    after, treated = 0.3 * before + rng.lognormal(2, 1.2, 3_000), rng.random(3_000) < 0.9
+    adjusted, removed = cuped(after, before, treated)
+    expected = compare(adjusted, treated, np.zeros(3_000))
+    found, less = compare_moments(*(moments(before[rows], after[rows]) for rows in (treated, ~treated)))
+    assert found[:5] == pytest.approx(expected[:5], rel=1e-9)
+    assert (less, found.p_value()) == pytest.approx((removed, expected.p_value()), rel=1e-9)
+    nothing = PairMoments(5, 0.0, 1.0, np.zeros((4, 4)))
+    assert compare_moments(nothing, nothing)[0].interval() == (0.0, 0.0)
+
+
+def moments(x, y):
+    central = np.array([[((x - x.mean()) ** i * (y - y.mean()) ** j).sum() for j in range(4)] for i in range(4)])
+    return PairMoments(len(x), x.mean(), y.mean(), central)
 
 
 def test_false_gains_of_skewed_money_are_rare():

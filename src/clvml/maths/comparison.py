@@ -10,7 +10,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-__all__ = ["Comparison", "compare", "cuped", "joined_strata", "stratified_difference"]
+__all__ = [
+    "MAX_DRAWN_ROWS",
+    "Comparison",
+    "PairMoments",
+    "compare",
+    "compare_moments",
+    "cuped",
+    "joined_strata",
+    "stratified_difference",
+]
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -137,20 +146,61 @@ def compare(
     each = level ** (1 / groups)
     if se == 0:
         return Comparison(effect, 0.0, 1.0, 1.0)
-    z = _two_sided(each)
     if len(y) > MAX_DRAWN_ROWS:
-        shift = _skewness(y - effect * treated, treated, code) * (2 * z**2 + 1) / 6
-        below, above = (float(np.clip(arm, z / 2, 3 * z)) for arm in (z - shift, z + shift))
-        return Comparison(effect, se, below, above, each)
+        return _expanded(effect, se, _skewness(y - effect * treated, treated, code), each)
     few = int(min(treated.sum(), (~treated).sum()))
     count = max(draws, min(draws * groups, MAX_DRAWN_VALUES // few))
     rest, as_is = (_drawn_anew(v, treated, code, count, np.random.default_rng(seed)) for v in (y - effect * treated, y))
+    z = _two_sided(each)
     below, above = (max(_quantile(sign * rest, each), z / 2) for sign in (1.0, -1.0))
     if effect > 0:
         below = max(below, _quantile(as_is, each))
     else:
         above = max(above, _quantile(-as_is, each))
     return Comparison(effect, se, below, above, each, _chance(as_is, effect / se))
+
+
+class PairMoments(NamedTuple):
+    """Of the pairs (x, y) of a group: how many, their means, and at [i, j] the sum of (x - mean x)^i (y - mean y)^j."""
+
+    n: int
+    x: float
+    y: float
+    central: Array
+    """(4, 4); read where i + j is 2 or 3."""
+
+    def sums_of(self, theta: float) -> tuple[float, float]:
+        """The sums of squares and of cubes of y - theta x less its mean."""
+        c = self.central
+        square = c[0, 2] - 2 * theta * c[1, 1] + theta**2 * c[2, 0]
+        cube = c[0, 3] - 3 * theta * c[1, 2] + 3 * theta**2 * c[2, 1] - theta**3 * c[3, 0]
+        return float(square), float(cube)
+
+
+def compare_moments(treated: PairMoments, control: PairMoments, *, level: float = 0.95) -> tuple[Comparison, float]:
+    """`compare` of what `cuped` leaves of y, and the share of variance that it removes, for groups of one stratum and
+    more than `MAX_DRAWN_ROWS` rows of which only moments are known.
+    """
+    covariance, variance, total = (float(treated.central[at] + control.central[at]) for at in ((1, 1), (2, 0), (0, 2)))
+    known = variance > 0 and total > 0
+    theta, removed = (covariance / variance, covariance**2 / (variance * total)) if known else (0.0, 0.0)
+    effect = treated.y - control.y - theta * (treated.x - control.x)
+    n, m = treated.n, control.n
+    (square, cube), (other_square, other_cube) = treated.sums_of(theta), control.sums_of(theta)
+    se = float(np.sqrt(square / (n - 1) / n + other_square / (m - 1) / m))
+    if se == 0:
+        return Comparison(effect, 0.0, 1.0, 1.0), removed
+    second = (square + other_square) / (n + m) * (1 / n + 1 / m)
+    third = (cube + other_cube) / (n + m) * (1 / n**2 - 1 / m**2)
+    return _expanded(effect, se, third / second**1.5, level), removed
+
+
+def _expanded(effect: float, se: float, skewness: float, level: float) -> Comparison:
+    """The comparison whose interval allows for the skewness by Edgeworth expansion."""
+    z = _two_sided(level)
+    shift = skewness * (2 * z**2 + 1) / 6
+    below, above = (float(np.clip(arm, z / 2, 3 * z)) for arm in (z - shift, z + shift))
+    return Comparison(effect, se, below, above, level)
 
 
 def _quantile(drawn: Array, level: float) -> float:

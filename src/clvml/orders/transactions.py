@@ -613,9 +613,19 @@ class Transactions:
         if last <= first:
             raise OptionError(f"until={last} must lie after after={first}.")
         self._gather("Activity")
-        self.check_begun(last)
-        sql = statement("activity", days=self._days(last, first), until=day_number(last))
-        return self._log.engine.frame(sql)
+        return self._log.engine.frame(self._activity(first, last))
+
+    def spark_activity(self, after: Any, until: Any) -> Any:
+        """`activity` of a log on Spark as a frame of its engine's session, whose rows stay on the cluster.
+
+        Raises as that does, and OptionError where the log is not on Spark.
+        """
+        return self.spark_engine.relation(self._activity(as_date(after, "after"), as_date(until, "until")))
+
+    def _activity(self, after: dt.date, until: dt.date) -> str:
+        """The SELECT of what every customer did within (after, until]."""
+        self.check_begun(until)
+        return statement("activity", days=self._days(until, after), until=day_number(until))
 
     def purchase_days(self, as_of: Any) -> pd.DataFrame:
         """Every day on which something of a customer was booked, as it was known on a day.

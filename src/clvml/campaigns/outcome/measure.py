@@ -14,10 +14,10 @@ from clvml.campaigns.outcome.window import Arms, Window, arms_of, campaign_log, 
 from clvml.campaigns.result import Audience, read_audience
 from clvml.checks import check_level
 from clvml.errors import OptionError
-from clvml.maths.comparison import compare, cuped, stratified_difference
+from clvml.maths.comparison import Comparison, compare, cuped, stratified_difference
 from clvml.orders.transactions import Transactions
 
-__all__ = ["MIN_GROUP_CUSTOMERS", "cost_of", "lift_between", "measure_outcome"]
+__all__ = ["MIN_GROUP_CUSTOMERS", "cost_of", "lift_between", "lift_of", "measure_outcome"]
 
 MIN_GROUP_CUSTOMERS = 10
 """Customers in each group below which nothing is compared."""
@@ -166,15 +166,33 @@ def lift_between(
     y, treated = arms.measures[measure][rows], arms.treated[rows]
     adjusted, removed = cuped(y, arms.predictors[measure][rows], treated) if measure in arms.predictors else (y, 0.0)
     found = compare(adjusted, treated, arms.stratum[rows], level=level, groups=parts)
+    sizes = int(treated.sum()), int((~treated).sum())
+    means = float(y[treated].mean()), float(y[~treated].mean())
+    return lift_of(name, measure, sizes, means, found, level, removed=removed, elapsed=elapsed, parts=parts)
+
+
+def lift_of(
+    name: str,
+    measure: str,
+    sizes: tuple[int, int],
+    means: tuple[float, float],
+    found: Comparison,
+    level: float,
+    *,
+    removed: float,
+    elapsed: float,
+    parts: int = 1,
+) -> Lift:
+    """What was found between treated and control, of which sizes and means are given in this order."""
     low, high = found.interval(level, groups=parts)
     anytime_low, anytime_high = found.interval(level, groups=parts, elapsed=elapsed)
     return Lift(
         customers=name,
         measure=measure,
-        treated=int(treated.sum()),
-        control=int((~treated).sum()),
-        treated_mean=float(y[treated].mean()),
-        control_mean=float(y[~treated].mean()),
+        treated=sizes[0],
+        control=sizes[1],
+        treated_mean=means[0],
+        control_mean=means[1],
         effect=found.effect,
         se=found.se,
         low=low,

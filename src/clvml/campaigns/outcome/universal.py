@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import numpy as np
 
-from clvml.campaigns.control import hash_uniform
-from clvml.campaigns.outcome.measure import MIN_GROUP_CUSTOMERS, lift_between
+from clvml.campaigns.outcome.measure import MIN_GROUP_CUSTOMERS
 from clvml.campaigns.outcome.result import Outcome
+from clvml.campaigns.outcome.universal_on_spark import Holdout, compare_arms, compare_on_spark
 from clvml.campaigns.outcome.window import Arms, check_booked, measures_of, purchases_within
 from clvml.checks import check_level
 from clvml.errors import OptionError
@@ -35,7 +36,9 @@ def measure_programme(
     Parameters
     ----------
     log : Transactions
-        All orders until `end` at least, of treated and untreated customers.
+        All orders until `end` at least, of treated and untreated customers. Of a log on Spark the sums over the two
+        groups come to this machine; of at most 200,000 customers what each bought, as small groups are compared by
+        drawing them anew.
     start : date
         When the first campaign began. Customers of the log by then are compared; what each bought in as long a time
         before it is taken out of the noise.
@@ -83,33 +86,42 @@ def measure_programme(
     if last <= first:
         raise OptionError(f"end={last} must lie after start={first}.")
     check_booked(log, last)
-    before = purchases_within(log, first - (last - first), first)
-    after = purchases_within(log, first, last).reindex(before.index).fillna(0.0)
-    held = hash_uniform([str(i) for i in before.index], salt, "holdout") < holdout_share
-    arms = Arms(~held, np.zeros(len(held)), measures_of(after), measures_of(before))
+    window, holdout = (first - (last - first), first, last), Holdout(salt, holdout_share)
+    if log.on_spark:
+        found = compare_on_spark(log, window, holdout, level)
+    else:
+        found = compare_arms(_arms(log, window, holdout), level)
     facts: dict[str, Any] = {
         "campaign": "all campaigns",
         "start": str(first),
         "end": str(last),
         "planned_end": str(last),
-        "treated": int((~held).sum()),
-        "control": int(held.sum()),
+        "treated": found.treated,
+        "control": found.control,
         "cost": cost,
         "level": level,
     }
     names = ("profit", "profit_low", "profit_high", "profit_anytime_low", "profit_anytime_high")
-    if min(facts["treated"], facts["control"]) < MIN_GROUP_CUSTOMERS:
+    if not found.lifts:
         message = (
-            f"Only {facts['control']} of {len(held):,} customers were held out of all campaigns (at least "
-            f"{MIN_GROUP_CUSTOMERS} are needed): what the programme was worth cannot be measured."
+            f"Only {found.control} of {found.treated + found.control:,} customers were held out of all campaigns (at "
+            f"least {MIN_GROUP_CUSTOMERS} are needed): what the programme was worth cannot be measured."
         )
         facts |= dict.fromkeys(names, float("nan"))
         return Outcome(lifts=(), message=message, **facts)
-    lifts = tuple(lift_between("all", m, arms, np.ones(len(held), np.bool_), level, 1.0) for m in arms.measures)
-    money = lifts[-1]
+    money = found.lifts[-1]
     bounds = (money.effect, money.low, money.high, money.anytime_low, money.anytime_high)
     facts |= {name: facts["treated"] * value - cost for name, value in zip(names, bounds, strict=True)}
-    return Outcome(lifts=lifts, message=_verdict(facts), **facts)
+    return Outcome(lifts=found.lifts, message=_verdict(facts), **facts)
+
+
+def _arms(log: Transactions, window: tuple[dt.date, dt.date, dt.date], holdout: Holdout) -> Arms:
+    """The customers of a log on this machine."""
+    begin, first, last = window
+    before = purchases_within(log, begin, first)
+    after = purchases_within(log, first, last).reindex(before.index).fillna(0.0)
+    held = holdout.has([str(i) for i in before.index])
+    return Arms(~held, np.zeros(len(held)), measures_of(after), measures_of(before))
 
 
 def _verdict(facts: dict[str, Any]) -> str:
