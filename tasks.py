@@ -127,6 +127,8 @@ def lock() -> int:
         "--extra",
         "mysql",
         "--extra",
+        "delta",
+        "--extra",
         "docs",
         "--universal",
         "--python-version",

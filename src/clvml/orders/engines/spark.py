@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from clvml.errors import DataError, OptionError, without_secrets
 from clvml.maths.customers import SummarySettings
 from clvml.orders.engines.duckdb import ID_KEY, SCALE, Dialect, Engine, id_key
+from clvml.orders.reading.lakes import DELTA_LOG, ICEBERG_METADATA
 from clvml.tables import canonical_ids
 
 if TYPE_CHECKING:
@@ -343,6 +344,7 @@ def read_source(session: SparkSession, sources: Sequence[str]) -> DataFrame:
         if len(paths) == 1 and _TABLE.fullmatch(paths[0]):
             return session.table(paths[0])
         if not all(path.lower().endswith(_CSV) for path in paths):
+            _check_no_lake(session, paths)
             return session.read.parquet(*paths)
         head = session.read.text(paths).first()
         header = head[0] if head else ""
@@ -355,6 +357,18 @@ def read_source(session: SparkSession, sources: Sequence[str]) -> DataFrame:
             mode="FAILFAST",
             enforceSchema=False,
         )
+
+
+def _check_no_lake(session: SparkSession, paths: Sequence[str]) -> None:
+    """Refuse the folder of a Delta or Iceberg table, whose files hold deleted rows, too."""
+    for path in paths:
+        for kind, mark in (("a Delta", DELTA_LOG), ("an Iceberg", ICEBERG_METADATA)):
+            with contextlib.suppress(*_errors()):  # raised where there is no such file
+                session.read.text(f"{path}/{mark}").schema  # noqa: B018
+                raise OptionError(
+                    f"{path} is {kind} table, whose files hold deleted rows, too. Name it as a table of the session's "
+                    "catalog, such as shop.orders."
+                )
 
 
 def _absolute(path: str) -> str:

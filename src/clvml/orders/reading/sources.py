@@ -19,6 +19,7 @@ from clvml.orders.reading.databases import (
     label_of,
     open_database,
 )
+from clvml.orders.reading.lakes import check_no_lake, delta_table, is_delta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +69,8 @@ def open_source(source: Any, table: str | None = None, query: str | None = None)
             "table and query choose from a data base: a DuckDB file, postgresql://…, mysql://… or sqlite:///… as the "
             "source."
         )
+    if is_delta(source):
+        return Source(f"Delta table {os.fspath(source)}", table=delta_table(os.fspath(source)))
     if isinstance(source, str | os.PathLike):
         return source_of_files([source])
     if isinstance(source, list | tuple) and source and all(isinstance(s, str | os.PathLike) for s in source):
@@ -176,6 +179,7 @@ def source_of_files(paths: Sequence[Any]) -> Source:
     """The log in files, folders and globs. Raises DataError where one is not there, OptionError for other kinds."""
     found = [file for path in paths for file in _expand(os.fspath(path))]
     _check_distinct(found)
+    check_no_lake(found)
     label = found[0] if len(found) == 1 else f"{found[0]} and {len(found) - 1} more"
     kinds = {_kind(file) for file in found}
     if len(kinds) > 1:
