@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -303,19 +304,44 @@ def monitored(opened: Callable[[], tuple[Transactions, pd.DataFrame]], job: Moni
 
 
 def read_table(path: Path, what: str) -> pd.DataFrame:
-    """A table from Parquet or CSV, customer ids of a CSV as text. Raises DataError where it cannot be read."""
+    """A table from Parquet (a folder of such files, too, as Spark writes it) or CSV, customer ids of a CSV as text.
+
+    Raises DataError where it cannot be read.
+    """
+    if path.is_dir():
+        return _read_folder(path, what)
     if not path.is_file():
         raise DataError(f"There is no file '{path}' for the {what}.")
     kind = path.suffix.lower()
     if kind not in (".parquet", ".csv"):
         raise OptionError(f"The {what} '{path}' end in neither .parquet nor .csv.")
+    with _as_data_error(path, what, kind[1:]):
+        return pd.read_parquet(path) if kind == ".parquet" else read_csv(path)
+
+
+def _read_folder(path: Path, what: str) -> pd.DataFrame:
+    """A Delta table, or Parquet files."""
+    from clvml.orders.reading.lakes import check_no_lake, delta_table, is_delta
+
+    if is_delta(path):
+        found: pd.DataFrame = delta_table(str(path)).to_table().to_pandas()
+        return found
+    files = [str(file) for file in path.glob("*.parquet")]
+    if not files:
+        raise DataError(f"The folder '{path}' for the {what} holds no Parquet file.")
+    check_no_lake(files)
+    with _as_data_error(path, what, "parquet"):
+        return pd.read_parquet(path)
+
+
+@contextlib.contextmanager
+def _as_data_error(path: Path, what: str, kind: str) -> Iterator[None]:
+    """A block that reads a file; DataError with its first line where it cannot be read."""
     try:
-        if kind == ".parquet":
-            return pd.read_parquet(path)
-        return read_csv(path)
+        yield
     except (ValueError, OSError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"The {what} '{path}' cannot be read as {kind[1:]}: {first}") from None
+        raise DataError(f"The {what} '{path}' cannot be read as {kind}: {first}") from None
 
 
 def _with_attributes(scores: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataFrame:

@@ -95,7 +95,7 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
     """What is unusual about a log, and what is done about it."""
     import json
 
-    report = open_log(source, columns, on_spark=True).check(as_of)
+    report = open_log(source, columns).check(as_of)
     click.echo(json.dumps(report.to_dict(), indent=1, default=str) if as_json else str(report))
     if not report.customers:
         raise ClvError(report.why_empty())
@@ -150,7 +150,7 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
     job = TrainJob(as_of=as_of, **{name: settings.pop(name) for name in own})
     read = {"SOURCE": source, "--calendar": job.calendar, "--state": settings["state"]}
     check_overlap({"--export": job.export}, read)
-    trained = train_job(open_log(source, settings, on_spark=True), job)
+    trained = train_job(open_log(source, settings), job)
     click.echo(trained.text)
     context.exit(0 if trained.promoted is not False else 3)
 
@@ -187,7 +187,7 @@ def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
     check_overlap({"--history": job.history}, read)
     if settings["engine"] == "spark":
         from clvml.cli.spark_job import predict_on_spark as predict_job
-    click.echo(predict_job(lambda: open_log(source, settings, on_spark=True), job))
+    click.echo(predict_job(lambda: open_log(source, settings), job))
 
 
 @cli.command(short_help="How good past predictions would have been, beside rules of thumb.")
@@ -227,7 +227,7 @@ def backtest(source: tuple[str, ...], cuts: tuple[str, ...], **settings: Any) ->
     job = BacktestJob(cuts=cuts, **{name: settings.pop(name) for name in own})
     read = {"SOURCE": source, "--calendar": job.calendar, "--state": settings["state"]}
     check_overlap({"--out": job.out}, read)
-    click.echo(backtest_job(open_log(source, settings, on_spark=True), job))
+    click.echo(backtest_job(open_log(source, settings), job))
 
 
 def _example(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -337,9 +337,9 @@ def outcome(source: tuple[str, ...], *, universal: bool, **settings: Any) -> Non
             raise OptionError("--ahead needs --model, and begins where the audience does: leave --start out.")
         del own["by"]
         job = SurrogateJob(ahead=ahead, **surrogate, **common, **own)
-        click.echo(surrogate_job(lambda: open_log(source, settings, on_spark=True), job))
+        click.echo(surrogate_job(lambda: open_log(source, settings), job))
         return
-    click.echo(outcome_job(lambda: open_log(source, settings, on_spark=True), OutcomeJob(**common, **own)))
+    click.echo(outcome_job(lambda: open_log(source, settings), OutcomeJob(**common, **own)))
 
 
 @cli.command(short_help="Are past scores still right, and is a new model due?")
@@ -367,7 +367,7 @@ def monitor(context: click.Context, /, source: tuple[str, ...], **settings: Any)
     check_overlap({"--out": job.out}, {"SOURCE": source, "--scores": job.scores, "--state": settings["state"]})
     if settings["engine"] == "spark":
         from clvml.cli.spark_job import monitor_on_spark as monitor_job
-    text, due = monitor_job(lambda: open_log(source, settings, on_spark=True), job)
+    text, due = monitor_job(lambda: open_log(source, settings), job)
     click.echo(text)
     context.exit(3 if due else 0)
 
@@ -413,6 +413,12 @@ def report(source: tuple[str, ...], **settings: Any) -> None:
     )
     job = ReportJob(redact=ids_are_hidden(), **{name: settings.pop(name) for name in own})
     check_overlap({"--out": job.out}, {"--log": source, **job.inputs})
+    if source and settings["engine"] == "spark":
+        raise OptionError(
+            "--engine spark: the page says of the log what takes the orders of every customer, and is made on one "
+            "machine. Leave --log out, and it says what the scores alone know; or give --log a Parquet file of the "
+            "orders, where they fit. On Spark, `clvml insights` looks at a sample of the customers."
+        )
     click.echo(report_job((lambda: open_log(source, settings)) if source else None, job))
 
 

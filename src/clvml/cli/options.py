@@ -68,8 +68,7 @@ _LOG_OPTIONS = (
         type=click.Choice(["duckdb", "spark"]),
         default="duckdb",
         show_default=True,
-        help="spark (check, train, predict, backtest, monitor, outcome): SOURCE is a table, or Parquet or CSV files "
-        "that the cluster reads.",
+        help="spark: SOURCE is a table of its catalog, or Parquet or CSV files that the cluster reads.",
     ),
     click.option("--master", metavar="URL", help="Of the Spark cluster. Default: as Spark is configured."),
     click.option("--memory", metavar="SIZE", help="What the job is to stay within, such as 2GB. Default: no limit."),
@@ -124,28 +123,19 @@ column_options = _together(*_LOG_OPTIONS[1:])
 """What describes a log, for a command whose log is an option instead of SOURCE."""
 
 
-def open_log(source: tuple[str, ...], columns: dict[str, Any], *, on_spark: bool = False) -> Transactions:
-    """The log, with margin and service cost read as a number where they are one. on_spark: whether it may be there."""
+def open_log(source: tuple[str, ...], columns: dict[str, Any]) -> Transactions:
+    """The log, with margin and service cost read as a number where they are one."""
     from clvml.orders.transactions import Transactions
 
     settings = columns | {name: _number(columns[name]) for name in ("margin", "service_cost")}
     engine, master = settings.pop("engine"), settings.pop("master")
     if engine == "spark":
-        if not on_spark:
-            raise ClvError(_ONE_MACHINE)
         from clvml.orders.engines.spark import read_source, start_session
 
         return Transactions(read_source(start_session(master), source), **settings)
     if master is not None:
         raise ClvError("--master names a Spark cluster: it goes with --engine spark.")
     return Transactions(source[0] if len(source) == 1 else list(source), **settings)
-
-
-_ONE_MACHINE = (
-    "--engine spark: this command needs a row for every customer, which Spark would have to collect on one machine. On "
-    "Spark run check, train, predict, backtest, monitor, or outcome of one campaign; give this command a Parquet file, "
-    "such as one of a sample of customers."
-)
 
 
 def _number(text: str | float | None) -> str | float | None:

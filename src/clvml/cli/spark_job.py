@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from clvml.orders.transactions import Transactions
 
-__all__ = ["monitor_on_spark", "place_of", "predict_on_spark", "write_scores"]
+__all__ = ["monitor_on_spark", "place_of", "predict_on_spark", "sample_scored", "write_scores"]
 
 
 def predict_on_spark(open_log: Callable[[], Transactions], job: PredictJob) -> str:
@@ -71,8 +71,35 @@ def monitor_on_spark(open_log: Callable[[], Transactions], job: MonitorJob) -> t
 
 
 def _drawn(log: Transactions, scores: str, customers: int) -> tuple[Transactions, pd.DataFrame]:
-    """The log of some customers and their scores. Raises DataError where the scores are none, mix days, or are of
-    another log.
+    """The log of some customers to the end of what was predicted, and their scores. Raises DataError as `_scores_of`,
+    and where the scores are of another log.
+    """
+    frame, as_of, days = _scores_of(log, scores)
+    unknown, first = log.unknown_customers(frame, as_of)
+    if unknown:
+        raise DataError(
+            f"{unknown:,} scored customers are not in the log up to {as_of}, first '{shown_id(first)}'. Give the log "
+            "that was scored, continued, and the same column of customers."
+        )
+    until = min(as_of + dt.timedelta(days=days), log.last_date)
+    part = log.sample(customers, until)
+    return part, rows_of_customers(frame, part.activity(as_of, until)["customer_id"])
+
+
+def sample_scored(log: Transactions, scores: str, customers: int) -> tuple[Transactions, pd.DataFrame]:
+    """The log of some customers who were known on the day of the scores, and their scores, on this machine.
+
+    Raises DataError where the scores are none, or mix days.
+    """
+    frame, as_of, _ = _scores_of(log, scores)
+    part = log.sample(customers, as_of)
+    return part, rows_of_customers(frame, part.summarize(as_of)["customer_id"])
+
+
+def _scores_of(log: Transactions, scores: str) -> tuple[DataFrame, dt.date, int]:
+    """Scores that the cluster reads, their day, and the days ahead.
+
+    Raises DataError where they are none, or mix days.
     """
     frame = read_source(log.spark_engine.session, [scores])
     missing = [name for name in ("customer_id", *_OF_ONE_DAY) if name not in frame.columns]
@@ -91,16 +118,7 @@ def _drawn(log: Transactions, scores: str, customers: int) -> tuple[Transactions
                 f"The scores mix several values of {name}, from {first} to {last}. Give what `clvml predict` wrote "
                 "once."
             )
-    as_of = as_date(least[:10])
-    unknown, first = log.unknown_customers(frame, as_of)
-    if unknown:
-        raise DataError(
-            f"{unknown:,} scored customers are not in the log up to {as_of}, first '{shown_id(first)}'. Give the log "
-            "that was scored, continued, and the same column of customers."
-        )
-    until = min(as_of + dt.timedelta(days=int(shortest)), log.last_date)
-    part = log.sample(customers, until)
-    return part, rows_of_customers(frame, part.activity(as_of, until)["customer_id"])
+    return frame, as_date(least[:10]), int(shortest)
 
 
 _OF_ONE_DAY = ("as_of", "horizon_days")

@@ -12,7 +12,10 @@ from clvml.cli.options import Commands, log_options, open_log, redact_option
 from clvml.cli.overlap import check_overlap
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from clvml.cli.insights.jobs import Answer, Delivery
+    from clvml.orders.transactions import Transactions
 
 __all__ = ["insights"]
 
@@ -60,9 +63,34 @@ _SCORES = click.option(
 )
 
 
+_SAMPLE = click.option(
+    "--sample",
+    type=click.IntRange(1_000),
+    default=100_000,
+    show_default=True,
+    help="With --engine spark: customers of a larger base that are looked at.",
+)
+
+
+def _sampled(source: tuple[str, ...], settings: dict[str, Any], as_of: str) -> Transactions:
+    """The log; of one on Spark that of some customers, whose lines come to this machine."""
+    customers, log = settings.pop("sample"), open_log(source, settings)
+    return log.sample(customers, as_of) if log.on_spark else log
+
+
+def _scored(source: tuple[str, ...], settings: dict[str, Any], scores: Path) -> tuple[Transactions, pd.DataFrame]:
+    """The log and its scores; on Spark those of some customers."""
+    from clvml.cli.campaign_jobs import read_table
+    from clvml.cli.spark_job import sample_scored
+
+    customers, log = settings.pop("sample"), open_log(source, settings)
+    return sample_scored(log, str(scores), customers) if log.on_spark else (log, read_table(scores, "scores"))
+
+
 @insights.command(short_help="What sets the best customers apart.")
 @log_options
 @_SCORES
+@_SAMPLE
 @click.option("--top", type=float, default=0.10, show_default=True, help="Share of customers that are the best.")
 @click.option("--by", default="value_if_kept", show_default=True, help="Column of the scores that says who is best.")
 @click.option(
@@ -79,7 +107,7 @@ def profile(source: tuple[str, ...], scores: Path, out: Path | None, form: str |
 
     wanted = _wanted(out, form, {"SOURCE": source, "--scores": scores})
     own = {name: settings.pop(name) for name in ("top", "by", "known_at")}
-    _print(profile_answer(open_log(source, settings), scores, **own), wanted)
+    _print(profile_answer(*_scored(source, settings, scores), **own), wanted)
 
 
 @insights.command(short_help="Who earns, who costs, and why.")
@@ -111,6 +139,7 @@ def tiers(source: tuple[str, ...], out: Path | None, form: str | None, **setting
 @insights.command(short_help="What a customer of each channel is worth, against what they cost.")
 @log_options
 @_SCORES
+@_SAMPLE
 @click.option("--cac", multiple=True, metavar="CHANNEL=MONEY", help="Cost of acquiring one customer; may be repeated.")
 @click.option("--spent", multiple=True, metavar="CHANNEL=MONEY", help="Instead: what was spent on a channel in all.")
 @click.option("--mix", multiple=True, help="Covariate whose mix the comparison takes out too; may be repeated.")
@@ -127,7 +156,8 @@ def channels(source: tuple[str, ...], scores: Path, out: Path | None, form: str 
     }
     own |= {"mix": list(settings.pop("mix")), "cohorts": settings.pop("cohorts")}
     settings["covariates"] = tuple(dict.fromkeys((*settings["covariates"], *own["mix"])))
-    _print(channels_answer(open_log(source, settings), scores, **own, **_formula_margin(settings)), wanted)
+    own |= _formula_margin(settings)
+    _print(channels_answer(*_scored(source, settings, scores), **own), wanted)
 
 
 def _formula_margin(settings: dict[str, Any]) -> dict[str, float]:
@@ -143,6 +173,7 @@ def _formula_margin(settings: dict[str, Any]) -> dict[str, float]:
 @click.option("--as-of", required=True, help="The last day that may be known, YYYY-MM-DD.")
 @click.option("--days", type=click.IntRange(1), default=180, show_default=True, help="After the first order.")
 @click.option("--top", type=float, default=0.20, show_default=True, help="Share of customers that are good.")
+@_SAMPLE
 @_delivery
 def lookalikes(source: tuple[str, ...], as_of: str, out: Path | None, form: str | None, **settings: Any) -> None:
     """Learn who becomes good from first orders, and test it on later cohorts. CSV: all customers, ranked."""
@@ -150,7 +181,7 @@ def lookalikes(source: tuple[str, ...], as_of: str, out: Path | None, form: str 
 
     wanted = _wanted(out, form, {"SOURCE": source})
     own = {name: settings.pop(name) for name in ("days", "top")}
-    _print(lookalikes_answer(open_log(source, settings), as_of, **own), wanted)
+    _print(lookalikes_answer(_sampled(source, settings, as_of), as_of, **own), wanted)
 
 
 @insights.command("second-purchase", short_help="When those who bought once buy again, and who is due.")
@@ -161,6 +192,7 @@ def lookalikes(source: tuple[str, ...], as_of: str, out: Path | None, form: str 
     type=click.Choice(["size", "season", "channel"]),
     help="Time customers by others whose first order was like theirs. Default: by all.",
 )
+@_SAMPLE
 @_delivery
 def second_purchase(
     source: tuple[str, ...], as_of: str, by: str | None, out: Path | None, form: str | None, **settings: Any
@@ -172,7 +204,7 @@ def second_purchase(
     from clvml.cli.insights.jobs import second_purchase_answer
 
     wanted = _wanted(out, form, {"SOURCE": source})
-    _print(second_purchase_answer(open_log(source, settings), as_of, by=by), wanted)
+    _print(second_purchase_answer(_sampled(source, settings, as_of), as_of, by=by), wanted)
 
 
 @insights.command(short_help="How value moved: over time, between tiers, by customer.")

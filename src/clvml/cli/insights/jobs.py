@@ -113,12 +113,21 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
-def profile_answer(log: Transactions, scores: Path, **settings: Any) -> Answer:
+def _of_sample(answer: Answer, log: Transactions) -> Answer:
+    """The answer; of a log that holds a sample of the customers, with how many these are."""
+    if not log.is_sample:
+        return answer
+    customers = log.check(examples=False).customers
+    note = wrapped(f"Of {customers:,} customers, drawn evenly from all (--sample): counts and rows are of these.")
+    return Answer(f"{answer.text}\n{note}", answer.rows, answer.payload | {"sample": customers})
+
+
+def profile_answer(log: Transactions, scores: pd.DataFrame, **settings: Any) -> Answer:
     """What sets the best customers apart; settings: those of `clvml.profile`."""
     from clvml.insights.profiles import profile
 
-    found = profile(read_table(scores, "scores"), log, **settings)
-    return Answer(str(found), found.to_frame(), found.to_dict())
+    found = profile(scores, log, **settings)
+    return _of_sample(Answer(str(found), found.to_frame(), found.to_dict()), log)
 
 
 def tiers_answer(lines: pd.DataFrame, *, good: float, bad: float, **settings: Any) -> Answer:
@@ -137,12 +146,12 @@ def tiers_answer(lines: pd.DataFrame, *, good: float, bad: float, **settings: An
     return Answer(text, found.to_frame(), found.to_dict())
 
 
-def channels_answer(log: Transactions, scores: Path, **settings: Any) -> Answer:
+def channels_answer(log: Transactions, scores: pd.DataFrame, **settings: Any) -> Answer:
     """What a customer of each channel is worth; settings: those of `clvml.channel_values`."""
     from clvml.insights.channels import channel_values
 
-    found = channel_values(read_table(scores, "scores"), log, **settings)
-    return Answer(str(found), found.to_frame(), found.to_dict())
+    found = channel_values(scores, log, **settings)
+    return _of_sample(Answer(str(found), found.to_frame(), found.to_dict()), log)
 
 
 def lookalikes_answer(log: Transactions, as_of: str, **settings: Any) -> Answer:
@@ -152,7 +161,7 @@ def lookalikes_answer(log: Transactions, as_of: str, **settings: Any) -> Answer:
 
     found = look_alikes(log, as_of, **settings)
     ranked = found.rank(attributes_of(log, as_of, known_at="first_order"))
-    return Answer(str(found), ranked, found.to_dict())
+    return _of_sample(Answer(str(found), ranked, found.to_dict()), log)
 
 
 def history_answer(folder: Path, *, value: str, by: str | None, since: str | None) -> Answer:
@@ -232,7 +241,8 @@ def second_purchase_answer(log: Transactions, as_of: str, **settings: Any) -> An
     shown = found.groups.assign(**days, **shares, p_value=found.groups["p_value"].map(_p_value))
     shown["customers"] = shown["customers"].map("{:,}".format)
     text = [*map(wrapped, str(found).splitlines()), heading("By what the first order was")]
-    return Answer("\n".join([*text, grid(shown, left=("attribute", "value"))]), found.waiting, found.to_dict())
+    table = grid(shown, left=("attribute", "value"))
+    return _of_sample(Answer("\n".join([*text, table]), found.waiting, found.to_dict()), log)
 
 
 def costs_of(pairs: Sequence[str], option: str) -> Mapping[str, float] | None:
