@@ -515,7 +515,7 @@ def test_insights_are_those_of_a_sample(spark, trained, cdnow_log, tmp_path, mon
     ):
         words = (command, "log.parquet", *options)
         assert said(*words, "--engine", "spark") == said(*words)
-        assert note in said(*words, "--engine", "spark", "--sample", "1000")
+    assert note in said(*words, "--engine", "spark", "--sample", "1000")
 
 
 def same_json(one, other):
