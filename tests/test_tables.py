@@ -76,4 +76,4 @@ def test_contracts_name_every_column_once():
         assert all(column.meaning and column.dtype for column in table)
     assert [c.name for c in SCORES][:7] == ["customer_id", *BTYD, "days_since_last", "monetary_value", "contribution"]
     assert SCORES[-1].name == "model"
-    assert len(SCORES) == 33
+    assert len(SCORES) == 35

@@ -133,6 +133,13 @@ SCORES = (
     Column("reason", "str", "one sentence why"),
     Column("as_of", "str", "the last day that was known, YYYY-MM-DD"),
     Column("horizon_days", "int64", "how far ahead", "days"),
+    Column(
+        "purchases_level_sd",
+        "float64",
+        "how far the level of all customers together can be off, the same in each row: standard deviation of the "
+        "logarithm of total purchases",
+    ),
+    Column("spend_level_sd", "float64", "the same of total spend and CLV"),
     Column("model", "str", "name and version of the model"),
 )
 """One row a customer: what `predict` writes."""

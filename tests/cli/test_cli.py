@@ -385,3 +385,12 @@ def test_demo(tmp_path):
     arguments = command.replace("\\\n", " ").split()[1:]
     assert process(*arguments, cwd=tmp_path).returncode == 0
     assert (tmp_path / "shop" / "scores.csv").is_file()
+
+
+def test_backtest_as_of_points_to_cut(here, clvml):
+    code, out, err = clvml("backtest", "log.csv", "--as-of", "1997-06-30", "--horizon", "12w")
+    assert (code, out) == (2, "")
+    assert "has no --as-of" in err
+    assert "--cut 1997-06-30" in err
+    (here / "clv.toml").write_text('as_of = "1997-06-30"\n')  # of train and predict
+    assert "has no --as-of" not in clvml("backtest", "log.csv", "--cut", "soon")[2]

@@ -8,8 +8,19 @@ import json
 import pandas as pd
 import pytest
 
-from clvml import expected_totals, keep_scores, load_cdnow, profile, second_purchases, what_if
+from clvml import (
+    Transactions,
+    channel_values,
+    expected_totals,
+    keep_scores,
+    load_cdnow,
+    profile,
+    second_purchases,
+    what_if,
+)
 from clvml.cli import main
+from clvml.estimators.uncertainty.totals import LevelSd
+from clvml.report.parts import Money
 
 AS_OF = "1997-09-30"
 
@@ -132,3 +143,35 @@ def test_mistakes_exit_with_2_and_leave_nothing(here, capsys):
     assert code == 2
     assert "must end in" in err
     assert not list(here.glob("x.*"))
+
+
+def test_predict_page_and_insights_say_one_interval_of_one_total(here, trained, capsys):
+    """Of a model whose own level is another than what logs show in general."""
+    assert trained.level_sd.spend != pytest.approx(LevelSd().spend, rel=0.05)
+    trained.save(here / "model")
+    page = "page.html"
+    for arguments in (
+        ("predict", "log.csv", "--as-of", AS_OF, "--model", "model", "--channel", "channel", "--out", "own.parquet"),
+        ("report", "own.parquet", "--out", page),
+    ):
+        with pytest.raises(SystemExit):
+            main([*arguments, "--quiet"])
+    printed = capsys.readouterr().out
+    expected = expected_totals(pd.read_parquet("own.parquet"), level_sd=trained.level_sd).iloc[0]
+    text = {name: f"{expected[name]:,.0f}" for name in expected.index if name not in ("group", "customers")}
+    for name, word in (("purchases", "purchases"), ("spend", "spend"), ("clv", "CLV (discounted contribution)")):
+        low, high = text[f"{name}_low"], text[f"{name}_high"]
+        assert f"{text[name]} {word}, 90% interval {low} to {high}" in printed
+        assert f"{text[name]} ({low} to {high})" in run(capsys, "totals", "own.parquet")[1]
+    shown = (here / page).read_text(encoding="utf-8")
+    assert f"{text['purchases_low']} to {text['purchases_high']}" in shown
+    money = Money()
+    for name in ("spend", "clv"):
+        assert f"{money.about(expected[f'{name}_low'])} to {money.about(expected[f'{name}_high'])}" in shown
+    scores = pd.read_parquet("own.parquet")
+    assert what_if(scores).to_dict() == what_if(scores, level_sd=trained.level_sd.spend).to_dict()
+    assert what_if(scores).low != what_if(scores, level_sd=LevelSd().spend).low
+    log = Transactions(load_cdnow(sample=True).assign(channel=lambda t: t["customer_id"] % 2), channel="channel")
+    own = channel_values(scores, log, level_sd=trained.level_sd.spend)
+    assert channel_values(scores, log).to_dict() == own.to_dict()
+    assert channel_values(scores.drop(columns="spend_level_sd"), log).to_dict() != own.to_dict()

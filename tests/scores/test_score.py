@@ -178,7 +178,7 @@ def test_a_missing_contribution_is_amount_times_margin(trained, trained_frame):
     without = score_rows(bare, *parts_of(trained), **SETTINGS)
     assert without.columns["contribution"] == pytest.approx(0.25 * trained_frame["amount"].to_numpy())
     assert without.columns["customer_id"].tolist() == list(range(len(bare)))
-    assert without[1:] == (CUT, 182, "m")
+    assert without[1:] == (CUT, 182, "m", (0.25, 0.25))
 
 
 @pytest.mark.parametrize("lines", [0, MIN_TABLE_LINES])

@@ -149,7 +149,7 @@ def audience_job(job: AudienceJob) -> str:
         scores = read_table(job.scores, "scores")
         if job.attributes is not None:
             scores = _with_attributes(scores, read_table(job.attributes, "attributes"))
-        suppress = None if job.suppress is None else _suppressed(job.suppress)
+        suppress = None if job.suppress is None else read_customers(job.suppress, "suppressed customers")
         contacts = None if job.contacts is None else read_table(job.contacts, "contacts")
         running = [read_table(path, "running campaign") for path in job.running]
     if plan.max_contacts is not None and contacts is None:
@@ -362,16 +362,16 @@ def _with_attributes(scores: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataF
     return pd.concat([scores.reset_index(drop=True), own.reset_index(drop=True)], axis=1)
 
 
-def _suppressed(path: Path) -> pd.DataFrame | list[str]:
-    """A table with customer_id, or a text file of one id a line."""
+def read_customers(path: Path, what: str) -> pd.DataFrame | list[str]:
+    """A table with customer_id, or a text file of one id a line. Raises DataError where it cannot be read."""
     if path.suffix.lower() != ".txt":
-        return read_table(path, "suppressed customers")
+        return read_table(path, what)
     if not path.is_file():
-        raise DataError(f"There is no file '{path}' for the suppressed customers.")
+        raise DataError(f"There is no file '{path}' for the {what}.")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"The suppressed customers '{path}' cannot be read: {error}") from None
+        raise DataError(f"The {what} '{path}' cannot be read: {error}") from None
     return [line.strip() for line in lines if line.strip()]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from clvml import __version__
 from clvml.cli.insights.commands import insights
@@ -190,6 +191,17 @@ def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
     click.echo(predict_job(lambda: open_log(source, settings), job))
 
 
+def _no_as_of(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    """Say which option is meant, for whoever comes from train and predict; the as_of of a clv.toml is for these."""
+    typed = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+    if typed and not context.resilient_parsing:
+        raise click.UsageError(
+            f"backtest has no --as-of: it looks back. --cut {value} is the last day that the models may know, and "
+            "what came after it is what they are tested on.",
+            context,
+        )
+
+
 @cli.command(short_help="How good past predictions would have been, beside rules of thumb.")
 @log_options
 @click.option(
@@ -199,6 +211,7 @@ def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
     multiple=True,
     help="Day up to which the models may know, YYYY-MM-DD; may be repeated.",
 )
+@click.option("--as-of", hidden=True, is_eager=True, expose_value=False, callback=_no_as_of)
 @click.option("--horizon", default="12m", show_default=True, help="How far ahead: 273, 39w, 12m, 1y.")
 @click.option("--out", type=click.Path(path_type=Path), help="report.json")
 @click.option(

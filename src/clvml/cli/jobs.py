@@ -261,6 +261,7 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path
         log = open_log()
         lines, dropped = log.lines, log.dropped
         about = log.approximate_customers() if show.watched else None
+        outliers = log.outliers(job.as_of).customers
     with show.stage("load model"):
         from clvml import tracking
         from clvml.scores.stream import scored_base
@@ -274,7 +275,7 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path
             for path in kept:
                 held.enter_context(working_on(path, "--history"))
             tally = base.write(target, *kept, step=wrote)
-    lines_out = [scores_text(tally, model.level_sd), "", f"All {tally.customers:,} scores: {target}"]
+    lines_out = [scores_text(tally, model.level_sd, outliers), "", f"All {tally.customers:,} scores: {target}"]
     lines_out += [f"Kept in the history: {path}" for path in kept]
     if dropped:
         lines_out.append(f"Not counted: {dropped:,} of {lines + dropped:,} lines; `clvml check` says which, and why.")

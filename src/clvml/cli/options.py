@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from clvml.errors import ClvError, without_secrets
+from clvml.errors import ClvError, DataError, without_secrets
 from clvml.redaction import hide_ids
 
 if TYPE_CHECKING:
@@ -58,6 +58,12 @@ _LOG_OPTIONS = (
         help="Orders within it are one purchase.",
     ),
     click.option("--free-orders", is_flag=True, help="A day of nothing but zero amounts is a purchase too."),
+    click.option(
+        "--exclude",
+        multiple=True,
+        metavar="ID",
+        help="Customer to leave out, such as a test account, or a file of them (customer_id, or .txt); repeatable.",
+    ),
     click.option("--timezone", help="The business's own, for times that name a zone. Default: UTC."),
     click.option(
         "--table", help="Table of the log in a data base (a DuckDB file, postgresql://user@host/db, sqlite:///shop.db)."
@@ -129,6 +135,7 @@ def open_log(source: tuple[str, ...], columns: dict[str, Any]) -> Transactions:
 
     settings = columns | {name: _number(columns[name]) for name in ("margin", "service_cost")}
     engine, master = settings.pop("engine"), settings.pop("master")
+    settings["exclude"] = [each for entry in columns["exclude"] for each in _excluded(entry)]
     if engine == "spark":
         from clvml.orders.engines.spark import read_source, start_session
 
@@ -136,6 +143,18 @@ def open_log(source: tuple[str, ...], columns: dict[str, Any]) -> Transactions:
     if master is not None:
         raise ClvError("--master names a Spark cluster: it goes with --engine spark.")
     return Transactions(source[0] if len(source) == 1 else list(source), **settings)
+
+
+def _excluded(entry: str) -> list[object]:
+    """The customers of a file, or the one that is named."""
+    if Path(entry).suffix.lower() not in (".txt", ".csv", ".parquet"):
+        return [entry]
+    from clvml.cli.campaign_jobs import read_customers
+
+    found = read_customers(Path(entry), "customers to exclude")
+    if not isinstance(found, list) and "customer_id" not in found:
+        raise DataError(f"The customers to exclude, '{entry}', have no column customer_id.")
+    return [*(found if isinstance(found, list) else found["customer_id"].dropna())]
 
 
 def _number(text: str | float | None) -> str | float | None:
@@ -158,7 +177,7 @@ _GROUPS = {
         "channel",
         "covariates",
     ),
-    "How the log is read": ("returns", "grain", "free_orders", "timezone", "table", "query"),
+    "How the log is read": ("returns", "grain", "free_orders", "exclude", "timezone", "table", "query"),
     "Where and with what the work is done": ("engine", "master", "memory", "threads", "spill"),
     "What is printed": ("verbose", "quiet", "redact", "help"),
 }

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from clvml.cli.terminal import grid, heading, wrapped
-from clvml.redaction import shown_ids
+from clvml.redaction import shown_id, shown_ids
 from clvml.scores import segments
 from clvml.scores.totals import total_interval_around
+from clvml.tables import canonical_ids
 
 if TYPE_CHECKING:
     from clvml.estimators.learned.audit import Audit
@@ -210,8 +211,11 @@ def _audit_text(audit: Audit, threshold: float) -> str:
     )
 
 
-def scores_text(tally: Tally, level_sd: LevelSd) -> str:
-    """Counts of the base, its totals with intervals, and the flagged with the most value at risk."""
+def scores_text(tally: Tally, level_sd: LevelSd, outliers: Mapping[str, str]) -> str:
+    """Counts of the base, its totals with intervals, and the flagged with the most value at risk.
+
+    outliers: why the value of a customer may not be theirs, by canonical id.
+    """
     return "\n".join(
         [
             heading(f"Scores as of {tally.as_of}, next {tally.horizon_days} days"),
@@ -223,8 +227,18 @@ def scores_text(tally: Tally, level_sd: LevelSd) -> str:
             f"win back   {tally.win_back:,} good customers who have lapsed",
             heading("Flagged: most value at risk"),
             flagged_table(tally.top),
+            *_outliers_note(tally.top, outliers),
         ]
     )
+
+
+def _outliers_note(top: pd.DataFrame, outliers: Mapping[str, str]) -> list[str]:
+    """Which of the customers shown may stand there by what was no sale to them."""
+    ids = [] if top.empty else canonical_ids(top["customer_id"])
+    found = [f"{shown_id(customer)} ({outliers[customer]})" for customer in ids if customer in outliers]
+    if not found:
+        return []
+    return [wrapped(f"Look at {', '.join(found)}: `clvml check` says why, --exclude leaves a customer out.")]
 
 
 def _totals(tally: Tally, level_sd: LevelSd) -> list[str]:

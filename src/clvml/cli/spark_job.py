@@ -55,10 +55,11 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: str 
     with show.stage("load model"):
         model = tracking.load_model(job.model, tracking_uri=job.tracking_uri)
     with show.stage("score"):
-        scores = score_spark(model, open_log(), job.as_of, job.horizon)
+        log = open_log()
+        scores = score_spark(model, log, job.as_of, job.horizon)
     with show.stage("write"):
         rows = write_scores(scores, target)
-        text = scores_text(_tally(scores), model.level_sd)
+        text = scores_text(_tally(scores), model.level_sd, log.outliers(job.as_of).customers)
     return f"{text}\n\nAll {rows:,} scores: {target}"
 
 

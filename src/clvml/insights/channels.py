@@ -15,11 +15,11 @@ from scipy.special import ndtri
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.estimators.baselines import MONTH_DAYS, months_as_customer, shopkeepers_formula
 from clvml.estimators.encoding import Encoding
-from clvml.estimators.uncertainty.totals import COMMON_LEVEL_SD
+from clvml.estimators.uncertainty.totals import check_level_sd
 from clvml.insights.score_tables import require_columns
 from clvml.orders.summaries import BookedDays
 from clvml.orders.transactions import Transactions
-from clvml.scores.totals import variance_within
+from clvml.scores.totals import level_sd_of, variance_within
 from clvml.tables import canonical_ids, comparable_ids
 
 __all__ = [
@@ -173,7 +173,7 @@ def channel_values(
     mix: Sequence[str] = (),
     cohorts: bool = False,
     min_customers: int = 10,
-    level_sd: float = COMMON_LEVEL_SD,
+    level_sd: float | None = None,
 ) -> Channels:
     """Compare what a customer of each acquisition channel has earned and is expected to, with what they cost.
 
@@ -196,8 +196,8 @@ def channel_values(
     min_customers : int, default 10
         Rows of fewer customers are put together as '(small)'.
     level_sd : float, optional
-        How far the level of all expected values together can be off, as the standard deviation of a logarithm: of a
-        trained model, `ClvModel.level_sd.spend`.
+        How far the level of all expected values together can be off, as the standard deviation of a logarithm; by
+        default what the scores say of it (spend_level_sd).
 
     Returns
     -------
@@ -259,13 +259,14 @@ def channel_values_of(
     mix: Sequence[str] = (),
     cohorts: bool = False,
     min_customers: int = 10,
-    level_sd: float = COMMON_LEVEL_SD,
+    level_sd: float | None = None,
 ) -> Channels:
     """`channel_values` of a log that has been summarized."""
     table = _grouped(_joined(scores, summary, channel, mix), cac, spend, cohorts, min_customers)
     names = sorted(table["channel"].unique())
     value = (table["contribution"] + table["clv"]).to_numpy(np.float64)
-    estimates = [_mean(table, value, name, level_sd) for name in names]
+    off = level_sd_of(scores).spend if level_sd is None else check_level_sd(level_sd)
+    estimates = [_mean(table, value, name, off) for name in names]
     shrunk = _shrunk(*np.array(estimates)[:, :2].T)  # the level moves all alike and tells none apart
     facts = table[list(mix)] if cohorts else table[list(mix)].assign(cohort=_cohort(table))
     adjusted = _same_mix(table, facts, value, names)

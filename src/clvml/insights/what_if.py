@@ -11,9 +11,9 @@ import pandas as pd
 from scipy.special import ndtri
 
 from clvml.errors import OptionError, did_you_mean
-from clvml.estimators.uncertainty.totals import COMMON_LEVEL_SD
+from clvml.estimators.uncertainty.totals import check_level_sd
 from clvml.insights.score_tables import require_columns
-from clvml.scores.totals import variance_within
+from clvml.scores.totals import level_sd_of, variance_within
 
 __all__ = ["WhatIf", "what_if"]
 
@@ -80,7 +80,7 @@ def what_if(
     tier: str | None = None,
     new_customer_value: float | None = None,
     cac: float | None = None,
-    level_sd: float = COMMON_LEVEL_SD,
+    level_sd: float | None = None,
 ) -> WhatIf:
     """Work out what it would be worth if more customers of a tier, or of all, came back.
 
@@ -101,8 +101,8 @@ def what_if(
     cac : float, optional
         Cost of acquiring one customer.
     level_sd : float, optional
-        How far the level of all values together can be off, as the standard deviation of a logarithm: of a trained
-        model, `ClvModel.level_sd.spend`.
+        How far the level of all values together can be off, as the standard deviation of a logarithm; by default what
+        the scores say of it (spend_level_sd).
 
     Returns
     -------
@@ -140,7 +140,8 @@ def what_if(
     spread = variance_within(own["clv_low"], own["clv_high"])
     extra = float(added @ value)
     each = added * value**2 + added * spread - (added * value) ** 2
-    error = float(np.sqrt(np.maximum(each, 0.0).sum() + (level_sd * extra) ** 2))
+    off = level_sd_of(scores).spend if level_sd is None else check_level_sd(level_sd)
+    error = float(np.sqrt(np.maximum(each, 0.0).sum() + (off * extra) ** 2))
     z = float(ndtri(0.95))
     new = extra / new_customer_value if new_customer_value else float("nan")
     return WhatIf(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Counts", "DataReport", "Rule", "count_rules", "with_examples"]
 
 TERMINAL_WIDTH = 100
+OUTLIERS_TITLE = "Look at these before lists and totals are used:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +66,9 @@ class DataReport:
         The days of the first and the last usable row.
     rules : tuple of Rule
         In the order in which they are applied.
+    outliers : tuple of Rule
+        What would head lists and carry totals: test or house accounts, outsize orders, the revenue of a few. Only what
+        was found, where examples were asked for; `rows` is the number of accounts, orders or customers.
 
     Examples
     --------
@@ -83,6 +87,7 @@ class DataReport:
     last: dt.date | None
     rules: tuple[Rule, ...]
     usable: int = 0
+    outliers: tuple[Rule, ...] = ()
 
     def rule(self, name: str) -> Rule:
         """The rule of that name.
@@ -109,7 +114,7 @@ class DataReport:
             "first": self.first and self.first.isoformat(),
             "last": self.last and self.last.isoformat(),
             "rules": {rule.name: {"rows": rule.rows, "action": rule.action} for rule in self.rules},
-        }
+        } | ({"outliers": {rule.name: rule.rows for rule in self.outliers}} if self.outliers else {})
 
     def to_frame(self) -> pd.DataFrame:
         """A row a rule: name, rows, action, message, first."""
@@ -125,16 +130,20 @@ class DataReport:
         broken = [rule for rule in self.rules if rule.rows]
         lines = [line for rule in broken for line in _lines_of(rule)]
         clean = len(self.rules) - len(broken)
-        return "\n".join([head, *lines, f"{clean} of {len(self.rules)} rules found nothing."])
+        lines.append(f"{clean} of {len(self.rules)} rules found nothing.")
+        if self.outliers:
+            lines += [OUTLIERS_TITLE, *(line for rule in self.outliers for line in _lines_of(rule))]
+        return "\n".join([head, *lines])
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
         """The same for a notebook."""
-        rows = [(r.name, f"{r.action}: {r.message}", r.first, f"{r.rows:,}") for r in self.rules if r.rows]
+        broken = [rule for rule in self.rules if rule.rows]
+        rows = [(r.name, f"{r.action}: {r.message}", r.first, f"{r.rows:,}") for r in (*broken, *self.outliers)]
         columns = ("what is unusual", "what is done", "first", "rows")
-        clean = len(self.rules) - len(rows)
+        clean = len(self.rules) - len(broken)
         return card(
             f"{self.first} to {self.last}" if self.first else "A log without a usable day",
             figures=(

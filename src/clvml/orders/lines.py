@@ -99,6 +99,10 @@ class Lines(Protocol):
         """How far the log reaches."""
 
     @property
+    def whole_ids(self) -> bool:
+        """Whether all ids are whole numbers."""
+
+    @property
     def conditions(self) -> list[Condition]:
         """The rules of which an example can be shown."""
 
@@ -134,7 +138,7 @@ class LoadedLines:
         self.types = self.engine.columns("source")
         self.evidence = _text_evidence(self.engine, self.types, untyped=_is_untyped(source, self.types))
         self.probe = before.plus(self.evidence).probe()
-        lines = lines_sql(columns, self.types, self.probe, self.engine.dialect)
+        lines = lines_sql(columns, self.types, self.probe, self.engine.dialect, policy.excluded_sql)
         if source.once:
             self.engine.keep("lines", lines)  # text takes long to type: once, not whenever lines are read
             self.engine.run("DROP TABLE source")
@@ -157,6 +161,11 @@ class LoadedLines:
     def log_rules(self) -> list[Condition]:
         """The rules of the whole log."""
         return log_rules(self.columns, self.types, self.probe, self.engine.dialect)
+
+    @property
+    def whole_ids(self) -> bool:
+        """Whether all ids are whole numbers."""
+        return self.probe.whole_ids
 
     @property
     def conditions(self) -> list[Condition]:

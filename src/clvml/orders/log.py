@@ -11,6 +11,7 @@ from clvml.horizon import as_date, day_number, day_of_number
 from clvml.orders.data_report import Counts, DataReport, Rule, with_examples
 from clvml.orders.engines.duckdb import SCALE, statement
 from clvml.orders.lines import RETURNS_FILTERS, Extent, Lines, order_sums_sql
+from clvml.orders.outliers import Outliers, find_outliers
 from clvml.orders.reading.rules import Condition
 
 __all__ = ["Log"]
@@ -69,9 +70,21 @@ class Log:
             some = counted.last is not None and counted.last > as_date(as_of)
             rows = self.engine.rows(f"SELECT COUNT(*) FROM lines WHERE {condition.sql}")[0][0] if some else 0
             rules.append(Rule(condition.name, rows, "", condition.action, condition.message))
-        found = dataclasses.replace(counted, rules=tuple(rules))
+        found = dataclasses.replace(
+            counted, rules=tuple(rules), outliers=self.outliers(as_of).rules if examples and counted.usable else ()
+        )
         shown = self.lines.conditions if examples else []
         return with_examples(found, self.engine, self.columns, [*shown, *later]) if shown else found
+
+    def outliers(self, as_of: Any = None) -> Outliers:
+        """What would head lists and carry totals wrongly, of the lines up to a day."""
+        return find_outliers(
+            self.engine,
+            by_order=self.columns.order is not None,
+            whole_ids=self.lines.whole_ids,
+            kept=RETURNS_FILTERS[self.policy.returns],
+            as_of=NEVER_DAY if as_of is None else day_number(as_date(as_of)),
+        )
 
     def days(self, as_of: dt.date, after: dt.date | None, period: str) -> str:
         """The SELECT of customer-days booked after one day and known on another; see sql/days.sql."""

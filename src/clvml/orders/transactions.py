@@ -19,6 +19,7 @@ from clvml.orders.data_report import Counts, DataReport
 from clvml.orders.engines.duckdb import ID_KEY, UNITS, id_key, quoted, statement
 from clvml.orders.lines import RETURNS_FILTERS, LoadedLines, Policy
 from clvml.orders.log import Log
+from clvml.orders.outliers import Outliers
 from clvml.orders.reading.columns import Columns
 from clvml.orders.reading.sources import open_source
 from clvml.orders.state.kept_lines import KeptLines
@@ -111,6 +112,9 @@ class Transactions:
         are.
     free_orders : bool
         Whether a day of nothing but zero amounts is a purchase, as lifetimes and the published CDNOW figures have it.
+    exclude : sequence, optional
+        Ids of customers whose lines do not count, such as test and house accounts; in whatever form
+        `clvml.tables.canonical_ids` understands.
     table, query : str, optional
         Which table of a data base is the log ("orders", "shop.orders"), or the SELECT that gives it.
     state : path, optional
@@ -159,6 +163,7 @@ class Transactions:
         grain: Literal["day", "week"] = "day",
         timezone: str | None = None,
         free_orders: bool = False,
+        exclude: Sequence[object] = (),
         table: str | None = None,
         query: str | None = None,
         state: str | os.PathLike[str] | None = None,
@@ -174,7 +179,10 @@ class Transactions:
         self._grain = grain
         self._limits: dict[str, Any] = {"memory": memory, "threads": threads, "spill": spill}
         self._resources = resources_of(memory, threads, spill)
-        opened, policy = open_source(source, table, query), Policy(returns, timezone or "UTC", free_orders)
+        if isinstance(exclude, str) or not isinstance(exclude, Iterable):
+            raise OptionError(f"exclude={shown_id(exclude)!r} is no list of customer ids. Write it as a list.")
+        policy = Policy(returns, timezone or "UTC", free_orders, tuple(sorted(set(canonical_ids(exclude)))))
+        opened = open_source(source, table, query)
         self._lines: LoadedLines | KeptLines
         if state is None:
             self._lines = LoadedLines(opened, columns, policy, self._resources)
@@ -265,6 +273,12 @@ class Transactions:
         (6919, 2357, 1959)
         """
         return self._log.report(as_of, examples=examples)
+
+    def outliers(self, as_of: Any = None) -> Outliers:
+        """What would head lists and carry totals wrongly, of the lines up to a day: as `check` names it, and whose
+        value may therefore not be theirs.
+        """
+        return self._log.outliers(as_of)
 
     def approximate_customers(self) -> int:
         """How many customers there are, within a few per cent: for showing progress.

@@ -373,6 +373,7 @@ class ClvModel(Estimator):
             own_horizon=self.horizon_days_,
             name=self.name,
             margin=self.margin_,
+            level_sd=self.level_sd,
             cache=cache,
         )
 

@@ -15,6 +15,7 @@ from clvml.estimators.learned.hybrid import HybridValueModel
 from clvml.estimators.learned.leaving import LeavingModel
 from clvml.estimators.learned.leaving_features import GAPS_TO_LEAVE, Asked
 from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.maths import rhythm
 from clvml.scores import segments
 from clvml.scores.flag import NEVER, Economics
@@ -51,6 +52,8 @@ class ScoredRows(NamedTuple):
     as_of: str
     horizon_days: int
     model: str
+    level_sd: tuple[float, float]
+    """How far the level of all customers together can be off: of purchases, and of spend."""
 
 
 class FlagRules(NamedTuple):
@@ -79,6 +82,7 @@ def score_rows(
     own_horizon: int,
     name: str,
     margin: float,
+    level_sd: LevelSd | None = None,
     cache: ForecastCache | None = None,
 ) -> ScoredRows:
     """Scores of a frame of summaries and features but for what needs the whole base.
@@ -86,7 +90,8 @@ def score_rows(
     Each row depends on itself alone, so a base may be scored in parts.
 
     rules: who is about to leave, and whom to keep; own_horizon: days ahead that tiers and flag are about; margin: what
-    of the amount is earned, used where the frame has no contribution of its own; cache: what the batches of a base have
+    of the amount is earned, used where the frame has no contribution of its own; level_sd: of the model, which the
+    scores carry along (None: what logs show in general); cache: what the batches of a base have
     in common, see `clvml.estimators.forecast`.
     """
     leaving = rules.leaving
@@ -122,7 +127,8 @@ def score_rows(
         "overdue": _share_sooner(leaving, asked, state),
         "longest": asked.since > frame["gap_max"].to_numpy(float) if "gap_max" in frame else np.zeros(len(state), bool),
     }
-    return ScoredRows(columns, as_of, horizon, name)
+    off = level_sd or LevelSd()
+    return ScoredRows(columns, as_of, horizon, name, (off.purchases, off.spend))
 
 
 def scores_table(rows: ScoredRows, cutoffs: segments.Cutoffs) -> pa.Table:
@@ -140,6 +146,8 @@ def scores_table(rows: ScoredRows, cutoffs: segments.Cutoffs) -> pa.Table:
     inputs = ReasonInputs(*(columns[name] for name in ReasonInputs._fields))
     columns["reason"] = reasons(inputs, rows.horizon_days)
     columns["horizon_days"] = np.full(len(columns["T"]), rows.horizon_days)
+    for name, sd in zip(("purchases_level_sd", "spend_level_sd"), rows.level_sd, strict=True):
+        columns[name] = np.full(len(columns["T"]), sd)
     none = np.zeros(len(columns["T"]), dtype=np.int8)
     words = {"tier": (columns["tier"], segments.TIERS), "state": (columns["state"], segments.STATES)}
     words |= {"as_of": (none, (rows.as_of,)), "model": (none, (rows.model,))}

@@ -18,7 +18,7 @@ from clvml.checks import check_level
 from clvml.errors import DataError, did_you_mean
 from clvml.estimators.uncertainty.totals import LevelSd, check_level_sd
 
-__all__ = ["SCORES_LEVEL", "expected_totals", "total_interval_around", "variance_sql", "variance_within"]
+__all__ = ["SCORES_LEVEL", "expected_totals", "level_sd_of", "total_interval_around", "variance_sql", "variance_within"]
 
 Floats = NDArray[np.float64]
 
@@ -57,6 +57,21 @@ def total_interval_around(
     return (float(low), float(high)) if low.ndim == 0 else (low, high)
 
 
+def level_sd_of(scores: pd.DataFrame) -> LevelSd:
+    """How far the level can be off by what scores say of their model; else, as of scores of former versions, what logs
+    show in general. Of scores of several models the larger one counts.
+    """
+    general = LevelSd()
+    return LevelSd(
+        _highest(scores, "purchases_level_sd", general.purchases), _highest(scores, "spend_level_sd", general.spend)
+    )
+
+
+def _highest(scores: pd.DataFrame, column: str, otherwise: float) -> float:
+    highest = scores[column].max() if column in scores else None
+    return otherwise if pd.isna(highest) else check_level_sd(float(highest))
+
+
 def expected_totals(
     scores: pd.DataFrame, *, by: str | None = None, level_sd: LevelSd | None = None, level: float = 0.9
 ) -> pd.DataFrame:
@@ -69,8 +84,8 @@ def expected_totals(
     by : str, optional
         Column of groups, such as ``"tier"``; without it all customers are one group.
     level_sd : LevelSd, optional
-        How far the level of all customers together can be off: of a trained model `ClvModel.level_sd`; without it what
-        logs show in general.
+        How far the level of all customers together can be off; by default what the scores say of it, which is
+        `ClvModel.level_sd` of their model.
     level : float, default 0.9
         Of the intervals.
 
@@ -112,7 +127,7 @@ def expected_totals(
     for name in (*needed, *([by] if by else [])):
         if name not in scores:
             raise DataError(f"The scores have no column '{name}'.{did_you_mean(name, map(str, scores))}")
-    off = level_sd or LevelSd()
+    off = level_sd or level_sd_of(scores)
     purchases_sd, spend_sd = check_level_sd(off.purchases), check_level_sd(off.spend)
     group = pd.Series("all", index=scores.index) if by is None else scores[by]
     if group.isna().any():

@@ -82,7 +82,7 @@ def _text(name: str) -> str:
     return (importlib.resources.files("clvml.orders.engines") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
 
 
-def statement(name: str, **values: int | str) -> str:
+def statement(name: str, **values: int | float | str) -> str:
     """The statement sql/<name>.sql with its {settings} filled in: numbers, fragments of ours, or other statements."""
     return _text(name).format(scale=SCALE, **values).strip().rstrip(";")
 

@@ -147,10 +147,13 @@ def missing_id(kind: str, dialect: Dialect) -> str:
     return f"(src_customer IS NULL OR (NOT {_plain_id(kind)} AND {word}))"
 
 
-def lines_sql(columns: Columns, types: Mapping[str, str], probe: Probe, dialect: Dialect) -> str:
+def lines_sql(
+    columns: Columns, types: Mapping[str, str], probe: Probe, dialect: Dialect, excluded: str = "FALSE"
+) -> str:
     """Every row of the source, typed: customer_id, day, amount, order_id, contribution, service, and the source itself.
 
-    The first three are NULL where they cannot be had; a row counts (`clean`) where all are there. None is dropped.
+    The first three are NULL where they cannot be had; a row counts (`clean`) where all are there and its
+    customer is not excluded. None is dropped.
     """
     kinds = {name.removeprefix("src_"): kind for name, kind in types.items()}
     inner = ", ".join(
@@ -163,6 +166,7 @@ def lines_sql(columns: Columns, types: Mapping[str, str], probe: Probe, dialect:
         ]
     )
     clean = "customer_id IS NOT NULL AND day IS NOT NULL AND amount IS NOT NULL"
+    clean += "" if excluded == "FALSE" else f" AND NOT {excluded}"
     earned = earned_sql(columns, types, dialect)
     return f"SELECT *, {clean} AS clean, {earned} FROM (SELECT {inner} FROM source) AS typed"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from clvml.horizon import day_number
-from clvml.orders.engines.duckdb import SCALE, Dialect
+from clvml.orders.engines.duckdb import ID_KEY, SCALE, Dialect, id_key
 from clvml.orders.reading.columns import MISSING_WORDS, Columns, Probe, finite, flag_words, number_of, text_of
 from clvml.orders.reading.dates import DayOrder, day_month_text, is_zoned, zoneless_text
 
@@ -23,6 +23,14 @@ class Policy(NamedTuple):
     returns: str
     timezone: str
     free_orders: bool
+    exclude: tuple[str, ...] = ()
+    """Canonical ids of customers whose lines do not count."""
+
+    @property
+    def excluded_sql(self) -> str:
+        """Whether the customer of a line is one of them."""
+        ids = ", ".join("'" + id_key(customer).replace("'", "''") + "'" for customer in self.exclude)
+        return f"({ID_KEY.format(x='customer_id')} IN ({ids}))" if ids else "FALSE"
 
 
 class Condition(NamedTuple):
@@ -45,13 +53,14 @@ def rule_settings(policy: Policy) -> dict[str, str]:
         "zero": "a purchase (free_orders=True)" if free else "no purchase by itself; free_orders=True makes it one",
         "zone": zone if zone != "UTC" else "UTC (name the business's own with timezone='…')",
         "returns": policy.returns,
+        "excluded": policy.excluded_sql,
     }
 
 
 def line_rules(
     columns: Columns, types: Mapping[str, str], probe: Probe, dialect: Dialect, setting: Mapping[str, str]
 ) -> list[Condition]:
-    """The rules that one row can break alone. setting: returns, zone, order (what became of day and month).
+    """The rules that one row can break alone. setting: what `rule_settings` gives.
 
     Only of the few lines without a day or an amount is the text looked at: half the time of all rules.
     """
@@ -116,6 +125,9 @@ def line_rules(
         ),
         Condition("padded id", _padded(types, dialect), "converted", "white space around the id is taken off"),
     ]
+    if setting["excluded"] != "FALSE":
+        left_out = f"day IS NOT NULL AND amount IS NOT NULL AND COALESCE({setting['excluded']}, FALSE)"
+        rules.append(Condition("excluded customer", left_out, "dropped", "left out, as exclude says"))
     return rules + _optional_rules(columns, types, dialect)
 
 

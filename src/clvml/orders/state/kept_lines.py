@@ -97,6 +97,11 @@ class KeptLines:
         return self._manifest.extent
 
     @property
+    def whole_ids(self) -> bool:
+        """Whether all ids are whole numbers."""
+        return self._manifest.evidence.probe().whole_ids
+
+    @property
     def conditions(self) -> list[Condition]:
         """None: the rows as they were written are not kept."""
         return []

@@ -27,7 +27,7 @@ def worth(scores: pd.DataFrame, money: Money, backtest: Mapping[str, Any] | None
     sentences = [
         f"Over the next {days} days the {money.count(len(scores))} customers are expected to bring {money(total)} "
         f"(contribution, discounted to today). In nine cases of ten it should lie between {low} and {high}. "
-        "That is how far such totals were off on many logs; `clvml predict` prints how far they were off on this one.",
+        "That takes in how far such totals were off at earlier days of this log, and of many others.",
         f"The best tenth of them is expected to bring {top / total:.0%} of it." if total > 0 else "",
     ]
     past = None if backtest is None else _past_chart(backtest, money)

@@ -24,6 +24,8 @@ _FILE_ROWS = 1_000_000
 _DISTINCT_COLUMNS = {"customer_id", "reason", *(c.name for c in SCORES if c.dtype == "float64")} - {
     "purchases_low",
     "purchases_high",
+    "purchases_level_sd",
+    "spend_level_sd",
 }
 """Columns that hardly ever repeat a value: where Parquet looks for repetitions, it takes longer and writes more."""
 _INCOMPRESSIBLE_COLUMNS = {"p_alive", "p_return", "churn_probability", "expected_purchases", "expected_spend", "clv"}

@@ -1,0 +1,193 @@
+"""What heads lists and carries totals wrongly: test and house accounts, outsize orders, and a few who bring most.
+
+A log of clean orders shows none of them. What is far from all others is measured on the log's own scale: sizes of
+orders, and lines of customers, are about lognormal, so their median and 99% point say how large the largest of so many
+may be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from clvml.horizon import day_of_number
+from clvml.orders.data_report import Rule
+from clvml.orders.engines.duckdb import Dialect, Engine, statement
+from clvml.redaction import ids_are_hidden, shown_id
+from clvml.tables import canonical_ids
+
+__all__ = ["NO_OUTLIERS", "Outliers", "find_outliers"]
+
+CHANCE = 0.01
+"""That a lognormal log of any size has one value above the fence."""
+FAR = 5.0
+"""What is outsize is so many times the 99% point, too."""
+MIN_COUNT = 100
+"""Orders or customers without which nothing is far from all others."""
+MIN_ACCOUNT_LINES = 30
+"""Lines of a house account that only their number gives away."""
+LARGE_SHARE = 0.05
+"""Of the revenue, from which on totals hang on one customer."""
+FAIR_SHARES = 10.0
+"""That they hold at least: of twenty customers each has a twentieth."""
+MAX_NAMED = 0.05
+"""Share of customers with names as of test accounts, beyond which the shop names all its guests so."""
+MAX_FEW, RARE = 10, 0.001
+"""Customers with outsize orders, or their share of all orders: what more of them buy is a kind of goods."""
+CLASSES = 20
+"""Classes of sizes for each factor e."""
+SHOWN = 3
+
+_TEST_WORDS = (
+    "test|tester|testing|dummy|demo|admin|administrator|guest|gast|anonymous|anonym|unknown|unbekannt|cash|walk-?in"
+)
+_TEST_NAME = f"^({_TEST_WORDS})([^a-z@]|user|account|customer|kunde|order|shop)*(@.*)?$"
+_CATCH_ALL = "^(-?0+|-[0-9]+|9999+)$"
+"""Ids that stand for no customer in particular."""
+
+
+class Outliers(NamedTuple):
+    """What was found."""
+
+    rules: tuple[Rule, ...]
+    """Each with the number of accounts, orders or customers, the first of them, and what to do."""
+    customers: Mapping[str, str]
+    """Why the value of a customer may not be theirs, by canonical id."""
+
+
+NO_OUTLIERS = Outliers((), {})
+
+
+def find_outliers(engine: Engine, *, by_order: bool, whole_ids: bool, kept: str, as_of: int) -> Outliers:
+    """Look at the lines up to a day: twice, and twice more where there is something to name.
+
+    by_order: whether the lines have order ids; whole_ids: whether all ids are numbers; kept: which lines count.
+    """
+    accounts, large = _customers(engine, whole_ids, kept, as_of)
+    orders, outsize = _orders(engine, by_order, kept, as_of)
+    spoiled = {row[0]: f"an order of {row[3]:,.2f}" for row in reversed(orders) if not row[4]}
+    named = [*spoiled, *(row[0] for row in accounts)]
+    reasons = [*spoiled.values(), *("a test or house account" for _ in accounts)]
+    found = (_accounts_rule(accounts), outsize, large)
+    return Outliers(
+        tuple(rule for rule in found if rule is not None), dict(zip(canonical_ids(named), reasons, strict=True))
+    )
+
+
+class _Sizes(NamedTuple):
+    """A distribution by classes of size."""
+
+    size: NDArray[np.float64]
+    held: NDArray[np.float64]
+
+    @property
+    def total(self) -> int:
+        return int(self.held.sum())
+
+    def quantile(self, share: float) -> float:
+        """The middle of the class that holds it."""
+        place = int(np.searchsorted(np.cumsum(self.held), share * self.held.sum()))
+        return math.exp((self.size[min(place, len(self.size) - 1)] + 0.5) / CLASSES)
+
+    def fence(self) -> float:
+        """Beyond it a value is far from all others; infinite where there are too few to say."""
+        if self.total < MIN_COUNT:
+            return math.inf
+        middle, high = self.quantile(0.5), self.quantile(0.99)
+        sd = math.log(high / middle) / float(ndtri(0.99))
+        return max(middle * math.exp(sd * -float(ndtri(CHANCE / self.total))), FAR * high)
+
+    def reaches(self, value: float) -> bool:
+        """Whether the largest may be above a value."""
+        return bool(len(self.size)) and math.exp((self.size[-1] + 1.0) / CLASSES) >= value
+
+
+def _sizes(rows: Sequence[tuple[Any, ...]]) -> _Sizes:
+    return _Sizes(np.array([row[0] for row in rows], float), np.array([row[1] for row in rows], float))
+
+
+def _orders(engine: Engine, by_order: bool, kept: str, as_of: int) -> tuple[list[tuple[Any, ...]], Rule | None]:
+    """The outsize orders, the largest first, and what is said of them."""
+    keys = "customer_id, day, order_id" if by_order else "customer_id, day"
+    orders = statement("single_orders", keys=keys, kept=kept, as_of=as_of)
+    sizes = _sizes(engine.rows(statement("order_sizes", orders=orders, classes=CLASSES)))
+    fence = sizes.fence()
+    if not sizes.reaches(fence):
+        return [], None
+    order = "o.order_id" if by_order else "CAST(NULL AS STRING)"
+    rows = engine.rows(statement("outsize_orders", orders=orders, order=order, fence=fence))
+    if not rows or len({row[0] for row in rows}) > max(MAX_FEW, RARE * sizes.total):
+        return [], None
+    returned = sum(int(row[4]) for row in rows)
+    back = f"; {returned:,} of them taken back by a return of the same amount" if returned else ""
+    message = (
+        f"above {fence:,.0f}, where 99% of the orders are at most {sizes.quantile(0.99):,.0f}{back}. Leave out of "
+        "the log what was no sale, or its customer (exclude)"
+    )
+    return rows, Rule("outsize orders", len(rows), "; ".join(map(_order_text, rows[:SHOWN])), "kept", message)
+
+
+def _order_text(row: tuple[Any, ...]) -> str:
+    customer, day, order, gross, returned = row
+    number = "" if order is None or ids_are_hidden() else f" (order {order})"
+    return f"{gross:,.2f} on {day_of_number(day)} by {shown_id(customer)}{number}{', taken back' if returned else ''}"
+
+
+def _customers(engine: Engine, whole_ids: bool, kept: str, as_of: int) -> tuple[list[tuple[Any, ...]], Rule | None]:
+    """Rows of the accounts that are no customers (customer_id, lines, net), and what is said of the largest ones."""
+    named, catch_all = _name_rules(engine.dialect, whole_ids)
+    each = (
+        "SELECT customer_id, COUNT(*) AS n, CAST(SUM(amount) AS DOUBLE) AS net FROM lines "
+        f"WHERE clean AND {kept} AND day <= {as_of} GROUP BY customer_id"
+    )
+    rows = engine.rows(statement("customer_sizes", customers=each, named=named, catch_all=catch_all, classes=CLASSES))
+    if not rows:
+        return [], None
+    sizes = _sizes(rows)
+    revenue, most, test_names, catch_alls = (
+        fold(row[i] for row in rows) for i, fold in ((2, sum), (3, max), (4, sum), (5, sum))
+    )
+    fence, many = sizes.fence(), FAR * sizes.quantile(0.99)
+    share = max(LARGE_SHARE, FAIR_SHARES / sizes.total) * revenue
+    named = named if test_names <= max(SHOWN, MAX_NAMED * sizes.total) else "FALSE"
+    lines = max(fence, MIN_ACCOUNT_LINES)
+    if not (sizes.reaches(lines) or most >= share > 0 or catch_alls or (test_names and named != "FALSE")):
+        return [], None
+    account = f"{named} OR n > {lines!r}".replace("inf", "1e300") + f" OR ({catch_all} AND n > {many!r})"
+    large = f"net >= {share!r}" if share > 0 else "FALSE"
+    found = engine.rows(
+        f"SELECT customer_id, n, net, CASE WHEN {account} THEN 1 ELSE 0 END, CASE WHEN {large} THEN 1 ELSE 0 END "
+        f"FROM ({each}) AS c WHERE {account} OR {large} ORDER BY net DESC, customer_id"
+    )
+    return [row[:3] for row in found if row[3]], _share_rule([row for row in found if row[4]], revenue)
+
+
+def _name_rules(dialect: Dialect, whole_ids: bool) -> tuple[str, str]:
+    """Whether an id is the name of a test account, and whether it stands for nobody in particular."""
+    text = "LOWER(CAST(customer_id AS STRING))"
+    named = "FALSE" if whole_ids else dialect.matches.format(x=text, p=_TEST_NAME)
+    return named, dialect.matches.format(x=text, p=_CATCH_ALL)
+
+
+def _accounts_rule(accounts: Sequence[tuple[Any, ...]]) -> Rule | None:
+    if not accounts:
+        return None
+    shown = "; ".join(f"{shown_id(customer)} ({n:,} lines, {net:,.2f})" for customer, n, net in accounts[:SHOWN])
+    message = "by their id, or by far more lines than anybody else; leave them out (exclude) if they are no customers"
+    return Rule("test or house accounts", len(accounts), shown, "kept", message)
+
+
+def _share_rule(large: Sequence[tuple[Any, ...]], revenue: float) -> Rule | None:
+    if not large:
+        return None
+    who = "1 customer" if len(large) == 1 else f"{len(large)} customers"
+    shown = "; ".join(f"{shown_id(row[0])} ({row[2] / revenue:.0%})" for row in large[:SHOWN])
+    share = sum(row[2] for row in large) / revenue
+    hang = "every total hangs on them" if share >= 0.25 else "totals move with them"
+    message = f"{who} made {share:.0%} of revenue: {hang}"
+    return Rule("revenue of a few", len(large), shown, "kept", message)
