@@ -38,7 +38,7 @@ def test_check_names_it_and_a_list_excludes_it(folder, clvml):
     assert "outsize orders" in out
     (folder / "out.txt").write_text("test@shop.example\n")
     out = clvml("check", folder / "log.csv", "--exclude", folder / "out.txt")[1]
-    assert "excluded customer               12  dropped: left out" in out
+    assert "excluded customer 12 dropped: left out" in " ".join(out.split())
     assert "test or house accounts" not in out
     code, _, err = clvml("check", folder / "log.csv", "--exclude", folder / "none.txt")
     assert (code, "There is no file" in err) == (2, True)
