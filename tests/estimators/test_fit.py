@@ -227,7 +227,9 @@ def test_poor_spend_data_gets_a_finite_mean(x, m, status):
 def test_every_outcome_is_a_sentence():
     for status in FitStatus:
         assert status.value.endswith(".")
-        assert isinstance(status.usable, bool)
+    guessed = {"NO_REPEATS", "ONE_CUSTOMER", "NO_TIME", "SAME_SPEND", "FIRST_PURCHASES"}
+    assert {s.name for s in FitStatus if not s.usable} == {*guessed, "STOPPED", "TAKEN_OVER"}
+    assert {s.name for s in FitStatus if s.from_prior} == {*guessed, "WEAK_PRIOR"}
 
 
 def shop(seed, size=3_000, params=(0.8, 20.0, 0.7, 90.0)):

@@ -127,3 +127,12 @@ def test_without_the_driver(monkeypatch):
     monkeypatch.setitem(sys.modules, "adbc_driver_postgresql", None)
     with pytest.raises(OptionError, match=r"PostgreSQL needs its driver: pip install 'clvml\[postgres\]'"):
         Transactions("postgresql://localhost/shop", table="orders")
+
+
+def test_a_driver_that_reads_money_wrong_is_refused(monkeypatch):
+    """Before 1.13 it names the type money nowhere: cents come as whole numbers."""
+    monkeypatch.setattr("adbc_driver_postgresql.__version__", "1.12.3")
+    with pytest.raises(
+        OptionError, match=r"is 1\.12\.3, which .* 100 times too large\. Update it: pip install -U 'clvml"
+    ):
+        Transactions("postgresql://localhost/shop", table="orders")

@@ -112,6 +112,7 @@ class FitStatus(enum.Enum):
             FitStatus.CONVERGED,
             FitStatus.WEAK_PRIOR,
             FitStatus.NO_DROPOUT,
+            FitStatus.ALIKE,
             FitStatus.UNIDENTIFIED,
             FitStatus.HEAVY_TAIL,
         }

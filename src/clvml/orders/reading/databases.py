@@ -218,12 +218,21 @@ _NOT_CODE = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/[*].*?[*]/
 
 
 def adbc_driver() -> Any:
-    """The driver of PostgreSQL. Raises OptionError where it is not installed."""
+    """The driver of PostgreSQL. Raises OptionError where it is not installed, or too old to read amounts right."""
     try:
-        from adbc_driver_postgresql import dbapi
+        from adbc_driver_postgresql import __version__, dbapi
     except ImportError:
         raise OptionError("PostgreSQL needs its driver: pip install 'clvml[postgres]'.") from None
+    if tuple(map(int, re.findall(r"\d+", __version__)[:2])) < _MIN_DRIVER:
+        raise OptionError(
+            f"The driver of PostgreSQL is {__version__}, which does not tell amounts of type money, sent in cents, from "
+            "whole numbers: they would be read 100 times too large. Update it: pip install -U 'clvml[postgres]'."
+        )
     return dbapi
+
+
+_MIN_DRIVER = (1, 13)
+"""The first version whose schemas name the type money."""
 
 
 def _column(field: pa.Field) -> str:
