@@ -225,8 +225,8 @@ def adbc_driver() -> Any:
         raise OptionError("PostgreSQL needs its driver: pip install 'clvml[postgres]'.") from None
     if tuple(map(int, re.findall(r"\d+", __version__)[:2])) < _MIN_DRIVER:
         raise OptionError(
-            f"The driver of PostgreSQL is {__version__}, which does not tell amounts of type money, sent in cents, from "
-            "whole numbers: they would be read 100 times too large. Update it: pip install -U 'clvml[postgres]'."
+            f"The driver of PostgreSQL is {__version__}, which does not tell amounts of type money, sent in cents, "
+            "from whole numbers: they would be read 100 times too large. Update it: pip install -U 'clvml[postgres]'."
         )
     return dbapi
 
