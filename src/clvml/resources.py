@@ -20,7 +20,7 @@ from clvml.checks import check_whole
 from clvml.errors import OptionError
 from clvml.locks import runs
 
-__all__ = ["WHOLE_MACHINE", "Resources", "in_order", "one_thread", "resources_of"]
+__all__ = ["WHOLE_MACHINE", "Resources", "in_order", "one_thread", "resources_of", "side_by_side"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -110,6 +110,16 @@ def in_order(work: Callable[[T], R], parts: Iterable[T], threads: int) -> Iterat
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def side_by_side(one: Callable[[], T], other: Callable[[], R], threads: int) -> tuple[T, R]:
+    """What both give, which know nothing of each other: at once, where there is more than one thread."""
+    if threads < 2:
+        return one(), other()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(one)
+        second = other()
+        return first.result(), second
 
 
 @contextmanager

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
+from clvml import ChurnClassifier, ParetoNBDModel, Transactions, load_cdnow, take_snapshots
 from clvml.estimators import fit as fitting
 from clvml.estimators.fit import fit
 from clvml.estimators.histories import histories_of
 from clvml.estimators.learned.ensemble.boosting import Trees
+from clvml.estimators.learned.leaving import LeavingModel
 from clvml.maths.discount import daily_rate
 from clvml.maths.models import betageo, bgnbd, paretonbd
 from clvml.maths.sample import sample_of
@@ -123,3 +125,16 @@ def test_trees_on_bins_predict_as_well_as_on_values():
         return -np.mean(np.log(np.where(y == 1, p, 1 - p)))
 
     assert loss(told) < loss(usual) + 1e-3
+
+
+def test_what_is_learned_is_the_same_with_any_number_of_threads():
+    orders = load_cdnow(sample=True)
+
+    def learned(threads):
+        log = Transactions(orders, threads=threads)
+        snapshots = take_snapshots(log, "1998-03-31", "13w", n_origins=3)
+        purchases = ParetoNBDModel().fit(snapshots.now)
+        leaving = LeavingModel().fit(log, "1998-03-31", purchases, snapshots.window)
+        return ChurnClassifier(threads=threads).fit(snapshots).to_dict(), leaving.to_dict()
+
+    assert learned(1) == learned(3)

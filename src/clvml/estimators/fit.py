@@ -56,7 +56,7 @@ _MIN_CURVATURE = 1e-8
 """Less curvature than this, in log-parameters, is none."""
 _IDLE_GAIN, _MAX_IDLE_STEPS = 1e-3, 3
 """A ridge is left after so many steps in a row that gained less log-likelihood than this each."""
-_START_HISTORIES = 8_192
+_START_HISTORIES = 2_048
 """Histories that are enough for a start."""
 _MAX_EVALUATIONS = 200
 

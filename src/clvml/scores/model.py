@@ -234,7 +234,13 @@ class ClvModel(Estimator):
 
         value: the base to fit; whole: fitted to all customers, where the log is a sample of them.
         """
-        churn = ChurnClassifier(value=value, seasonality=self.seasonality, calendar=self.calendar_, seed=self.seed)
+        churn = ChurnClassifier(
+            value=value,
+            seasonality=self.seasonality,
+            calendar=self.calendar_,
+            seed=self.seed,
+            threads=log.resources.n_workers,
+        )
         try:
             hybrid = HybridValueModel(churn=churn).fit(take_snapshots(log, self.as_of_, self.horizon_days_))
         except DataError as error:

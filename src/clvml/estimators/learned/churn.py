@@ -18,7 +18,7 @@ from clvml.estimators.learned.ensemble.blend import Predicted
 from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.ensemble.labels import COLUMNS, labelled_snapshots, one_customer_a_row
 from clvml.estimators.learned.ensemble.level import Level
-from clvml.estimators.learned.ensemble.model import Ensemble, labelled_rows, past_windows
+from clvml.estimators.learned.ensemble.model import Ensemble, Labelled, labelled_rows, past_windows
 from clvml.estimators.learned.ensemble.special_days import calendar_of, log_factor
 from clvml.estimators.learned.expectation import expect, expected_over
 from clvml.estimators.learned.features import FEATURE_WORDS
@@ -29,7 +29,7 @@ from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.horizon import day_number
 from clvml.maths import metrics
 from clvml.orders.origins import Snapshots
-from clvml.resources import one_thread
+from clvml.resources import WHOLE_MACHINE, one_thread, side_by_side
 
 __all__ = ["RHYTHM_HORIZONS", "ChurnClassifier"]
 
@@ -65,6 +65,8 @@ class ChurnClassifier(Estimator):
         Special days: columns day and factor, or day -> factor; see `clvml.estimators.learned.ensemble.special_days`.
     seed : int
         Of the draws and of the boosting.
+    threads : int, optional
+        Threads at work; by default as many as the machine has. What is learned is the same with any number.
 
     Attributes
     ----------
@@ -109,6 +111,7 @@ class ChurnClassifier(Estimator):
         seasonality: bool = True,
         calendar: pd.DataFrame | Mapping[Any, float] | None = None,
         seed: int = 0,
+        threads: int | None = None,
     ) -> None:
         self.horizon = horizon
         self.value = value
@@ -118,6 +121,7 @@ class ChurnClassifier(Estimator):
         self.seasonality = seasonality
         self.calendar = calendar
         self.seed = seed
+        self.threads = threads
 
     def fit(self, X: Snapshots | pd.DataFrame, y: ArrayLike | None = None) -> Self:
         """Learn from labelled snapshots of a log, or from rows of customers and their labels.
@@ -147,19 +151,26 @@ class ChurnClassifier(Estimator):
         """
         snapshots = self._snapshots(X, y)
         with one_thread():
-            labelled = labelled_rows(self._value(snapshots), snapshots, self.max_rows, self.seed)
+            threads = self.threads or WHOLE_MACHINE.n_workers
+            labelled = labelled_rows(self._value(snapshots), snapshots, self.max_rows, self.seed, threads)
             self.value_ = labelled.fitted[max(labelled.fitted)]._refitted(snapshots.now)
             self.window_, self.horizon_, self.classes_ = snapshots.window, snapshots.horizon, np.array([0, 1])
             self.leaks_ = leaking_attributes(labelled)
             settings = Settings(self.penalty, self.trees or Trees(), self.seed)
-            self.threshold_, self.audit_ = Trial.of(labelled, snapshots, settings)
-            ensemble = Ensemble.learn(labelled, self.window_, *settings)
-            if y is None:
-                self.ensemble_ = self._at_level_ahead(ensemble, snapshots)
-            else:
-                expected = expect(self.value_, one_customer_a_row(labelled.rows), self.window_)
-                self.ensemble_ = ensemble.levelled_by_labels(labelled, expected)
+            (self.threshold_, self.audit_), self.ensemble_ = side_by_side(
+                lambda: Trial.of(labelled, snapshots, settings),
+                lambda: self._learn(labelled, snapshots, settings, given_labels=y is not None),
+                threads,
+            )
         return self
+
+    def _learn(self, labelled: Labelled, snapshots: Snapshots, settings: Settings, *, given_labels: bool) -> Ensemble:
+        """What predicts, at its level: that ahead, or that of labels of which nothing else is known."""
+        ensemble = Ensemble.learn(labelled, self.window_, *settings)
+        if not given_labels:
+            return self._at_level_ahead(ensemble, snapshots)
+        expected = expect(self.value_, one_customer_a_row(labelled.rows), self.window_)
+        return ensemble.levelled_by_labels(labelled, expected)
 
     def _snapshots(self, X: Snapshots | pd.DataFrame, y: ArrayLike | None) -> Snapshots:
         if isinstance(X, Snapshots):

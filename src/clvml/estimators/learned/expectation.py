@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clvml.estimators.forecast import CustomerForecast
 from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.resources import in_order
 
 __all__ = ["CommonFactors", "Expectation", "expect", "expect_origins", "expected_over", "hazard_shift", "log_hazard"]
 
@@ -72,12 +73,14 @@ def _log_ratio(actual: float, expected: float) -> float:
     return float(np.log(max(actual, 1e-3 * expected, 1e-300) / max(expected, 1e-300)))
 
 
-def hazard_shift(log_hazards: Floats, mean_return: float) -> float:
+def hazard_shift(log_hazards: Floats, mean_return: float, weight: Floats | None = None) -> float:
     """What must be added to all log hazards for the mean return probability to be this."""
     from scipy.optimize import brentq  # a third of a second, which those who only predict need not wait for
 
+    hazards = np.exp(log_hazards)
+
     def surplus(shift: float) -> float:
-        return float(-np.expm1(-np.exp(log_hazards + shift)).mean()) - mean_return
+        return float(np.average(-np.expm1(-np.exp(shift) * hazards), weights=weight)) - mean_return
 
     low, high = -_MAX_HAZARD_SHIFT, _MAX_HAZARD_SHIFT
     if surplus(low) >= 0.0:
@@ -98,23 +101,25 @@ def expected_over(ahead: CustomerForecast, days: int) -> Expectation:
 
 
 def expect_origins(
-    value: LifetimeValueModel, labelled: pd.DataFrame, days: int
+    value: LifetimeValueModel, labelled: pd.DataFrame, days: int, threads: int = 1
 ) -> tuple[Expectation, dict[int, LifetimeValueModel]]:
     """The same over the rows of several origins, each by a model fitted to what that origin knows and nothing later;
-    and these models, by origin.
+    and these models, by origin. value: not fitted; the first origin's fit is where the others' begin.
     """
-    parts, fitted = np.full((3, len(labelled)), np.nan), dict[int, LifetimeValueModel]()
-    near: LifetimeValueModel | None = None
-    for origin, rows in labelled.groupby("origin", sort=False).indices.items():
-        frame = labelled.iloc[rows].reset_index(drop=True)
-        near = fitted[int(str(origin))] = _fitted(value, near, frame)
-        parts[:, rows] = expect(near, frame, days)
-    return Expectation(*parts), fitted
+    origins = labelled.groupby("origin", sort=False).indices
+    frames = (labelled.iloc[rows].reset_index(drop=True) for rows in origins.values())
+    first = next(frames)
+    latest = type(value)(**value.get_params(deep=False)).fit(first)
 
+    def refitted(frame: pd.DataFrame) -> tuple[LifetimeValueModel, Expectation]:
+        model = latest._refitted(frame)
+        return model, expect(model, frame, days)
 
-def _fitted(value: LifetimeValueModel, near: LifetimeValueModel | None, frame: pd.DataFrame) -> LifetimeValueModel:
-    """An unfitted model fitted to some customers, searched from a fit to much the same ones, if there is one."""
-    return type(value)(**value.get_params(deep=False)).fit(frame) if near is None else near._refitted(frame)
+    found = [(latest, expect(latest, first, days)), *in_order(refitted, frames, threads if threads > 1 else 0)]
+    parts = np.empty((3, len(labelled)))
+    for rows, (_, expected) in zip(origins.values(), found, strict=True):
+        parts[:, rows] = expected
+    return Expectation(*parts), {int(str(o)): model for o, (model, _) in zip(origins, found, strict=True)}
 
 
 def log_hazard(p: Floats) -> Floats:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from clvml.errors import DataError
 from clvml.estimators.base import Estimator
 from clvml.estimators.learned.ensemble.boosting import Trees
+from clvml.estimators.learned.expectation import hazard_shift
 from clvml.estimators.learned.leaving_features import FEATURES, Asked, asked_of, base_log_hazard, features
 from clvml.estimators.learned.second_purchase import SecondPurchase
 from clvml.estimators.purchases.model import PurchaseModel
@@ -28,7 +29,7 @@ from clvml.maths.regularity import regularity
 from clvml.maths.rhythm import Rhythm
 from clvml.orders.origins import one_vote, some_rows
 from clvml.orders.transactions import Transactions
-from clvml.resources import one_thread
+from clvml.resources import in_order, one_thread, side_by_side
 
 __all__ = ["REGULARITY", "LeavingAudit", "LeavingModel"]
 
@@ -119,7 +120,9 @@ class Members(NamedTuple):
         found = cls(mean, spread, line, silence, trees, np.zeros(3))
         members = found.log_hazards(raw, base)
         target = float(np.average(-np.expm1(-np.exp(base)), weights=weight))
-        return found._replace(shift=np.array([_shift_to(m, target, weight) for m in members[1:]]))
+        return found._replace(
+            shift=np.array([hazard_shift(np.clip(m, -12.0, 4.0), target, weight) for m in members[1:]])
+        )
 
     def log_hazards(self, raw: Floats, base: Floats) -> Floats:
         """(4, n): base, line, silence, trees."""
@@ -247,14 +250,17 @@ class LeavingModel(Estimator):
         self.limits_ = (float(_MIN_WINDOW), float(max(365.0, (today - first) / 3)))
         days = PurchaseDays.of(_purchase_days(log, day), now["customer_id"])
         self.second_ = days.second_purchase(today)
-        self.members_, self.blend_, self.audit_ = None, Blend.prior(0.0), None
+        self.members_: Members | None = None
+        self.audit_: LeavingAudit | None = None
+        self.blend_ = Blend.prior(0.0)
         labelled = self._labelled(log, today, first, purchases, window, now, days)
         if labelled is None or not _enough(labelled.returned):
             return self
         labelled = labelled.take(some_rows(labelled.customer, _MAX_ROWS, self.seed))
         with one_thread():
-            self.blend_, self.audit_ = self._trial(labelled)
-            self.members_ = self._members(labelled)
+            (self.blend_, self.audit_), self.members_ = side_by_side(
+                lambda: self._trial(labelled), lambda: self._members(labelled), log.resources.n_workers
+            )
         return self
 
     def asked(self, frame: pd.DataFrame, p_alive: Floats) -> Asked:
@@ -291,15 +297,17 @@ class LeavingModel(Estimator):
         days: PurchaseDays,
     ) -> Labelled | None:
         """The rows of all origins."""
-        parts = []
-        for origin in self._origins(now, first, today):
+
+        def rows(origin: int, frame: pd.DataFrame | None) -> Labelled | None:
             try:
-                frame = log.summarize(day_of_number(origin), window)
-                purchases = purchases._refitted(frame)
-            except DataError:  # nobody, or too few to fit, so early
-                continue
-            parts.append(self._origin(frame, purchases, origin, today, days))
-        parts = [part for part in parts if len(part.origin)]
+                return None if frame is None else self._origin(frame, purchases._refitted(frame), origin, today, days)
+            except DataError:  # too few to fit, so early
+                return None
+
+        frames = ((origin, _known(log, origin, window)) for origin in self._origins(now, first, today))
+        threads = log.resources.n_workers
+        found = in_order(lambda part: rows(*part), frames, threads if threads > 1 else 0)
+        parts = [part for part in found if part is not None and len(part.origin)]
         if not parts:
             return None
         asked = Asked(*(np.concatenate(values) for values in zip(*(p.asked for p in parts), strict=True)))
@@ -452,6 +460,14 @@ class PurchaseDays(NamedTuple):
         return SecondPurchase.of(day[begin].astype(np.float64), second, as_of)
 
 
+def _known(log: Transactions, origin: int, window: int) -> pd.DataFrame | None:
+    """The summary as of an origin; None where nobody had bought by then."""
+    try:
+        return log.summarize(day_of_number(origin), window)
+    except DataError:
+        return None
+
+
 def _purchase_days(log: Transactions, day: Any) -> pd.DataFrame:
     """customer_id and day of every purchase."""
     return pd.concat([part.purchase_days() for part in log.customer_days(day)], ignore_index=True)
@@ -484,17 +500,7 @@ def _enough(returned: Floats) -> bool:
 
 def _shift(base: Floats, returned: Floats, weight: Floats) -> float:
     """What must be added to log hazards to give the share that returned."""
-    return _shift_to(base, float(np.clip(np.average(returned, weights=weight), 1e-3, 1 - 1e-3)), weight)
-
-
-def _shift_to(log_hazards: Floats, share: float, weight: Floats) -> float:
-    """What must be added to log hazards for their mean probability to be this: bisection within e^-5 and e^5."""
-    low, high, hazard = -5.0, 5.0, np.exp(np.clip(log_hazards, -12.0, 4.0))
-    for _ in range(50):
-        middle = 0.5 * (low + high)
-        enough = np.average(-np.expm1(-hazard * np.exp(middle)), weights=weight) >= share
-        low, high = (low, middle) if enough else (middle, high)
-    return 0.5 * (low + high)
+    return hazard_shift(base, float(np.clip(np.average(returned, weights=weight), 1e-3, 1 - 1e-3)), weight)
 
 
 def _audit(labelled: Labelled, tested: Rows, leaving: Floats, later: bool) -> LeavingAudit | None:

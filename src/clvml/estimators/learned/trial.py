@@ -90,7 +90,7 @@ def _p_return(
     near = asked.expected
     if not len(training.rows) or not 0 < training.bought.sum() < len(training.rows):
         return near.p_return, far.p_return
-    ensemble = Ensemble.learn(training, window, *settings)
+    ensemble = Ensemble.learn(training, window, *settings, spend=False)
     ensemble = ensemble.levelled(asked.rows, near, near, [], None)
     X = ensemble.design.matrix(asked.rows, near)
     return ensemble.predict(X, near, near).p_return, ensemble.predict(X, near, far).p_return

@@ -77,8 +77,10 @@ class Members(NamedTuple):
     return_trees: Forest | None
 
     @classmethod
-    def learn(cls, of: Examples, penalty: float, trees: Trees, seed: int) -> Self:
-        """From labelled rows of earlier origins."""
+    def learn(cls, of: Examples, penalty: float, trees: Trees, seed: int, *, spend: bool = True) -> Self:
+        """From labelled rows of earlier origins. spend: else purchases and returns alone, in less time, and spend is
+        what BTYD expects of it.
+        """
         bought = (of.purchases > 0).astype(float)
         unit = (_unit(of.purchases), _unit(of.spend), _unit(bought))
         purchases_level, spend_level, hazard_level = of.factors.T
@@ -86,13 +88,15 @@ class Members(NamedTuple):
         ridge = partial(_ridge, X=of.X, weight=of.weight, penalty=penalty)
         lines = (
             ridge(glm.POISSON, y=n, offset=_log_floored(of.expected.purchases / unit[0]) + purchases_level),
-            ridge(glm.TWEEDIE, y=s, offset=_log_floored(of.expected.spend / unit[1]) + spend_level),
+            ridge(glm.TWEEDIE, y=s, offset=_log_floored(of.expected.spend / unit[1]) + spend_level)
+            if spend
+            else np.zeros(of.X.shape[1] + 1),
             ridge(glm.HAZARD, y=bought, offset=_hazard_floored(of.expected.p_return, unit[2]) + hazard_level),
         )
         if not _enough(bought):
             return cls(unit, *lines, None, None, None)
         grow = _Grower(of, trees, seed)
-        return cls(unit, *lines, grow.purchases(n), grow.ticket(), grow.returns(bought))
+        return cls(unit, *lines, grow.purchases(n), grow.ticket() if spend else None, grow.returns(bought))
 
     def views(self, X: Floats, near: Expectation, far: Expectation) -> Views:
         """near, far: what BTYD expects over the label window and over the horizon; by their ratio the window's

@@ -73,11 +73,13 @@ class Ensemble(NamedTuple):
     level: Level
 
     @classmethod
-    def learn(cls, labelled: Labelled, window: int, penalty: float, trees: Trees, seed: int) -> Self:
-        """Members and blend; the level is not set until `levelled`."""
+    def learn(
+        cls, labelled: Labelled, window: int, penalty: float, trees: Trees, seed: int, *, spend: bool = True
+    ) -> Self:
+        """Members and blend; the level is not set until `levelled`. spend: as of `Members.learn`."""
         design = Design.learn(labelled.rows, labelled.expected)
         examples = labelled.examples(design)
-        members = Members.learn(examples, penalty, trees, seed)
+        members = Members.learn(examples, penalty, trees, seed, spend=spend)
         return cls(window, design, members, Blend.by_evidence(examples), NO_LEVEL)
 
     def levelled(
@@ -129,14 +131,16 @@ class Ensemble(NamedTuple):
         )
 
 
-def labelled_rows(value: LifetimeValueModel, snapshots: Snapshots, max_rows: int, seed: int) -> Labelled:
+def labelled_rows(
+    value: LifetimeValueModel, snapshots: Snapshots, max_rows: int, seed: int, threads: int = 1
+) -> Labelled:
     """The rows to learn from: of good origins, at most so many, drawn by customer.
 
     Raises DataError where there is nothing to tell apart.
     """
     rows = snapshots.labelled
     _check_outcomes(rows, snapshots)
-    expected, fitted = expect_origins(value, rows, snapshots.window)
+    expected, fitted = expect_origins(value, rows, snapshots.window, threads)
     factors, good = np.zeros((len(rows), 3)), np.zeros(len(rows), dtype=bool)
     purchases, spend = rows["purchases"].to_numpy(float), rows["spend"].to_numpy(float)
     for place in rows.groupby("origin", sort=False).indices.values():
@@ -166,9 +170,9 @@ def past_windows(
     first = day_number(snapshots.first_day)
     for origin, some in rows.groupby("origin", sort=False).indices.items():
         frame = rows.iloc[some].reset_index(drop=True)
-        value = value._refitted(frame)
+        then = value._refitted(frame)
         purchases, spend = frame["purchases"].to_numpy(float), frame["spend"].to_numpy(float)
-        day, factors = int(str(origin)), CommonFactors.of(purchases, spend, expect(value, frame, snapshots.window))
+        day, factors = int(str(origin)), CommonFactors.of(purchases, spend, expect(then, frame, snapshots.window))
         known = -log_factor(calendar, day, snapshots.window)
         found.append(
             PastWindow(day, float(purchases.sum()), factors.plus(CommonFactors(known, known, known)), day - first)
