@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clvml.campaigns.allocation.core import improved
 from clvml.campaigns.allocation.dual import Prices, dual_bound, prices_of
 from clvml.campaigns.allocation.path import Index, Limits, Walk, fill, totals, walk
 from clvml.campaigns.gain import Array
@@ -37,9 +38,10 @@ def allocate(gain: Array, cost: Array, budget: float, capacity: Array, weight: A
 
     weight: 1 for customers that can be treated, 0 for those who only show what the rule would have done. tie: any order
     among equals. The best of several ways is taken: the path by gain per money; the same on gain less the price of the
-    places, where capacities are short; the choice at the dual's prices, completed along the path; and, lest one dear
-    customer block a small budget, paths without the dearest options. Of up to 2,000 customers more budget never gives
-    less gain; of more, what it gives is within the gap to the bound.
+    places, where capacities are short. Of up to 2,000 customers, lest one dear customer block a small budget, also
+    paths without the dearest options; more budget never gives less gain. Of more, also the choice at the dual's
+    prices, completed along the path; and where a ten-thousandth of the bound may be missing, the customers about whom
+    the prices hardly decide are allocated at the optimum.
     """
     limits = Limits(budget, capacity, weight, tie)
     rows = weight > 0
@@ -57,6 +59,9 @@ def allocate(gain: Array, cost: Array, budget: float, capacity: Array, weight: A
             break
     assert best is not None
     assert curve is not None
+    if len(gain) > _FEW and top[0] < (1 - _NEAR) * bound:
+        best = best._replace(choice=improved(gain, cost, limits, prices, best.choice, bound - top[0]))
+        top = totals(gain, cost, best.choice, weight)
     return Allocation(best.choice, *top, max(bound, top[0]), prices.money, _ending(curve.points, best, top, weight))
 
 
@@ -70,7 +75,7 @@ def _ways(gain: Array, cost: Array, limits: Limits, prices: Prices) -> Iterator[
     if len(gain) <= _FEW and np.isfinite(limits.capacity).any():
         for places in _place_prices(gain, cost, limits):
             yield _along(gain, cost, limits, places)
-    for level in _cost_levels(gain, cost):
+    for level in _cost_levels(gain, cost) if len(gain) <= _FEW else ():
         yield walk(np.where(cost <= level, gain, -np.inf), cost, limits)
 
 
@@ -123,14 +128,11 @@ def _place_prices(gain: Array, cost: Array, limits: Limits) -> Iterator[Array]:
 
 
 def _cost_levels(gain: Array, cost: Array) -> list[float]:
-    """Cost levels from the dearest option down to the cheapest: of few customers all levels, or 32; of many, tenths."""
+    """Cost levels from the dearest option down to the cheapest: all, or 33."""
     used = cost[(gain > 0) & (cost > 0)]
     if not len(used):
         return []
-    if len(gain) <= _FEW:
-        return [float(level) for level in np.unique(np.quantile(used, np.linspace(0, 1, 33), method="lower"))[::-1]]
-    steps = int(np.ceil(np.log10(used.max() / used.min()))) + 1
-    return [float(used.max()) / 10**k for k in range(1, min(steps, 8) + 1)]
+    return [float(level) for level in np.unique(np.quantile(used, np.linspace(0, 1, 33), method="lower"))[::-1]]
 
 
 def _ending(
