@@ -1,6 +1,6 @@
 """Campaigns that learn, and allocation at size: what benchmarks/campaigns.md reports.
 
-python benchmarks/campaigns.py loop [--runs 0 1 ...] [--truths NAME ...] [--fixed]    ten campaigns against each truth
+python benchmarks/campaigns.py loop [--runs 0 1 ...] [--truths NAME ...] [--keep FILE]    ten campaigns each
 python benchmarks/campaigns.py belief [--runs 0 1 ...] [--truths NAME ...]    what campaigns with much chance teach
 python benchmarks/campaigns.py allocation [CUSTOMERS]              three treatments
 """
@@ -11,6 +11,7 @@ import argparse
 import resource
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -142,37 +143,55 @@ def one_run(
 
 
 def loop(arguments: list[str]) -> None:
-    """A line a truth and run, then the campaigns of it."""
+    """The profits of each run, then a line a truth; the campaigns are kept in a file if one is named, and those that it
+    already holds are not run again.
+    """
     parser = argparse.ArgumentParser()
-    parser.add_argument("--explore", type=float, default=0.10)
-    parser.add_argument("--control", type=float, default=0.10)
+    parser.add_argument("--explore", type=float, default=0.40)
+    parser.add_argument("--control", type=float, default=0.40)
     parser.add_argument("--fixed", action="store_true", help="the shares do not adapt")
     parser.add_argument("--runs", type=int, nargs="*", default=[0])
     parser.add_argument("--truths", nargs="*", default=[*truths(base(np.random.default_rng(0)))])
+    parser.add_argument("--keep", type=Path, help="a CSV file, so that runs can be made in several goes")
     wanted = parser.parse_args(arguments)
     for name in wanted.truths:
         tables = []
         for run in wanted.runs:
-            rows, _ = one_run(name, run, wanted.explore, wanted.control, not wanted.fixed)
-            tables.append(pd.DataFrame(rows))
-            profits = " ".join(f"{row['profit']:,.0f}" for row in rows)
+            found = _kept(wanted.keep, name, run)
+            if found is None:
+                rows, _ = one_run(name, run, wanted.explore, wanted.control, not wanted.fixed)
+                found = pd.DataFrame(rows).assign(truth=name, run=run)
+                if wanted.keep:
+                    found.to_csv(wanted.keep, mode="a", header=not wanted.keep.exists(), index=False)
+            profits = " ".join(f"{profit:,.0f}" for profit in found["profit"])
             print(f"{name}, run {run}: profit {profits}", flush=True)
-        table = pd.concat(tables)
-        mean = table.groupby("campaign")[["profit", "oracle", "value", "belief"]].mean()
-        last = mean.loc[CAMPAIGNS]
-        high = int((table["promised"] > table["profit"]).sum())
-        figures = " | ".join(f"{mean['profit'][k]:,.0f}" for k in (1, 2, 3, 5, 10))
-        tenth = table[table["campaign"] == CAMPAIGNS]
-        known = _shares(tenth["profit"] / tenth["oracle"]) if last["oracle"] > 0 else "–"
-        value = _shares(tenth["profit"] / tenth["value"]) if last["value"] > 0 else "–"
-        same = _shares(tenth["profit"] / tenth["value with control"]) if last["value"] > 0 else "–"
-        held = " ".join(f"{int(rows['held'].sum())}" for rows in tables)
-        print(
-            f"| {name} | {figures} | {last['belief']:,.0f} | {last['oracle']:,.0f} | {last['value']:,.0f} | {known} | "
-            f"{value} | {same} | "
-            f"{int(table['held'].sum())} of {len(table)} ({held}) | {high} of {len(table)} |",
-            flush=True,
-        )
+            tables.append(found)
+        print(_line(name, pd.concat(tables)), flush=True)
+
+
+def _kept(file: Path | None, name: str, run: int) -> pd.DataFrame | None:
+    if file is None or not file.exists():
+        return None
+    rows = pd.read_csv(file).query("truth == @name and run == @run")
+    return rows if len(rows) else None
+
+
+def _line(name: str, table: pd.DataFrame) -> str:
+    """A line of the table: all runs of one truth."""
+    mean = table.groupby("campaign")[["profit", "oracle", "value", "belief"]].mean()
+    last, tenth = mean.loc[CAMPAIGNS], table[table["campaign"] == CAMPAIGNS]
+    figures = " | ".join(f"{mean['profit'][k]:,.0f}" for k in (1, 2, 3, 5, 10))
+    known = _shares(tenth["profit"] / tenth["oracle"]) if last["oracle"] > 0 else "–"
+    least = f"{(tenth['profit'] / tenth['oracle']).min():.0%}" if last["oracle"] > 0 else "–"
+    alone = _shares(tenth["belief"] / tenth["oracle"]) if last["oracle"] > 0 else "–"
+    value = _shares(tenth["profit"] / tenth["value"]) if last["value"] > 0 else "–"
+    together = f"{table['profit'].sum() / table['oracle'].sum():.0%}" if last["oracle"] > 0 else "–"
+    held = " ".join(f"{int(rows['held'].sum())}" for _, rows in table.groupby("run"))
+    high = int((table["promised"] > table["profit"]).sum())
+    return (
+        f"| {name} | {figures} | {last['oracle']:,.0f} | {last['value']:,.0f} | {known} | {least} | {alone} | "
+        f"{value} | {together} | {int(table['held'].sum())} of {len(table)} ({held}) | {high} of {len(table)} |"
+    )
 
 
 def _shares(of_runs: pd.Series) -> str:

@@ -1,81 +1,108 @@
-"""Exploration: a share of the budget for what is not known, by Thompson sampling.
+"""Exploration: a share of the budget is left to chance, so that nobody is given up for ever by bad luck.
 
-Customers are drawn into the exploration by hash, in ten groups. Each group is planned by one draw from what is
-believed of every treatment in every tier (Thompson 1933; Russo et al. 2018), so that a treatment is tried as often as
-it may be the best. In every other group only those take part whom the plan would leave alone (top-two sampling, Russo
-2020, Operations Research 68): who is treated anyway is learned of anyway, and who was given up by bad luck would stay
-so. Half of those planned are control, as it takes to learn most.
+Customers are drawn by hash, whatever is believed of them, and so is the treatment that each may get: about the same
+money goes to each of equal standing. Half of them are control, as it takes to learn most. What is learned of customers
+drawn by chance holds for all. The share falls as campaigns teach (Sutton & Barto 2018, Reinforcement Learning, ch. 2).
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clvml.campaigns.control import hash_uniform
-from clvml.campaigns.gain import Array, Belief, Customers, economics, sd_of
-from clvml.campaigns.options import Options, customers_of, eligible, outlay_of, rounded
+from clvml.campaigns.control import draw_control, hash_uniform
+from clvml.campaigns.gain import Array
+from clvml.campaigns.options import Options, customers_of, eligible
 from clvml.campaigns.treatments import Plan
-from clvml.scores.segments import TIERS
 
-__all__ = ["EXPLORED_CONTROL", "drawn_options", "explored"]
+__all__ = ["EXPLORED_CONTROL", "MIN_LEARNING", "Exploration", "explored", "left_to_learn"]
 
 EXPLORED_CONTROL = 0.5
 """Share of the explored customers that is control: two halves show the smallest effect."""
-_GROUPS = 10
+MIN_LEARNING = 0.1
+"""Part of the shares stated for learning that is kept however many campaigns have taught: times change."""
+_CHEAP = 0.1
+"""A treatment that costs less than this part of the dearest is tried as if it cost that."""
 
 
-def explored(ids: list[str], plan: Plan) -> npt.NDArray[np.intp]:
-    """The group of the exploration that each customer is in; −1 for those who are not."""
-    if plan.explore_share == 0:
-        return np.full(len(ids), -1, dtype=np.intp)
-    at = hash_uniform(ids, plan.salt, f"{plan.name}|explore") / plan.explore_share
-    return np.where(at < 1, np.floor(at * _GROUPS), -1).astype(np.intp)
+class Exploration(NamedTuple):
+    """The treatment that chance gave each customer, −1 for those it did not draw; and who of them is control."""
+
+    choice: npt.NDArray[np.intp]
+    control: npt.NDArray[np.bool_]
 
 
-def drawn_options(
+def left_to_learn(campaigns: Sequence[int]) -> Array:
+    """The part of the shares stated for learning that is left for each treatment, by the past campaigns that gave it:
+    all, then a half, a third and so on. So what is given up in all grows with the logarithm of the number of campaigns,
+    as the least possible does (Auer, Cesa-Bianchi & Fischer 2002, Machine Learning 47, epsilon-n-greedy).
+    """
+    return np.maximum(1 / (1 + np.asarray(campaigns, dtype=np.float64)), MIN_LEARNING)
+
+
+def explored(
     table: pd.DataFrame,
+    ids: list[str],
     plan: Plan,
     options: Options,
-    kept_out: npt.NDArray[np.bool_],
-    group: npt.NDArray[np.intp],
-    price: float,
-) -> Options:
-    """Options of the explored customers, gains by a draw of their group; all others have none.
+    out: npt.NDArray[np.bool_],
+    limit: float,
+    part: Array,
+) -> Exploration:
+    """Customers in the order of their hash, as many as the share of the budget and of each treatment's capacity pays,
+    at the most that share of all customers.
 
-    price: what the next unit of money would bring in the plan, which treats those who gain more than their cost at it.
+    out: who may not be touched. limit: the budget, in the units of `options.cost`. part: of the money for exploration
+    that each treatment gets, relative to the others.
     """
-    gain, cost = np.full_like(options.gain, -np.inf), options.cost.copy()
-    treated_anyway = (options.gain > price * options.cost).any(axis=1)
-    for g in np.unique(group[group >= 0]):
-        rows = np.flatnonzero((group == g) & ~kept_out & ~(treated_anyway & bool(g % 2)))
-        own = table.iloc[rows].reset_index(drop=True)
-        c = customers_of(own)
-        seed = hashlib.sha256(f"{plan.salt}|{plan.name}|explore|{g}".encode()).hexdigest()
-        rng = np.random.default_rng(int(seed[:16], 16))
-        for a, t in enumerate(plan.treatments):
-            drawn = _drawn(options.beliefs[a], rows, own["tier"].astype("string"), rng)
-            e = economics(t, Belief(options.beliefs[a].kind, drawn, 0.0), c, plan.window_days)
-            may = eligible(t, own) & (e.gain > 0) & ~_sure(plan, t.discounts, c)
-            gain[rows[may], a] = rounded(e.gain[may])
-            cost[rows, a] = outlay_of(plan, t, options.economics[a])[rows]
-    return options._replace(gain=gain, cost=cost)
+    nobody = Exploration(np.full(len(ids), -1, dtype=np.intp), np.zeros(len(ids), dtype=np.bool_))
+    choice = _treatment_by_chance(table, ids, plan, options, out, part)
+    place = hash_uniform(ids, plan.salt, f"{plan.name}|explore")
+    rows = np.flatnonzero(choice >= 0)
+    rows = rows[np.argsort(place[rows], kind="stable")]
+    rows = rows[: int(plan.explore_share * len(rows))]
+    if plan.explore_share == 0 or not len(rows):
+        return nobody
+    words = table["tier"].astype("string").fillna("?") + table["state"].astype("string").fillna("?")
+    strata = words.to_numpy(dtype=object).astype(str)[rows] + choice[rows].astype(str)
+    uniform = hash_uniform([ids[i] for i in rows], plan.salt, f"{plan.name}|explored control")
+    control = draw_control(strata, -place[rows], uniform, EXPLORED_CONTROL)
+    kept = _that_fit(choice[rows], control, options.cost[rows, choice[rows]], plan, limit)
+    found = nobody.choice, nobody.control
+    found[0][rows[kept]], found[1][rows[kept]] = choice[rows[kept]], control[kept]
+    return Exploration(*found)
 
 
-def _sure(plan: Plan, discounts: bool, c: Customers) -> npt.NDArray[np.bool_]:
-    """Who would buy anyway and so gets no discount, not even to learn."""
-    return np.asarray(discounts & (1 - c.churn >= plan.sure_buyer))
+def _treatment_by_chance(
+    table: pd.DataFrame, ids: list[str], plan: Plan, options: Options, out: npt.NDArray[np.bool_], part: Array
+) -> npt.NDArray[np.intp]:
+    """One of the treatments that are for the customer, the likelier the less it costs; −1 where there is none."""
+    sure = 1 - customers_of(table).churn >= plan.sure_buyer
+    may = np.column_stack([eligible(t, table) & ~(sure & t.discounts) & ~out for t in plan.treatments])
+    outlay = np.array([options.cost[may[:, a], a].mean() if may[:, a].any() else 0.0 for a in range(may.shape[1])])
+    weight = may * part / np.maximum(outlay, max(_CHEAP * outlay.max(), 1.0))
+    upto = weight.cumsum(axis=1)
+    drawn = hash_uniform(ids, plan.salt, f"{plan.name}|explored treatment") * upto[:, -1]
+    place = np.minimum((upto <= drawn[:, None]).sum(axis=1), may.shape[1] - 1)
+    return np.where(may.any(axis=1), place, -1).astype(np.intp)
 
 
-def _drawn(belief: Belief, rows: npt.NDArray[np.intp], tier: pd.Series, rng: np.random.Generator) -> Array:
-    """The effects if the truth were one draw of what is believed; of what the plan states, a draw for each tier."""
-    if belief.draws is not None:
-        return np.asarray(belief.draws(rows, rng, 1)[0])
-    deviation = np.zeros(len(rows))
-    for word in TIERS:
-        deviation[(tier == word).to_numpy(np.bool_, na_value=False)] = rng.standard_normal()
-    drawn = np.asarray(belief.mean[rows] + deviation * sd_of(belief)[rows])
-    return np.clip(drawn, 0.0, 1.0 if belief.kind in ("save_rate", "extra_return") else None)
+def _that_fit(
+    choice: npt.NDArray[np.intp],
+    control: npt.NDArray[np.bool_],
+    cost: Array,
+    plan: Plan,
+    limit: float,
+) -> npt.NDArray[np.bool_]:
+    """Who comes before a treatment's places, then before the money for exploration, is used up."""
+    kept = np.ones(len(choice), dtype=np.bool_)
+    for a, t in enumerate(plan.treatments):
+        if t.capacity is not None:
+            taken = np.cumsum((choice == a) & ~control)
+            kept &= (choice != a) | (taken <= np.floor(t.capacity * plan.explore_share + 1e-9))
+    spent = np.cumsum(np.where(kept & ~control, cost, 0.0))
+    return kept & (spent <= limit * plan.explore_share)

@@ -66,7 +66,7 @@ class Belief(NamedTuple):
     mean: Array
     sd: float | Array | None  # None: Beta of PRIOR_WEIGHT for a save rate, half of the mean otherwise
     sd_of_sum: Callable[[Array], float] | None = None  # of a weighted sum over customers; None: all share one error
-    draws: Callable[[npt.NDArray[np.intp], np.random.Generator, int], Array] | None = None  # (draws, these rows)
+    campaigns: int = 0  # past ones that taught it
 
 
 class Economics(NamedTuple):

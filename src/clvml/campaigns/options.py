@@ -13,7 +13,7 @@ import pandas as pd
 from clvml.campaigns.control import hash_uniform
 from clvml.campaigns.gain import LEARNED, Array, Belief, Customers, Economics, economics, sd_of
 from clvml.campaigns.learning.measured import MeasuredEffect
-from clvml.campaigns.learning.pooled import LearnedEffect, learn_effect
+from clvml.campaigns.learning.pooled import learn_effect
 from clvml.campaigns.treatments import Plan, Treatment
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.redaction import shown_id
@@ -183,13 +183,7 @@ def _belief(
         return stated, t.effect_source
     mean, sd = learned.effect(table)
     summed = functools.partial(learned.sd_of_sum, table)
-    return Belief(LEARNED, rounded(mean), rounded(sd), summed, functools.partial(_drawn, learned, table)), str(learned)
-
-
-def _drawn(
-    learned: LearnedEffect, table: pd.DataFrame, rows: npt.NDArray[np.intp], rng: np.random.Generator, count: int
-) -> Array:
-    return rounded(learned.draws(table.iloc[rows], rng, count))
+    return Belief(LEARNED, rounded(mean), rounded(sd), summed, learned.campaigns), str(learned)
 
 
 def options_of(

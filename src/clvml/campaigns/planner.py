@@ -15,11 +15,10 @@ from scipy.special import ndtri
 
 from clvml.campaigns.allocation import Allocation, allocate, allocate_exact
 from clvml.campaigns.control import draw_control, hash_uniform
-from clvml.campaigns.explore import EXPLORED_CONTROL, drawn_options, explored
+from clvml.campaigns.explore import Exploration, explored, left_to_learn
 from clvml.campaigns.gain import Array, sd_of
 from clvml.campaigns.learning.measured import MeasuredEffect
 from clvml.campaigns.learning.past import read_campaigns
-from clvml.campaigns.learning.worth import learning_scale
 from clvml.campaigns.lists import in_running, matched_ids, often_contacted, suppressed_ids
 from clvml.campaigns.options import (
     UNIT,
@@ -115,33 +114,38 @@ def plan_audience(
     tie = _order_of_equals(table, ids, plan)
     limit = float("inf") if budget is None else float(np.floor(budget * UNIT + 1e-6))
     share, notes = _share(plan, table, options, tie, limit)
-    rules = plan
+    left = left_to_learn([b.campaigns if plan.adapt_shares else 0 for b in options.beliefs])
+    scale = float(left.mean())
+    share = share if plan.control_share == "power" else share * scale
+    rules = replace(plan, explore_share=plan.explore_share * scale)
     if plan.adapt_shares:
-        scale = learning_scale(table, plan, options, limit, share)
-        share = share if plan.control_share == "power" else share * scale
-        rules = replace(plan, explore_share=plan.explore_share * scale)
-        notes += _adapted(scale, share, rules.explore_share)
+        notes += _adapted(plan, options, share, rules.explore_share)
     notes += lists
     notes += [f"'{t.name}' is for nobody in these scores" for t in plan.treatments if not eligible(t, table).any()]
-    group = explored(ids, rules)
-    control, found = _chosen(table, ids, rules, options, why != "", group, share, limit, tie)
+    trial = explored(table, ids, rules, options, why != "", limit, left)
+    control, found = _chosen(table, ids, rules, options, trial, share, limit, tie)
     free = found if budget is None else _allocate(plan, options, float("inf"), control, tie)
+    drawn = trial.choice >= 0
     power = powers_of(table, options.economics, found.choice, control)
     promised = _promised(options, found, control)
     draft = Draft(
-        table, plan, budget, options, control, found, free, share, group >= 0, promised, power, as_of, tuple(notes)
+        table, plan, budget, options, control, found, free, share, drawn, promised, power, as_of, tuple(notes)
     )
     frame, left_out = table_of(draft), left_out_of(draft)
     return Audience(frame, left_out, account_of(draft, frame, left_out), power)
 
 
-def _adapted(scale: float, share: float, explore_share: float) -> list[str]:
-    """What became of the shares stated for learning."""
-    if scale == 1:
-        return []
+def _adapted(plan: Plan, options: Options, share: float, explore_share: float) -> list[str]:
+    """What is left to chance, and why so much."""
+    known = [b.campaigns for b in options.beliefs]
+    counts = ", ".join(f"'{t.name}' {k}" for t, k in zip(plan.treatments, known, strict=True))
+    start = "" if plan.control_share == "power" else f", {plan.control_share:.1%} control"
+    said = f"{explore_share:.1%} of the budget is left to chance and {share:.1%} of those planned are control"
+    if not any(known):
+        return [f"{said}: no past campaign has taught what the treatments do"] if plan.explore_share else []
     return [
-        f"past campaigns have taught enough to learn less from this one: {share:.1%} control, {explore_share:.1%} of "
-        "the budget to explore"
+        f"{said}, of {plan.explore_share:.1%}{start} in a first campaign: divided by one more than the past campaigns "
+        f"that taught ({counts}), but never by more than ten"
     ]
 
 
@@ -236,30 +240,29 @@ def _chosen(
     ids: list[str],
     plan: Plan,
     options: Options,
-    out: Mask,
-    group: npt.NDArray[np.intp],
+    trial: Exploration,
     share: float,
     limit: float,
     tie: Array,
 ) -> tuple[Mask, Allocation]:
-    """Control and choice: of the explored by a draw of what is believed, of all others by what is expected."""
-    strata = strata_of(table, group >= 0).to_numpy(dtype=object).astype(str)
-    known = options._replace(gain=np.where((group >= 0)[:, None], -np.inf, options.gain))
+    """Control and choice: of the explored by chance, of all others by what is expected, with what is left."""
+    drawn = trial.choice >= 0
+    strata = strata_of(table, drawn).to_numpy(dtype=object).astype(str)
+    known = options._replace(gain=np.where(drawn[:, None], -np.inf, options.gain))
     control = _draw(ids, strata, plan, known, share)
-    part = plan.explore_share
-    found = _allocate(plan, known, np.floor(limit * (1 - part)), control, tie, 1 - part)
-    if part == 0:
+    tried = np.flatnonzero(drawn & ~trial.control)
+    spent = float(options.cost[tried, trial.choice[tried]].sum())
+    places = np.bincount(trial.choice[tried], minlength=len(plan.treatments))
+    found = _allocate(plan, known, limit - spent, control, tie, places)
+    if not drawn.any():
         return control, found
-    trial = drawn_options(table, plan, options, out, group, found.price)
-    left = limit - found.cost if np.isfinite(limit) else np.floor(found.cost * part / max(1 - part, 1e-9))
-    control |= _draw(ids, strata, plan, trial, max(EXPLORED_CONTROL, share))
-    tried = _allocate(plan, trial, min(left, np.ceil(limit * part)), control, tie, part)
-    choice = np.where(group >= 0, tried.choice, found.choice)
+    control |= trial.control
+    choice = np.where(drawn, trial.choice, found.choice)
     rows = np.flatnonzero((choice >= 0) & ~control)
     gain = float(np.array([e.gain for e in options.economics])[choice[rows], rows].sum())
     best = _allocate(plan, options, limit, control, tie)
     return control, best._replace(
-        choice=choice, gain=gain, cost=found.cost + tried.cost, bound=max(best.bound, gain), price=found.price
+        choice=choice, gain=gain, cost=found.cost + spent, bound=max(best.bound, gain), price=found.price
     )
 
 
@@ -309,10 +312,18 @@ def _draw(ids: list[str], strata: npt.NDArray[Any], plan: Plan, options: Options
     return control
 
 
-def _allocate(plan: Plan, options: Options, limit: float, control: Mask, tie: Array, part: float = 1.0) -> Allocation:
-    """Over candidates only; gains in money, costs and limit in UNITs. part: of the plan's capacities."""
+def _allocate(
+    plan: Plan,
+    options: Options,
+    limit: float,
+    control: Mask,
+    tie: Array,
+    places: npt.NDArray[np.intp] | None = None,
+) -> Allocation:
+    """Over candidates only; gains in money, costs and limit in UNITs. places: of each treatment that are taken."""
     rows = np.flatnonzero(options.candidate)
-    capacity = np.floor([np.inf if t.capacity is None else t.capacity * part + 1e-9 for t in plan.treatments])
+    capacity = np.array([np.inf if t.capacity is None else float(t.capacity) for t in plan.treatments])
+    capacity = capacity if places is None else capacity - places
     solve = allocate_exact if plan.method == "exact" else allocate
     found = solve(options.gain[rows], options.cost[rows], limit, capacity, np.where(control[rows], 0.0, 1.0), tie[rows])
     choice = np.full(len(control), -1, dtype=np.intp)

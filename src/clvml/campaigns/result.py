@@ -116,7 +116,7 @@ class Audience:
             lines.append(f"  leaving the control group alone gives up {totals['gain_forgone']:,.2f} of gain")
         if totals["explored"]:
             drawn = f"{totals['explored']:,} customers, half of them control,"
-            lines.append(f"  {drawn} are planned by a draw, to learn what is not known")
+            lines.append(f"  {drawn} were drawn by chance, and so was their treatment, to learn what is not known")
         lines += ["", f"  {'treatment':<28}{'treated':>10}{'control':>10}{'cost':>14}{'expected gain':>16}"]
         lines += [
             f"  {row['treatment'][:27]:<28}{row['treated']:>10,}{row['control']:>10,}"

@@ -32,7 +32,7 @@ class Draft(NamedTuple):
     found: Allocation
     free: Allocation  # what would be done if money were no limit
     share: float  # of control among those not explored
-    explored: npt.NDArray[np.bool_]  # planned by a draw of what is believed, to learn
+    explored: npt.NDArray[np.bool_]  # drawn by chance, and so is their treatment, to learn
     promised: tuple[float, float]  # 5 and 95% points of the expected gain
     power: tuple[Power, ...]
     as_of: dt.date
@@ -47,7 +47,7 @@ def strata_of(table: pd.DataFrame, explored: npt.NDArray[np.bool_]) -> pd.Series
 
 def control_share_of(draft: Draft) -> Array:
     """The chance of each customer to be control."""
-    return np.where(draft.explored, max(EXPLORED_CONTROL, draft.share), draft.share)
+    return np.where(draft.explored, EXPLORED_CONTROL, draft.share)
 
 
 def table_of(draft: Draft) -> pd.DataFrame:
@@ -146,8 +146,7 @@ def left_out_of(draft: Draft) -> pd.DataFrame:
 def _why_not_chosen(draft: Draft) -> npt.NDArray[Any]:
     """Of those whom treating would pay: who would be treated if money were no limit lacks budget, others capacity."""
     limit = "the capacity is spent" if draft.budget is None else "the budget is spent"
-    spent = np.where(draft.free.choice >= 0, limit, "the capacity is spent")
-    return np.where(draft.explored, "in the exploration, where the draw chose no treatment for them", spent)
+    return np.where(draft.free.choice >= 0, limit, "the capacity is spent")
 
 
 def account_of(draft: Draft, frame: pd.DataFrame, left_out: pd.DataFrame) -> dict[str, Any]:

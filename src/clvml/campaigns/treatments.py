@@ -152,11 +152,12 @@ class Plan:
     max_control_share : float, 0 to 1
         The most that 'power' may take.
     explore_share : float, 0 to 1
-        Share of the budget for what is not known: an own part of the customers, half of them control, planned by draws
-        of what is believed (Thompson sampling).
+        Share of the budget that is left to chance, to learn what is not known: customers drawn whatever is believed of
+        them, at the most this share of all, each with a treatment drawn for them, half of them control.
     adapt_shares : bool
-        With past campaigns: control_share (where it is a number) and explore_share are the most; both shrink, at the
-        most to a fifth, where knowing more of the effects is worth less than that learning costs.
+        With past campaigns: control_share (where it is a number) and explore_share are those of a first campaign; after
+        one campaign with the treatments half of them, after two a third, and so on, but never less than a tenth. Of the
+        budget left to chance a treatment gets the more, the fewer campaigns gave it.
     holdout_share : float, 0 to 1
         Share of all customers that no campaign of this salt ever treats, to see what all campaigns together do.
     sure_buyer : float, 0 to 1

@@ -65,7 +65,7 @@ class MeasuredEffect:
             value = np.maximum(scores["value_if_kept"].to_numpy(np.float64), 0.0)
             more = (value / max(float(value.mean()), 1e-12) - 1) / 2
             mean, sd = mean + self._average * more, sd * (1 + more)
-        return Belief(self.kind, mean, sd)
+        return Belief(self.kind, mean, sd, campaigns=1)
 
     @property
     def _average(self) -> float:

@@ -60,14 +60,6 @@ class LearnedEffect:
         variance = ((X @ self.covariance) * X).sum(axis=1)
         return np.asarray(X @ self.mean), np.sqrt(np.maximum(variance, 0.0))
 
-    def draws(self, scores: pd.DataFrame, rng: np.random.Generator, count: int) -> Array:
-        """The effect on each customer, (count, customers), if the truth were a draw of what is believed."""
-        size = len(self.mean)
-        room = 1e-9 * np.trace(self.covariance) / size  # some of it may be known exactly
-        root = np.linalg.cholesky(self.covariance + room * np.eye(size))
-        drawn = self.mean + rng.standard_normal((count, size)) @ root.T
-        return np.asarray(drawn @ _design(scores, self.scale).T)
-
     def sd_of_sum(self, scores: pd.DataFrame, weight: Array) -> float:
         """Standard deviation of the weighted sum of effects: what is not known is shared by all customers."""
         w = weight @ _design(scores, self.scale)
