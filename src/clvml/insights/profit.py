@@ -11,6 +11,8 @@ import pandas as pd
 
 from clvml.checks import check_share
 from clvml.errors import DataError, OptionError, did_you_mean
+from clvml.insights.same_day_voids import same_day_voids
+from clvml.orders.reading.day_column import days_of_column
 from clvml.scores import segments
 
 __all__ = ["ProfitTiers", "customer_profit", "profit_tiers", "whale_curve"]
@@ -36,6 +38,7 @@ def customer_profit(
     discount: str | None = None,
     is_return: str | None = None,
     order: str | None = None,
+    date: str | None = None,
     return_cost: float = 0.0,
     service_cost: float = 0.0,
 ) -> pd.DataFrame:
@@ -59,6 +62,9 @@ def customer_profit(
         Column that marks lines whose goods came back: the amount is refunded, the goods are in stock again.
     order : str, optional
         Column of the order; without it each line is one.
+    date : str, optional
+        Column of the day: with it a basket that was taken back in full on the day of its sale is nobody's order, as in
+        the log's summaries, and costs neither handling nor service.
     return_cost, service_cost : float, default 0
         What handling a returned order, and serving a sold one, costs.
 
@@ -86,7 +92,7 @@ def customer_profit(
               a       100.0      20.0   60.0          20.0
               b       100.0      50.0   55.0          -5.0
     """
-    for name in filter(None, (customer, amount, cost, discount, is_return, order)):
+    for name in filter(None, (customer, amount, cost, discount, is_return, order, date)):
         if name not in lines:
             raise DataError(f"The log has no column '{name}'.{did_you_mean(name, map(str, lines))}")
     if (cost is None) == (margin is None):
@@ -94,6 +100,10 @@ def customer_profit(
             "Give either cost (a column of cost of goods) or margin (one share for all), not both or none."
         )
     known = lines[lines[customer].notna() & lines[amount].notna()]
+    if date is not None:
+        days = pd.Series(days_of_column(known[date]), index=known.index)
+        voided = same_day_voids(known[customer], days, known[amount], None if order is None else known[order])
+        known = known[~voided]
     paid = known[amount].to_numpy(np.float64)
     off = np.zeros(len(known)) if discount is None else known[discount].to_numpy(np.float64)
     if not ((off >= 0) & (off < 1)).all():

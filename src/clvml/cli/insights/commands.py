@@ -121,7 +121,9 @@ def profile(source: tuple[str, ...], scores: Path, out: Path | None, form: str |
 @click.option("--order", help="Column of the order; without it each line is one.")
 @click.option("--return-cost", type=float, default=0.0, show_default=True, help="Of handling a returned order.")
 @click.option("--service-cost", type=float, default=0.0, show_default=True, help="Of serving an order.")
-@click.option("--date", default="date", show_default=True, help="Column of the day, for --as-of.")
+@click.option(
+    "--date", default="date", show_default=True, help="Column of the day: a basket taken back on it is no order."
+)
 @click.option("--as-of", help="The last day that counts, YYYY-MM-DD. Default: all lines.")
 @click.option("--good", type=float, default=0.20, show_default=True, help="Share of the good tier.")
 @click.option("--bad", type=float, default=0.20, show_default=True, help="Share of the bad tier.")
@@ -131,7 +133,7 @@ def tiers(source: tuple[str, ...], out: Path | None, form: str | None, **setting
     from clvml.cli.insights.jobs import read_lines, tiers_answer
 
     wanted = _wanted(out, form, {"SOURCE": source})
-    as_of, date = settings.pop("as_of"), settings.pop("date")
+    as_of, date = settings.pop("as_of"), settings["date"]
     columns = [settings[name] for name in ("customer", "amount", "cost", "discount", "is_return", "order")]
     _print(tiers_answer(read_lines(source, columns, as_of, date), **settings), wanted)
 

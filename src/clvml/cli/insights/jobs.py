@@ -260,8 +260,8 @@ def costs_of(pairs: Sequence[str], option: str) -> Mapping[str, float] | None:
 
 
 def read_lines(source: Sequence[str], columns: Sequence[str | None], as_of: str | None, date: str) -> pd.DataFrame:
-    """These columns of the order lines, up to a day where one is given. Raises DataError."""
-    wanted = [name for name in dict.fromkeys(columns) if name] + ([date] if as_of else [])
+    """These columns and the day of the order lines, up to a day where one is given. Raises DataError."""
+    wanted = [name for name in dict.fromkeys((*columns, date)) if name]
     lines = pd.concat([_lines_of(Path(file), wanted) for file in source], ignore_index=True)
     if as_of is None:
         return lines
