@@ -177,3 +177,35 @@ def test_too_few_to_test_is_said():
     with pytest.raises(DataError, match="0 of 2"):
         check_spend(one)
     assert all(math.isnan(v) for v in rank_correlation(np.ones(5), np.arange(5.0)))
+
+
+OUTSIZE = pd.DataFrame(
+    {"frequency": [0, 0, 4, 4, 4, 0], "amount": [20.0, 9e4, 100.0, 9e4, 9e4, 30.0]}
+    | {"max_amount": [20.0, 9e4, 25.0, 89_920.0, 18_500.0, 9e4]}
+)
+"""Bought once: usual, outsize; five times: usual, one of them outsize, all large; once, and sent most of it back."""
+
+
+def test_of_an_outsize_purchase_counts_what_the_model_believes_possible():
+    model = GammaGammaModel().fit(shop())
+    found, plain = (model._expected_spend_given_all(t) for t in (OUTSIZE, OUTSIZE.drop(columns="max_amount")))
+    assert found[[0, 2, 4, 5]].tolist() == plain[[0, 2, 4, 5]].tolist()  # large by habit, or sent back, is not outsize
+    p, q, v = model.params_
+    x, others = np.array([0.0, 4.0]), np.array([0.0, 80.0])
+    limit = (v + others) * stats.betaprime.isf(1 / 4001, p, q + p * x)
+    assert found[[1, 3]] == pytest.approx(p * (v + others + limit) / (p * (x + 1) + q - 1), rel=1e-9)
+    assert (found[[1, 3]] < plain[[1, 3]] / 10).all()
+
+
+def test_outsize_is_a_matter_of_no_currency_nor_of_the_others_beside():
+    table = shop()
+    shops, cents = GammaGammaModel().fit(table), table.assign(monetary_value=100 * table["monetary_value"])
+    found = shops._expected_spend_given_all(OUTSIZE)
+    hundredfold = OUTSIZE.assign(amount=100 * OUTSIZE["amount"], max_amount=100 * OUTSIZE["max_amount"])
+    np.testing.assert_allclose(
+        GammaGammaModel().fit(cents)._expected_spend_given_all(hundredfold), 100 * found, rtol=1e-5
+    )
+    apart = [float(shops._expected_spend_given_all(OUTSIZE.iloc[[row]])[0]) for row in range(len(OUTSIZE))]
+    assert apart == found.tolist()
+    saved = GammaGammaModel.from_dict(json.loads(json.dumps(shops.to_dict())))
+    assert saved._expected_spend_given_all(OUTSIZE).tolist() == found.tolist()

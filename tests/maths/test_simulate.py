@@ -58,3 +58,14 @@ def test_spend_of_one_purchase_is_a_scaled_beta_prime():
     assert stats.kstest(spend, law.cdf).pvalue > 0.001
     assert spend.mean() == pytest.approx(float(gammagamma.expected_spend(params, 2.0, 15.0)), rel=0.01)
     assert integrate.quad(law.sf, 0, np.inf)[0] == pytest.approx(float(gammagamma.expected_spend(params, 2.0, 15.0)))
+
+
+def test_an_amount_is_exceeded_with_its_share():
+    params, share = gammagamma.Params(2.0, 3.5, 20.0), 0.01
+    x, total = np.array([0, 2, 7, 2]), np.array([0.0, 30.0, 900.0, 300.0])
+    found = gammagamma.amount_exceeded(params, x, total, share)
+    law = stats.betaprime(params.p, params.p * x + params.q, scale=params.v + total)
+    assert found == pytest.approx(law.isf(share), rel=1e-9)
+    draws = gammagamma.simulate(params, 2.0, 15.0, np.ones(DRAWS), np.random.default_rng(4))
+    assert (draws > found[1]).mean() == pytest.approx(share, abs=4 * np.sqrt(share / DRAWS))
+    assert gammagamma.amount_exceeded(params, np.zeros(0), np.zeros(0), share).size == 0

@@ -145,10 +145,28 @@ class GammaGammaModel(FittedModel[Params]):
     def _expected_spend_given_all(self, summary: pd.DataFrame) -> Floats:
         """`expected_spend` given all that was bought net of refunds (`amount`), the first purchase included: `fit`
         leaves it out as often unlike those that follow, yet of those who bought once it is all there is.
+
+        Of an outsize purchase, only as much counts as the model believes possible.
         """
         x, amount = (summary[c].to_numpy(float) for c in ("frequency", "amount"))
         factor = self._frequency_factor(x)
+        if "max_amount" in summary:
+            amount = self._without_outsize(x, amount / factor, summary["max_amount"].to_numpy(float) / factor) * factor
         return factor * gammagamma.expected_spend(self.params_, x + 1.0, amount / (x + 1.0) / factor)
+
+    def _without_outsize(self, frequency: Floats, amount: Floats, largest: Floats) -> Floats:
+        """The totals, each customer's largest purchase counted up to what, after their others, the model expects to be
+        exceeded by one customer of as many as it was fitted to.
+
+        Amounts of one customer are taken to be gamma distributed, which have no outsize ones: Gamma-Gamma would carry
+        on a single huge order for ever, as if it were their custom.
+        """
+        customers = self.n_customers_ + self.n_excluded_
+        if customers < 1.0:  # unknown: the parameters come from elsewhere
+            return amount
+        others = np.maximum(amount - np.maximum(largest, 0.0), 0.0)
+        limit = gammagamma.amount_exceeded(self.params_, frequency, others, 1.0 / (customers + 1.0))
+        return np.minimum(amount, others + limit)
 
     def score_samples(self, summary: pd.DataFrame) -> Floats:
         """Log-density of each customer's mean spend per repeat purchase.

@@ -70,8 +70,8 @@ class Snapshots:
     now : DataFrame
         One row a customer as of `as_of`: summary and features.
     past : DataFrame
-        One row a customer and past origin, as far back as there are any: summary, `origin`, `purchases` and `spend` in
-        the window after it. They show the level of all customers together, so a sample stands for a large base.
+        One row a customer and past origin, as far back as there are any: as `labelled`. They show the level of
+        all customers together, so a sample stands for a large base.
     year_ago : int or None
         The origin among them whose window holds the same weeks of a year ago; None where the log does not know them.
     window : int

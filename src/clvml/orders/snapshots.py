@@ -75,9 +75,7 @@ def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, n_origins:
             "too short for a single earlier snapshot. "
             f"At least {_least_history()} days are needed to learn who comes back."
         )
-    labelled = pd.concat(
-        [_labelled(log, origin, plan.window, plan.window) for origin in plan.origins], ignore_index=True
-    )
+    labelled = pd.concat([_labelled(log, origin, plan.window) for origin in plan.origins], ignore_index=True)
     first, last = day_number(log.first_date), day_number(day)
     year_ago = year_ago_origin(first, last, plan.window)
     past = sorted({*past_origins(first, last, plan.window), *([] if year_ago is None else [year_ago])}, reverse=True)
@@ -108,12 +106,10 @@ def _known(log: Transactions, origin: int, window: int) -> pd.DataFrame | None:
         return None
 
 
-def _labelled(log: Transactions, origin: int, window: int, features: int | None = None) -> pd.DataFrame:
-    """The summary as of an origin, with purchases and spend within the window after it; features: the window by which
-    they are taken.
-    """
+def _labelled(log: Transactions, origin: int, window: int) -> pd.DataFrame:
+    """Summary and features as of an origin, with purchases and spend within the window after it."""
     start = day_of_number(origin)
-    rows = log.summarize(start, features)
+    rows = log.summarize(start, window)
     labels = log.activity(start, day_of_number(origin + window)).set_index("customer_id")
     labels = labels.loc[rows["customer_id"], ["purchases", "spend"]].astype(float)
     return rows.assign(origin=origin, purchases=labels["purchases"].to_numpy(), spend=labels["spend"].to_numpy())

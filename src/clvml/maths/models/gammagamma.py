@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import betaincinv, digamma, gammaln, polygamma
 
 from clvml.maths.sample import Floats, Numbers, Objective, Penalty, tally
 
 __all__ = [
-    "MeanSpend", "Params", "expected_spend", "log_likelihood", "mean", "objective_given_mean",
+    "MeanSpend", "Params", "amount_exceeded", "expected_spend", "log_likelihood", "mean", "objective_given_mean",
     "objective_with_slope", "simulate", "spend_of", "start", "value_gradient_hessian", "weak_prior",
 ]  # fmt: skip
 
@@ -66,6 +66,18 @@ def expected_spend(params: Params, x: Numbers, m: Numbers) -> Floats:
     p, q, v = params
     x, m = np.asarray(x, dtype=np.float64), np.maximum(np.asarray(m, dtype=np.float64), 0.0)
     return np.asarray(p * (v + x * m) / (p * x + q - 1.0), dtype=np.float64)
+
+
+def amount_exceeded(params: Params, x: Numbers, total: Numbers, share: float) -> Floats:
+    """What one more amount exceeds with probability `share`, after x amounts, whole numbers, of that total: v + total
+    times a quantile of the beta-prime of p and p x + q.
+    """
+    p, q, v = params
+    counts = np.asarray(x, dtype=np.intp)
+    odds = np.zeros(counts.max(initial=0) + 1)
+    distinct = np.flatnonzero(np.bincount(counts))  # few, where a quantile takes microseconds
+    odds[distinct] = 1.0 / betaincinv(p * distinct + q, p, share) - 1.0
+    return np.asarray((v + np.asarray(total, dtype=np.float64)) * odds[counts], dtype=np.float64)
 
 
 def simulate(params: Params, x: Numbers, m: Numbers, counts: Floats, rng: np.random.Generator) -> Floats:
