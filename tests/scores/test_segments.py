@@ -123,3 +123,33 @@ def test_who_is_taken_for_gone_is_lapsed_once_late():
 def test_empty_tiers_are_possible_and_no_error(share):
     nothing = np.zeros(4)
     assert tiers(nothing, nothing, segments.cutoffs(nothing, nothing, share, share)).tolist() == ["bad"] * 4
+
+
+@pytest.mark.parametrize("good", [0.0, 0.1, 0.2, 0.3, 0.9])
+@pytest.mark.parametrize("bad", [0.0, 0.2, 0.37])
+def test_the_cutoffs_stand_at_their_ranks(good, bad):
+    """By which Spark finds them without sorting everybody on one machine."""
+    for n in range(1, 60):
+        value = np.random.default_rng(n).permutation(n) * 10.0
+        edges, ranks = segments.cutoffs(value, value, good, bad), segments.rank_of_cutoffs(n, good, bad)
+        assert edges == tuple(np.sort(value)[list(ranks)])
+
+
+def test_a_fifth_is_good_and_a_fifth_is_bad_unless_asked_otherwise():
+    value = np.arange(1.0, 101.0)
+    assert segments.cutoffs(value, value) == segments.cutoffs(value, value, 0.2, 0.2) == (81.0, 21.0)
+
+
+def test_tiers_by_one_value_have_the_shares_of_its_ends():
+    value = np.random.default_rng(2).permutation(np.arange(1.0, 101.0))
+    found = segments.tiers_of_shares(value, 0.1, 0.3)
+    assert [set(value[found == tier]) for tier in range(3)] == [
+        set(range(91, 101)),
+        set(range(31, 91)),
+        set(range(1, 31)),
+    ]
+
+
+def test_late_are_those_off_their_rhythm_and_not_yet_lapsed():
+    late = segments.is_late(np.arange(len(segments.STATES)))
+    assert [state for state, is_late in zip(segments.STATES, late, strict=True) if is_late] == ["late", "at risk"]
