@@ -53,7 +53,7 @@ TESTS = {
     "maths/power.py": ["maths/test_power.py"],
     "maths/predictive.py": ["maths/test_maths_numerics.py", "maths/test_maths_models.py", "maths/test_simulate.py"],
     "maths/quantile_tables.py": ["maths/test_maths_numerics.py"],
-    "maths/regularity.py": ["estimators/test_compare.py"],
+    "maths/regularity.py": ["maths/test_regularity.py"],
     "maths/rhythm.py": ["maths/test_rhythm.py"],
     "maths/sample.py": ["maths/test_contract.py", "maths/test_maths_models.py", "estimators/test_fit.py"],
     "maths/unique_pairs.py": ["maths/test_unique_pairs.py"],

@@ -39,6 +39,19 @@ def test_censored_waits_are_recovered():
     assert curve.by(days) == pytest.approx(1 - np.exp(-days / 50), abs=0.01)
 
 
+def test_the_curve_ends_where_too_few_are_left():
+    """Just before days 2, 5 and 9 five, three and one are watched."""
+    days, acted = [2, 3, 5, 5, 9], [True, False, True, True, True]
+    assert [waiting_curve(days, acted, n).days.tolist() for n in (1, 2, 3, 4, 6)] == [
+        [2, 5, 9],
+        [2, 5],
+        [2, 5],
+        [2],
+        [],
+    ]
+    assert waiting_curve(days, acted).ever == 1.0
+
+
 def test_the_steepest_part_by_hand():
     """On days 1, 20, 21, 22 and 60 one of five acts: three of them from day 20 to day 22."""
     curve = waiting_curve([1, 20, 21, 22, 60], np.ones(5, dtype=bool))

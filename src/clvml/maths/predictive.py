@@ -34,6 +34,8 @@ _MIN_STEP = 1e-9
 """A step shorter than this gives no slope, and nothing more is to be gained."""
 _LAST_STEP, _LAST_TABLE_STEP = 1e-4, 1e-3
 """A step of Newton's method so short leaves an error of about its square; of the tables a millionth is enough."""
+_MAX_STEPS = 100
+"""Ends a search that finds nothing, whatever the parameters; five or six are usual."""
 
 
 class Future(Protocol):
@@ -128,7 +130,9 @@ def counts_alive(future: Future, t: float, v: Floats) -> tuple[Floats, Floats]:
     z, rise = rarity(every, y), np.ones(y.shape)
     for k, aim in enumerate(aims):
         rows, aside = every, _onwards(found, step) - y if found else np.full(y.shape, 1e-3)
-        while rows.size:
+        for _ in range(_MAX_STEPS):
+            if not rows.size:
+                break
             moved = np.abs(aside) > _MIN_STEP
             new = rarity(rows, y[rows] + aside)
             rise[rows] = np.maximum(np.where(moved, (new - z[rows]) / np.where(moved, aside, 1.0), rise[rows]), 1e-3)
@@ -212,7 +216,7 @@ def _solve(
     mass (n, k) and shape (k,) as of _by_count; log_norm (n, k) = betaln(shape, c); c, above, y (n,).
     """
     low, high, active = np.full(y.shape, -np.inf), np.full(y.shape, np.inf), np.arange(y.size)
-    for _ in range(100):
+    for _ in range(_MAX_STEPS):
         yi, ci = y[active, None], c[active, None]
         log1p_u, of = np.logaddexp(0.0, yi), mass[active]
         tail = betainc(ci, shape, np.exp(-log1p_u), where=of > _NO_CHANCE, out=np.zeros(of.shape))

@@ -42,4 +42,4 @@ def regularity(x: Floats, t_x: Floats, log_gaps: Floats, weight: Floats) -> tupl
         low, high = (middle, high) if slope(np.exp(middle)) > 0.0 else (low, middle)
     k = float(np.exp(high))
     curvature = float(many @ (polygamma(1, k) - xs * polygamma(1, k * xs)))
-    return k, float(1.0 / np.sqrt(curvature)) if _MIN_K < k < 0.999 * _MAX_K else np.inf
+    return k, float(1.0 / np.sqrt(curvature)) if 1.001 * _MIN_K < k < 0.999 * _MAX_K else np.inf

@@ -1,0 +1,47 @@
+"""How regular gaps are: what counts as evidence, and what has none. (Against Wheat & Morrison: `test_compare.py`.)"""
+
+import numpy as np
+import pytest
+
+from clvml.maths.regularity import regularity
+
+
+def histories(k, size, seed=4):
+    """x gaps each, of rates that differ; their sum, and the sum of their logarithms."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(1, 9, size)
+    gaps = [rng.gamma(k, scale, n) for n, scale in zip(x, rng.gamma(2.0, 20.0, size), strict=True)]
+    return x.astype(float), np.array([g.sum() for g in gaps]), np.array([np.log(g).sum() for g in gaps])
+
+
+@pytest.mark.parametrize("k", [0.5, 1.0, 4.0])
+def test_simulated_gaps_are_recovered_whatever_their_number_and_unit(k):
+    x, total, logs = histories(k, 4_000)
+    found, error = regularity(x, total, logs, np.ones(4_000))
+    assert found == pytest.approx(k, abs=4 * error)
+    assert error < 0.03 * k
+    hours = regularity(x, 24.0 * total, logs + x * np.log(24.0), np.ones(4_000))
+    assert hours == pytest.approx((found, error), rel=1e-9)
+
+
+def test_a_weight_is_a_repetition_and_one_gap_says_nothing():
+    x, total, logs = histories(2.0, 300)
+    weight = np.arange(300) % 3.0
+    again = np.repeat(np.arange(300), weight.astype(int))
+    found = regularity(x, total, logs, weight)
+    assert found == pytest.approx(regularity(x[again], total[again], logs[again], np.ones(again.size)), rel=1e-9)
+    several = x > 1.0
+    assert found == pytest.approx(regularity(*(v[several] for v in (x, total, logs, weight))), rel=1e-12)
+    assert np.isnan(regularity(*(v[~several] for v in (x, total, logs, weight)))).all()
+    assert np.isnan(regularity(x, total, logs, np.zeros(300))).all()
+
+
+def test_gaps_without_any_spread_have_no_measurable_regularity():
+    x = np.array([2.0, 5.0, 3.0])
+    k, error = regularity(x, 7.0 * x, x * np.log(7.0), np.ones(3))
+    assert k == pytest.approx(1e3)
+    assert error == np.inf
+    one_after_the_other = np.log([1e-250, 1.0]).sum()
+    k, error = regularity(np.array([2.0]), np.array([1.0]), np.array([one_after_the_other]), np.ones(1))
+    assert k == pytest.approx(1e-2)
+    assert error == np.inf
