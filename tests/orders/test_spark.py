@@ -12,7 +12,16 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from clvml import BetaGeoModel, ClvModel, GammaGammaModel, Transactions, measure_outcome, score_spark
+from clvml import (
+    BetaGeoModel,
+    ClvModel,
+    GammaGammaModel,
+    Transactions,
+    keep_scores,
+    measure_outcome,
+    read_history,
+    score_spark,
+)
 from clvml.campaigns.outcome import measure_programme, universal_on_spark
 from clvml.campaigns.plan_file import example_plan
 from clvml.cli import main
@@ -399,13 +408,19 @@ def job(spark, trained, tmp_path, monkeypatch):
 
 def test_predict_writes_a_folder(job, spark, trained, cdnow_log, tmp_path, capsys):
     expected = trained.score(cdnow_log, "1997-12-31")
-    assert job() == 0
-    assert f"All {len(expected):,} scores: scores" in capsys.readouterr().out
+    assert job("--history", "kept") == 0
+    said = capsys.readouterr().out
+    assert f"All {len(expected):,} scores: scores" in said
+    assert "Kept in the history: kept/as_of=1997-12-31/scores.parquet" in said
     assert_same_scores(pd.read_parquet("scores"), expected)
+    keep_scores(trained.score(cdnow_log), "kept")
+    history = read_history("kept")
+    assert history["as_of"].unique().tolist() == ["1997-09-30", "1997-12-31"]
+    assert_same_scores(history[history["as_of"] == "1997-12-31"], expected)
     spark.read.parquet(str(tmp_path / "log.parquet")).createOrReplaceGlobalTempView("orders")
     assert job(source="global_temp.orders") == 0, "a table by its name, and scores of ours are replaced"
     assert_same_scores(pd.read_parquet("scores"), expected)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.parquet", "model", "scores"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "log.parquet", "model", "scores"]
 
 
 def test_predict_says_at_once_what_it_cannot_do(job, tmp_path, capsys):
@@ -423,8 +438,8 @@ def test_predict_says_at_once_what_it_cannot_do(job, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["report", "scores", "--log", "log.parquet", "--out", "page.html", "--engine", "spark"])
     assert "Leave --log out, and it says what the scores alone know" in capsys.readouterr().err
-    assert job("--history", "kept") == 2
-    assert "--history is written by one machine" in capsys.readouterr().err
+    assert job("--history", "log.parquet") == 2
+    assert "--history log.parquet: " in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "log.parquet",
         "model",

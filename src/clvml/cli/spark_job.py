@@ -7,8 +7,8 @@ from __future__ import annotations
 import collections
 import datetime as dt
 import re
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,11 @@ from clvml.cli.jobs import PredictJob
 from clvml.cli.printed import scores_text
 from clvml.cli.terminal import Terminal
 from clvml.errors import DataError, OptionError
-from clvml.files import check_folder, working_on, write_folder_aside
+from clvml.files import check_export, check_folder, working_on, write_folder_aside
 from clvml.horizon import as_date
 from clvml.orders.engines.spark import as_data_error, gathered, read_source, rows_of_customers
 from clvml.redaction import shown_id
+from clvml.scores.kept import scores_path
 from clvml.scores.stream import Tally
 from clvml.scores.totals import variance_sql
 
@@ -35,19 +36,20 @@ __all__ = ["monitor_on_spark", "place_of", "predict_on_spark", "sample_scored", 
 
 def predict_on_spark(open_log: Callable[[], Transactions], job: PredictJob) -> str:
     """Load, score, write; what is printed. Raises OptionError for what Spark cannot do, before any work."""
-    if job.history is not None:
-        raise OptionError(
-            "--history is written by one machine and does not run on Spark. Give each day a folder of its own with "
-            "--out, or keep the history with --engine duckdb."
-        )
     if not isinstance(job.out, Path):
         raise OptionError("--out: Spark writes files, not tables of a data base. Name a folder, and load that.")
-    target = place_of(str(job.out))
-    with nullcontext() if isinstance(target, str) else working_on(target):
-        return _predict(open_log, job, target)
+    targets = [place_of(str(job.out))]
+    if job.history is not None:
+        check_export(job.history, "--history")
+        targets.append(check_folder(scores_path(job.history, job.as_of), "--history"))
+    with ExitStack() as held:
+        for target, option in zip(targets, ("--out", "--history"), strict=False):
+            if isinstance(target, Path):
+                held.enter_context(working_on(target, option))
+        return _predict(open_log, job, targets)
 
 
-def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: str | Path) -> str:
+def _predict(open_log: Callable[[], Transactions], job: PredictJob, targets: Sequence[str | Path]) -> str:
     from clvml import tracking
     from clvml.scores.spark import score_spark
 
@@ -58,9 +60,11 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: str 
         log = open_log()
         scores = score_spark(model, log, job.as_of, job.horizon)
     with show.stage("write"):
-        rows = write_scores(scores, target)
+        rows = [write_scores(scores, target) for target in targets]
         text = scores_text(_tally(scores), model.level_sd, log.outliers(job.as_of).customers)
-    return f"{text}\n\nAll {rows:,} scores: {target}"
+    written = [f"All {rows[0]:,} scores: {targets[0]}", *(f"Kept in the history: {kept}" for kept in targets[1:])]
+    return "
+".join([text, "", *written])
 
 
 def monitor_on_spark(open_log: Callable[[], Transactions], job: MonitorJob) -> tuple[str, bool]:

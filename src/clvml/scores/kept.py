@@ -56,7 +56,7 @@ def keep_scores(scores: pd.DataFrame, folder: str | os.PathLike[str]) -> Path:
 
 
 def scores_path(folder: str | os.PathLike[str], as_of: Any) -> Path:
-    """Where the scores of a day are kept; the folder of that day is made."""
+    """Where the scores of a day are kept, a file, or on Spark a folder of files; the folder of that day is made."""
     path = Path(folder) / f"as_of={as_date(as_of)}" / "scores.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
