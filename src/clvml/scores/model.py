@@ -72,7 +72,8 @@ class ClvModel(Estimator):
     seed : int
         Of the random draws in training.
     sample : int or None
-        Of a base with more customers than these, the corrections learn from so many (None: from all), BTYD from all.
+        Of a base with more customers than these, the corrections learn from so many (None: from all); BTYD, and where
+        the tiers begin, from all.
 
     What of the amount is earned is the log's own: Transactions(margin=..., cost=...).
 
