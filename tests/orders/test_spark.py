@@ -25,6 +25,7 @@ from clvml import (
 from clvml.campaigns.outcome import measure_programme, universal_on_spark
 from clvml.campaigns.plan_file import example_plan
 from clvml.cli import main
+from clvml.cli.spark_job import _address
 from clvml.errors import DataError, NotFittedError, OptionError
 from clvml.maths import comparison
 from clvml.orders.engines.spark import gathered, read_source
@@ -540,6 +541,12 @@ def same_json(one, other):
     if isinstance(one, list):
         return len(one) == len(other) and all(map(same_json, one, other))
     return one == (pytest.approx(other, rel=1e-9, abs=1e-12) if isinstance(one, float) else other)
+
+
+def test_the_address_of_scores_is_as_typed():
+    for typed in ("s3a://shop/scores", "hdfs://head:8020/scores", "scores/day=1", "/data/scores", "C:/scores"):
+        assert _address(str(Path(typed))) == typed
+    assert _address("file:/data/scores") == "file:/data/scores"
 
 
 @pytest.mark.slow

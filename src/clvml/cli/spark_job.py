@@ -106,7 +106,7 @@ def _scores_of(log: Transactions, scores: str) -> tuple[DataFrame, dt.date, int]
 
     Raises DataError where they are none, or mix days.
     """
-    frame = read_source(log.spark_engine.session, [scores])
+    frame = read_source(log.spark_engine.session, [_address(scores)])
     missing = [name for name in ("customer_id", *_OF_ONE_DAY) if name not in frame.columns]
     if missing:
         raise DataError(f"The scores lack the column '{missing[0]}'. Give what `clvml predict` wrote.")
@@ -127,6 +127,11 @@ def _scores_of(log: Transactions, scores: str) -> tuple[DataFrame, dt.date, int]
 
 
 _OF_ONE_DAY = ("as_of", "horizon_days")
+
+
+def _address(path: str) -> str:
+    """An address as it was typed: a Path makes s3a:/shop/scores of s3a://shop/scores."""
+    return re.sub(r"^(?!file:)([A-Za-z][\w+.-]+):/(?=[^/])", r"\1://", path)
 
 
 def place_of(out: str) -> str | Path:
