@@ -277,5 +277,5 @@ def _as_typed(message: str, params: Iterable[click.Parameter]) -> str:
         if isinstance(option, click.Option):
             text = max(option.opts, key=len)
             typed |= {str(option.name): text, text.removeprefix("--").replace("-", "_"): text}
-    pattern = rf"(?<![\w.\-])({'|'.join(map(re.escape, typed))})=(?=\S)"
+    pattern = rf"(?<![\w./\-])({'|'.join(map(re.escape, typed))})=(?=\S)"
     return re.sub(pattern, lambda found: f"{typed[found[1]]} ", message) if typed else message

@@ -162,7 +162,7 @@ def write_scores(scores: DataFrame, target: str | Path) -> int:
 
     def write(aside: Path) -> None:
         with as_data_error("write the scores"):
-            scores.write.mode("append").parquet(aside.absolute().as_uri())
+            scores.write.mode("append").parquet(f"file://{aside.absolute()}")  # Hadoop takes %20 as it stands
         for path in aside.iterdir():
             if not path.match("part-*.parquet"):
                 path.unlink()  # checksums and _SUCCESS: what is here is whole
