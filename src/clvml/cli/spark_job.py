@@ -63,8 +63,7 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, targets: Seq
         rows = [write_scores(scores, target) for target in targets]
         text = scores_text(_tally(scores), model.level_sd, log.outliers(job.as_of).customers)
     written = [f"All {rows[0]:,} scores: {targets[0]}", *(f"Kept in the history: {kept}" for kept in targets[1:])]
-    return "
-".join([text, "", *written])
+    return "\n".join([text, "", *written])
 
 
 def monitor_on_spark(open_log: Callable[[], Transactions], job: MonitorJob) -> tuple[str, bool]:
