@@ -35,6 +35,7 @@ from clvml.evaluation.backtest import Backtest
 from clvml.evaluation.deciles import captured, decile_table
 from clvml.insights.channels import Channels, ChannelValue
 from clvml.insights.over_time.migration import Migration
+from clvml.report.plots.style import date_axis, new_axes
 
 CUT, END = "1997-09-30", "1998-06-30"
 PICTURES = Path(__file__).parent / "pictures"
@@ -289,3 +290,27 @@ def test_effects_of_other_units_are_not_mixed(uplift):
 def test_new_figures_need_no_screen_and_are_not_kept():
     ax = plots.whale_curve([3.0, 2.0, 1.0])
     assert ax.get_figure() is not None
+
+
+def test_the_note_on_purchase_rates_stands_above_the_bars(value):
+    ax = plots.purchase_rates(value)
+    ax.figure.canvas.draw()
+    top = max(bar.get_window_extent().y1 for bar in ax.patches)
+    assert ax.texts[-1].get_window_extent().y0 > top
+
+
+def test_repeat_purchases_are_counted_in_whole_numbers(value, split):
+    few = split.summary[split.summary["frequency"] <= 3]
+    few.attrs = split.summary.attrs
+    ax = plots.recency_frequency(value, few, horizon="39w")
+    assert all(float(tick).is_integer() for tick in ax.get_xticks())
+
+
+@pytest.mark.parametrize("days", [5, 40, 95, 160, 700, 1300, 1500, 1790, 4000])
+def test_days_of_any_span_have_their_ticks(days):
+    """Warnings are errors: by months, 43 to 59 of them had no interval."""
+    ax = new_axes(None, "", "", "")
+    ax.plot(np.datetime64("2020-01-07") + np.array([0, days]), [0, 1])
+    date_axis(ax.xaxis)
+    ax.figure.canvas.draw()
+    assert 2 <= len(ax.get_xticks()) <= 9

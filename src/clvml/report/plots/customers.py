@@ -23,6 +23,7 @@ from clvml.report.plots.style import (
     SOFT,
     date_axis,
     legend,
+    legend_below,
     log_money_axis,
     money_axis,
     new_axes,
@@ -255,7 +256,7 @@ def purchase_gaps(log: Transactions, as_of: Any = None, ax: Axes | None = None) 
     for value, name, style in ((half, "half", "-"), (most, "nine of ten", "--")):
         ax.axvline(value, color=SERIES[0], linestyle=style, linewidth=1.5, label=f"{name} within {value:.0f} days")
     money_axis(ax.yaxis)
-    legend(ax)
+    legend_below(ax)
     return ax
 
 

@@ -17,7 +17,18 @@ from clvml.estimators.purchases.model import PurchaseModel
 from clvml.estimators.spend import GammaGammaModel
 from clvml.evaluation import fit_checks
 from clvml.horizon import horizon_days
-from clvml.report.plots.style import INK, PALE, SERIES, SOFT, forest_rows, legend, money_axis, new_axes, percent_axis
+from clvml.report.plots.style import (
+    INK,
+    PALE,
+    SERIES,
+    SOFT,
+    forest_rows,
+    legend,
+    money_axis,
+    new_axes,
+    percent_axis,
+    whole_axis,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +41,8 @@ Purchases = PurchaseModel | LifetimeValueModel
 Array = np.typing.NDArray[np.float64]
 
 _YEAR = 365.25
+_UNIDENTIFIED = 1e6
+"""An interval whose ends are so many times apart says nothing."""
 _RATE_EDGES = np.array([0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, np.inf])
 _RATE_NAMES = ("<¼", "¼–½", "½–1", "1–2", "2–4", "4–8", "8–16", ">16")
 _DROPOUT_BINS = 20
@@ -80,6 +93,7 @@ def purchase_rates(model: Purchases, ax: Axes | None = None) -> Axes:
     ax.bar(np.arange(len(share)), share, color=SERIES[0], width=0.85)
     ax.set_xticks(np.arange(len(share)), list(_RATE_NAMES))
     percent_axis(ax.yaxis)
+    ax.set_ylim(0.0, 1.25 * float(share.max()))  # the note stands above the bars
     middle = float(gamma.ppf(0.5, r, scale=1 / alpha))
     ax.annotate(
         f"mean {r / alpha:.3g} a year\nhalf of them below {middle:.2g}",
@@ -212,6 +226,7 @@ def recency_frequency(
     if quantity != "expected_purchases":
         mesh.set_clim(0.0, 1.0)
     _colour_bar(ax, mesh, percent=quantity != "expected_purchases")
+    whole_axis(ax.xaxis)
     ax.axvline(0.5, color="white", linewidth=1.5)
     return ax
 
@@ -352,7 +367,7 @@ def parameters(
         prefix = f"{name}: " if len(named) > 1 else ""
         for parameter, row in model.summary_.iterrows():
             base = row["coef"] if relative else 1.0
-            some = np.isfinite(row["high"]) and row["low"] > 0
+            some = np.isfinite(row["high"]) and row["high"] < _UNIDENTIFIED * row["low"]
             low, high = (row["low"] / base, row["high"] / base) if some else (row["coef"] / base,) * 2
             rows.append((f"{prefix}{parameter}  {row['coef']:.3g}", row["coef"] / base, low, high))
             colours.append(SERIES[i % len(SERIES)])

@@ -122,7 +122,8 @@ def date_axis(axis: Any) -> None:
     """Days, written as short as is unambiguous."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
+    # With fewer at least, no span is too long for the intervals there are: by months, 43 to 59 of them would be.
+    locator = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
     axis.set_major_locator(locator)
     axis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
