@@ -197,3 +197,22 @@ def test_it_says_how_far_to_trust_it(full):
     assert re.search(r"[0-2] of 2 totals lay in the interval that should hold nine of ten", full)
     assert re.search(r"The tenth of the customers that it put first brought \d+% of the spend that came", full)
     assert "This model and simple rules, predicting at 1997-06-30 for the 91 days after" in full
+
+
+def test_what_would_head_the_lists_wrongly_is_said(scores):
+    lines = load_cdnow(sample=True)
+    lines["customer_id"] = lines["customer_id"].map("cust-{}".format)
+    test = pd.DataFrame({"customer_id": "test@shop.example", "date": pd.Timestamp("1997-03-01"), "amount": [9_999.0]})
+    log = Transactions(pd.concat([lines, test]))
+    named = scores.assign(customer_id=scores["customer_id"].map("cust-{}".format))
+    page = make_page(named, log=log).html
+    assert "Test or house accounts: 1" in page
+    assert "9,999.00 on 1997-03-01 by test@shop.example" in page
+    assert "test@shop" not in make_page(named, log=log, redact=True).html
+
+
+def test_numbers_of_a_sentence_are_rewritten_and_ids_and_days_are_not():
+    text = "9,999.00 on 1997-03-01 by a-1,234.5@x (order 1.234.5), 1,234,567 lines, 0.25"
+    wanted = "9.999,00 on 1997-03-01 by a-1,234.5@x (order 1.234.5), 1.234.567 lines, 0,25"
+    assert Money("", "1.234,5").rewritten(text) == wanted
+    assert Money().rewritten(text) == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -64,6 +65,10 @@ class Money:
         signs = {",": NO_BREAK.get(thousands, thousands), ".": point}
         return "".join(signs.get(sign, sign) for sign in f"{number:,.{digits}f}").replace("-", "−")
 
+    def rewritten(self, text: str) -> str:
+        """A sentence of the log's report, whose numbers are written as 1,234.50, in this format."""
+        return _NUMBER.sub(lambda found: self.decimal(float(found[0].replace(",", "")), _digits(found[0])), text)
+
     def _amount(self, amount: float, written: str) -> str:
         sign = "−" if amount < 0 and any(digit in written for digit in "123456789") else ""
         if "{}" in self.currency:
@@ -75,6 +80,14 @@ class Money:
             if amount >= size * 0.9995:
                 return f"{amount / size:{digits}}".rstrip(".").replace(".", self.numbers[-2]) + letter
         return f"{amount:{digits}}".replace(".", self.numbers[-2])
+
+
+_NUMBER = re.compile(r"(?<![\w.,@-])(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+)(?![\w@-]|[.,]\d)")
+"""A number with a thousands sign or decimals; what stands in an id or a day is none."""
+
+
+def _digits(number: str) -> int:
+    return len(number.partition(".")[2])
 
 
 class Chart(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,9 @@ import pandas as pd
 from clvml.errors import OptionError
 from clvml.insights.audit import audit_days
 from clvml.insights.channels import channel_values_of
+from clvml.orders.data_report import DataReport
 from clvml.orders.transactions import Transactions
+from clvml.redaction import ids_are_hidden, ids_hidden
 from clvml.report.parts import Money, Section
 from clvml.report.sections.actions import actions
 from clvml.report.sections.best import best
@@ -50,9 +53,17 @@ def sections_of(
         if known is None or summary is None or booked is None
         else channels(money, channel_values_of(scores, summary, booked, cac=cac), cac),
         None if booked is None else moved(audit_days(booked, as_of), money),
-        trust(backtest, money, None if log is None else log.check(as_of, examples=False)),
+        trust(backtest, money, _data_report(log, as_of, redact)),
     ]
     return [section for section in found if section is not None]
+
+
+def _data_report(log: Transactions | None, as_of: str, redact: bool) -> DataReport | None:
+    """What is unusual about the log, and what would head the lists of this page wrongly."""
+    if log is None:
+        return None
+    with ids_hidden(redact or ids_are_hidden()):
+        return dataclasses.replace(log.check(as_of, examples=False), outliers=log.outliers(as_of).rules)
 
 
 def _channels(summary: pd.DataFrame) -> pd.Series | None:

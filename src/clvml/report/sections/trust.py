@@ -56,6 +56,10 @@ def trust(backtest: Mapping[str, Any] | None, money: Money, report: DataReport |
             f"The log has {money.count(report.rows)} rows, {money.count(report.usable)} of them usable, of "
             f"{money.count(report.customers)} customers."
         )
+        sentences += [
+            money.rewritten(f"{o.name.capitalize()}: {o.rows:,}, {o.message}. The first: {o.first}.")
+            for o in report.outliers
+        ]
         tables.append(_data(report, money))
     return Section("trust", "Can I trust it?", tuple(sentences), tuple(figures), tuple(found), tuple(tables))
 
