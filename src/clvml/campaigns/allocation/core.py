@@ -15,7 +15,7 @@ __all__ = ["improved"]
 
 _CORE = 400
 """Customers that are allocated anew."""
-_NEAR, _NODES = 2e-5, 500
+_NEAR, _NODES = 1e-4, 500
 """Where HiGHS may stop: after nodes, not seconds, so that the same problem has the same answer on every machine."""
 
 
