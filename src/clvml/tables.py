@@ -80,8 +80,8 @@ SCORES = (
     Column(
         "leaving_days",
         "int64",
-        "three of the customer's own mean gaps, at most a year or, where that is longer, a third of the log; of a one-time "
-        "buyer, the days by which 90% of second purchases come",
+        "three of the customer's own mean gaps, at most a year or, where that is longer, a third of the log; of a "
+        "one-time buyer, the days by which 90% of second purchases come",
         "days",
     ),
     Column(

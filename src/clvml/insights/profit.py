@@ -287,7 +287,8 @@ def _reason(part: str, brings: float, sales: float, taken: float, more: float, u
         return f"Brings {brings:,.2f}: refunds and no sale in this log: bought before it begins, or under another id."
     if part == FEW_SALES:
         return f"Brings {brings:,.2f}: hardly any sales, nothing else unusual."
+    meant = " (refunds less the goods that came back)" if part == PARTS["returns"] else ""
     return (
-        f"Brings {brings:,.2f}: {taken / sales:.0%} of the list value goes on {part}, {usual:.0%} over all customers; "
-        f"at the usual share it would be {brings + more:,.2f}."
+        f"Brings {brings:,.2f}: {taken / sales:.0%} of the list value goes on {part}{meant}, {usual:.0%} over all "
+        f"customers; at the usual share it would be {brings + more:,.2f}."
     )
