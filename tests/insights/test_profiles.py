@@ -232,6 +232,10 @@ def test_sentences_in_the_units_of_what_they_say():
     assert number.sentence == (
         "returned share: median 0.2% of the best, 0.0% of the rest; higher for the best in 57% of pairs (54% to 62%)."
     )
+    tied = Difference("returned share", "", 0.0, 0.0, 0.12, 0.08, 0.16, 0.001, 0.001)  # most have returned nothing
+    assert tied.sentence == (
+        "returned share: median 0.0% of both; of 100 pairs the best is higher in 12 more than lower (8 to 16)."
+    )
     theirs = Difference("share_of_wallet", "", 45.0, 30.0, 0.15, 0.08, 0.23, 0.001, 0.001)
     assert "median 45 of the best, 30 of the rest" in theirs.sentence  # a column of the user's: in its own unit
     lower = Difference("mean gap", "", 10.0, 12.5, -0.5, -0.6, -0.4, 0.001, 0.001)

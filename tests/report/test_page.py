@@ -150,6 +150,12 @@ def test_a_high_but_unsure_average_is_not_called_the_most():
     assert _most([web, replace(fair, ltv=80.0)], Money()).startswith("A customer of 'web' is worth most: 90.00")
 
 
+def test_one_channel_is_not_compared_with_others():
+    money = (60.0, 30.0, 90.0, 85.0, 95.0, 90.0, 90.0, 80.0, 99.0, 25.0, 3.6, 2.0, 95.0, 0.05)
+    said = _most([ChannelValue("web", 900, 6.0, *money)], Money())
+    assert said == "The log knows one channel, 'web': a customer is worth 90.00, so far and expected together."
+
+
 def test_channels_that_do_not_differ_are_not_ranked(scores, cdnow_log):
     lines = load_cdnow(sample=True)
     log = Transactions(lines.assign(channel=np.where(lines["customer_id"] % 2 == 0, "a", "b")), channel="channel")

@@ -71,6 +71,13 @@ class Difference:
             text = f"{self.attribute} is '{self.value}' {more} often: {self.shares}"
         else:
             more, side = ("higher", 1) if self.delta > 0 else ("lower", -1)
+            if self.is_tied:
+                median, less = _written(self.attribute, self.best), "lower" if side > 0 else "higher"
+                low, high = sorted(side * end for end in (self.low, self.high))
+                return (
+                    f"{self.attribute}: median {median} of both; of 100 pairs the best is {more} in "
+                    f"{100 * abs(self.delta):.0f} more than {less} ({100 * low:.0f} to {100 * high:.0f})."
+                )
             pairs = (1 + side * self.delta) / 2
             text = (
                 f"{self.attribute}: median {_written(self.attribute, self.best)} of the best, "
@@ -80,6 +87,11 @@ class Difference:
             low, high = sorted((1 + side * end) / 2 for end in (self.low, self.high))
             return f"{text} ({low:.0%} to {high:.0%})."
         return f"{text} (difference {100 * self.delta:+.0f} p, {100 * self.low:+.0f} to {100 * self.high:+.0f})."
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether the medians agree: then many pairs are equal, and a share of pairs would count them half."""
+        return not self.value and self.best == self.rest
 
     @property
     def shares(self) -> str:

@@ -112,6 +112,10 @@ def _difference(found: Difference) -> str:
         points = [100 * share for share in (found.delta, found.low, found.high)]
         return "{:+.0f} points ({:+.0f} to {:+.0f})".format(*points).replace("-", "−")
     sign, higher = (1, "higher") if found.delta > 0 else (-1, "lower")
+    if found.is_tied:
+        low, high = sorted(100 * sign * end for end in (found.low, found.high))
+        lower = "lower" if sign > 0 else "higher"
+        return f"{higher} in {100 * abs(found.delta):.0f} of 100 pairs more than {lower} ({low:.0f} to {high:.0f})"
     pairs, *ends = ((1 + sign * delta) / 2 for delta in (found.delta, found.low, found.high))
     return f"{higher} in {pairs:.0%} of pairs ({min(ends):.0%} to {max(ends):.0%})"
 

@@ -80,6 +80,8 @@ def _most(rows: Sequence[ChannelValue], money: Money) -> str:
     """Which channel is worth most, as far as chance lets it be seen; the rows are in the order of what is likely."""
     first, each = rows[0], [row.ltv for row in rows]
     so_far = "so far and expected together"
+    if len(rows) == 1:
+        return f"The log knows one channel, '{first.channel}': a customer is worth {money(first.ltv)}, {so_far}."
     if len({row.shrunk for row in rows}) == 1:
         worth = f"{money(min(each))} to {money(max(each))}"
         return f"A customer is worth {worth}, {so_far}; the channels do not differ beyond chance."
