@@ -105,21 +105,6 @@ def test_regular_gaps_are_told_and_worth_their_stages(regular):
     assert f"gains {gain:,.0f} log-likelihood units over " in compared.reason
 
 
-def test_regularity_of_two_gaps_is_that_of_wheat_and_morrison():
-    """With two gaps each, k is the most likely symmetric beta of M = ITT1 / (ITT1 + ITT2)."""
-    from scipy.optimize import minimize_scalar
-    from scipy.stats import beta
-
-    M = np.random.default_rng(1).beta(1.6, 1.6, 500)
-    total = np.random.default_rng(2).gamma(1.0, 50.0, 500)
-    k, error = regularity(np.full(500, 2.0), total, np.log(M * total) + np.log((1 - M) * total), np.ones(500))
-    likelihood = lambda v: -beta.logpdf(M, v, v).sum()  # noqa: E731
-    want = minimize_scalar(likelihood, bounds=(0.5, 5.0), method="bounded", options={"xatol": 1e-9}).x
-    assert k == pytest.approx(want, rel=1e-5)
-    curve = (likelihood(want + 1e-3) - 2 * likelihood(want) + likelihood(want - 1e-3)) / 1e-6
-    assert error == pytest.approx(curve**-0.5, rel=1e-3)
-
-
 def test_regularity_at_its_ends():
     even = regularity(np.full(9, 3.0), np.full(9, 30.0), np.full(9, 3 * np.log(10.0)), np.ones(9))
     assert even == (pytest.approx(1e3), np.inf)

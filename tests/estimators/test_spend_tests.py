@@ -16,7 +16,6 @@ from clvml.estimators.spend import GammaGammaModel
 from clvml.estimators.uncertainty.coverage import spend_places
 from clvml.estimators.uncertainty.spend_tests import check_spend, rank_correlation
 from clvml.estimators.uncertainty.totals import total_draws
-from clvml.maths.models import gammagamma
 from clvml.maths.models.gammagamma import spend_of
 from tests.support import cdnow
 
@@ -30,26 +29,6 @@ def shop(slope=0.0, q=3.5, n=4000, seed=0, p=4.0):
     m = np.where(x > 0, rng.gamma(np.maximum(p * x, 1)) / nu / np.maximum(x, 1), 0.0)
     recency = np.where(x > 0, rng.integers(10, 200, n), 0)
     return pd.DataFrame({"frequency": x, "recency": recency, "T": 250, "monetary_value": m})
-
-
-def test_the_slopes_derivatives_are_those_of_its_value():
-    table = shop(0.3, n=300)
-    some = table[table["frequency"] > 0]
-    sample = spend_of(some["frequency"], some["monetary_value"], np.random.default_rng(0).integers(1, 4, len(some)))
-    z, theta = np.log(sample.x) - 0.7, np.array([0.9, 1.1, 0.4, 0.25])
-    here = gammagamma.objective_with_slope(theta, sample, z)
-    steps = 1e-5 * np.eye(4)
-    ahead, behind = ([gammagamma.objective_with_slope(theta + s * d, sample, z) for d in steps] for s in (1, -1))
-    gradient = [(a.value - b.value) / 2e-5 for a, b in zip(ahead, behind, strict=True)]
-    hessian = [(a.gradient - b.gradient) / 2e-5 for a, b in zip(ahead, behind, strict=True)]
-    np.testing.assert_allclose(here.gradient, gradient, rtol=1e-6, atol=1e-5)
-    np.testing.assert_allclose(here.hessian, hessian, rtol=1e-6, atol=1e-4)
-    direct = gammagamma.log_likelihood
-    v = np.exp(theta[2] + theta[3] * z)
-    each = [
-        direct(gammagamma.Params(*np.exp(theta[:2]), s), x, m) for s, x, m in zip(v, sample.x, sample.m, strict=True)
-    ]
-    assert here.value == pytest.approx(float(sample.weight @ np.array(each)), rel=1e-12)
 
 
 @pytest.mark.parametrize("slope", [0.4, -0.3])

@@ -65,3 +65,21 @@ def test_the_weak_prior_is_centred_on_the_mean_of_the_data():
     assert prior.at(np.log([2.0, 3.0, np.exp(0.5)])) == pytest.approx(0.5)  # one standard deviation of the first
     assert prior.at(np.log([2.0 * np.e, 3.0, np.exp(-1.0)])) == pytest.approx(0.5)  # of the second alone
     assert prior.at(np.log([2.0, 3.0 * np.exp(0.7), np.exp(0.7)])) == pytest.approx(0.5)  # of the third
+
+
+def test_where_frequent_buyers_differ_in_scale_the_derivatives_are_those_of_the_value():
+    """v exp(slope z) of each customer instead of v: the value is that of each one's own parameters."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(1, 12, 300).astype(float)
+    sample = spend_of(x, rng.gamma(4.0 * x) / rng.gamma(3.5, 1 / 30.0, 300) / x**0.7, rng.integers(1, 4, 300))
+    z, theta = np.log(sample.x) - 0.7, np.array([0.9, 1.1, 0.4, 0.25])
+    here = gammagamma.objective_with_slope(theta, sample, z)
+    steps = 1e-5 * np.eye(4)
+    ahead, behind = ([gammagamma.objective_with_slope(theta + s * d, sample, z) for d in steps] for s in (1, -1))
+    gradient = [(a.value - b.value) / 2e-5 for a, b in zip(ahead, behind, strict=True)]
+    hessian = [(a.gradient - b.gradient) / 2e-5 for a, b in zip(ahead, behind, strict=True)]
+    np.testing.assert_allclose(here.gradient, gradient, rtol=1e-6, atol=1e-4)
+    np.testing.assert_allclose(here.hessian, hessian, rtol=1e-6, atol=1e-4)
+    own = [Params(*np.exp(theta[:2]), v) for v in np.exp(theta[2] + theta[3] * z)]
+    each = [log_likelihood(params, n, m) for params, n, m in zip(own, sample.x, sample.m, strict=True)]
+    assert here.value == pytest.approx(float(sample.weight @ np.array(each)), rel=1e-12)

@@ -1,7 +1,9 @@
-"""How regular gaps are: what counts as evidence, and what has none. (Against Wheat & Morrison: `test_compare.py`.)"""
+"""How regular gaps are: what counts as evidence, and what has none."""
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
+from scipy.stats import beta
 
 from clvml.maths.regularity import regularity
 
@@ -45,3 +47,15 @@ def test_gaps_without_any_spread_have_no_measurable_regularity():
     k, error = regularity(np.array([2.0]), np.array([1.0]), np.array([one_after_the_other]), np.ones(1))
     assert k == pytest.approx(1e-2)
     assert error == np.inf
+
+
+def test_regularity_of_two_gaps_is_that_of_wheat_and_morrison():
+    """With two gaps each, k is the most likely symmetric beta of M = ITT1 / (ITT1 + ITT2)."""
+    M = np.random.default_rng(1).beta(1.6, 1.6, 500)
+    total = np.random.default_rng(2).gamma(1.0, 50.0, 500)
+    k, error = regularity(np.full(500, 2.0), total, np.log(M * total) + np.log((1 - M) * total), np.ones(500))
+    likelihood = lambda v: -beta.logpdf(M, v, v).sum()  # noqa: E731
+    want = minimize_scalar(likelihood, bounds=(0.5, 5.0), method="bounded", options={"xatol": 1e-9}).x
+    assert k == pytest.approx(want, rel=1e-5)
+    curve = (likelihood(want + 1e-3) - 2 * likelihood(want) + likelihood(want - 1e-3)) / 1e-6
+    assert error == pytest.approx(curve**-0.5, rel=1e-3)

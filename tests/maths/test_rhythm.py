@@ -95,6 +95,7 @@ def test_random_gaps_are_the_special_case():
     np.testing.assert_allclose(
         nearly.share_ended(x, t_x, since), rhythm.overdue_share(1.3, 50.0, x, t_x, since), rtol=1e-7
     )
+    np.testing.assert_array_equal(plain.share_ended(x, t_x, since), rhythm.overdue_share(1.3, 50.0, x, t_x, since))
     np.testing.assert_allclose(nearly.quantile(0.9, x, t_x), plain.quantile(0.9, x, t_x), rtol=1e-7)
 
 
