@@ -259,10 +259,10 @@ def _forecasts(
     others: Mapping[str, Callable[[pd.DataFrame, int], Forecast]],
 ) -> tuple[dict[str, Forecast], pd.DataFrame, dict[str, Any]]:
     """Every model's forecast made at the cut, what came, and facts of the cut."""
-    model = ClvModel(**(settings | {"horizon": days})).fit(log, cut)
+    model = ClvModel(**(settings | {"horizon": days})).fit_values(log, cut)
     frame = model.frame(log, cut)
-    scores = model.predict(frame)
-    ours = _forecast(scores)
+    predicted = model.model_.predict(frame, days)
+    ours = _forecast(predicted)
     beside = {} if champion is None else {"champion": _beside(champion, model, ours, log, cut)}
     actual = log.split(cut, cut + dt.timedelta(days=days)).holdout
     before = log.activity(cut - dt.timedelta(days=days), cut).set_index("customer_id").loc[actual["customer_id"]]
@@ -276,7 +276,7 @@ def _forecasts(
         "same as last period": last_period(before["purchases"].to_numpy(float), before["spend"].to_numpy(float)),
         "ticket x frequency x lifetime": rate_since_first_purchase(frame, days),
     }
-    return forecasts, actual, _facts(scores, actual, model.level_sd)
+    return forecasts, actual, _facts(predicted, actual, model.level_sd)
 
 
 def _btyd(model: ClvModel, frame: pd.DataFrame, days: int) -> dict[str, Forecast]:
@@ -293,10 +293,9 @@ def _btyd(model: ClvModel, frame: pd.DataFrame, days: int) -> dict[str, Forecast
     }
 
 
-def _forecast(scores: pd.DataFrame) -> Forecast:
-    return Forecast(
-        scores["expected_purchases"].to_numpy(), scores["expected_spend"].to_numpy(), scores["p_return"].to_numpy()
-    )
+def _forecast(predicted: pd.DataFrame) -> Forecast:
+    purchases, spend, p_return = (predicted[n].to_numpy() for n in ("expected_purchases", "expected_spend", "p_return"))
+    return Forecast(purchases, spend, p_return)
 
 
 def _beside(champion: ClvModel, model: ClvModel, ours: Forecast, log: Transactions, cut: dt.date) -> Forecast:
@@ -307,7 +306,7 @@ def _beside(champion: ClvModel, model: ClvModel, ours: Forecast, log: Transactio
     if as_date(champion.as_of_) <= cut:
         return _predicted(champion, log, cut, days)
     again = ClvModel(**(champion.get_params(deep=False) | {"horizon": days}))
-    return ours if _settings(again) == _settings(model) else _predicted(again.fit(log, cut), log, cut, days)
+    return ours if _settings(again) == _settings(model) else _predicted(again.fit_values(log, cut), log, cut, days)
 
 
 def _settings(model: ClvModel) -> dict[str, Any]:
@@ -317,13 +316,13 @@ def _settings(model: ClvModel) -> dict[str, Any]:
 
 
 def _predicted(model: ClvModel, log: Transactions, cut: dt.date, days: int) -> Forecast:
-    return _forecast(model.predict(model.frame(log, cut), days))
+    return _forecast(model.model_.predict(model.frame(log, cut), days))
 
 
-def _facts(scores: pd.DataFrame, actual: pd.DataFrame, level_sd: LevelSd) -> dict[str, Any]:
+def _facts(predicted: pd.DataFrame, actual: pd.DataFrame, level_sd: LevelSd) -> dict[str, Any]:
     y = actual["purchases"].to_numpy(float)
-    inside = (scores["purchases_low"].to_numpy() <= y) & (y <= scores["purchases_high"].to_numpy())
-    totals = expected_totals(scores, level_sd=level_sd).iloc[0]
+    inside = (predicted["purchases_low"].to_numpy() <= y) & (y <= predicted["purchases_high"].to_numpy())
+    totals = expected_totals(predicted, level_sd=level_sd).iloc[0]
     late = actual.attrs
     return {
         "customers": len(actual),

@@ -171,17 +171,45 @@ class ClvModel(Estimator):
         """
         for name in ("good_share", "bad_share"):
             check_share(name, getattr(self, name))
+        self._economics(1.0)  # refuses costs that are none before anything is learned
+        progress = Progress("fit", 4)
+        part = self._fit_values(log, as_of, progress, trial=True)
+        self.leaving_ = LeavingModel(seed=self.seed).fit(part, self.as_of_, self._base().purchases_, self.window_)
+        progress.step()
+        rule = TierRule(
+            self.model_,
+            self.leaving_,
+            self.horizon_days_,
+            self.margin_,
+            self.good_share,
+            self.bad_share,
+            self.as_of_,
+        )
+        values = rule.values(self.frame(part))
+        self.cutoffs_ = cutoffs_of_base(log, rule, self.window_) if _samples(part, log) else rule.cutoffs(values)
+        good = segments.assign_tiers(values.tier_value, values.contribution, self.cutoffs_) == segments.GOOD
+        self.economics_ = self._economics(float(values.value_if_kept[good if good.any() else slice(None)].mean()))
+        progress.step()
+        return self
+
+    def fit_values(self, log: Transactions, as_of: Any) -> Self:
+        """The same without who is about to leave, tiers and flag, and without a trial: `model_` predicts, `predict` and
+        `score` do not. For a backtest, in less than two thirds of the time.
+        """
+        self._fit_values(log, as_of, Progress("fit", 2), trial=False)
+        return self
+
+    def _fit_values(self, log: Transactions, as_of: Any, progress: Progress, *, trial: bool) -> Transactions:
+        """Learn `model_` and all that comes with it; the log of those it learned from."""
         if self.sample is not None:
             check_whole("sample", self.sample, least=MIN_SAMPLE_CUSTOMERS)
-        self._economics(1.0)  # refuses costs that are none before anything is learned
         day = as_date(as_of)
         self.as_of_, self.horizon_days_ = day.isoformat(), horizon_days(self.horizon, day)
         self.notes_ = _notes(log, day, self.horizon_days_)
-        progress = Progress("fit", 4)
         part = log if self.sample is None else log.sample(self.sample, day, self.seed)
         summary = part.summarize(day)
         progress.step()
-        base = log.fit_tables(day) if part is not log and part.is_sample else None
+        base = log.fit_tables(day) if _samples(part, log) else None
         self.data_report_ = summary.attrs["data_report"] if part is log else log.check(day, examples=False).to_dict()
         if base is None:
             self.n_customers_ = len(summary)
@@ -197,29 +225,14 @@ class ClvModel(Estimator):
         )
         special = calendar_of(self.calendar)
         self.calendar_ = {day_of_number(number).isoformat(): factor for number, factor in special.items()}
-        self._learn(part, value, None if base is None else value.fit_base(base.counts, base.spend), summary)
+        whole = None if base is None else value.fit_base(base.counts, base.spend)
+        self._learn(part, value, whole, summary, trial=trial)
         progress.step()
         for note in self.notes_:
-            warnings.warn(note, ClvWarning, stacklevel=2)
+            warnings.warn(note, ClvWarning, stacklevel=3)
         if self.level_ is not None:
             self.notes_.append(self.level_.reason)  # where the level comes from is no reason to warn
-        self.leaving_ = LeavingModel(seed=self.seed).fit(part, day, self._base().purchases_, self.window_)
-        progress.step()
-        rule = TierRule(
-            self.model_,
-            self.leaving_,
-            self.horizon_days_,
-            self.margin_,
-            self.good_share,
-            self.bad_share,
-            day.isoformat(),
-        )
-        values = rule.values(self.frame(part, day))
-        self.cutoffs_ = rule.cutoffs(values) if base is None else cutoffs_of_base(log, rule, self.window_)
-        good = segments.assign_tiers(values.tier_value, values.contribution, self.cutoffs_) == segments.GOOD
-        self.economics_ = self._economics(float(values.value_if_kept[good if good.any() else slice(None)].mean()))
-        progress.step()
-        return self
+        return part
 
     def _base(self) -> LifetimeValueModel:
         """BTYD as `model_` has it."""
@@ -229,7 +242,13 @@ class ClvModel(Estimator):
         return assumed_economics(good_value, self.contact_cost, self.incentive, self.save_rate, self.redemption)
 
     def _learn(
-        self, log: Transactions, value: LifetimeValueModel, whole: LifetimeValueModel | None, summary: pd.DataFrame
+        self,
+        log: Transactions,
+        value: LifetimeValueModel,
+        whole: LifetimeValueModel | None,
+        summary: pd.DataFrame,
+        *,
+        trial: bool,
     ) -> None:
         """The hybrid where the past of the log can teach it, else the base alone with a note.
 
@@ -241,6 +260,7 @@ class ClvModel(Estimator):
             calendar=self.calendar_,
             seed=self.seed,
             threads=log.resources.n_workers,
+            trial=trial,
         )
         try:
             hybrid = HybridValueModel(churn=churn).fit(take_snapshots(log, self.as_of_, self.horizon_days_))
@@ -256,7 +276,9 @@ class ClvModel(Estimator):
             return
         self.model_, self.churn_ = hybrid if whole is None else hybrid.rebased(whole), hybrid.churn_
         self.value_ = hybrid.value_
-        self.window_, self.threshold_ = hybrid.churn_.window_, hybrid.churn_.threshold_
+        self.window_ = hybrid.churn_.window_
+        if trial:
+            self.threshold_ = hybrid.churn_.threshold_
         self.notes_ += hybrid.churn_.leaks_
 
     @property
@@ -580,6 +602,11 @@ class ClvModel(Estimator):
 
 
 MIN_SAMPLE_CUSTOMERS = 1_000
+
+
+def _samples(part: Transactions, log: Transactions) -> bool:
+    """Whether a part, as `sample` gave it, has fewer customers than the log."""
+    return part is not log and part.is_sample
 
 
 def _base_name(value: LifetimeValueModel) -> str:

@@ -67,6 +67,9 @@ class ChurnClassifier(Estimator):
         Of the draws and of the boosting.
     threads : int, optional
         Threads at work; by default as many as the machine has. What is learned is the same with any number.
+    trial : bool
+        Whether to test it on the latest labelled snapshot, for `threshold_` and `audit_`, which `predict` and `to_dict`
+        need; probabilities do not.
 
     Attributes
     ----------
@@ -112,6 +115,7 @@ class ChurnClassifier(Estimator):
         calendar: pd.DataFrame | Mapping[Any, float] | None = None,
         seed: int = 0,
         threads: int | None = None,
+        trial: bool = True,
     ) -> None:
         self.horizon = horizon
         self.value = value
@@ -122,6 +126,7 @@ class ChurnClassifier(Estimator):
         self.calendar = calendar
         self.seed = seed
         self.threads = threads
+        self.trial = trial
 
     def fit(self, X: Snapshots | pd.DataFrame, y: ArrayLike | None = None) -> Self:
         """Learn from labelled snapshots of a log, or from rows of customers and their labels.
@@ -157,20 +162,37 @@ class ChurnClassifier(Estimator):
             self.window_, self.horizon_, self.classes_ = snapshots.window, snapshots.horizon, np.array([0, 1])
             self.leaks_ = leaking_attributes(labelled)
             settings = Settings(self.penalty, self.trees or Trees(), self.seed)
-            (self.threshold_, self.audit_), self.ensemble_ = side_by_side(
-                lambda: Trial.of(labelled, snapshots, settings),
-                lambda: self._learn(labelled, snapshots, settings, given_labels=y is not None),
+            self.ensemble_, trial = side_by_side(
+                lambda: self._learn(labelled, snapshots, settings, given_labels=y is not None, threads=threads),
+                lambda: Trial.of(labelled, snapshots, settings) if self.trial else None,
                 threads,
             )
+        if trial is not None:
+            self.threshold_, self.audit_ = trial
         return self
 
-    def _learn(self, labelled: Labelled, snapshots: Snapshots, settings: Settings, *, given_labels: bool) -> Ensemble:
+    def _learn(
+        self, labelled: Labelled, snapshots: Snapshots, settings: Settings, *, given_labels: bool, threads: int
+    ) -> Ensemble:
         """What predicts, at its level: that ahead, or that of labels of which nothing else is known."""
-        ensemble = Ensemble.learn(labelled, self.window_, *settings)
-        if not given_labels:
-            return self._at_level_ahead(ensemble, snapshots)
-        expected = expect(self.value_, one_customer_a_row(labelled.rows), self.window_)
-        return ensemble.levelled_by_labels(labelled, expected)
+        if given_labels:
+            expected = expect(self.value_, one_customer_a_row(labelled.rows), self.window_)
+            return Ensemble.learn(labelled, self.window_, *settings).levelled_by_labels(labelled, expected)
+        special = calendar_of(self.calendar)
+        ensemble, (past, year_ago) = side_by_side(
+            lambda: Ensemble.learn(labelled, self.window_, *settings),
+            lambda: past_windows(self.value_, snapshots, special),
+            threads,
+        )
+        near, far = (expect(self.value_, snapshots.now, days) for days in (self.window_, self.horizon_))
+        return ensemble.levelled(
+            snapshots.now,
+            near,
+            far,
+            past,
+            year_ago if self.seasonality else None,
+            log_factor(special, day_number(snapshots.as_of), self.window_),
+        )
 
     def _snapshots(self, X: Snapshots | pd.DataFrame, y: ArrayLike | None) -> Snapshots:
         if isinstance(X, Snapshots):
@@ -185,20 +207,6 @@ class ChurnClassifier(Estimator):
         if self.horizon is None:
             raise OptionError("Say how far ahead the labels look: ChurnClassifier(horizon=91), or such as '13w'.")
         return labelled_snapshots(X, y, self.value or _btyd(None), self.horizon)
-
-    def _at_level_ahead(self, ensemble: Ensemble, snapshots: Snapshots) -> Ensemble:
-        """At the level that the past of the log lets expect of the window ahead."""
-        near, far = (expect(self.value_, snapshots.now, days) for days in (self.window_, self.horizon_))
-        special = calendar_of(self.calendar)
-        past, year_ago = past_windows(self.value_, snapshots, special)
-        return ensemble.levelled(
-            snapshots.now,
-            near,
-            far,
-            past,
-            year_ago if self.seasonality else None,
-            log_factor(special, day_number(snapshots.as_of), self.window_),
-        )
 
     @property
     def level_(self) -> Level:

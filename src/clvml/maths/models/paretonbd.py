@@ -351,7 +351,7 @@ def _span(n: Floats, R: Floats, end: Floats) -> tuple[Floats, Floats]:
     peak = np.minimum(end, np.log(n / R))
     floor = curve(peak) - _LOG_FALL
     low, high = floor / n, np.maximum(-floor / R, peak)  # on its asymptotes n y and -R y the curve lies below
-    for _ in range(8):
+    for _ in range(5):
         low = low - (curve(low) - floor) / (n - (n + R) / (1.0 + np.exp(-low)))
         steep = n - (n + R) / (1.0 + np.exp(-high))
         high = np.where(steep < 0.0, high - (curve(high) - floor) / np.where(steep < 0.0, steep, -1.0), high)
