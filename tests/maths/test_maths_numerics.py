@@ -5,7 +5,7 @@ import itertools
 import mpmath
 import numpy as np
 import pytest
-from scipy.special import betaincinv, gammaincinv
+from scipy.special import betaincinv, exp1, gammaincinv
 
 from clvml.maths.discount import daily_rate, discounted
 from clvml.maths.models import bgnbd, paretonbd
@@ -181,6 +181,33 @@ def _fine(one, t, delta):
     coarse, middle, fine = rule(500), rule(1_000), rule(2_000)
     first, second = middle + (middle - coarse) / 3, fine + (fine - middle) / 3
     return second + (second - first) / 15
+
+
+def test_a_customer_is_discounted_alike_alone_and_among_others_by_few_evaluations():
+    """E(s) = log(1 + s / A), where D(t) = exp(delta A) (E1(delta A) - E1(delta (A + t))); delta t = 4 among them."""
+    A, t = np.array([1e3, 80.0, 8.0, 1.0, 1e-2, 5.0]), np.array([200.0, 100.0, 16.0, 15.0, 12.0, np.inf])
+    delta, asked = 0.25, []
+
+    def of(A):
+        def expected(rows):
+            def mean(s):
+                asked.append(np.size(s))
+                return np.log1p(s / A[rows])
+
+            return mean
+
+        return discounted(expected, A, t[: A.size], delta)
+
+    together, work = of(A), sum(asked)
+    np.testing.assert_allclose(together, np.exp(delta * A) * (exp1(delta * A) - exp1(delta * (A + t))), rtol=1e-8)
+    t_of_all, asked[:] = t, []
+    for i in range(A.size):
+        t = t_of_all[i : i + 1]
+        assert of(A[i : i + 1])[0] == together[i]
+    assert sum(asked) == work
+    asked[:], t = [], np.array([0.1])
+    of(np.array([1.0]))
+    assert sum(asked) == 6 + 1  # a short time needs six nodes, and its end
 
 
 def test_no_discount_is_the_plain_expectation_and_forever_exceeds_any_horizon():
