@@ -184,6 +184,27 @@ def test_every_rule_of_a_csv(spark, tmp_path):
     assert_same(Transactions(read_source(spark, [str(tmp_path / "dirty.csv")]), **settings), duck, "2021-01-31")
 
 
+def test_outliers_are_those_of_one_machine(spark, tmp_path):
+    """Test accounts, outsize orders and who came back, the revenue of a few, and who is left out."""
+    log = shop(150).assign(order=lambda t: [f"o{i}" for i in range(len(t))])
+    log["customer_id"] = log["customer_id"].map("user{}@mail.example".format)
+    days = pd.to_datetime("2023-03-01") + pd.to_timedelta(range(40), "D")
+    for customer, amounts in (
+        ("test@shop.example", [9_999.0] * 3),
+        ("Guest", [5.0]),
+        ("user1@mail.example", [8_888.0, -8_888.0]),
+    ):
+        more = pd.DataFrame({"customer_id": customer, "date": days[: len(amounts)], "amount": amounts})
+        log = pd.concat([log, more.assign(order=customer)])
+    log.to_parquet(tmp_path / "log.parquet", index=False)
+    there = spark.read.parquet(str(tmp_path / "log.parquet"))
+    for settings in ({"order": "order"}, {}, {"order": "order", "exclude": ["test@shop.example"]}):
+        found, wanted = (Transactions(source, **settings) for source in (there, tmp_path / "log.parquet"))
+        assert found.outliers() == wanted.outliers()
+        assert len(wanted.outliers().rules) >= 2
+        assert found.lines == wanted.lines
+
+
 def test_the_callers_session_is_left_alone(spark, tmp_path):
     """Its settings stay, and do not matter: neither ANSI mode nor its time zone nor a view of one of our names."""
     frame = moments()

@@ -42,6 +42,8 @@ MAX_FEW, RARE = 10, 0.001
 CLASSES = 20
 """Classes of sizes for each factor e."""
 SHOWN = 3
+NEVER = 1e300
+"""Lines that nobody has, where there are too few customers to say how many are too many."""
 
 _TEST_WORDS = (
     "test|tester|testing|dummy|demo|admin|administrator|guest|gast|anonymous|anonym|unknown|unbekannt|cash|walk-?in"
@@ -158,7 +160,7 @@ def _customers(engine: Engine, whole_ids: bool, kept: str, as_of: int) -> tuple[
     lines = max(fence, MIN_ACCOUNT_LINES)
     if not (sizes.reaches(lines) or most >= share > 0 or catch_alls or (test_names and named != "FALSE")):
         return [], None
-    account = f"{named} OR n > {lines!r}".replace("inf", "1e300") + f" OR ({catch_all} AND n > {many!r})"
+    account = f"{named} OR n > {min(lines, NEVER)!r} OR ({catch_all} AND n > {many!r})"
     large = f"net >= {share!r}" if share > 0 else "FALSE"
     found = engine.rows(
         f"SELECT customer_id, n, net, CASE WHEN {account} THEN 1 ELSE 0 END, CASE WHEN {large} THEN 1 ELSE 0 END "
