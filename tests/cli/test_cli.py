@@ -394,3 +394,5 @@ def test_backtest_as_of_points_to_cut(here, clvml):
     assert "--cut 1997-06-30" in err
     (here / "clv.toml").write_text('as_of = "1997-06-30"\n')  # of train and predict
     assert "has no --as-of" not in clvml("backtest", "log.csv", "--cut", "soon")[2]
+    (here / "clv.toml").write_text('[backtest]\nas_of = "1997-06-30"\n')
+    assert "backtest has no option 'as_of'" in clvml("backtest", "log.csv", "--cut", "soon")[2]

@@ -60,8 +60,9 @@ def _all_options(command: click.Command) -> set[str]:
 
 
 def _options(command: click.Command) -> dict[str, click.Option]:
-    """By the name that is typed, without its dashes."""
-    typed = [(option, text) for option in command.params if isinstance(option, click.Option) for text in option.opts]
+    """By the name that is typed, without its dashes. A hidden one is there to say what is meant instead of it."""
+    options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
+    typed = [(option, text) for option in options for text in option.opts]
     return {text.removeprefix("--"): option for option, text in typed if text.startswith("--")}
 
 
