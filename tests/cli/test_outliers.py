@@ -32,6 +32,15 @@ def test_predict_points_to_the_test_account_among_the_flagged(folder, clvml):
     assert not (pd.read_parquet(folder / "scores.parquet")["customer_id"] == "test@shop.example").any()
 
 
+def test_predict_says_that_it_did_not_look_in_a_large_log(folder, clvml, monkeypatch):
+    monkeypatch.setattr("clvml.cli.jobs.OUTLIER_LINES", 1_000)
+    asked = ("--as-of", AS_OF, "--model", folder / "model", "--out", folder / "scores.parquet")
+    code, out, _ = clvml("predict", folder / "log.csv", *asked)
+    assert code == 0
+    assert "were not looked for in so many lines; `clvml check` does" in " ".join(out.split())
+    assert "Look at" not in out
+
+
 def test_check_names_it_and_a_list_excludes_it(folder, clvml):
     out = clvml("check", folder / "log.csv")[1]
     assert "test or house accounts" in out

@@ -27,6 +27,8 @@ __all__ = ["BacktestJob", "PredictJob", "TrainJob", "Trained", "backtest_job", "
 
 SPARK_SAMPLE = 100_000
 """Customers of a log on Spark that come to this machine for a backtest, unless asked otherwise."""
+OUTLIER_LINES = 300_000
+"""Lines in which predict looks for test accounts and outsize orders: among ten million it took longer than all else."""
 _DECLARED = ("spend", "deviance")
 """The metric on which a challenger is held against the champion."""
 
@@ -261,7 +263,7 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path
         log = open_log()
         lines, dropped = log.lines, log.dropped
         about = log.approximate_customers() if show.watched else None
-        outliers = log.outliers(job.as_of).customers
+        outliers = log.outliers(job.as_of).customers if lines <= OUTLIER_LINES else {}
     with show.stage("load model"):
         from clvml import tracking
         from clvml.scores.stream import scored_base
@@ -279,6 +281,8 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path
     lines_out += [f"Kept in the history: {path}" for path in kept]
     if dropped:
         lines_out.append(f"Not counted: {dropped:,} of {lines + dropped:,} lines; `clvml check` says which, and why.")
+    if lines > OUTLIER_LINES:
+        lines_out.append("Test accounts and outsize orders were not looked for in so many lines; `clvml check` does.")
     if log.state_note:
         lines_out.append(log.state_note)
     return "\n".join(lines_out)
