@@ -30,7 +30,8 @@ def named(log, **settings):
 
 def test_clean_logs_raise_no_alarm(clean):
     assert named(clean) == {}
-    assert Transactions(load_cdnow()).check().outliers == ()
+    for sample in (False, True):
+        assert Transactions(load_cdnow(sample=sample)).check().outliers == ()
     assert Transactions(clean.drop(columns="order")).check().outliers == ()
 
 

@@ -23,7 +23,7 @@ from clvml.tables import canonical_ids
 
 __all__ = ["NO_OUTLIERS", "Outliers", "find_outliers"]
 
-CHANCE = 0.01
+CHANCE = 0.001
 """That a lognormal log of any size has one value above the fence."""
 FAR = 5.0
 """What is outsize is so many times the 99% point, too."""
