@@ -306,7 +306,8 @@ def _start(function: PenalizedLikelihood[P], theta: Floats, guess: Floats) -> Fl
     if every < 4:
         return theta
     some = sample_of(*(v[::every] for v in (sample.x, sample.t_x, sample.T, sample.weight)))
-    found = maximise(PenalizedLikelihood(function.model, some, function.penalty), theta, guess)
+    model = function.model.every(every) if isinstance(function.model, WithCovariates) else function.model
+    found = maximise(PenalizedLikelihood(model, some, function.penalty), theta, guess)
     within = np.abs(found.theta - guess).max() < _MAX_DISTANCE - 1.0  # else it is the limit of these few
     return found.theta if found.converged and within else theta
 

@@ -12,7 +12,7 @@ so that every parameter is positive, and in logarithms all is linear: derivative
 from __future__ import annotations
 
 from collections import namedtuple
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -60,6 +60,10 @@ class WithCovariates:
     rate: Floats
     leave: Floats
     penalty: float = 0.0
+
+    def every(self, step: int) -> WithCovariates:
+        """The model as it applies to every so-manyth history."""
+        return replace(self, rate=self.rate[::step], leave=self.leave[::step])
 
     @property
     def TIME(self) -> tuple[str, ...]:
