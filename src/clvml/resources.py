@@ -20,7 +20,7 @@ from clvml.checks import check_whole
 from clvml.errors import OptionError
 from clvml.locks import runs
 
-__all__ = ["WHOLE_MACHINE", "Resources", "in_order", "one_thread", "resources_of", "side_by_side"]
+__all__ = ["WHOLE_MACHINE", "Resources", "each_in_order", "in_order", "one_thread", "resources_of", "side_by_side"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -110,6 +110,11 @@ def in_order(work: Callable[[T], R], parts: Iterable[T], threads: int) -> Iterat
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def each_in_order(work: Callable[[T], R], parts: Iterable[T], threads: int) -> Iterator[R]:
+    """The same where drawing the parts is next to no work: on so many threads in all, one of which is this one."""
+    return in_order(work, parts, threads if threads > 1 else 0)
 
 
 def side_by_side(one: Callable[[], T], other: Callable[[], R], threads: int) -> tuple[T, R]:

@@ -161,7 +161,7 @@ def two_cuts():
     """
     t = Transactions(rows())
     rival = ClvModel(horizon=HORIZON).fit(t, day(CUT - 30))
-    with mock.patch.object(ClvModel, "fit_values", autospec=True, side_effect=ClvModel.fit_values) as trained:
+    with mock.patch.object(ClvModel, "_fit_values", autospec=True, side_effect=ClvModel._fit_values) as trained:
         told = backtest(t, [day(CUT - 60), day(CUT)], f"{HORIZON}d", champion=rival, seed=1)
     return t, rival, told, trained.call_count
 

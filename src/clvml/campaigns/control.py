@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from clvml.campaigns.gain import Array
 
-__all__ = ["draw_control", "hash_uniform"]
+__all__ = ["Holdout", "draw_control", "hash_uniform"]
 
 
 def hash_uniform(ids: Sequence[str], salt: str, purpose: str) -> Array:
@@ -19,6 +19,17 @@ def hash_uniform(ids: Sequence[str], salt: str, purpose: str) -> Array:
     head = f"{salt}|{purpose}|".encode()
     bits = [int.from_bytes(hashlib.sha256(head + i.encode()).digest()[:7], "big") >> 4 for i in ids]
     return np.array(bits, dtype=np.float64) / 2.0**52
+
+
+class Holdout(NamedTuple):
+    """The customers that no plan of this salt treats, so that all campaigns together can be measured."""
+
+    salt: str
+    share: float
+
+    def has(self, ids: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Whether each customer is held out."""
+        return hash_uniform(ids, self.salt, "holdout") < self.share
 
 
 def draw_control(strata: npt.NDArray[Any], priority: Array, uniform: Array, share: float) -> npt.NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clvml.campaigns.control import hash_uniform
+from clvml.campaigns.control import Holdout
 from clvml.campaigns.gain import LEARNED, Array, Belief, Customers, Economics, economics, sd_of
 from clvml.campaigns.learning.measured import MeasuredEffect
 from clvml.campaigns.learning.pooled import learn_effect
@@ -126,7 +126,7 @@ def kept_out(
     ids: list[str], plan: Plan, suppressed: set[str], often: set[str], under_way: Mapping[str, str]
 ) -> npt.NDArray[Any]:
     """Why a customer may not be touched at all, '' where they may. under_way: the campaign that a customer is in."""
-    held = hash_uniform(ids, plan.salt, "holdout") < plan.holdout_share
+    held = Holdout(plan.salt, plan.holdout_share).has(ids)
     why = np.where(held, "held out of all campaigns, to measure them together", "").astype(object)
     why = np.array([under_way.get(i, reason) for i, reason in zip(ids, why, strict=True)], dtype=object)
     why[[i in often for i in ids]] = f"contacted {plan.max_contacts} times or more in {plan.contact_days} days"

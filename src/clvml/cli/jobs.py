@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from clvml.scores.model import ClvModel
     from clvml.scores.sinks.tables import ScoresTable
 
-__all__ = ["BacktestJob", "PredictJob", "TrainJob", "Trained", "backtest_job", "predict_job", "train_job"]
+__all__ = [
+    "BacktestJob",
+    "PredictJob",
+    "TrainJob",
+    "Trained",
+    "backtest_job",
+    "outliers_of",
+    "predict_job",
+    "train_job",
+]
 
 SPARK_SAMPLE = 100_000
 """Customers of a log on Spark that come to this machine for a backtest, unless asked otherwise."""
@@ -257,13 +266,18 @@ def predict_job(open_log: Callable[[], Transactions], job: PredictJob) -> str:
         return _predict(open_log, job, target)
 
 
+def outliers_of(log: Transactions, as_of: str) -> Mapping[str, str] | None:
+    """Why the value of a customer may not be theirs; None of a log that is too large to look."""
+    return log.outliers(as_of).customers if log.lines <= OUTLIER_LINES else None
+
+
 def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path | ScoresTable) -> str:
     show = Terminal(4, verbose=job.verbose, quiet=job.quiet)
     with show.stage("open log"):  # before what takes seconds to import
         log = open_log()
         lines, dropped = log.lines, log.dropped
         about = log.approximate_customers() if show.watched else None
-        outliers = log.outliers(job.as_of).customers if lines <= OUTLIER_LINES else {}
+        outliers = outliers_of(log, job.as_of)
     with show.stage("load model"):
         from clvml import tracking
         from clvml.scores.stream import scored_base
@@ -281,8 +295,6 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path
     lines_out += [f"Kept in the history: {path}" for path in kept]
     if dropped:
         lines_out.append(f"Not counted: {dropped:,} of {lines + dropped:,} lines; `clvml check` says which, and why.")
-    if lines > OUTLIER_LINES:
-        lines_out.append("Test accounts and outsize orders were not looked for in so many lines; `clvml check` does.")
     if log.state_note:
         lines_out.append(log.state_note)
     return "\n".join(lines_out)

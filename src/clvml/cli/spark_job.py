@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clvml.cli.campaign_jobs import MonitorJob, monitored
-from clvml.cli.jobs import PredictJob
+from clvml.cli.jobs import PredictJob, outliers_of
 from clvml.cli.printed import scores_text
 from clvml.cli.terminal import Terminal
 from clvml.errors import DataError, OptionError
@@ -61,7 +61,7 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, targets: Seq
         scores = score_spark(model, log, job.as_of, job.horizon)
     with show.stage("write"):
         rows = [write_scores(scores, target) for target in targets]
-        text = scores_text(_tally(scores), model.level_sd, log.outliers(job.as_of).customers)
+        text = scores_text(_tally(scores), model.level_sd, outliers_of(log, job.as_of))
     written = [f"All {rows[0]:,} scores: {targets[0]}", *(f"Kept in the history: {kept}" for kept in targets[1:])]
     return "\n".join([text, "", *written])
 

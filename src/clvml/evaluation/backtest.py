@@ -29,7 +29,7 @@ from clvml.html import Figure, card, table_of
 from clvml.maths import metrics
 from clvml.orders.transactions import Transactions
 from clvml.progress import Progress
-from clvml.resources import in_order
+from clvml.resources import each_in_order
 from clvml.scores.model import ClvModel
 from clvml.scores.totals import expected_totals
 
@@ -259,7 +259,7 @@ def _forecasts(
     others: Mapping[str, Callable[[pd.DataFrame, int], Forecast]],
 ) -> tuple[dict[str, Forecast], pd.DataFrame, dict[str, Any]]:
     """Every model's forecast made at the cut, what came, and facts of the cut."""
-    model = ClvModel(**(settings | {"horizon": days})).fit_values(log, cut)
+    model = ClvModel(**(settings | {"horizon": days}))._fit_values(log, cut)
     frame = model.frame(log, cut)
     predicted = model.model_.predict(frame, days)
     ours = _forecast(predicted)
@@ -306,7 +306,7 @@ def _beside(champion: ClvModel, model: ClvModel, ours: Forecast, log: Transactio
     if as_date(champion.as_of_) <= cut:
         return _predicted(champion, log, cut, days)
     again = ClvModel(**(champion.get_params(deep=False) | {"horizon": days}))
-    return ours if _settings(again) == _settings(model) else _predicted(again.fit_values(log, cut), log, cut, days)
+    return ours if _settings(again) == _settings(model) else _predicted(again._fit_values(log, cut), log, cut, days)
 
 
 def _settings(model: ClvModel) -> dict[str, Any]:
@@ -425,7 +425,7 @@ def _resampled(
         best = metrics.gain_area(money, by_money, weight)
         return {name: dict(forecast.measure(weight, best)) for name, forecast in tested.items()}
 
-    blocks = list(in_order(measure, _weights(len(actual), bootstrap, seed), threads if threads > 1 else 0))
+    blocks = list(each_in_order(measure, _weights(len(actual), bootstrap, seed), threads))
     return {
         name: {key: np.concatenate([block[name][key] for block in blocks]) for key in found}
         for name, found in blocks[0].items()

@@ -173,7 +173,7 @@ class ClvModel(Estimator):
             check_share(name, getattr(self, name))
         self._economics(1.0)  # refuses costs that are none before anything is learned
         progress = Progress("fit", 4)
-        part = self._fit_values(log, as_of, progress, trial=True)
+        part = self._learn_values(log, as_of, progress, trial=True)
         self.leaving_ = LeavingModel(seed=self.seed).fit(part, self.as_of_, self._base().purchases_, self.window_)
         progress.step()
         rule = TierRule(
@@ -192,14 +192,14 @@ class ClvModel(Estimator):
         progress.step()
         return self
 
-    def fit_values(self, log: Transactions, as_of: Any) -> Self:
+    def _fit_values(self, log: Transactions, as_of: Any) -> Self:
         """The same without who is about to leave, tiers and flag, and without a trial: `model_` predicts, `predict` and
         `score` do not. For a backtest, in less than two thirds of the time.
         """
-        self._fit_values(log, as_of, Progress("fit", 2), trial=False)
+        self._learn_values(log, as_of, Progress("fit", 2), trial=False)
         return self
 
-    def _fit_values(self, log: Transactions, as_of: Any, progress: Progress, *, trial: bool) -> Transactions:
+    def _learn_values(self, log: Transactions, as_of: Any, progress: Progress, *, trial: bool) -> Transactions:
         """Learn `model_` and all that comes with it; the log of those it learned from."""
         if self.sample is not None:
             check_whole("sample", self.sample, least=MIN_SAMPLE_CUSTOMERS)

@@ -24,9 +24,9 @@ from clvml.errors import DataError, OptionError
 from clvml.estimators.forecast import ForecastCache
 from clvml.horizon import as_date
 from clvml.orders.silence import warn_of_silence
-from clvml.orders.summaries import CustomerDays
+from clvml.orders.summaries import CustomerDays, no_purchase
 from clvml.orders.transactions import Transactions
-from clvml.resources import in_order
+from clvml.resources import each_in_order, in_order
 from clvml.scores import segments
 from clvml.scores.cutoffs import part_rows
 from clvml.scores.model import ClvModel
@@ -158,12 +158,12 @@ def scored_base(
         with _spilling_to(aside):
             aside.mkdir()
         parts = _PartsFile(aside / "scored.arrow")
-        for part in in_order(score, log.customer_days(day, model.window_, rows), threads if threads > 1 else 0):
+        for part in each_in_order(score, log.customer_days(day, model.window_, rows), threads):
             if part is not None:
                 parts.put(part)
                 step(len(part.columns["tier_value"]))
         if not parts.tier_values:
-            raise DataError(f"No purchase up to {day}: all lines are refunds, zero, or orders cancelled in full.")
+            raise DataError(no_purchase(day))
         cutoffs = model.tier_cutoffs(np.concatenate(parts.tier_values), np.concatenate(parts.contributions))
         yield ScoredBase(parts, cutoffs, threads)
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,15 @@ from clvml.errors import OptionError
 from clvml.maths.comparison import Comparison, compare, cuped, stratified_difference
 from clvml.orders.transactions import Transactions
 
-__all__ = ["MIN_GROUP_CUSTOMERS", "cost_of", "lift_between", "lift_of", "measure_outcome"]
+__all__ = [
+    "MIN_GROUP_CUSTOMERS",
+    "Compared",
+    "compare_arms",
+    "cost_of",
+    "lift_between",
+    "lift_of",
+    "measure_outcome",
+]
 
 MIN_GROUP_CUSTOMERS = 10
 """Customers in each group below which nothing is compared."""
@@ -151,6 +159,24 @@ def _parts(table: pd.DataFrame, arms: Arms, by: str | None) -> list[tuple[str, n
         for name, rows in parts
         if min((rows & arms.treated).sum(), (rows & ~arms.treated).sum()) >= MIN_GROUP_CUSTOMERS
     ]
+
+
+class Compared(NamedTuple):
+    """How many could be treated and were held out, and the difference in each measure; none where too few were."""
+
+    treated: int
+    control: int
+    lifts: tuple[Lift, ...]
+
+
+def compare_arms(arms: Arms, level: float) -> Compared:
+    """All customers of two arms, at the end of the time looked at."""
+    treated, control = int(arms.treated.sum()), int((~arms.treated).sum())
+    if min(treated, control) < MIN_GROUP_CUSTOMERS:
+        return Compared(treated, control, ())
+    everybody = np.ones(len(arms.treated), np.bool_)
+    lifts = tuple(lift_between("all", m, arms, everybody, level, 1.0) for m in arms.measures)
+    return Compared(treated, control, lifts)
 
 
 def lift_between(

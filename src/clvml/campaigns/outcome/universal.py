@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from clvml.campaigns.outcome.measure import MIN_GROUP_CUSTOMERS
+from clvml.campaigns.control import Holdout
+from clvml.campaigns.outcome.measure import MIN_GROUP_CUSTOMERS, compare_arms
 from clvml.campaigns.outcome.result import Outcome
-from clvml.campaigns.outcome.universal_on_spark import Holdout, compare_arms, compare_on_spark
+from clvml.campaigns.outcome.universal_on_spark import compare_on_spark
 from clvml.campaigns.outcome.window import Arms, check_booked, measures_of, purchases_within
 from clvml.checks import check_level
 from clvml.errors import OptionError

@@ -5,15 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from clvml.campaigns.control import hash_uniform
-from clvml.campaigns.outcome.measure import MIN_GROUP_CUSTOMERS, lift_between, lift_of
-from clvml.campaigns.outcome.result import Lift
+from clvml.campaigns.control import Holdout
+from clvml.campaigns.outcome.measure import MIN_GROUP_CUSTOMERS, Compared, compare_arms, lift_of
 from clvml.campaigns.outcome.window import Arms, measures_of
 from clvml.maths.comparison import MAX_DRAWN_ROWS, PairMoments, compare_moments
 from clvml.orders.transactions import Transactions
@@ -24,47 +22,14 @@ if TYPE_CHECKING:
 
     from clvml.orders.engines.spark import SparkEngine
 
-__all__ = ["Compared", "Holdout", "compare_arms", "compare_on_spark"]
+__all__ = ["compare_on_spark"]
 
 MEASURES = ("returned", "revenue", "contribution")
 _POWERS = [(i, j) for i in range(4) for j in range(4) if 2 <= i + j <= 3]
 
 
-class Holdout(NamedTuple):
-    """The customers that the plans never treat, drawn by a hash of their ids."""
-
-    salt: str
-    share: float
-
-    def has(self, ids: Sequence[str]) -> npt.NDArray[np.bool_]:
-        """Whether each customer is held out."""
-        return hash_uniform(ids, self.salt, "holdout") < self.share
-
-
-class Compared(NamedTuple):
-    """How many could be treated and were held out, and the difference in each measure; none where too few were."""
-
-    treated: int
-    control: int
-    lifts: tuple[Lift, ...]
-
-
-def compare_arms(arms: Arms, level: float) -> Compared:
-    """Of customers whose rows are known."""
-    treated, control = int(arms.treated.sum()), int((~arms.treated).sum())
-    if min(treated, control) < MIN_GROUP_CUSTOMERS:
-        return Compared(treated, control, ())
-    everybody = np.ones(len(arms.treated), np.bool_)
-    lifts = tuple(lift_between("all", m, arms, everybody, level, 1.0) for m in arms.measures)
-    return Compared(treated, control, lifts)
-
-
 def compare_on_spark(
-    log: Transactions,
-    window: tuple[dt.date, dt.date, dt.date],
-    holdout: Holdout,
-    level: float,
-    most: int = MAX_DRAWN_ROWS,
+    log: Transactions, window: tuple[dt.date, dt.date, dt.date], holdout: Holdout, level: float
 ) -> Compared:
     """Of the customers of a log on Spark, in what they bought before and after the second of the days.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clvml.estimators.forecast import CustomerForecast
 from clvml.estimators.lifetime_value import LifetimeValueModel
-from clvml.resources import in_order
+from clvml.resources import each_in_order
 
 __all__ = ["CommonFactors", "Expectation", "expect", "expect_origins", "expected_over", "hazard_shift", "log_hazard"]
 
@@ -115,7 +115,7 @@ def expect_origins(
         model = latest._refitted(frame)
         return model, expect(model, frame, days)
 
-    found = [(latest, expect(latest, first, days)), *in_order(refitted, frames, threads if threads > 1 else 0)]
+    found = [(latest, expect(latest, first, days)), *each_in_order(refitted, frames, threads)]
     parts = np.empty((3, len(labelled)))
     for rows, (_, expected) in zip(origins.values(), found, strict=True):
         parts[:, rows] = expected

@@ -29,7 +29,7 @@ from clvml.maths.regularity import regularity
 from clvml.maths.rhythm import Rhythm
 from clvml.orders.origins import one_vote, some_rows
 from clvml.orders.transactions import Transactions
-from clvml.resources import in_order, one_thread, side_by_side
+from clvml.resources import each_in_order, one_thread, side_by_side
 
 __all__ = ["REGULARITY", "LeavingAudit", "LeavingModel"]
 
@@ -306,7 +306,7 @@ class LeavingModel(Estimator):
 
         frames = ((origin, _known(log, origin, window)) for origin in self._origins(now, first, today))
         threads = log.resources.n_workers
-        found = in_order(lambda part: rows(*part), frames, threads if threads > 1 else 0)
+        found = each_in_order(lambda part: rows(*part), frames, threads)
         parts = [part for part in found if part is not None and len(part.origin)]
         if not parts:
             return None
