@@ -249,13 +249,15 @@ def allocation(arguments: list[str]) -> None:
     n, rng = int(arguments[0]) if arguments else 1_000_000, np.random.default_rng(0)
     cost = np.round(rng.gamma(2, 5, (n, 3)) * 1e4)
     gain, tie, one = cost / 1e4 * rng.gamma(2, 1, (n, 3)), rng.random(n), np.ones(n)
-    budget = float(cost.mean() * n * 0.2)
-    for capacity in ((np.inf, np.inf, np.inf), (0.06 * n, np.inf, 0.02 * n)):
+    plenty, little = cost.mean() * n * 0.2, cost.mean() * 100
+    everybody, some, few = (np.inf, np.inf, np.inf), (0.06 * n, np.inf, 0.02 * n), (3.0, np.inf, 50.0)
+    for capacity, budget in ((everybody, plenty), (some, plenty), (few, plenty), (few, little)):
         start, worked = time.perf_counter(), time.process_time()
-        found = allocate(gain, cost, budget, np.array(capacity), one, tie)
+        found = allocate(gain, cost, float(budget), np.array(capacity), one, tie)
         seconds, worked = time.perf_counter() - start, time.process_time() - worked
         peak, gap = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 1 - found.gain / found.bound
-        print(f"capacities {capacity}: {seconds:.1f} s ({worked:.1f} s of CPU), peak {peak:.2f} GB, gap {gap:.6%}")
+        print(f"capacities {capacity}, {budget / cost.mean():,.0f} mean costs: {seconds:.1f} s ({worked:.1f} s of CPU)")
+        print(f"    peak {peak:.2f} GB, gap {gap:.6%}")
 
 
 if __name__ == "__main__":

@@ -104,14 +104,29 @@ def _sum_of(values: Array, choice: Index, weight: Array) -> float:
 def fill(gain: Array, cost: Array, limits: Limits, found: Walk) -> Walk:
     """On from where the budget stopped a path, past the steps that are too dear for what is left."""
     while found.stopped:
+        everybody = np.arange(len(cost))
+        spent_by, gained_by = (np.where(found.choice >= 0, m[everybody, found.choice], 0.0) for m in (cost, gain))
         _, spent = totals(gain, cost, found.choice, limits.weight)
-        held = np.where(found.choice >= 0, cost[np.arange(len(cost)), found.choice], 0.0)
-        fits = cost - held[:, None] <= limits.budget - spent
-        more = walk(np.where(fits | _chosen(found.choice, gain.shape[1]), gain, -np.inf), cost, limits, found.choice)
-        if np.array_equal(more.choice, found.choice):
+        fits = cost - spent_by[:, None] <= limits.budget - spent
+        rows = np.flatnonzero((fits & (gain > gained_by[:, None])).any(axis=1))  # nobody else can move
+        choice, open_to = found.choice[rows], fits[rows] | _chosen(found.choice[rows], gain.shape[1])
+        rest = _less_others(gain, cost, limits, found.choice, rows)
+        more = walk(np.where(open_to, gain[rows], -np.inf), cost[rows], rest, choice)
+        if np.array_equal(more.choice, choice):
             break
-        found = more._replace(points=found.points)
+        after = found.choice.copy()
+        after[rows] = more.choice
+        found = Walk(after, found.points, more.stopped)
     return found
+
+
+def _less_others(gain: Array, cost: Array, limits: Limits, choice: Index, rows: Index) -> Limits:
+    """What is left for some rows if all others keep their choice."""
+    others = choice.copy()
+    others[rows] = -1
+    _, spent = totals(gain, cost, others, limits.weight)
+    taken = np.bincount(others[(others >= 0) & (limits.weight > 0)], minlength=gain.shape[1])
+    return Limits(limits.budget - spent, limits.capacity - taken, limits.weight[rows], limits.tie[rows])
 
 
 def _chosen(choice: Index, k: int) -> npt.NDArray[np.bool_]:
