@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     import jinja2
 
 __all__ = ["Cell", "Figure", "Head", "Table", "card", "environment", "table_of"]
+
+_SIGNED = re.compile("[+−](?=[^\\s\\d])[^\\s<]+")
+"""An amount with a sign before its currency."""
 
 
 class Figure(NamedTuple):
@@ -80,6 +84,15 @@ def environment(*packages: Any) -> jinja2.Environment:
     import jinja2
 
     loaders = [jinja2.PackageLoader(str(package)) for package in packages]
-    return jinja2.Environment(
+    found = jinja2.Environment(
         loader=jinja2.ChoiceLoader(loaders), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    found.filters["unbroken"] = _unbroken
+    return found
+
+
+def _unbroken(text: str) -> str:
+    """A text, escaped, in whose amounts no line ends between the sign and the currency."""
+    from markupsafe import Markup, escape
+
+    return Markup(_SIGNED.sub(r'<span class="unbroken">\g<0></span>', str(escape(text))))

@@ -75,6 +75,12 @@ def test_text_from_the_log_is_escaped(full):
     assert "&lt;script&gt;alert(1)" in full
 
 
+def test_no_line_ends_between_a_sign_and_its_currency(full):
+    sentences = re.findall(r"<p>(.*?)</p>", full)
+    assert any(re.search('<span class="unbroken">−€[\\d,]+</span> from', text) for text in sentences)
+    assert not any(re.search("(?<!>)[+−]€|&lt;span", text) for text in sentences)
+
+
 def test_ids_of_charts_are_unique(full):
     ids = re.findall(r'\bid="([^"]+)"', full)
     assert len(ids) == len(set(ids))

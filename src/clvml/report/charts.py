@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clvml.report.plots.style import MARKERS, SERIES
+from clvml.report.plots.style import MARKERS, SERIES, spread_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -220,9 +220,7 @@ def points(deciles: pd.DataFrame, *, label: str, write: Write) -> Axes:
         ax.plot(own["predicted"], own["actual"], MARKERS[i % len(MARKERS)], color=colour, label=str(name), markersize=5)
     end = max(float(numbers.max()), float(deciles["high"].max())) * 1.1
     ax.plot([0, end], [0, end], color=INK, linewidth=1)
-    smallest = float(numbers[numbers > 0].min(initial=end))
-    for axis, scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
-        scale("symlog", linthresh=max(smallest, end / 1000))
+    for axis in spread_axes(ax, numbers, end):
         axis.set_major_formatter(lambda value, _: write(value))
     ax.set(xlabel=f"predicted {label}", ylabel=f"actual {label}", xlim=(0, end), ylim=(0, end))
     ax.legend(frameon=False, title="predicted on")

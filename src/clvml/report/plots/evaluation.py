@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -27,6 +26,7 @@ from clvml.report.plots.style import (
     money_axis,
     new_axes,
     percent_axis,
+    spread_axes,
 )
 
 if TYPE_CHECKING:
@@ -185,25 +185,12 @@ def calibration(
         ax.plot(
             own["predicted"], own["actual"], MARKERS[i % len(MARKERS)], color=colour, markersize=5.5, label=str(cut)
         )
-    _spread(ax, rows, end, percent_axis if target == "return" else money_axis)
+    write = percent_axis if target == "return" else money_axis
+    for axis in spread_axes(ax, rows[["predicted", "actual"]].to_numpy(np.float64), end):
+        write(axis)
     ax.set(xlim=(0, end), ylim=(0, end))
     legend(ax, loc="upper left")
     return ax
-
-
-def _spread(ax: Axes, rows: pd.DataFrame, end: float, write: Callable[[Any], None]) -> None:
-    """Both axes logarithmic above the smallest tenths, with ticks at 1, 2, 5, …"""
-    from matplotlib.ticker import FixedLocator, NullLocator
-
-    values = rows[["predicted", "actual"]].to_numpy()
-    least = max(float(np.min(values[values > 0])), end / 1000.0)
-    ticks = [m * 10.0**k for k in range(-4, 10) for m in (1, 2, 5) if least < m * 10.0**k < end]
-    step = max(1, -(-len(ticks) // 6))
-    for axis, scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
-        scale("symlog", linthresh=least, linscale=0.5)
-        axis.set_major_locator(FixedLocator([0.0, *ticks[::-1][::step][::-1]]))
-        axis.set_minor_locator(NullLocator())
-        write(axis)
 
 
 def gain(tested: Backtest, target: Literal["purchases", "spend"] = "spend", ax: Axes | None = None) -> Axes:

@@ -16,10 +16,11 @@ from clvml.progress import in_notebook
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 __all__ = [
     "DASHES", "GRID", "INK", "MARKERS", "PALE", "SERIES", "SOFT", "date_axis", "forest_rows", "legend",
-    "legend_below", "log_money_axis", "money_axis", "new_axes", "percent_axis", "short", "whole_axis",
+    "legend_below", "log_money_axis", "money_axis", "new_axes", "percent_axis", "short", "spread_axes", "whole_axis",
 ]  # fmt: skip
 
 Array = npt.NDArray[np.float64]
@@ -87,6 +88,20 @@ def log_money_axis(axis: Any, low: float, high: float) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 1e3 * low else (1.0,)))
     axis.set_minor_formatter(NullFormatter())
     money_axis(axis)
+
+
+def spread_axes(ax: Axes, values: Array, end: float) -> tuple[Axis, Axis]:
+    """Both axes logarithmic above the smallest value that is not 0, or a thousandth of the end; ticks at 1, 2, 5, …"""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    least = max(float(values[values > 0].min(initial=end)), end / 1000.0)
+    ticks = [m * 10.0**k for k in range(-4, 10) for m in (1, 2, 5) if least < m * 10.0**k < end]
+    step = max(1, -(-len(ticks) // 6))
+    for axis, scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
+        scale("symlog", linthresh=least, linscale=0.5)
+        axis.set_major_locator(FixedLocator([0.0, *ticks[::-1][::step][::-1]]))
+        axis.set_minor_locator(NullLocator())
+    return ax.xaxis, ax.yaxis
 
 
 def short(value: float) -> str:
