@@ -75,7 +75,7 @@ def main() -> None:
     spill.mkdir(exist_ok=True)
     rows = []
     bare = [sys.executable, "-c", BARE, str(log), str(wanted.folder / "bare.parquet"), wanted.memory]
-    predict = [sys.executable, "-m", "clvml.cli", "predict", str(log), "--as-of", AS_OF, "--model"]
+    predict = [sys.executable, "-m", "clvml", "predict", str(log), "--as-of", AS_OF, "--model"]
     predict += [str(wanted.folder / "model"), "--out", str(wanted.folder / "scores"), "--memory", wanted.memory]
     for name, command in (
         ("bare query", [*bare, str(wanted.threads), str(spill)]),

@@ -79,7 +79,7 @@ class Nights:
 
     def predict(self, files: Path, *more: str, into: str = "scores.parquet") -> Timed:
         out = ["--model", str(self.model), "--out", str(self.own / into)]
-        return process([sys.executable, "-m", "clvml.cli", "predict", str(files), "--as-of", AS_OF, *out, *more])
+        return process([sys.executable, "-m", "clvml", "predict", str(files), "--as-of", AS_OF, *out, *more])
 
     def files(self, kind: str, *, whole: bool) -> Path:
         """The folder of the log, with or without its last file."""

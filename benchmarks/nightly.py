@@ -164,7 +164,7 @@ class Bench:
 
     def predict(self, case: Case) -> tuple[float, float]:
         model, out = str(self.folder / "model"), str(self.folder / "scores.parquet")
-        command = [sys.executable, "-m", "clvml.cli", "predict", str(self.log(case)), "--as-of", AS_OF]
+        command = [sys.executable, "-m", "clvml", "predict", str(self.log(case)), "--as-of", AS_OF]
         limits = ["--memory", self.memory, "--threads", str(self.threads), "--spill", str(self.folder), "--verbose"]
         seconds, peak, told = process([*command, "--model", model, "--out", out, *limits])
         stages = self.stages.setdefault(case, {"start": []})

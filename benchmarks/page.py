@@ -104,7 +104,7 @@ def measure(bench: Bench, customers: int) -> tuple[dict[str, float], float, floa
     if not scores.exists():
         bench.predict(Case(customers, "by date"))
         (bench.folder / "scores.parquet").rename(scores)
-    command = [sys.executable, "-m", "clvml.cli", "report", str(scores), "--log", str(log), "--channel", "channel"]
+    command = [sys.executable, "-m", "clvml", "report", str(scores), "--log", str(log), "--channel", "channel"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds, peak, told = process([*command, "--out", str(out), "--verbose"])
     spent = {name: float(took) for name, took in re.findall(r"\] ([a-z ]+): ([0-9.]+) s", told)}

@@ -30,7 +30,7 @@ import nightly
 
 HERE = Path(__file__).resolve().parent
 TINY, TRAINED = 200, 5_000
-CLVML = [sys.executable, "-m", "clvml.cli"]
+CLVML = [sys.executable, "-m", "clvml"]
 
 
 def timed(command: list[str], folder: str) -> tuple[float, float, str]:

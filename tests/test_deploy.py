@@ -32,7 +32,7 @@ def home(tmp_path_factory, empty_store, trained, cdnow_log):
     folder = tmp_path_factory.mktemp("srv")
     programs = folder / "bin"
     programs.mkdir()
-    (programs / "clvml").write_text(f'#!/bin/bash\nexec {sys.executable} -m clvml.cli "$@"\n')
+    (programs / "clvml").write_text(f'#!/bin/bash\nexec {sys.executable} -m clvml "$@"\n')
     (programs / "pip").write_text(f'#!/bin/bash\necho "$PWD pip $*" >> {folder}/pip.log\n')
     for program in programs.iterdir():
         program.chmod(0o755)

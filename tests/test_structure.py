@@ -56,8 +56,8 @@ GROUND = {
 }
 """Files that stand above no room: they import each other alone."""
 
-SHIMS = {"flavor": "clvml.tracking.flavor"}
-"""Where things once were, for models registered then."""
+SHIMS = {"__main__": "clvml.cli", "flavor": "clvml.tracking.flavor"}
+"""Doors to other rooms: of `python -m clvml`, and where things once were, for models registered then."""
 
 ONLY = {
     "mlflow": {"tracking"},
@@ -143,7 +143,7 @@ def test_a_folder_is_seen_at_one_glance():
     crowded = {
         folder: len(files)
         for folder in {path.parent for _, path in modules()}
-        if len(files := [*folder.glob("*.py")]) > 13
+        if len(files := [file for file in folder.glob("*.py") if not file.name.startswith("__")]) > 12
     }
     assert not crowded
 

@@ -356,7 +356,7 @@ def test_a_killed_predict_leaves_the_old_scores_whole(here):
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_a_reader_that_leaves_early_is_no_error(here):
-    command = f"set -o pipefail; {sys.executable} -m clvml.cli check log.csv --json | head -1"
+    command = f"set -o pipefail; {sys.executable} -m clvml check log.csv --json | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
 

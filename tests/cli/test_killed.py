@@ -35,7 +35,7 @@ TRIALS = 30
 def command(home, *more):
     """clvml predict with a state, as a night job would call it."""
     job = ["predict", "log", "--as-of", AS_OF, "--model", "model", "--state", "state", "--out", "out/scores.parquet"]
-    return [sys.executable, "-m", "clvml.cli", *job, *more], {"cwd": home, "text": True, "stderr": subprocess.PIPE}
+    return [sys.executable, "-m", "clvml", *job, *more], {"cwd": home, "text": True, "stderr": subprocess.PIPE}
 
 
 def run(home, *more, **settings):

@@ -27,7 +27,7 @@ def server(tmp_path_factory):
 def clvml(server, folder, *words):
     """A command in a process of its own: a process is a client of Spark Connect, or a driver, not both."""
     return subprocess.run(
-        [sys.executable, "-m", "clvml.cli", *words, "--engine", "spark", "--master", server.url, "--quiet"],
+        [sys.executable, "-m", "clvml", *words, "--engine", "spark", "--master", server.url, "--quiet"],
         capture_output=True,
         text=True,
         check=False,
