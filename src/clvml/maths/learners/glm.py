@@ -12,7 +12,7 @@ Every family here has eta = offset + X beta and mean or hazard exp(eta):
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ _LIMIT = 25.0
 _STEPS = 60
 _SMALL = 1e-10
 _ROUNDING = 1e-13
+_START_ROWS = 10_000
+"""Rows that are enough for a start."""
+_BLOCK = 2_048
 
 
 class Family(NamedTuple):
@@ -66,24 +69,61 @@ def fit(
     """beta, intercept first where there is one: maximises sum weight * log-likelihood - penalty / 2 * |beta|^2.
 
     X: (n, k), standardised by the caller, so that one penalty suits all columns; the intercept goes free. Fisher
-    scoring with step halving: the objective falls by no more than rounding; it stops where a step is below 1e-10.
+    scoring with step halving: the objective falls by no more than rounding; it stops where a step is below 1e-10. Of
+    many rows some are fitted first, from where few steps are left.
     """
     Z = np.column_stack([np.ones(len(X)), X]) if intercept else X
     ridge = np.full(Z.shape[1], penalty)
     if intercept:
         ridge[0] = 1e-8 * max(float(weight.sum()), 1.0)  # keeps it finite where nothing, or everything, happened
+    data = _Data(family, Z, y, offset, weight, ridge)
+    beta, every = np.zeros(Z.shape[1]), len(y) // _START_ROWS
+    return _maximum(data, _maximum(data.every(every), beta) if every > 1 else beta)
 
-    def objective(beta: Floats) -> float:
-        eta = np.clip(offset + Z @ beta, -_LIMIT, _LIMIT)
-        return float(weight @ family.log_likelihood(y, eta) - 0.5 * ridge @ beta**2)
 
-    beta = np.zeros(Z.shape[1])
-    value = objective(beta)
+class _Data(NamedTuple):
+    """What is maximised over."""
+
+    family: Family
+    Z: Floats
+    y: Floats
+    offset: Floats
+    weight: Floats
+    ridge: Floats
+
+    def every(self, step: int) -> Self:
+        """Every so-manyth row, standing for the others."""
+        Z, y, offset, weight = (values[::step] for values in (self.Z, self.y, self.offset, self.weight))
+        return self._replace(Z=Z, y=y, offset=offset, weight=step * weight)
+
+    def eta(self, beta: Floats) -> Floats:
+        """(n,)."""
+        return np.clip(self.offset + self.Z @ beta, -_LIMIT, _LIMIT)
+
+    def objective(self, beta: Floats) -> float:
+        """Penalised log-likelihood."""
+        each = self.family.log_likelihood(self.y, self.eta(beta))
+        return float(self.weight @ each - 0.5 * self.ridge @ beta**2)
+
+    def step(self, beta: Floats) -> Floats:
+        """By Fisher scoring."""
+        score, information = self.family.score_weight(self.y, self.eta(beta))
+        root = np.sqrt(self.weight * information)
+        curvature: Floats = np.diag(self.ridge)
+        for begin in range(0, len(root), _BLOCK):  # whose rows stay in the processor's cache
+            rows = slice(begin, begin + _BLOCK)
+            block = self.Z[rows] * root[rows, None]
+            curvature += block.T @ block
+        ascent = self.Z.T @ (self.weight * score) - self.ridge * beta
+        return np.asarray(np.linalg.solve(curvature, ascent), dtype=np.float64)
+
+
+def _maximum(data: _Data, beta: Floats) -> Floats:
+    """The beta to which steps from this one lead."""
+    value = data.objective(beta)
     for _ in range(_STEPS):
-        score, information = family.score_weight(y, np.clip(offset + Z @ beta, -_LIMIT, _LIMIT))
-        curvature = (Z * (weight * information)[:, None]).T @ Z + np.diag(ridge)
-        step = np.linalg.solve(curvature, Z.T @ (weight * score) - ridge * beta)
-        beta, value = _climb(objective, beta, step, value)
+        step = data.step(beta)
+        beta, value = _climb(data.objective, beta, step, value)
         if np.abs(step).max() <= _SMALL:
             break
     return beta
