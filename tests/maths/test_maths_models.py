@@ -297,6 +297,27 @@ def test_pareto_likelihood_equals_50_digit_integration(x, every):
         assert float(got) == pytest.approx(float(exact_pareto(r, alpha, s, beta, x, t_x, T)), rel=1e-10, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        (0.6, 30.0, 0.7, 40.0, 3, 10.0, 262.6),
+        (0.6, 30.0, 0.7, 40.0, 120, 300.0, 330.0),
+        (0.03, 3.7, 76.0, 624.0, 0, 0.0, 22.0),
+        (0.1, 900.0, 4.0, 2.0, 8, 1.0, 20.0),
+    ],
+)
+def test_twelve_nodes_are_enough_where_the_pareto_integrand_falls_little(case):
+    """Just within the limits; `each` takes 32 everywhere."""
+    r, alpha, s, beta, x, t_x, T = case
+    params, one = paretonbd.Params(r, alpha, s, beta), [np.array([float(v)]) for v in (x, t_x, T)]
+    got = float(paretonbd.log_likelihood(params, float(x), t_x, T))
+    assert got == pytest.approx(float(exact_pareto(*case)), rel=1e-13, abs=1e-12)
+    few = paretonbd.value_gradient_hessian(params, sample_of(*one))
+    many = paretonbd.each(params, *one)
+    np.testing.assert_allclose(few.gradient, many.gradient[:, 0], rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(few.hessian, many.hessian[..., 0], rtol=1e-10, atol=1e-11)
+
+
 def exact_pareto(r, alpha, s, beta, x, t_x, T):
     """The bracket by adaptive integration in 30 digits over pieces of equal ratio."""
     with mpmath.workdps(30):
