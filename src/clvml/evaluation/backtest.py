@@ -417,7 +417,8 @@ def _resampled(
     forecasts: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int, seed: int, threads: int
 ) -> dict[str, dict[tuple[str, str], Floats]]:
     """Each metric of each forecast on the customers themselves (first) and on `bootstrap` resamples of them."""
-    tested = {name: _Tested.of(forecast, actual) for name, forecast in forecasts.items()}
+    apart = {name: f for name, f in forecasts.items() if name == OURS or f is not forecasts[OURS]}
+    tested = {name: _Tested.of(forecast, actual) for name, forecast in apart.items()}
     money = actual["spend"].to_numpy(float)
     by_money = metrics.Ranking.of(money)
 
@@ -426,10 +427,11 @@ def _resampled(
         return {name: dict(forecast.measure(weight, best)) for name, forecast in tested.items()}
 
     blocks = list(each_in_order(measure, _weights(len(actual), bootstrap, seed), threads))
-    return {
+    drawn = {
         name: {key: np.concatenate([block[name][key] for block in blocks]) for key in found}
         for name, found in blocks[0].items()
     }
+    return {name: drawn.get(name, drawn[OURS]) for name in forecasts}  # a champion may be ours
 
 
 def _weights(n: int, bootstrap: int, seed: int) -> Iterator[Floats]:

@@ -115,21 +115,25 @@ class Ranking(NamedTuple):
     """Customers from the highest score to the lowest, ties together: the same for all bootstrap samples."""
 
     order: NDArray[np.intp]
-    starts: NDArray[np.intp]
-    """Where each group of ties begins in it."""
+    ends: NDArray[np.intp]
+    """The place in it of the last of each group of ties."""
 
     @classmethod
     def of(cls, score: Array) -> Self:
         """By a score."""
         order = np.argsort(-score, kind="stable")
-        return cls(order, np.r_[0, np.flatnonzero(np.diff(score[order])) + 1])
+        return cls(order, np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1))
 
-    def sums(self, values: Array) -> Array:
-        """(..., groups): the sum of each group of ties; values (..., n) in this order."""
-        if self.starts.size == self.order.size:
-            return values
-        sums: Array = np.add.reduceat(values, self.starts, axis=-1)
-        return sums
+    def reached(self, values: Array) -> Array:
+        """(..., groups): the sum up to the end of each group of ties; values (..., n) in this order."""
+        sums = np.cumsum(values, axis=-1)
+        return sums if self.ends.size == self.order.size else sums[..., self.ends]
+
+
+def _area(x: Array, y: Array) -> Array:
+    """(...,): the area below straight lines from the origin through points (..., n)."""
+    area: Array = np.vecdot(np.diff(x), y[..., 1:] + y[..., :-1]) + x[..., 0] * y[..., 0]
+    return area / 2
 
 
 def gain_area(actual: Array, ranking: Ranking, weight: Array) -> Array:
@@ -138,13 +142,10 @@ def gain_area(actual: Array, ranking: Ranking, weight: Array) -> Array:
 
     weight: (..., n).
     """
-    w = weight[..., ranking.order]
-    people, value = ranking.sums(w), ranking.sums(w * actual[ranking.order])
-    reached = np.cumsum(value, axis=-1)
-    gained = reached[..., -1] * people.sum(axis=-1)
-    reached -= value / 2
-    reached *= people
-    area: Array = 2 * reached.sum(axis=-1) / np.where(gained > 0, gained, np.nan) - 1
+    w = np.take(weight, ranking.order, axis=-1)
+    people, value = ranking.reached(w), ranking.reached(w * actual[ranking.order])
+    gained = people[..., -1] * value[..., -1]
+    area: Array = 2 * _area(people, value) / np.where(gained > 0, gained, np.nan) - 1
     return area
 
 
@@ -228,16 +229,11 @@ def auc(happened: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) 
 
 def auc_of_ranking(happened: Array, ranking: Ranking, weight: Array) -> Array:
     """The same by a ranking; weight: (..., n)."""
-    w = weight[..., ranking.order]
-    people, yes = ranking.sums(w), ranking.sums(w * (happened[ranking.order] > 0))
-    no = people - yes
-    reached = np.cumsum(no, axis=-1)
-    all_no, all_yes = reached[..., -1], yes.sum(axis=-1)
-    pairs = all_yes * all_no
-    reached -= no / 2  # above, and half of the ties
-    reached *= yes
-    above = reached.sum(axis=-1)
-    share: Array = np.where(pairs > 0, (pairs - above) / np.where(pairs > 0, pairs, 1.0), np.nan)
+    w = np.take(weight, ranking.order, axis=-1)
+    yes = ranking.reached(w * (happened[ranking.order] > 0))
+    no = ranking.reached(w) - yes
+    pairs = yes[..., -1] * no[..., -1]
+    share: Array = np.where(pairs > 0, (pairs - _area(yes, no)) / np.where(pairs > 0, pairs, 1.0), np.nan)
     return share
 
 
