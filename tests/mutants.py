@@ -45,6 +45,13 @@ TESTS = {
         "maths/test_maths_numerics.py",
         "maths/test_simulate.py",
     ],
+    "maths/models/cnbdk.py": [
+        "maths/test_contract.py",
+        "maths/test_corners.py",
+        "maths/test_maths_models.py",
+        "maths/test_maths_numerics.py",
+        "maths/test_perpetuity.py",
+    ],
     "maths/models/bgbb.py": ["maths/test_bgbb.py", "maths/test_contract.py", "maths/test_corners.py"],
     "maths/models/covariates.py": ["maths/test_contract.py", "estimators/test_covariates.py"],
     "maths/models/gammagamma.py": ["maths/test_gammagamma.py", "maths/test_simulate.py", "estimators/test_fit.py"],

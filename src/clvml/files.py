@@ -66,7 +66,12 @@ def check_target(path: str | Path, suffixes: tuple[str, ...] = _TABLES, option: 
 def check_export(path: str | Path, option: str = "--export") -> Path:
     """A folder to come, once it can be made; asked before any work. option: that named it. Raises OptionError."""
     target = Path(path)
-    home = next(p for p in (target.absolute(), *target.absolute().parents) if p.exists())
+    try:
+        home = next(p for p in (target.absolute(), *target.absolute().parents) if p.exists() or p.is_symlink())
+    except OSError as error:
+        raise OptionError(f"{option} {target} cannot be a folder: {error.strerror}. Choose another.") from None
+    if not home.exists():
+        raise OptionError(f"{option} {target}: {home} is a link to what is not there. Choose another.")
     if not home.is_dir():
         raise OptionError(f"{option} {target}: {home} is a file, so no folder can be made there. Choose another.")
     if not os.access(home, os.W_OK):
@@ -236,7 +241,7 @@ def read_toml(path: Path, name: str, hint: str = "") -> dict[str, Any]:
         raise OptionError(f"{name} cannot be read: {error.strerror}.{hint}") from None
     except RecursionError:
         raise OptionError(f"{name} nests brackets too deeply for a file of options.") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:  # no UTF-8, no TOML, or a number of thousands of digits
         raise OptionError(f"{name} is no TOML: {error}.") from None
 
 

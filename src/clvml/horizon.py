@@ -9,7 +9,7 @@ from typing import Any
 
 from clvml.errors import OptionError
 
-__all__ = ["EPOCH", "add_months", "as_date", "day_number", "day_of_number", "horizon_days"]
+__all__ = ["EPOCH", "MAX_HORIZON_DAYS", "add_months", "as_date", "day_number", "day_of_number", "horizon_days"]
 
 EPOCH = dt.date(1970, 1, 5)
 """A Monday, so that floor(day / 7) is an ISO week. Day numbers count from here, in SQL and in Python alike."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clvml.errors import DataError, did_you_mean
 from clvml.redaction import shown_id
 
-__all__ = ["SCORES", "SUMMARY", "Column", "canonical_ids", "check_summary", "comparable_ids"]
+__all__ = ["SCORES", "SUMMARY", "Column", "canonical_ids", "check_summary", "comparable_ids", "finite_column"]
 
 
 Numbers = NDArray[np.float64] | NDArray[np.int64]
@@ -248,6 +248,24 @@ def _refuse(frame: pd.DataFrame, broken: pd.Series | NDArray[np.bool_], says: st
     raise DataError(
         f"The summary is wrong in {int(marks.sum()):,} of {len(frame):,} rows: {says}. First: row {row} ({first})."
     )
+
+
+def finite_column(
+    table: pd.DataFrame, name: str, what: str, low: float = -np.inf, high: float = np.inf
+) -> NDArray[np.float64]:
+    """A column of numbers within a range, none missing or infinite; what: the table in words, such as 'scores'.
+
+    Raises DataError: in how many rows there is no such number, and the first of them.
+    """
+    values = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    bad = ~(np.isfinite(values) & (values >= low) & (values <= high))
+    if bad.any():
+        kind = "a finite number" if low == -np.inf else f"a number from {low:g} to {high:g}"
+        raise DataError(
+            f"The column '{name}' of the {what} does not hold {kind} in {bad.sum():,} of {len(bad):,} rows, first in "
+            f"row {int(bad.argmax()) + 1}."
+        )
+    return values
 
 
 def canonical_ids(ids: Iterable[object]) -> list[str]:

@@ -269,7 +269,7 @@ MISTAKES = {
         "calendar has no column 'day'.* Give a row for each special day",
     ),
     "margin of nothing": (("check", "log.csv", "--margin", "profit"), "no column 'profit'"),
-    "unknown option": (("train", "log.csv", "--as-off", AS_OF), "No such option '--as-off'.*--as-of"),
+    "unknown option": (("train", "log.csv", "--as-off", AS_OF), "No such option:? '?--as-off.*--as-of"),
     "unknown command": (("trian", "log.csv"), "No such command 'trian'"),
     "unknown choice": (("check", "log.csv", "--returns", "nett"), "'nett' is not one of 'net', 'ignore', 'error'"),
     "no source": (("check",), "Missing argument 'SOURCE"),

@@ -178,7 +178,7 @@ def test_the_report_fits_the_page():
         (
             lambda s: s.assign(p_return=[0.1, np.nan, 0.2, np.nan]),
             DataError,
-            "2 scores have no usable 'p_return', first in row 1",
+            "The column 'p_return' of the scores does not hold a finite number in 2 of",
         ),
         (
             lambda s: s.assign(as_of="2024-04-08"),

@@ -218,7 +218,7 @@ def test_messages(scores, log):
         profile(scores, pd.DataFrame({"customer_id": ["x"], "a": [1.0]}))
     with pytest.raises(DataError, match="Too short a log: 0 customers to learn from"):
         look_alikes(log, "2011-12-31", days=500)
-    with pytest.raises(OptionError, match="days=0 is not a whole number of 1 or more"):
+    with pytest.raises(OptionError, match="days=0 is not a whole number of 1 to 36,525"):
         look_alikes(log, "2011-12-31", days=0)
     with pytest.raises(DataError, match="no column 'kinds'"):
         attributes_of_lines(LINES, "2011-12-31", columns=["kinds"])

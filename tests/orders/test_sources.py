@@ -273,7 +273,8 @@ def test_times_with_a_zone_become_days_of_the_business():
     late = "2021-03-04T03:30:00Z"
     for values in (
         [late],
-        pd.to_datetime([late]),
+        pd.to_datetime([late]).as_unit("us"),
+        pd.to_datetime([late]).as_unit("ns"),
         [dt.datetime(2021, 3, 4, 4, 30, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin"))],
     ):
         days, report = first_dates(values)

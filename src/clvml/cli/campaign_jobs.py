@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from clvml.cli.terminal import Terminal, heading, wrapped
-from clvml.errors import DataError, OptionError
-from clvml.files import check_target, write_aside
+from clvml.errors import ClvError, DataError, OptionError
+from clvml.files import check_export, check_target, write_aside
 from clvml.redaction import shown_id
 from clvml.spreadsheets import read_csv
 
@@ -152,6 +152,8 @@ def audience_job(job: AudienceJob) -> str:
         suppress = None if job.suppress is None else read_customers(job.suppress, "suppressed customers")
         contacts = None if job.contacts is None else read_table(job.contacts, "contacts")
         running = [read_table(path, "running campaign") for path in job.running]
+    if suppress is not None and not len(suppress):
+        show.note(f"{job.suppress} suppresses nobody: it is empty.")
     if plan.max_contacts is not None and contacts is None:
         show.note(
             f"The plan limits contacts to {plan.max_contacts}, but none were given (--contacts): all may be asked."
@@ -183,11 +185,16 @@ def _write_audience(found: Audience, target: Path, account: Path, others: Path |
 
 def outcome_job(open_log: Callable[[], Transactions], job: OutcomeJob) -> str:
     """Compare treated with control in the log, and keep a finished campaign; what is printed."""
+    from clvml.campaigns.learning.past import read_campaigns
     from clvml.campaigns.outcome import keep_outcome, measure_outcome
     from clvml.campaigns.outcome.kept import promised_text
     from clvml.campaigns.outcome.window import campaign_log
 
     target = check_target(job.out, (".json",)) if job.out else None
+    if job.campaigns is not None:
+        check_export(job.campaigns, "--campaigns")
+        if _kept(job.campaigns) is not None:
+            read_campaigns(job.campaigns)  # what cannot be read is said before another is kept beside it
     table = read_table(job.audience, "audience")
     log = open_log()
     with Terminal(1, verbose=job.verbose, quiet=job.quiet).stage("compare"):
@@ -239,8 +246,12 @@ def surrogate_job(open_log: Callable[[], Transactions], job: SurrogateJob) -> st
 
 
 def _kept(campaigns: Path | None) -> Path | None:
-    """The folder of finished campaigns, where it holds any."""
-    return campaigns if campaigns is not None and any(campaigns.glob("*.parquet")) else None
+    """The folder of finished campaigns, where it holds any. Raises OptionError where there is a file in its place."""
+    if campaigns is None:
+        return None
+    if campaigns.exists() and not campaigns.is_dir():
+        raise OptionError(f"--campaigns {campaigns} is a file. Name the folder of finished campaigns.")
+    return campaigns if any(campaigns.glob("*.parquet")) else None
 
 
 def programme_job(open_log: Callable[[], Transactions], job: ProgrammeJob) -> str:
@@ -324,7 +335,8 @@ def _read_folder(path: Path, what: str) -> pd.DataFrame:
     from clvml.orders.reading.lakes import check_no_lake, delta_table, is_delta
 
     if is_delta(path):
-        found: pd.DataFrame = delta_table(str(path)).to_table().to_pandas()
+        with _as_data_error(path, what, "Delta table"):
+            found: pd.DataFrame = delta_table(str(path)).to_table().to_pandas()
         return found
     files = [str(file) for file in path.glob("*.parquet")]
     if not files:
@@ -339,6 +351,8 @@ def _as_data_error(path: Path, what: str, kind: str) -> Iterator[None]:
     """A block that reads a file; DataError with its first line where it cannot be read."""
     try:
         yield
+    except ClvError:
+        raise
     except (ValueError, OSError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"The {what} '{path}' cannot be read as {kind}: {first}") from None

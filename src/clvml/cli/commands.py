@@ -301,6 +301,20 @@ def audience(**settings: Any) -> None:
     click.echo(audience_job(job))
 
 
+def _refuse_unused(context: click.Context, *, universal: bool, ahead: bool) -> None:
+    """Of what was typed, what this way of looking at a campaign would leave unsaid. Raises OptionError."""
+    wrong = (
+        (universal, ("by", "incentive_in_log", "campaigns", "ahead", "model"), "does not go with --universal"),
+        (ahead, ("by",), "does not go with --ahead"),
+        (not universal, ("spent",), "goes with --universal alone"),
+        (not ahead, ("model",), "goes with --ahead alone"),
+    )
+    for is_so, names, why in wrong:
+        for name in names:
+            if is_so and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise OptionError(f"--{name.replace('_', '-')} {why}: leave it out.")
+
+
 @cli.command(short_help="Did a campaign pay? Treated against control.")
 @click.argument("audience", type=click.Path(path_type=Path))
 @log_options
@@ -318,7 +332,8 @@ def audience(**settings: Any) -> None:
 @_STATE
 @click.option("--out", type=click.Path(path_type=Path), help="outcome.json")
 @show_options
-def outcome(source: tuple[str, ...], *, universal: bool, **settings: Any) -> None:
+@click.pass_context
+def outcome(context: click.Context, /, source: tuple[str, ...], *, universal: bool, **settings: Any) -> None:
     """Did the campaign of an AUDIENCE file pay? Treated against control in the orders since.
 
     It may be read every night with --end: the verdict then holds for all looks together. With --universal, a plan and
@@ -334,6 +349,7 @@ def outcome(source: tuple[str, ...], *, universal: bool, **settings: Any) -> Non
         surrogate_job,
     )
 
+    _refuse_unused(context, universal=universal, ahead=settings["ahead"] is not None)
     common = {name: settings.pop(name) for name in ("start", "end", "level", "out", "verbose", "quiet")}
     spent, ahead = settings.pop("spent"), settings.pop("ahead")
     surrogate = {name: settings.pop(name) for name in ("model", "tracking_uri")}

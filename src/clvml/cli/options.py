@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from clvml.errors import ClvError, DataError, without_secrets
-from clvml.redaction import hide_ids
+from clvml.redaction import hide_ids, shown_id
 
 if TYPE_CHECKING:
     from clvml.orders.transactions import Transactions
@@ -130,12 +130,25 @@ column_options = _together(*_LOG_OPTIONS[1:])
 
 
 def open_log(source: tuple[str, ...], columns: dict[str, Any]) -> Transactions:
-    """The log, with margin and service cost read as a number where they are one."""
+    """The log, with margin and service cost read as a number where they are one.
+
+    Raises DataError where those whom --exclude names are none of its customers.
+    """
+    settings = columns | {name: _number(columns[name]) for name in ("margin", "service_cost")}
+    settings["exclude"] = [each for entry in columns["exclude"] for each in _excluded(entry)]
+    log = _opened(source, settings)
+    if settings["exclude"] and not log.check(examples=False).rule("excluded customer").rows:
+        raise DataError(
+            f"--exclude: none of the {len(settings['exclude']):,} customers to leave out is in the log, first "
+            f"'{shown_id(settings['exclude'][0])}'. Write ids as the log does."
+        )
+    return log
+
+
+def _opened(source: tuple[str, ...], settings: dict[str, Any]) -> Transactions:
     from clvml.orders.transactions import Transactions
 
-    settings = columns | {name: _number(columns[name]) for name in ("margin", "service_cost")}
     engine, master = settings.pop("engine"), settings.pop("master")
-    settings["exclude"] = [each for entry in columns["exclude"] for each in _excluded(entry)]
     if engine == "spark":
         from clvml.orders.engines.spark import read_source, start_session
 

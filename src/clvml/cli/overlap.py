@@ -28,7 +28,11 @@ def check_overlap(
             continue
         for name, given in inputs.items():
             for path in _paths(given):
-                clash = _clash(Path(output), path)
+                try:
+                    clash = _clash(Path(output), path)
+                except OSError as error:  # a name too long, a folder that nobody may look into
+                    problem = f"cannot be looked up beside {name} {path}: {error.strerror}"
+                    raise OptionError(f"{option} {output} {problem}. Name another.") from None
                 if clash:
                     raise OptionError(f"{option} {output} {clash} {path}, which this job reads ({name}). Name another.")
 

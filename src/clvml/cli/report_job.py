@@ -49,12 +49,25 @@ class ReportJob:
         }
 
 
-_KEYS = {
-    "backtest": ({"table", "cuts", "deciles", "horizon_days"}, "clvml backtest --out"),
-    "audience": ({"totals", "by_treatment", "left_out", "settings"}, "clvml audience --json"),
-    "outcome": ({"message", "campaign", "profit"}, "clvml outcome --out"),
+_NUMBER_OR_NONE = (int, float, type(None))
+_KEYS: dict[str, tuple[dict[str, Any], str]] = {
+    "backtest": ({"table": list, "cuts": list, "deciles": list, "horizon_days": int}, "clvml backtest --out"),
+    "audience": (
+        {"totals": dict, "by_treatment": list, "left_out": list, "settings": dict},
+        "clvml audience --json",
+    ),
+    "outcome": (
+        {
+            "message": str,
+            "campaign": str,
+            "profit": _NUMBER_OR_NONE,
+            "profit_low": _NUMBER_OR_NONE,
+            "profit_high": _NUMBER_OR_NONE,
+        },
+        "clvml outcome --out",
+    ),
 }
-"""Of each JSON file the keys that the page reads, and what writes it."""
+"""Of each JSON file the keys that the page reads and what they hold, and what writes it."""
 
 
 def report_job(open_log: Callable[[], Transactions] | None, job: ReportJob) -> str:
@@ -94,9 +107,12 @@ def _read(name: str, path: Path | None) -> dict[str, Any] | None:
         payload = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"--{name} {path} cannot be read: {error.strerror}.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no UTF-8, no JSON, or a number of thousands of digits
         raise DataError(f"--{name} {path} is no JSON. Give the file that `{writer}` writes.") from None
-    missing = keys - payload.keys() if isinstance(payload, dict) else keys
-    if missing:
-        raise DataError(f"--{name} {path} has no '{min(missing)}'. Give the file that `{writer}` writes.")
-    return dict(payload)
+    given = payload if isinstance(payload, dict) else {}
+    for key, kind in keys.items():
+        if key not in given:
+            raise DataError(f"--{name} {path} has no '{key}'. Give the file that `{writer}` writes.")
+        if not isinstance(given[key], kind):
+            raise DataError(f"--{name} {path} has a '{key}' of another kind. Give the file that `{writer}` writes.")
+    return given

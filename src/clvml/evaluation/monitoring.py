@@ -16,7 +16,7 @@ from clvml.horizon import as_date
 from clvml.maths import metrics
 from clvml.orders.transactions import Transactions
 from clvml.redaction import shown_id
-from clvml.tables import canonical_ids
+from clvml.tables import canonical_ids, finite_column
 
 __all__ = ["Monitor", "monitor", "stability_index"]
 
@@ -218,10 +218,8 @@ def _one_day(scores: pd.DataFrame) -> tuple[dt.date, int]:
                 f"The scores mix {len(values)} values of {name}, first {values[0]} and {values[1]}. "
                 "Give one file of `clvml predict` at a time."
             )
-    for name in (*_SUMMARY, *_FORECAST):
-        bad = ~np.isfinite(scores[name].to_numpy(np.float64))
-        if bad.any():
-            raise DataError(f"{bad.sum()} scores have no usable '{name}', first in row {int(bad.argmax())}.")
+    for name in ("horizon_days", *_SUMMARY, *_FORECAST):
+        finite_column(scores, name, "scores")
     return as_date(str(scores["as_of"].iloc[0])[:10]), int(scores["horizon_days"].iloc[0])
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtri
 
+from clvml.checks import check_amount
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.estimators.baselines import MONTH_DAYS, months_as_customer, shopkeepers_formula
 from clvml.estimators.encoding import Encoding
@@ -208,7 +209,7 @@ def channel_values(
     DataError
         If a column is missing, or none of the scored customers is in the log.
     OptionError
-        If `cac` or `spend` names a channel that there is none of, or both are given.
+        If `cac` or `spend` names a channel that there is none of or is no amount of at least 0, or both are given.
 
     References
     ----------
@@ -366,7 +367,9 @@ def _grouped(
     if cac is not None and spend is not None:
         raise OptionError("Give cac (per customer) or spend (in all), not both.")
     sizes = table["channel"].value_counts()
-    for name in {**(cac or {}), **(spend or {})}:
+    option = "cac" if spend is None else "spend"
+    for name, money in {**(cac or {}), **(spend or {})}.items():
+        check_amount(f"{option} of '{name}'", money)
         if name not in sizes:
             raise OptionError(
                 f"'{name}' is no channel of the log.{did_you_mean(name, map(str, sizes.index))} "

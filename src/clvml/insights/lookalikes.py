@@ -13,7 +13,7 @@ import pandas as pd
 from clvml.checks import check_share, check_whole
 from clvml.errors import DataError
 from clvml.estimators.encoding import Encoding
-from clvml.horizon import as_date
+from clvml.horizon import MAX_HORIZON_DAYS, as_date
 from clvml.insights.attributes import attributes_of, bought_after
 from clvml.insights.profiles import cliffs_delta
 from clvml.maths.metrics import NORMAL_95
@@ -128,7 +128,7 @@ def look_alikes(
     Raises
     ------
     OptionError
-        If a share is none, or `days` is below 1.
+        If a share is none, or `days` is below 1 or more than a hundred years.
     DataError
         If the log is too short, or nobody bought again.
 
@@ -141,7 +141,7 @@ def look_alikes(
     """
     check_share("top", top)
     check_share("test_share", test_share)
-    check_whole("days", days)
+    check_whole("days", days, most=MAX_HORIZON_DAYS)
     label = bought_after(log, as_of, days)
     table = attributes_of(log, as_of, known_at="first_order") if attributes is None else attributes
     known = table.assign(_id=canonical_ids(table["customer_id"])).set_index("_id")

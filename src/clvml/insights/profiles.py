@@ -16,7 +16,7 @@ from clvml.checks import check_level, check_share
 from clvml.errors import DataError, did_you_mean
 from clvml.insights.attributes import INGREDIENTS, RETURNED_SHARE, KnownAt, attributes_of
 from clvml.orders.transactions import Transactions
-from clvml.tables import canonical_ids
+from clvml.tables import canonical_ids, finite_column
 
 __all__ = ["Difference", "Profile", "benjamini_hochberg", "cliffs_delta", "delta_of_shares", "profile"]
 
@@ -196,7 +196,7 @@ def profile(
     OptionError
         If `top` is no share.
     DataError
-        If the scores have no such column, or the attributes are of none of the scored customers.
+        If the scores have no such column of finite numbers, or the attributes are of none of the scored customers.
 
     References
     ----------
@@ -221,10 +221,10 @@ def profile(
     if by not in scores:
         raise DataError(f"The scores have no column '{by}'.{did_you_mean(by, map(str, scores))}")
     table = log if isinstance(log, pd.DataFrame) else attributes_of(log, scores["as_of"].iloc[0], known_at=known_at)
-    own = scores[by].to_numpy(np.float64)
+    own = finite_column(scores, by, "scores")
     if not scores["customer_id"].reset_index(drop=True).equals(table["customer_id"].reset_index(drop=True)):
         value = pd.Series(own, index=canonical_ids(scores["customer_id"]))
-        own = value.reindex(canonical_ids(table["customer_id"])).to_numpy(np.float64)
+        own = np.asarray(value.reindex(canonical_ids(table["customer_id"])), dtype=np.float64)
     known = np.isfinite(own)
     if known.sum() < 2:
         raise DataError("The attributes are of none of the scored customers: check how ids are written.")

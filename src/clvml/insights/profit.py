@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clvml.checks import check_share
+from clvml.checks import check_amount, check_share
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.insights.same_day_voids import same_day_voids
 from clvml.orders.reading.day_column import days_of_column
 from clvml.scores import segments
+from clvml.tables import finite_column
 
 __all__ = ["ProfitTiers", "customer_profit", "profit_tiers", "whale_curve"]
 
@@ -77,9 +78,10 @@ def customer_profit(
     Raises
     ------
     DataError
-        If a column is missing, or a discount is not in [0, 1).
+        If a column is missing, amounts or costs are no finite numbers, marks of returns are neither true nor false, a
+        discount is not in [0, 1), or no line has both a customer and an amount.
     OptionError
-        If neither or both of `cost` and `margin` are given.
+        If neither or both of `cost` and `margin` are given, or one of them or of the two costs is no finite number.
 
     Examples
     --------
@@ -99,20 +101,27 @@ def customer_profit(
         raise OptionError(
             "Give either cost (a column of cost of goods) or margin (one share for all), not both or none."
         )
+    if margin is not None and not np.isfinite(margin):
+        raise OptionError(f"margin={margin!r} is not a share of the amount, such as 0.3.")
+    check_amount("return_cost", return_cost)
+    check_amount("service_cost", service_cost)
     known = lines[lines[customer].notna() & lines[amount].notna()]
+    if not len(known):
+        raise DataError("There are no order lines with both a customer and an amount.")
+    known = known.assign(**{amount: finite_column(known, amount, "order lines")})
     if date is not None:
         days = pd.Series(days_of_column(known[date]), index=known.index)
         voided = same_day_voids(known[customer], days, known[amount], None if order is None else known[order])
         known = known[~voided]
     paid = known[amount].to_numpy(np.float64)
-    off = np.zeros(len(known)) if discount is None else known[discount].to_numpy(np.float64)
+    off = np.zeros(len(known)) if discount is None else finite_column(known, discount, "order lines")
     if not ((off >= 0) & (off < 1)).all():
         raise DataError(f"'{discount}' must be a share in [0, 1); {((off < 0) | (off >= 1)).sum()} lines are not.")
-    flagged = np.zeros(len(known), np.bool_) if is_return is None else known[is_return].to_numpy(np.bool_)
+    flagged = np.zeros(len(known), np.bool_) if is_return is None else _marks(known, is_return)
     refund, sale = paid < 0, np.maximum(paid, 0.0)
-    goods = (
-        (1 - float(margin or 0)) * paid if cost is None else np.sign(paid) * np.abs(known[cost].to_numpy(np.float64))
-    )
+    goods = (1 - float(margin or 0)) * paid
+    if cost is not None:
+        goods = np.sign(paid) * np.abs(finite_column(known, cost, "order lines"))
     back = flagged & ~refund
     row = pd.DataFrame(
         {
@@ -133,6 +142,17 @@ def customer_profit(
     table = table.fillna(0.0)
     table["contribution"] = table["list_value"] - table[list(PARTS)].sum(axis=1)
     return table.reset_index()
+
+
+def _marks(lines: pd.DataFrame, name: str) -> npt.NDArray[np.bool_]:
+    """A column that marks lines: true and false, or 1 and 0. Raises DataError where it holds anything else."""
+    if not pd.api.types.is_numeric_dtype(lines[name].dtype):
+        words = lines[name].astype("string").str.strip().str.lower()
+        lines = lines.assign(**{name: words.map({"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0})})
+    marks = finite_column(lines, name, "order lines", 0.0, 1.0)
+    if (marks % 1.0).any():
+        raise DataError(f"The column '{name}' of the order lines marks lines by neither true and false nor 1 and 0.")
+    return np.asarray(marks == 1.0)
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from clvml.checks import check_amount
 from clvml.errors import OptionError, did_you_mean
 from clvml.estimators.uncertainty.totals import check_level_sd
 from clvml.insights.score_tables import require_columns
 from clvml.scores.totals import level_sd_of, variance_within
+from clvml.tables import finite_column
 
 __all__ = ["WhatIf", "what_if"]
 
@@ -111,9 +113,10 @@ def what_if(
     Raises
     ------
     OptionError
-        If `retention` is out of range, or no customer is in the tier.
+        If `retention` is out of range, no customer is in the tier, `new_customer_value` is no amount above 0, or `cac`
+        is none of at least 0 or stands without it.
     DataError
-        If a column is missing.
+        If a column is missing, or holds no finite numbers.
 
     Examples
     --------
@@ -130,14 +133,15 @@ def what_if(
     require_columns(scores, ("churn_probability", "value_if_kept", "tier", "clv_low", "clv_high"), "scores")
     if not 0 < retention <= 1:
         raise OptionError(f"retention={retention} is points of probability: above 0, at most 1, for example 0.05.")
+    _check_new_customers(new_customer_value, cac)
     own = scores if tier is None else scores[scores["tier"] == tier]
     if own.empty:
         raise OptionError(
             f"No customer is in the tier '{tier}'.{did_you_mean(str(tier), scores['tier'].astype(str).unique())}"
         )
-    added = np.minimum(retention, own["churn_probability"].to_numpy(np.float64))
-    value = own["value_if_kept"].to_numpy(np.float64)
-    spread = variance_within(own["clv_low"], own["clv_high"])
+    added = np.minimum(retention, finite_column(own, "churn_probability", "scores", 0.0, 1.0))
+    value = finite_column(own, "value_if_kept", "scores")
+    spread = variance_within(*(finite_column(own, name, "scores") for name in ("clv_low", "clv_high")))
     extra = float(added @ value)
     each = added * value**2 + added * spread - (added * value) ** 2
     off = level_sd_of(scores).spend if level_sd is None else check_level_sd(level_sd)
@@ -155,3 +159,14 @@ def what_if(
         new_customers=new,
         acquisition_cost=new * cac if cac is not None else float("nan"),
     )
+
+
+def _check_new_customers(value: float | None, cac: float | None) -> None:
+    if value is not None and check_amount("new_customer_value", value) == 0.0:
+        raise OptionError("new_customer_value=0 leaves nothing to compare with: it is an amount above 0.")
+    if cac is not None:
+        check_amount("cac", cac)
+        if value is None:
+            raise OptionError(
+                f"cac={cac} is compared with what a new customer brings: give that too, such as new_customer_value=50."
+            )

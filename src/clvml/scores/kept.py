@@ -84,7 +84,7 @@ def read_history(
     Raises
     ------
     DataError
-        If no scores are kept there.
+        If no scores are kept there, or a file is no Parquet.
 
     See Also
     --------
@@ -98,8 +98,16 @@ def read_history(
             f"No scores are kept in '{folder}'{'' if since is None else f' since {since}'}. keep_scores writes them."
         )
     wanted = None if columns is None else [*columns]
-    parts = [pd.read_parquet(f, columns=wanted).assign(as_of=_day_of(f)) for f in files]
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat([_read(f, wanted) for f in files], ignore_index=True)
+
+
+def _read(file: Path, columns: list[str] | None) -> pd.DataFrame:
+    """The scores of one day."""
+    try:
+        return pd.read_parquet(file, columns=columns).assign(as_of=_day_of(file))
+    except (ValueError, OSError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"The kept scores '{file}' cannot be read: {first}") from None
 
 
 def _day_of(file: Path) -> str:

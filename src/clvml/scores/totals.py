@@ -17,6 +17,7 @@ from scipy.special import ndtri
 from clvml.checks import check_level
 from clvml.errors import DataError, did_you_mean
 from clvml.estimators.uncertainty.totals import LevelSd, check_level_sd
+from clvml.tables import finite_column
 
 __all__ = ["SCORES_LEVEL", "expected_totals", "level_sd_of", "total_interval_around", "variance_sql", "variance_within"]
 
@@ -99,7 +100,8 @@ def expected_totals(
     Raises
     ------
     DataError
-        If a column is missing, or a customer has no group.
+        If a column is missing or holds no finite numbers, an interval ends below where it begins, or a customer has no
+        group.
     OptionError
         If `level_sd` or `level` is out of range.
 
@@ -127,6 +129,11 @@ def expected_totals(
     for name in (*needed, *([by] if by else [])):
         if name not in scores:
             raise DataError(f"The scores have no column '{name}'.{did_you_mean(name, map(str, scores))}")
+    table = pd.DataFrame({name: finite_column(scores, name, "scores") for name in needed}, index=scores.index)
+    for name in ("purchases", "clv"):
+        turned = int((table[f"{name}_low"] > table[f"{name}_high"]).sum())
+        if turned:
+            raise DataError(f"{name}_low is above {name}_high in {turned:,} of {len(table):,} rows of the scores.")
     off = level_sd or level_sd_of(scores)
     purchases_sd, spend_sd = check_level_sd(off.purchases), check_level_sd(off.spend)
     group = pd.Series("all", index=scores.index) if by is None else scores[by]
@@ -134,20 +141,20 @@ def expected_totals(
         raise DataError(
             f"{int(group.isna().sum())} of {len(group)} customers have no '{by}'. Give them one of their own."
         )
-    parts = scores[["expected_purchases", "expected_spend", "clv"]].assign(
-        _purchases=variance_within(scores["purchases_low"], scores["purchases_high"]),
-        _clv=variance_within(scores["clv_low"], scores["clv_high"]),
+    parts = table[["expected_purchases", "expected_spend", "clv"]].assign(
+        _purchases=variance_within(table["purchases_low"], table["purchases_high"]),
+        _clv=variance_within(table["clv_low"], table["clv_high"]),
         _group=group,
     )
     sums = parts.groupby("_group", sort=True).sum()
     purchases, spend, clv = (sums[n].to_numpy(np.float64) for n in ("expected_purchases", "expected_spend", "clv"))
     spend_variance = sums["_clv"].to_numpy(np.float64) * np.square(spend / np.maximum(clv, 1e-300))
-    table: dict[str, Any] = {"group": sums.index.to_numpy(), "customers": group.value_counts()[sums.index].to_numpy()}
+    found: dict[str, Any] = {"group": sums.index.to_numpy(), "customers": group.value_counts()[sums.index].to_numpy()}
     for name, total, variance, sd in (
         ("purchases", purchases, sums["_purchases"].to_numpy(np.float64), purchases_sd),
         ("spend", spend, spend_variance, spend_sd),
         ("clv", clv, sums["_clv"].to_numpy(np.float64), spend_sd),
     ):
         low, high = total_interval_around(total, variance, sd, level)
-        table |= {name: total, f"{name}_low": low, f"{name}_high": high}
-    return pd.DataFrame(table)
+        found |= {name: total, f"{name}_low": low, f"{name}_high": high}
+    return pd.DataFrame(found)

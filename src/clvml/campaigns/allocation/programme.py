@@ -44,9 +44,12 @@ def solved(
     for a in np.flatnonzero(np.isfinite(capacity)):
         groups.append(csr_array(((cols == a) * 1.0, (np.zeros_like(at), at)), shape=(1, len(rows))))
         limits.append(capacity[[a]])
+    table = vstack(groups, format="csc")
+    # HiGHS of SciPy 1.13 takes places of 32 bits alone.
+    table.indices, table.indptr = table.indices.astype(np.int32), table.indptr.astype(np.int32)
     found = milp(
         -gain[rows, cols],
-        constraints=LinearConstraint(vstack(groups), -np.inf, np.concatenate(limits)),
+        constraints=LinearConstraint(table, -np.inf, np.concatenate(limits)),
         integrality=np.ones_like(at),
         bounds=Bounds(0, 1),
         options={"mip_rel_gap": near, "node_limit": nodes, "time_limit": seconds},

@@ -124,8 +124,16 @@ def read_campaigns(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFram
         files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
         if not files or not files[0].exists():
             raise DataError(f"No past campaigns are kept in '{source}'. `clvml outcome --campaigns` keeps them.")
-        table = pd.concat([_checked(pd.read_parquet(file), f"file {file.name}") for file in files], ignore_index=True)
+        table = pd.concat([_checked(_read(file), f"file {file.name}") for file in files], ignore_index=True)
     return _checked(table, "past campaigns").sort_values([*_CAMPAIGN, "customer_id"], ignore_index=True, kind="stable")
+
+
+def _read(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(file)
+    except (ValueError, OSError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"The past campaign '{file}' cannot be read: {first}") from None
 
 
 def promised_and_delivered(past: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from clvml.campaigns.outcome.measure import MIN_GROUP_CUSTOMERS, compare_arms
 from clvml.campaigns.outcome.result import Outcome
 from clvml.campaigns.outcome.universal_on_spark import compare_on_spark
 from clvml.campaigns.outcome.window import Arms, check_booked, measures_of, purchases_within
-from clvml.checks import check_level
+from clvml.checks import check_amount, check_level
 from clvml.errors import OptionError
 from clvml.horizon import as_date
 from clvml.orders.transactions import Transactions
@@ -65,7 +65,7 @@ def measure_programme(
     DataError
         Where the log begins after `start`, or ends before `end`.
     OptionError
-        For a share or level outside (0, 1), or dates out of order.
+        For a share or level outside (0, 1), a cost that is no amount, or dates out of order.
 
     Examples
     --------
@@ -81,6 +81,7 @@ def measure_programme(
     (1000, 0.33)
     """
     check_level(level)
+    check_amount("cost", cost, " of all campaigns together")
     if not 0 < holdout_share < 1:
         raise OptionError(f"holdout_share={holdout_share} must lie between 0 and 1: without a holdout, nothing to see.")
     first, last = as_date(start, "start"), log.last_date if end is None else as_date(end, "end")

@@ -247,27 +247,51 @@ def second_purchase_answer(log: Transactions, as_of: str, **settings: Any) -> An
 
 def costs_of(pairs: Sequence[str], option: str) -> Mapping[str, float] | None:
     """{channel: money} of options such as web=12.50. Raises OptionError."""
-    found = {}
+    found: dict[str, float] = {}
     for pair in pairs:
         name, _, money = pair.rpartition("=")
         try:
-            found[name] = float(money)
+            amount = float(money)
         except ValueError:
-            name = ""
-        if not name:
+            amount = math.nan
+        if not name or not 0.0 <= amount < math.inf:
             raise OptionError(f"{option} {pair} is no channel and money. Write it such as {option} web=12.50.")
+        if name in found:
+            raise OptionError(f"{option} names the channel '{name}' twice. Give it once.")
+        found[name] = amount
     return found or None
 
 
 def read_lines(source: Sequence[str], columns: Sequence[str | None], as_of: str | None, date: str) -> pd.DataFrame:
-    """These columns and the day of the order lines, up to a day where one is given. Raises DataError."""
+    """These columns and the day of the order lines, up to a day where one is given; what cannot count is told.
+
+    Raises DataError.
+    """
+    from clvml.horizon import as_date
+    from clvml.orders.reading.day_column import days_of_column
+    from clvml.orders.reading.sources import check_distinct
+
+    until = None if as_of is None else np.datetime64(as_date(as_of), "D")
+    check_distinct(source)
     wanted = [name for name in dict.fromkeys((*columns, date)) if name]
     lines = pd.concat([_lines_of(Path(file), wanted) for file in source], ignore_index=True)
-    if as_of is None:
+    days = days_of_column(lines[date])
+    counts = lines[[name for name in columns[:2] if name]].notna().all(axis=1).to_numpy()
+    _tell_lost(int((~counts).sum()), len(lines), "no customer or no amount, and do not count")
+    lost = "no date that can be read, and do not count" if until else "no date that can be read"
+    _tell_lost(int(np.isnat(days).sum()), len(lines), lost)
+    if until is None:
         return lines
-    from clvml.horizon import as_date
+    upto = lines[np.asarray(days <= until)]
+    if upto.empty:
+        raise DataError(f"None of {len(lines):,} order lines is of a day up to {until}. Choose a later --as-of.")
+    return upto
 
-    return lines[pd.to_datetime(lines[date]) < pd.Timestamp(as_date(as_of)) + pd.Timedelta(days=1)]
+
+def _tell_lost(lines: int, of: int, what: str) -> None:
+    """A note of lines that lack something."""
+    if lines:
+        Terminal(1).note(f"{lines:,} of {of:,} order lines have {what}.")
 
 
 def _lines_of(path: Path, columns: list[str]) -> pd.DataFrame:

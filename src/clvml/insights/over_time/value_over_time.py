@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from clvml.insights.score_tables import require_columns
+from clvml.tables import finite_column
 
 __all__ = ["value_over_time"]
 
@@ -29,7 +30,7 @@ def value_over_time(history: pd.DataFrame, *, value: str = "clv", by: str | None
     Raises
     ------
     DataError
-        If a column is missing.
+        If a column is missing, or the value is no finite number.
 
     Examples
     --------
@@ -42,9 +43,9 @@ def value_over_time(history: pd.DataFrame, *, value: str = "clv", by: str | None
     2011-08-31          2   60.0  30.0
     """
     require_columns(history, ("as_of", value, *(("T",) if by == "cohort" else (by,) if by else ())), "history")
-    table = history
+    table = history.assign(**{value: finite_column(history, value, "history")})
     if by == "cohort":
         first = pd.to_datetime(history["as_of"]) - pd.to_timedelta(history["T"], unit="D")
-        table = history.assign(cohort=first.dt.strftime("%Y-%m"))
+        table = table.assign(cohort=first.dt.strftime("%Y-%m"))
     groups = table.groupby(["as_of", *([by] if by else [])])[value]
     return groups.agg(customers="size", total="sum", mean="mean").reset_index()

@@ -94,7 +94,7 @@ def zoneless_text(text: str, dialect: Dialect) -> str:
 
 def is_zoned(kind: str, value: str, dialect: Dialect) -> str:
     """Whether a value of SQL type `kind` names its time zone."""
-    if "TIME ZONE" in kind:
+    if "TIME ZONE" in kind or "TIMESTAMPTZ" in kind:  # of microseconds, of nanoseconds
         return f"({value} IS NOT NULL)"
     return zoned_text(value, dialect) if kind == "VARCHAR" else "FALSE"
 

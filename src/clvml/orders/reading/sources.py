@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["Source", "open_source", "scan_parquet", "source_of_files"]
+__all__ = ["Source", "check_distinct", "open_source", "scan_parquet", "source_of_files"]
 
 _PARQUET = (".parquet", ".pq")
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
@@ -178,7 +178,7 @@ def _as_text(value: Any) -> str | None:
 def source_of_files(paths: Sequence[Any]) -> Source:
     """The log in files, folders and globs. Raises DataError where one is not there, OptionError for other kinds."""
     found = [file for path in paths for file in _expand(os.fspath(path))]
-    _check_distinct(found)
+    check_distinct(found)
     check_no_lake(found)
     label = found[0] if len(found) == 1 else f"{found[0]} and {len(found) - 1} more"
     kinds = {_kind(file) for file in found}
@@ -189,7 +189,7 @@ def source_of_files(paths: Sequence[Any]) -> Source:
     return Source(label, csv=tuple(found), once=True, files=tuple(found))
 
 
-def _check_distinct(files: Sequence[str]) -> None:
+def check_distinct(files: Sequence[str]) -> None:
     """Refuse a file that is named twice, by a link or another path too: its orders would count twice."""
     first: dict[str, str] = {}
     for file in files:
