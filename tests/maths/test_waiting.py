@@ -16,6 +16,17 @@ def test_by_hand():
     assert curve.quantile([0.01, 0.27, 0.28, 1.0]).tolist() == [2, 2, 5, 5]
 
 
+def test_marks_may_be_numbers():
+    assert waiting_curve([2, 3, 5, 5, 9], [1, 0, 1, 1, 0]).days.tolist() == [2, 5]
+
+
+@pytest.mark.parametrize("customers", [7, 10, 11, 49])
+def test_the_last_of_a_share_is_reached_however_sums_are_rounded(customers):
+    """One customer a day: k of n have acted by day k, not a day later."""
+    curve = waiting_curve(np.arange(1, customers + 1), np.ones(customers, dtype=bool))
+    assert curve.quantile(np.arange(1, customers + 1) / customers).tolist() == curve.days.tolist()
+
+
 def test_without_censoring_it_is_the_empirical_distribution():
     days = np.random.default_rng(1).integers(1, 60, 500)
     curve = waiting_curve(days, np.ones(500, dtype=bool))
@@ -59,6 +70,13 @@ def test_the_steepest_part_by_hand():
     assert curve.steepest(0.2) == (1, 1)
     assert curve.steepest(1.0) == (1, 60)
     assert np.isnan(waiting_curve([3], [False]).steepest()).all()
+
+
+def test_the_steepest_part_is_one_of_those_who_act_at_all():
+    """Of ten customers five act, on days 1, 20, 21, 22 and 60; the others are watched for longer."""
+    curve = waiting_curve([1, 20, 21, 22, 60, *[90] * 5], [True] * 5 + [False] * 5)
+    assert curve.ever == pytest.approx(0.5)
+    assert curve.steepest(0.6) == (20, 22)
 
 
 def test_half_of_exponential_waits_come_before_their_median():
