@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from clvml.campaigns.control import draw_control, hash_uniform
+from clvml.campaigns.control import Holdout, draw_control, hash_uniform
 
 # --- the hash ---
 
@@ -27,6 +27,25 @@ def test_the_hash_is_uniform_and_of_two_purposes_independent():
     u = hash_uniform(ids, "salt", "camp")
     assert abs(u.mean() - 0.5) < 0.015
     assert abs(np.corrcoef(u, hash_uniform(ids, "salt", "other"))[0, 1]) < 0.05
+
+
+# --- held out of all campaigns ---
+
+
+def test_anybody_can_repeat_who_is_held_out():
+    """Those of whom sha256(salt|holdout|customer), as a share of all that it can be, is below the share."""
+    ids = [f"customer {i}" for i in range(400)]
+    digests = [int(hashlib.sha256(f"2024|holdout|{i}".encode()).hexdigest(), 16) / 2**256 for i in ids]
+    assert Holdout("2024", 0.1).has(ids).tolist() == [digest < 0.1 for digest in digests]
+    assert (Holdout("2025", 0.1).has(ids) != Holdout("2024", 0.1).has(ids)).any()
+
+
+def test_a_larger_holdout_holds_the_smaller_one():
+    ids = [str(i) for i in range(2_000)]
+    few, more = Holdout("s", 0.05).has(ids), Holdout("s", 0.15).has(ids)
+    assert more[few].all()
+    assert few.sum() < more.sum()
+    assert not Holdout("s", 0.0).has(ids).any()
 
 
 # --- the draw ---
