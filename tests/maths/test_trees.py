@@ -47,6 +47,15 @@ def test_on_a_threshold_a_row_goes_left():
     np.testing.assert_allclose(forest.sums(edge), learner.predict(edge), rtol=1e-13)
 
 
+def test_features_that_share_their_thresholds_are_kept_apart():
+    """Marks of 0 and 1 are all split in the middle."""
+    X = np.random.default_rng(2).integers(0, 2, (500, 4)).astype(float)
+    learner = grown("Regressor", X, X @ [1.0, 2.0, 4.0, 8.0], max_iter=10)
+    forest = Forest.of(learner)
+    assert len({*forest.threshold.ravel()} - {0.0}) == 1
+    np.testing.assert_allclose(forest.sums(X), learner.predict(X), rtol=1e-13)
+
+
 def test_trees_of_one_leaf_and_no_rows_at_all():
     X, _ = rows(100)
     same = grown("Regressor", X, np.full(100, 3.0), max_iter=3)
