@@ -60,8 +60,9 @@ def test_training_again_gives_the_same_bits_whatever_the_order_of_rows():
 
 def test_what_a_backtest_trains_predicts_as_the_whole_model_does():
     _, t, model = small()
-    values = ClvModel(horizon=91)._fit_values(t, day(450))
-    part, whole = values.model_.predict(values.frame(t)), model.predict(model.frame(t))
+    values, frame = ClvModel(horizon=91)._fit_values(t, day(450))
+    pd.testing.assert_frame_equal(frame, model.frame(t))
+    part, whole = values.model_.predict(frame), model.predict(model.frame(t))
     names = ["p_return", "expected_purchases", "expected_spend", "purchases_low", "purchases_high"]
     pd.testing.assert_frame_equal(part[names], whole[names], check_exact=True)
 

@@ -259,12 +259,11 @@ def _forecasts(
     others: Mapping[str, Callable[[pd.DataFrame, int], Forecast]],
 ) -> tuple[dict[str, Forecast], pd.DataFrame, dict[str, Any]]:
     """Every model's forecast made at the cut, what came, and facts of the cut."""
-    model = ClvModel(**(settings | {"horizon": days}))._fit_values(log, cut)
-    frame = model.frame(log, cut)
+    model, frame = ClvModel(**(settings | {"horizon": days}))._fit_values(log, cut)
     predicted = model.model_.predict(frame, days)
     ours = _forecast(predicted)
     beside = {} if champion is None else {"champion": _beside(champion, model, ours, log, cut)}
-    actual = log.split(cut, cut + dt.timedelta(days=days)).holdout
+    actual = log.holdout(frame["customer_id"], cut, cut + dt.timedelta(days=days))
     before = log.activity(cut - dt.timedelta(days=days), cut).set_index("customer_id").loc[actual["customer_id"]]
     forecasts = {
         OURS: ours,
@@ -304,9 +303,9 @@ def _beside(champion: ClvModel, model: ClvModel, ours: Forecast, log: Transactio
     """
     days = model.horizon_days_
     if as_date(champion.as_of_) <= cut:
-        return _predicted(champion, log, cut, days)
+        return _predicted(champion, champion.frame(log, cut), days)
     again = ClvModel(**(champion.get_params(deep=False) | {"horizon": days}))
-    return ours if _settings(again) == _settings(model) else _predicted(again._fit_values(log, cut), log, cut, days)
+    return ours if _settings(again) == _settings(model) else _predicted(*again._fit_values(log, cut), days)
 
 
 def _settings(model: ClvModel) -> dict[str, Any]:
@@ -315,8 +314,8 @@ def _settings(model: ClvModel) -> dict[str, Any]:
     return settings | {"calendar": calendar_of(settings["calendar"])}
 
 
-def _predicted(model: ClvModel, log: Transactions, cut: dt.date, days: int) -> Forecast:
-    return _forecast(model.model_.predict(model.frame(log, cut), days))
+def _predicted(model: ClvModel, frame: pd.DataFrame, days: int) -> Forecast:
+    return _forecast(model.model_.predict(frame, days))
 
 
 def _facts(predicted: pd.DataFrame, actual: pd.DataFrame, level_sd: LevelSd) -> dict[str, Any]:

@@ -75,13 +75,14 @@ def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, n_origins:
             "too short for a single earlier snapshot. "
             f"At least {_least_history()} days are needed to learn who comes back."
         )
+    now = log.summarize(day, plan.window)
     labelled = pd.concat([_labelled(log, origin, plan.window) for origin in plan.origins], ignore_index=True)
     first, last = day_number(log.first_date), day_number(day)
     year_ago = year_ago_origin(first, last, plan.window)
     past = sorted({*past_origins(first, last, plan.window), *([] if year_ago is None else [year_ago])}, reverse=True)
     return Snapshots(
         labelled,
-        log.summarize(day, plan.window),
+        now,
         _past(log, day, past, plan.window) if past else labelled.iloc[:0],
         year_ago,
         plan.window,

@@ -756,9 +756,39 @@ class Transactions:
         if last <= first:
             raise OptionError(f"end={last} must lie after cut={first}.")
         summary = self.summarize(first)
+        return Split(summary, self.holdout(summary["customer_id"], first, last))
+
+    def holdout(self, customers: pd.Series, cut: Any, end: Any) -> pd.DataFrame:
+        """The second part of `split`, where the customers known at the cut have been looked up.
+
+        Parameters
+        ----------
+        customers : Series
+            Their ids, as `summarize(cut)` gives them.
+        cut, end : date or str
+            As of `split`.
+
+        Returns
+        -------
+        DataFrame
+
+        Raises
+        ------
+        OptionError
+            As `split` does.
+
+        Examples
+        --------
+        >>> from clvml import Transactions, load_cdnow
+        >>> log = Transactions(load_cdnow(sample=True))
+        >>> known = log.summarize("1997-09-30", window=182)
+        >>> int(log.holdout(known["customer_id"], "1997-09-30", "1998-06-30")["purchases"].sum())
+        1882
+        """
+        first, last = as_date(cut, "cut"), as_date(end, "end")
         activity = self.activity(first, last).set_index("customer_id")[["purchases", "spend"]]
-        known = activity.index.isin(summary["customer_id"])
-        holdout = activity[known].reindex(summary["customer_id"]).reset_index()
+        known = activity.index.isin(customers)
+        holdout = activity[known].reindex(customers).reset_index()
         holdout["returned"] = holdout["purchases"] > 0
         late = activity[~known & (activity["purchases"] > 0)]
         holdout.attrs = {
@@ -769,7 +799,7 @@ class Transactions:
             "late_joiner_purchases": int(late["purchases"].sum()),
             "late_joiner_spend": float(late["spend"].sum()),
         }
-        return Split(summary, holdout)
+        return holdout
 
     def _parts(self, as_of: Any, window: int | None, rows: int, line_hash: bool) -> Iterator[CustomerDays]:
         self._gather("A part of the summary")

@@ -31,6 +31,7 @@ from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.horizon import as_date, day_of_number, horizon_days
 from clvml.html import Figure, card
+from clvml.orders.origins import Snapshots
 from clvml.orders.silence import silence_note, warn_of_silence
 from clvml.orders.snapshots import take_snapshots
 from clvml.orders.transactions import Transactions
@@ -173,8 +174,10 @@ class ClvModel(Estimator):
             check_share(name, getattr(self, name))
         self._economics(1.0)  # refuses costs that are none before anything is learned
         progress = Progress("fit", 4)
-        part = self._learn_values(log, as_of, progress, trial=True)
-        self.leaving_ = LeavingModel(seed=self.seed).fit(part, self.as_of_, self._base().purchases_, self.window_)
+        part, now = self._learn_values(log, as_of, progress, trial=True)
+        self.leaving_ = LeavingModel(seed=self.seed).fit(
+            part, self.as_of_, self._base().purchases_, self.window_, now=now
+        )
         progress.step()
         rule = TierRule(
             self.model_,
@@ -185,29 +188,32 @@ class ClvModel(Estimator):
             self.bad_share,
             self.as_of_,
         )
-        values = rule.values(self.frame(part))
+        values = rule.values(now)
         self.cutoffs_ = cutoffs_of_base(log, rule, self.window_) if _samples(part, log) else rule.cutoffs(values)
         good = segments.assign_tiers(values.tier_value, values.contribution, self.cutoffs_) == segments.GOOD
         self.economics_ = self._economics(float(values.value_if_kept[good if good.any() else slice(None)].mean()))
         progress.step()
         return self
 
-    def _fit_values(self, log: Transactions, as_of: Any) -> Self:
+    def _fit_values(self, log: Transactions, as_of: Any) -> tuple[Self, pd.DataFrame]:
         """The same without who is about to leave, tiers and flag, and without a trial: `model_` predicts, `predict` and
-        `score` do not. For a backtest, in less than two thirds of the time.
+        `score` do not. For a backtest, in less than two thirds of the time. Itself, and the rows of `frame`.
         """
-        self._learn_values(log, as_of, Progress("fit", 2), trial=False)
-        return self
+        part, now = self._learn_values(log, as_of, Progress("fit", 2), trial=False)
+        return self, now if part is log else self.frame(log)
 
-    def _learn_values(self, log: Transactions, as_of: Any, progress: Progress, *, trial: bool) -> Transactions:
-        """Learn `model_` and all that comes with it; the log of those it learned from."""
+    def _learn_values(
+        self, log: Transactions, as_of: Any, progress: Progress, *, trial: bool
+    ) -> tuple[Transactions, pd.DataFrame]:
+        """Learn `model_` and all that comes with it; the log of those it learned from, and its rows of that day."""
         if self.sample is not None:
             check_whole("sample", self.sample, least=MIN_SAMPLE_CUSTOMERS)
         day = as_date(as_of)
         self.as_of_, self.horizon_days_ = day.isoformat(), horizon_days(self.horizon, day)
         self.notes_ = _notes(log, day, self.horizon_days_)
         part = log if self.sample is None else log.sample(self.sample, day, self.seed)
-        summary = part.summarize(day)
+        past = _snapshots(part, day, self.horizon_days_)
+        summary = part.summarize(day, self.horizon_days_) if isinstance(past, DataError) else past.now
         progress.step()
         base = log.fit_tables(day) if _samples(part, log) else None
         self.data_report_ = summary.attrs["data_report"] if part is log else log.check(day, examples=False).to_dict()
@@ -226,13 +232,14 @@ class ClvModel(Estimator):
         special = calendar_of(self.calendar)
         self.calendar_ = {day_of_number(number).isoformat(): factor for number, factor in special.items()}
         whole = None if base is None else value.fit_base(base.counts, base.spend)
-        self._learn(part, value, whole, summary, trial=trial)
+        self._learn(past, part.resources.n_workers, value, whole, summary, trial=trial)
         progress.step()
         for note in self.notes_:
             warnings.warn(note, ClvWarning, stacklevel=3)
         if self.level_ is not None:
             self.notes_.append(self.level_.reason)  # where the level comes from is no reason to warn
-        return part
+        same_window = isinstance(past, DataError) or past.window == self.window_
+        return part, summary if same_window else self.frame(part)
 
     def _base(self) -> LifetimeValueModel:
         """BTYD as `model_` has it."""
@@ -243,7 +250,8 @@ class ClvModel(Estimator):
 
     def _learn(
         self,
-        log: Transactions,
+        past: Snapshots | DataError,
+        threads: int,
         value: LifetimeValueModel,
         whole: LifetimeValueModel | None,
         summary: pd.DataFrame,
@@ -259,11 +267,13 @@ class ClvModel(Estimator):
             seasonality=self.seasonality,
             calendar=self.calendar_,
             seed=self.seed,
-            threads=log.resources.n_workers,
+            threads=threads,
             trial=trial,
         )
         try:
-            hybrid = HybridValueModel(churn=churn).fit(take_snapshots(log, self.as_of_, self.horizon_days_))
+            if isinstance(past, DataError):
+                raise past
+            hybrid = HybridValueModel(churn=churn).fit(past)
         except DataError as error:
             self.value_ = whole or value.fit(summary)
             self.notes_.append(
@@ -602,6 +612,14 @@ class ClvModel(Estimator):
 
 
 MIN_SAMPLE_CUSTOMERS = 1_000
+
+
+def _snapshots(log: Transactions, day: Any, horizon: int) -> Snapshots | DataError:
+    """The past of a log, or why there is none to learn from."""
+    try:
+        return take_snapshots(log, day, horizon)
+    except DataError as error:
+        return error
 
 
 def _samples(part: Transactions, log: Transactions) -> bool:

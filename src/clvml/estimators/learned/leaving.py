@@ -229,7 +229,9 @@ class LeavingModel(Estimator):
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
 
-    def fit(self, log: Transactions, as_of: Any, purchases: PurchaseModel, window: int) -> Self:
+    def fit(
+        self, log: Transactions, as_of: Any, purchases: PurchaseModel, window: int, *, now: pd.DataFrame | None = None
+    ) -> Self:
         """Learn from the past of a log up to a day.
 
         Parameters
@@ -242,10 +244,12 @@ class LeavingModel(Estimator):
             Fitted as of that day; refitted at each earlier origin.
         window : int
             Days of the features of a snapshot, as they will be predicted from.
+        now : DataFrame, optional
+            What `log.summarize(as_of, window)` gives, where it has been made.
         """
         day = as_date(as_of)
         first, today = day_number(log.first_date), day_number(day)
-        now = log.summarize(day, window)
+        now = log.summarize(day, window) if now is None else now
         self.rhythm_, self.window_ = _rhythm(purchases, now), window
         self.limits_ = (float(_MIN_WINDOW), float(max(365.0, (today - first) / 3)))
         days = PurchaseDays.of(_purchase_days(log, day), now["customer_id"])
