@@ -13,7 +13,7 @@ import pandas as pd
 
 from clvml.checks import check_whole
 from clvml.errors import DataError
-from clvml.horizon import as_date, day_number, day_of_number, horizon_days
+from clvml.horizon import as_date, day_number, horizon_days
 from clvml.orders.origins import (
     FEATURES,
     OriginPlan,
@@ -23,6 +23,7 @@ from clvml.orders.origins import (
     plan_origins,
     year_ago_origin,
 )
+from clvml.orders.past import Past
 from clvml.orders.transactions import Transactions
 
 __all__ = ["FEATURES", "OriginPlan", "Snapshots", "one_vote", "plan_origins", "take_snapshots"]
@@ -76,7 +77,8 @@ def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, n_origins:
             f"At least {_least_history()} days are needed to learn who comes back."
         )
     now = log.summarize(day, plan.window)
-    labelled = pd.concat([_labelled(log, origin, plan.window) for origin in plan.origins], ignore_index=True)
+    earlier = Past(log, day)
+    labelled = pd.concat([earlier.labelled(origin, plan.window) for origin in plan.origins], ignore_index=True)
     first, last = day_number(log.first_date), day_number(day)
     year_ago = year_ago_origin(first, last, plan.window)
     past = sorted({*past_origins(first, last, plan.window), *([] if year_ago is None else [year_ago])}, reverse=True)
@@ -94,26 +96,17 @@ def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, n_origins:
 
 def _past(log: Transactions, day: dt.date, origins: list[int], window: int) -> pd.DataFrame:
     """Rows of past origins, without those by which nobody had bought."""
-    few = log.sample(_PAST_CUSTOMERS, day)
+    few = Past(log.sample(_PAST_CUSTOMERS, day), day)
     found = [rows for origin in origins if (rows := _known(few, origin, window)) is not None]
     return pd.concat(found, ignore_index=True) if found else log.summarize(day).iloc[:0]
 
 
-def _known(log: Transactions, origin: int, window: int) -> pd.DataFrame | None:
+def _known(few: Past, origin: int, window: int) -> pd.DataFrame | None:
     """Rows of an origin; None where nobody had bought by then."""
     try:
-        return _labelled(log, origin, window)
+        return few.labelled(origin, window)
     except DataError:
         return None
-
-
-def _labelled(log: Transactions, origin: int, window: int) -> pd.DataFrame:
-    """Summary and features as of an origin, with purchases and spend within the window after it."""
-    start = day_of_number(origin)
-    rows = log.summarize(start, window)
-    labels = log.activity(start, day_of_number(origin + window)).set_index("customer_id")
-    labels = labels.loc[rows["customer_id"], ["purchases", "spend"]].astype(float)
-    return rows.assign(origin=origin, purchases=labels["purchases"].to_numpy(), spend=labels["spend"].to_numpy())
 
 
 def _least_history() -> int:

@@ -92,9 +92,11 @@ class CustomerDays(NamedTuple):
             who, columns = customers(days or self.days(), self.settings)
         return {"customer_id": self.ids if who.size == len(self.ids) else self.ids.take(who)} | columns
 
-    def purchase_days(self) -> pd.DataFrame:
-        """customer_id and day number of every purchase, in the order of customer and day."""
-        days = self.days()
+    def purchase_days(self, days: Days | None = None) -> pd.DataFrame:
+        """customer_id and day number of every purchase, in the order of customer and day. days: as for
+        `summary_columns`.
+        """
+        days = days or self.days()
         place = np.cumsum(days.first)[days.purchase] - 1
         return pd.DataFrame({"customer_id": self.ids.take(place).to_pandas(), "day": days.day[days.purchase]})
 

@@ -226,6 +226,13 @@ class Transactions:
         return self._is_sample
 
     @property
+    def is_plain(self) -> bool:
+        """Whether all that was known of a customer on a day is the sum of their lines up to it: nothing is cancelled
+        later, and no attribute changes.
+        """
+        return not self.on_spark and self._log.plain(PERIODS[self._grain]) and not self._carried()
+
+    @property
     def lines(self) -> int:
         """Lines that count. Raises DataError where none does."""
         return self._log.usable.usable

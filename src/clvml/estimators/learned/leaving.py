@@ -28,6 +28,7 @@ from clvml.maths.learners.trees import Forest
 from clvml.maths.regularity import regularity
 from clvml.maths.rhythm import Rhythm
 from clvml.orders.origins import one_vote, some_rows
+from clvml.orders.past import Past
 from clvml.orders.transactions import Transactions
 from clvml.resources import each_in_order, one_thread, side_by_side
 
@@ -252,12 +253,13 @@ class LeavingModel(Estimator):
         now = log.summarize(day, window) if now is None else now
         self.rhythm_, self.window_ = _rhythm(purchases, now), window
         self.limits_ = (float(_MIN_WINDOW), float(max(365.0, (today - first) / 3)))
-        days = PurchaseDays.of(_purchase_days(log, day), now["customer_id"])
+        past = Past(log, day)
+        days = PurchaseDays.of(past.purchases(), now["customer_id"])
         self.second_ = days.second_purchase(today)
         self.members_: Members | None = None
         self.audit_: LeavingAudit | None = None
         self.blend_ = Blend.prior(0.0)
-        labelled = self._labelled(log, today, first, purchases, window, now, days)
+        labelled = self._labelled(past, log.resources.n_workers, today, first, purchases, window, now, days)
         if labelled is None or not _enough(labelled.returned):
             return self
         labelled = labelled.take(some_rows(labelled.customer, _MAX_ROWS, self.seed))
@@ -292,7 +294,8 @@ class LeavingModel(Estimator):
 
     def _labelled(
         self,
-        log: Transactions,
+        past: Past,
+        threads: int,
         today: int,
         first: int,
         purchases: PurchaseModel,
@@ -308,8 +311,7 @@ class LeavingModel(Estimator):
             except DataError:  # too few to fit, so early
                 return None
 
-        frames = ((origin, _known(log, origin, window)) for origin in self._origins(now, first, today))
-        threads = log.resources.n_workers
+        frames = ((origin, _known(past, origin, window)) for origin in self._origins(now, first, today))
         found = each_in_order(lambda part: rows(*part), frames, threads)
         parts = [part for part in found if part is not None and len(part.origin)]
         if not parts:
@@ -464,17 +466,12 @@ class PurchaseDays(NamedTuple):
         return SecondPurchase.of(day[begin].astype(np.float64), second, as_of)
 
 
-def _known(log: Transactions, origin: int, window: int) -> pd.DataFrame | None:
+def _known(past: Past, origin: int, window: int) -> pd.DataFrame | None:
     """The summary as of an origin; None where nobody had bought by then."""
     try:
-        return log.summarize(day_of_number(origin), window)
+        return past.summarize(origin, window)
     except DataError:
         return None
-
-
-def _purchase_days(log: Transactions, day: Any) -> pd.DataFrame:
-    """customer_id and day of every purchase."""
-    return pd.concat([part.purchase_days() for part in log.customer_days(day)], ignore_index=True)
 
 
 def _rhythm(purchases: PurchaseModel, frame: pd.DataFrame) -> Rhythm:
