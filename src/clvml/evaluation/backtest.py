@@ -29,7 +29,7 @@ from clvml.html import Figure, card, table_of
 from clvml.maths import metrics
 from clvml.orders.transactions import Transactions
 from clvml.progress import Progress
-from clvml.resources import each_in_order
+from clvml.resources import each_in_order, side_by_side
 from clvml.scores.model import ClvModel
 from clvml.scores.totals import expected_totals
 
@@ -260,15 +260,22 @@ def _forecasts(
 ) -> tuple[dict[str, Forecast], pd.DataFrame, dict[str, Any]]:
     """Every model's forecast made at the cut, what came, and facts of the cut."""
     model, frame = ClvModel(**(settings | {"horizon": days}))._fit_values(log, cut)
-    predicted = model.model_.predict(frame, days)
+
+    def beyond() -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Forecast]]:
+        """What came, what had come in as many days before the cut, and BTYD alone."""
+        actual = log.holdout(frame["customer_id"], cut, cut + dt.timedelta(days=days))
+        before = log.activity(cut - dt.timedelta(days=days), cut).set_index("customer_id")
+        return actual, before.loc[actual["customer_id"]], _btyd(model, frame, days)
+
+    predicted, (actual, before, btyd) = side_by_side(
+        lambda: model.model_.predict(frame, days), beyond, log.resources.n_workers
+    )
     ours = _forecast(predicted)
     beside = {} if champion is None else {"champion": _beside(champion, model, ours, log, cut)}
-    actual = log.holdout(frame["customer_id"], cut, cut + dt.timedelta(days=days))
-    before = log.activity(cut - dt.timedelta(days=days), cut).set_index("customer_id").loc[actual["customer_id"]]
     forecasts = {
         OURS: ours,
         **beside,
-        **_btyd(model, frame, days),
+        **btyd,
         **{name: tell(frame, days) for name, tell in others.items()},
         "recency alone": recency_alone(frame),
         "own rate x / T": own_rate(frame, days),
