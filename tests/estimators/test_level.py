@@ -42,11 +42,29 @@ def test_windows_of_a_whole_year_have_no_season_and_are_believed():
     assert short.lasting.purchases == pytest.approx(0.05)
 
 
+def test_windows_count_by_the_square_of_the_history_before_them():
+    level = Level.learn(NO_FACTORS, [window(0, 0.6, history=100), window(200, 0.1, history=300)], None, 365)
+    assert level.lasting.purchases == pytest.approx((0.6 + 9 * 0.1) / 10)
+    assert level.lasting.hazard == pytest.approx((0.6 + 9 * 0.1) / 10)
+    assert "brought on average 16% more purchases than expected" in level.reason
+    assert "(later ones count for more)" in level.reason
+
+
 def test_of_prices_a_half_is_taken_to_last_unless_a_year_ago_shows_them():
     level = Level.learn(NO_FACTORS, [window(0, 0.1, spend=0.4)], None, 365)
     assert level.lasting.spend == pytest.approx(0.1 + 0.3 / 2)
     known = Level.learn(NO_FACTORS, [window(0, 0.1, spend=0.4)], window(0, 0.2), 182.5)
     assert known.lasting.spend == pytest.approx(0.1 * 0.5**2)
+
+
+def test_returns_beyond_purchases_last_fully_unless_a_year_ago_shows_them():
+    past = [PastWindow(0, 1e12, CommonFactors(0.1, 0.1, 0.3), 400)]
+    unknown = Level.learn(NO_FACTORS, past, None, 73)
+    assert unknown.lasting.hazard == pytest.approx(0.1 * 0.2 + 0.2)
+    year_ago = PastWindow(0, 1e12, CommonFactors(0.4, 0.4, 0.4), 400)
+    known = Level.learn(NO_FACTORS, past, year_ago, 73)
+    assert known.lasting.hazard == pytest.approx(0.2**2 * 0.3)
+    assert known.season.hazard == pytest.approx((1.0 - 0.2**2) * 0.4)
 
 
 def test_without_an_earlier_year_it_says_so_and_is_less_sure():
@@ -88,7 +106,8 @@ def test_the_blend_is_drawn_to_the_totals_of_the_base():
     assert purchases.sum() / FAR.purchases.sum() == pytest.approx(1.3**0.25)
     assert 1.0 < spend.sum() / FAR.spend.sum() < 2.0
     shift = hazard_shift(log_hazard(blended.p_return), float(FAR.p_return.mean()))
-    assert p == pytest.approx(-np.expm1(-np.exp(log_hazard(blended.p_return) + 0.75 * shift)))
+    assert p == pytest.approx(-np.expm1(-np.exp(log_hazard(blended.p_return) + shift)))
+    assert p.mean() == pytest.approx(FAR.p_return.mean())
 
 
 def test_a_season_changes_the_window_and_not_what_lies_beyond_it():

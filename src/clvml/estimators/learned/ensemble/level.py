@@ -1,10 +1,10 @@
 """The level: how much all customers together will buy, learned apart from who buys more than whom.
 
 The blend is first drawn to BTYD's totals. Then come two parts of what past windows brought beyond BTYD's expectation,
-fitted as of their origins. What lasts shows in the mean of all past windows, as far as their length averages seasons
-out: windows of u years are believed at u, of a whole year fully. The season shows in the same weeks of a year ago,
-where the log knows them: they get 1 - u^2 and the mean, which they hold already, u^2. A first Christmas cannot be
-foreseen: the reason says so, and the interval of totals is wider.
+fitted as of their origins. What lasts shows in the mean of all past windows, weighted by the square of the history
+before each, as far as their length averages seasons out: windows of u years are believed at u, of a whole year fully.
+The season shows in the same weeks of a year ago, where the log knows them: they get 1 - u^2 and the mean, which they
+hold already, u^2. A first Christmas cannot be foreseen: the reason says so, and the interval of totals is wider.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ Floats = NDArray[np.float64]
 SOURCES = ("year ago", "past windows", "base", "labels")
 """Where a level can come from: the same weeks a year ago, all past windows, BTYD alone, or labels that were given."""
 _TO_BASE = 0.75
-"""How far the blend's totals are drawn to BTYD's, in logarithms."""
+"""How far the blend's totals of purchases and spend are drawn to BTYD's, in logarithms. Its mean return is drawn all
+the way: what BTYD errs by there, given the purchases, past windows tell.
+"""
 _YEAR = 365.0
 _TICKET = 0.5
 """How much of past errors in the amount of a purchase is taken to last: a holiday among them must not raise prices."""
@@ -110,7 +112,7 @@ class Level(NamedTuple):
             ahead = ahead.plus(year_ago.factors.scaled(season))
         source = "year ago" if known else "past windows" if past else "base"
         reason = " ".join(_reasons(past, year_ago if known else None, season, lasts, calendar))
-        lasting = _lasting(_mean_factors(past), lasts, _TICKET * (1.0 - known))
+        lasting = _lasting(_mean_factors(past), lasts, _TICKET * (1.0 - known), 1.0 - season)
         return cls(to_base, lasting, ahead, source, reason, _log_sds(past, source, window))
 
     def to_dict(self) -> dict[str, Any]:
@@ -126,10 +128,12 @@ class Level(NamedTuple):
 
 
 def drawn_to_base(blended: Predicted, far: Expectation) -> CommonFactors:
-    """How the blend's totals are drawn to BTYD's; of spend half by its own total, half by that of purchases."""
+    """How the blend's totals are drawn to BTYD's; of spend half by its own total, half by that of purchases; of return
+    all the way.
+    """
     purchases = _TO_BASE * math.log(far.purchases.sum() / blended.purchases.sum())
     spend = _TO_BASE * math.log(far.spend.sum() / blended.spend.sum())
-    hazard = _TO_BASE * hazard_shift(log_hazard(blended.p_return), float(far.p_return.mean()))
+    hazard = hazard_shift(log_hazard(blended.p_return), float(far.p_return.mean()))
     return CommonFactors(purchases, 0.5 * (purchases + spend), hazard)
 
 
@@ -148,18 +152,26 @@ def _trust(year_ago: PastWindow) -> float:
 
 
 def _mean_factors(past: list[PastWindow]) -> CommonFactors:
-    """Of past windows."""
+    """Of past windows, each weighted by the square of the history before it: what BTYD errs by for want of history
+    falls with its inverse, and today's fit has more of it than any.
+    """
     if not past:
         return NO_FACTORS
-    return CommonFactors(*np.mean([w.factors for w in past], axis=0).tolist())
+    weights = [float(w.history) ** 2 for w in past]
+    return CommonFactors(*np.average([w.factors for w in past], axis=0, weights=weights).tolist())
 
 
-def _lasting(mean: CommonFactors, share: float, ticket_share: float) -> CommonFactors:
-    """What is taken to last of the mean of past windows; of the amount of a purchase, spend over purchases, a share of
-    its own.
+def _lasting(mean: CommonFactors, share: float, ticket_share: float, return_share: float) -> CommonFactors:
+    """What is taken to last of the mean of past windows: of purchases a share; of the amount of a purchase, spend over
+    purchases, and of returns beyond purchases a share of their own. How many return to make so many purchases is a
+    matter of BTYD's shape and no season: it lasts as far as a year ago does not tell it.
     """
     purchases, spend, hazard = mean
-    return CommonFactors(share * purchases, share * purchases + ticket_share * (spend - purchases), share * hazard)
+    return CommonFactors(
+        share * purchases,
+        share * purchases + ticket_share * (spend - purchases),
+        share * purchases + return_share * (hazard - purchases),
+    )
 
 
 def _reasons(
@@ -175,7 +187,8 @@ def _reasons(
     if past:
         found.append(
             f"The {len(past)} past window{'s' * (len(past) > 1)} brought on average "
-            f"{_more(_mean_factors(past).purchases)} purchases than expected; taken at {lasts:.0%}."
+            f"{_more(_mean_factors(past).purchases)} purchases than expected"
+            f"{' (later ones count for more)' * (len(past) > 1)}; taken at {lasts:.0%}."
         )
     if year_ago is None:
         found.append("The log does not know the weeks ahead of an earlier year: a season in them is not foreseen.")
@@ -201,7 +214,7 @@ def _log_sds(past: list[PastWindow], source: str, window: int) -> tuple[float, f
     errors = []
     for i, now in enumerate(ordered):
         before = [w for w in ordered[:i] if w.origin + window <= now.origin]
-        carried = _lasting(_mean_factors(before), min(1.0, window / _YEAR), _TICKET)
+        carried = _lasting(_mean_factors(before), min(1.0, window / _YEAR), _TICKET, 1.0)
         errors.append(np.array(now.factors)[:2] - carried[:2])
     count = 1.0 + (ordered[-1].origin - ordered[0].origin) / window
     squares = (count * np.mean(np.square(errors), axis=0) + _PRIOR_WINDOWS * np.square(_UNKNOWN_SEASON_SD)) / (

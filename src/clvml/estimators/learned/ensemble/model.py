@@ -178,11 +178,16 @@ def past_windows(
             PastWindow(day, float(purchases.sum()), factors.plus(CommonFactors(known, known, known)), day - first)
         )
     year_ago = next((w for w in found if w.origin == snapshots.year_ago), None)
-    return [w for w in found if _teaches(w.purchases, w.factors)], year_ago
+    return [w for w in found if _tells_level(w)], year_ago
 
 
 def _teaches(purchases: float, factors: CommonFactors) -> bool:
     return purchases >= _MIN_PURCHASES and max(abs(factors.purchases), abs(factors.spend)) <= _MAX_LOG_RATIO
+
+
+def _tells_level(window: PastWindow) -> bool:
+    """Whether BTYD had not failed there, of returns either: of these as much is carried on as a window shows."""
+    return _teaches(window.purchases, window.factors) and abs(window.factors.hazard) <= _MAX_LOG_RATIO
 
 
 def _check_outcomes(rows: pd.DataFrame, snapshots: Snapshots) -> None:
