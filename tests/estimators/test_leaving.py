@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvml import ParetoNBDModel
+from clvml import ParetoNBDModel, Transactions
 from clvml.estimators.learned.leaving import LeavingModel, PurchaseDays
 from clvml.estimators.learned.leaving_features import Asked, base_log_hazard
 from clvml.estimators.learned.second_purchase import SecondPurchase
 from clvml.maths import metrics
 from clvml.maths.rhythm import Rhythm
-from tests.support.logs import day, log
+from tests.support.logs import day, log, subscribers
 
 WINDOW, TODAY, END = 120, 720, 1100
 
@@ -141,3 +141,13 @@ def test_regular_gaps_tell_sooner_who_has_left():
     random, regular = (float(-np.expm1(-np.exp(base_log_hazard(question, known._replace(k=k))))[0]) for k in (1.0, 3.0))
     assert regular == pytest.approx(truth, abs=0.02)
     assert random > truth + 0.2
+
+
+def test_where_all_buy_at_one_rate_it_is_tested_all_the_same():
+    """All are asked over much the same days, which at the latest origin may be one more than have passed since."""
+    orders = subscribers(30.0, seed=5)
+    shop, today = Transactions(orders), orders["date"].min() + pd.Timedelta(days=800)
+    now = shop.summarize(today, 60)
+    audit = LeavingModel().fit(shop, today, ParetoNBDModel().fit(now), 60).audit_
+    assert audit is not None
+    assert audit.customers > 200

@@ -15,7 +15,7 @@ from clvml.estimators.learned.expectation import NO_FACTORS, CommonFactors, Expe
 from clvml.horizon import day_number
 
 RNG = np.random.default_rng(3)
-FAR = Expectation(RNG.uniform(0.05, 0.9, 50), RNG.uniform(1.0, 4.0, 50), RNG.uniform(10.0, 90.0, 50))
+FAR = Expectation.of(RNG.uniform(0.05, 0.9, 50), RNG.uniform(1.0, 4.0, 50), RNG.uniform(10.0, 90.0, 50))
 
 
 def window(origin, log_ratio, *, spend=None, history=400, purchases=1e12):
@@ -111,7 +111,7 @@ def test_the_blend_is_drawn_to_the_totals_of_the_base():
 
 
 def test_a_season_changes_the_window_and_not_what_lies_beyond_it():
-    far = Expectation(FAR.p_return, 3.0 * FAR.purchases, FAR.ticket)
+    far = Expectation.of(FAR.p_return, 3.0 * FAR.purchases, FAR.ticket)
     level = NO_LEVEL._replace(season=CommonFactors(math.log(2.0), math.log(2.0), 0.0))
     blended = Predicted(far.p_return, far.purchases, far.spend)
     assert level.of(blended, FAR, far).purchases == pytest.approx(far.purchases + FAR.purchases)
@@ -171,7 +171,7 @@ def test_btyd_counts_for_less_the_more_there_was_to_learn_from():
     shares = []
     for n in (100, 2_000, 50_000):
         bought = np.tile([1.0, 0.0], n // 2)
-        nothing = Expectation(bought, bought, bought)
+        nothing = Expectation.of(bought, bought, bought)
         examples = Examples(np.zeros((n, 1)), bought, bought, nothing, np.zeros((n, 3)), np.ones(n))
         shares.append(Blend.by_evidence(examples))
     assert shares[0].base > 0.99 > shares[1].base > shares[2].base == 0.15

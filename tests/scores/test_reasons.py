@@ -26,29 +26,30 @@ def sentence(**given):
     return reasons(ReasonInputs(**{name: np.array([value]) for name, value in row.items()}), 91)[0].as_py()
 
 
-AHEAD = "; 35% likely to stay silent for the next 90 days; worth 1,234 over 91 days if they buy."
+AHEAD = "; 35% likely to buy nothing in the next 90 days; worth 1,234 over 91 days if they buy."
 
 
 def test_own_gaps_where_there_are_enough():
     assert sentence() == (
-        "5 purchases, 30 days apart on average; silent for 61 days, 2.0 times their mean gap and longer than any gap "
-        "before" + AHEAD
+        "5 purchases, 30 days apart on average; no purchase for 61 days, 2.0 times their mean gap and longer than any "
+        "gap before" + AHEAD
     )
     assert sentence(longest=False).startswith(
-        "5 purchases, 30 days apart on average; silent for 61 days, 2.0 times their mean gap; "
+        "5 purchases, 30 days apart on average; no purchase for 61 days, 2.0 times their mean gap; "
     )
-    assert sentence(state="on rhythm") == "5 purchases, 30 days apart on average; silent for 61 days" + AHEAD
+    assert sentence(state="on rhythm") == "5 purchases, 30 days apart on average; no purchase for 61 days" + AHEAD
 
 
 def test_else_customers_like_them():
     assert sentence(frequency=1, recency=27) == (
-        "2 purchases, 27 days apart; silent for 61 days, longer than 82% of the gaps of customers like them" + AHEAD
+        "2 purchases, 27 days apart; no purchase for 61 days, longer than 82% of the gaps of customers like them"
+        + AHEAD
     )
     assert sentence(frequency=2, recency=61).startswith(
-        "3 purchases, 30 days apart on average; silent for 61 days, longer"
+        "3 purchases, 30 days apart on average; no purchase for 61 days, longer"
     )
     assert sentence(frequency=1, recency=1, state="on rhythm").startswith(
-        "2 purchases, 1 day apart; silent for 61 days; "
+        "2 purchases, 1 day apart; no purchase for 61 days; "
     )
 
 
@@ -64,8 +65,8 @@ def test_who_has_bought_once_has_no_rhythm():
 
 
 def test_what_else_there_is_to_say():
-    assert "; silent for" not in sentence(days_since_last=0, state="on rhythm")
+    assert "; no purchase for" not in sentence(days_since_last=0, state="on rhythm")
     assert "; bought on the last day that is known; " in sentence(days_since_last=0, state="on rhythm")
     assert "; spends 41% less than before; worth" in sentence(decline=0.412, state="on rhythm")
-    assert sentence(tier="bad", contribution=-12.6).endswith("for the next 90 days; has brought -13 so far.")
+    assert sentence(tier="bad", contribution=-12.6).endswith("in the next 90 days; has brought -13 so far.")
     assert sentence(tier="bad", contribution=3.0).endswith("worth 1,234 over 91 days if they buy.")

@@ -91,3 +91,15 @@ b2,2021-01-12,7,20,no,?
 b2,2021-02-01,7,21,no,4
 """
 """A log in which every rule of `check` finds something."""
+
+
+def subscribers(shape, customers=800, days=900, seed=3):
+    """Orders every 30 days on average in gaps of Gamma(shape), until one leaves: after one order in ten."""
+    rng = np.random.default_rng(seed)
+    gaps = np.maximum(1.0, np.rint(rng.gamma(shape, 30.0 / shape, (customers, 60))))
+    first = rng.integers(0, days - 100, customers)
+    order = first[:, None] + np.cumsum(gaps, axis=1) - gaps[:, :1]
+    order[np.arange(60) >= rng.geometric(0.1, customers)[:, None]] = days
+    who, n = np.nonzero(order < days)
+    dates = pd.Timestamp("2022-01-01") + pd.to_timedelta(order[who, n], "D")
+    return pd.DataFrame({"customer_id": who, "date": dates, "amount": rng.gamma(4.0, 5.0, who.size)})

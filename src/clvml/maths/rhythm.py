@@ -59,6 +59,18 @@ class Rhythm(NamedTuple):
         open_[~once] = self._share_open(x[~once], t_x[~once], since[~once])
         return np.log(np.maximum(open_, np.exp(_MIN_LOG_SHARE)))
 
+    def p_alive(self, p_alive: Floats, silent: tuple[Floats, Floats]) -> Floats:
+        """P(alive) for gaps as regular as they are; silent: the logarithms of the shares of gaps that last as long as
+        the silence where gaps are random, as the given P(alive) takes them to be, and of these.
+
+        The odds of being alive are in proportion to that share. What stands against it, the chance of having left
+        within the silence, is the same to within a few percent once a gap is over.
+        """
+        random, regular = silent
+        gone = (1.0 - p_alive) / np.maximum(p_alive, 1e-300) * np.exp(np.minimum(random - regular, -_MIN_LOG_SHARE))
+        alive: Floats = 1.0 / (1.0 + gone)
+        return alive
+
     def _share_open(self, x: Floats | float, t_x: Floats | float, since: Floats) -> Floats:
         """The share of gaps that last longer, in 0..1."""
         scale = self.alpha / self.k + t_x

@@ -63,7 +63,7 @@ def reasons(inputs: ReasonInputs, horizon_days: int) -> pa.Array:
         _texts(_history_codes(inputs), _history),
         _texts(_silence_codes(inputs), _silence),
         _texts(_late_codes(inputs), _late),
-        _texts(np.rint(100 * inputs.p_leaving), lambda percent: f"; {percent}% likely to stay silent for the next "),
+        _texts(np.rint(100 * inputs.p_leaving), lambda percent: f"; {percent}% likely to buy nothing in the next "),
         _texts(inputs.leaving_days, _days),
         _texts(np.rint(100 * inputs.decline), _decline),
         _texts(2 * amount + bad, money),
@@ -95,7 +95,7 @@ def _silence(code: int) -> str:
     days, once = divmod(code, 2)
     if days == 0:
         return ", on the last day that is known" if once else "; bought on the last day that is known"
-    return f", {_days(days)} ago" if once else f"; silent for {_days(days)}"
+    return f", {_days(days)} ago" if once else f"; no purchase for {_days(days)}"
 
 
 _IN_TIME, _FEW, _ONCE, _OWN = range(4)

@@ -16,9 +16,9 @@ from clvml.checks import check_rate
 from clvml.errors import ModelError, OptionError, did_you_mean
 from clvml.estimators.learned.ensemble.level import SOURCES
 from clvml.estimators.learned.features import FEATURE_WORDS
-from clvml.estimators.learned.leaving import REGULARITY
 from clvml.estimators.learned.leaving_features import FEATURES
 from clvml.estimators.lifetime_value import check_margin
+from clvml.estimators.purchases.regular_gaps import REGULARITY
 from clvml.horizon import MAX_HORIZON_DAYS, horizon_days
 from clvml.maths.learners.trees import MOST_LEAVES
 
@@ -240,6 +240,7 @@ ENSEMBLE = record(
         ticket_trees=_TREES,
         return_trees=_TREES,
     ),
+    believed=listing(_SHARE, 2),
     blend=listing(_SHARE, 3),
     level=record(
         to_base=listing(_LOG_FACTOR, 3),
@@ -257,6 +258,7 @@ CHURN = record(
     value=tree,
     window=_DAYS,
     horizon=_DAYS,
+    regularity=number(*REGULARITY),
     ensemble=ENSEMBLE,
     threshold=_SHARE,
     audit=record(

@@ -20,12 +20,13 @@ from clvml.estimators.learned.ensemble.labels import COLUMNS, labelled_snapshots
 from clvml.estimators.learned.ensemble.level import Level
 from clvml.estimators.learned.ensemble.model import Ensemble, Labelled, labelled_rows, past_windows
 from clvml.estimators.learned.ensemble.special_days import calendar_of, log_factor
-from clvml.estimators.learned.expectation import expect, expected_over
+from clvml.estimators.learned.expectation import Expectation, expect, expected_over
 from clvml.estimators.learned.features import FEATURE_WORDS
 from clvml.estimators.learned.leaks import leaking_attributes
 from clvml.estimators.learned.trial import Settings, Trial, share_of_gaps_ended
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import ParetoNBDModel
+from clvml.estimators.purchases.regular_gaps import regularity_of
 from clvml.horizon import day_number
 from clvml.maths import metrics
 from clvml.orders.origins import Snapshots
@@ -75,6 +76,8 @@ class ChurnClassifier(Estimator):
     ----------
     value_ : LifetimeValueModel
         Fitted as of the latest day.
+    regularity_ : float
+        Of the gaps, as the gaps show it: 1 where they are random, above where they are regular.
     threshold_ : float
         Of the churn probability over the horizon, chosen out of time.
     audit_ : Audit
@@ -159,6 +162,7 @@ class ChurnClassifier(Estimator):
             threads = self.threads or WHOLE_MACHINE.n_workers
             labelled = labelled_rows(self._value(snapshots), snapshots, self.max_rows, self.seed, threads)
             self.value_ = labelled.fitted[max(labelled.fitted)]._refitted(snapshots.now)
+            self.regularity_ = regularity_of(snapshots.now)
             self.window_, self.horizon_, self.classes_ = snapshots.window, snapshots.horizon, np.array([0, 1])
             self.leaks_ = leaking_attributes(labelled)
             settings = Settings(self.penalty, self.trees or Trees(), self.seed)
@@ -176,7 +180,7 @@ class ChurnClassifier(Estimator):
     ) -> Ensemble:
         """What predicts, at its level: that ahead, or that of labels of which nothing else is known."""
         if given_labels:
-            expected = expect(self.value_, one_customer_a_row(labelled.rows), self.window_)
+            expected = expect(self.value_, one_customer_a_row(labelled.rows), self.window_, self.regularity_)
             return Ensemble.learn(labelled, self.window_, *settings).levelled_by_labels(labelled, expected)
         special = calendar_of(self.calendar)
         ensemble, (past, year_ago) = side_by_side(
@@ -184,7 +188,7 @@ class ChurnClassifier(Estimator):
             lambda: past_windows(self.value_, snapshots, special),
             threads,
         )
-        near, far = (expect(self.value_, snapshots.now, days) for days in (self.window_, self.horizon_))
+        near, far = self._expected(self.value_._customer_forecast(snapshots.now), self.horizon_)
         return ensemble.levelled(
             snapshots.now,
             near,
@@ -251,9 +255,13 @@ class ChurnClassifier(Estimator):
         Predicted
             Arrays of (n,): p_return, purchases, spend.
         """
-        near = expected_over(ahead, self.window_)
-        far = near if days == self.window_ else expected_over(ahead, days)
-        return self.ensemble_.predict(self.ensemble_.design.matrix(ahead.summary, near), near, far)
+        return self.ensemble_.forecast(ahead.summary, *self._expected(ahead, days))
+
+    def _expected(self, ahead: CustomerForecast, days: int) -> tuple[Expectation, Expectation]:
+        """What BTYD expects over the label window, and over some days."""
+        spans = (self.window_,) if days == self.window_ else (self.window_, days)
+        near, *far = expected_over(ahead, self.value_.purchases_, self.regularity_, *spans)
+        return near, far[0] if far else near
 
     def predict_proba(self, frame: pd.DataFrame, horizon: int | None = None) -> Floats:
         """Probability of return, and of churn.
@@ -388,7 +396,8 @@ class ChurnClassifier(Estimator):
         labelled = snapshots.labelled
         rows = labelled[labelled["origin"] == labelled["origin"].max()].reset_index(drop=True)
         bought = (rows["purchases"].to_numpy() > 0).astype(float)
-        expected = expect(self._value(snapshots).fit(rows), rows, self.window_)
+        base = expect(self._value(snapshots).fit(rows), rows, self.window_, regularity_of(rows))
+        expected = self.ensemble_.believed.of(base)
         X = self.ensemble_.design.matrix(rows, expected)
         rng = np.random.default_rng(self.seed)
 
@@ -423,7 +432,8 @@ class ChurnClassifier(Estimator):
             One row a customer, one column a feature.
         """
         self._check_fitted("ensemble_")
-        X = self.ensemble_.design.matrix(frame, expect(self.value_, frame, self.window_))
+        base = expect(self.value_, frame, self.window_, self.regularity_)
+        X = self.ensemble_.design.matrix(frame, self.ensemble_.believed.of(base))
         slopes = self.ensemble_.members.return_ridge[1:]
         return pd.DataFrame(X * slopes, columns=list(FEATURE_WORDS), index=frame.index)
 
@@ -435,6 +445,7 @@ class ChurnClassifier(Estimator):
             "value": self.value_.to_dict(),
             "window": self.window_,
             "horizon": self.horizon_,
+            "regularity": self.regularity_,
             "ensemble": self.ensemble_.to_dict(),
             "threshold": self.threshold_,
             "audit": self.audit_._asdict(),
@@ -447,6 +458,7 @@ class ChurnClassifier(Estimator):
         model.value_ = LifetimeValueModel.from_dict(payload["value"])
         model.window_, model.horizon_ = int(payload["window"]), int(payload["horizon"])
         model.classes_ = np.array([0, 1])
+        model.regularity_ = float(payload["regularity"])
         model.ensemble_ = Ensemble.from_dict(payload["ensemble"])
         model.threshold_, model.audit_ = float(payload["threshold"]), Audit(**payload["audit"])
         return model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from clvml.estimators.forecast import CustomerForecast
 from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.estimators.purchases.model import PurchaseModel
+from clvml.estimators.purchases.regular_gaps import RANDOM, OpenGaps, regularity_of
 from clvml.resources import each_in_order
 
 __all__ = ["CommonFactors", "Expectation", "expect", "expect_origins", "expected_over", "hazard_shift", "log_hazard"]
@@ -27,13 +30,22 @@ class Expectation(NamedTuple):
     p_return: Floats
     purchases: Floats
     ticket: Floats
+    regular_return: Floats
+    """p_return if gaps are as regular as they look; see `clvml.estimators.purchases.regular_gaps`."""
+    regular_purchases: Floats
+    """And the purchases."""
+
+    @classmethod
+    def of(cls, p_return: Floats, purchases: Floats, ticket: Floats) -> Self:
+        """Where gaps are random."""
+        return cls(p_return, purchases, ticket, p_return, purchases)
 
     @property
     def spend(self) -> Floats:
         """Expected total amount, undiscounted."""
         return self.purchases * self.ticket
 
-    def take(self, rows: NDArray[np.intp]) -> Expectation:
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Expectation:
         """That of some of the customers."""
         return Expectation(*(values[rows] for values in self))
 
@@ -90,14 +102,18 @@ def hazard_shift(log_hazards: Floats, mean_return: float, weight: Floats | None 
     return float(brentq(surplus, low, high, xtol=1e-10))
 
 
-def expect(value: LifetimeValueModel, frame: pd.DataFrame, days: int) -> Expectation:
-    """The expectation of a fitted model over the next days."""
-    return expected_over(value._customer_forecast(frame), days)
+def expect(value: LifetimeValueModel, frame: pd.DataFrame, days: int, k: float = RANDOM) -> Expectation:
+    """The expectation of a fitted model over the next days; k: how regular gaps are."""
+    return next(expected_over(value._customer_forecast(frame), value.purchases_, k, days))
 
 
-def expected_over(ahead: CustomerForecast, days: int) -> Expectation:
-    """The same from a forecast that others share."""
-    return Expectation(ahead.p_return(days), ahead.expected_purchases(days), ahead.spend_given_all)
+def expected_over(ahead: CustomerForecast, purchases: PurchaseModel, k: float, *days: int) -> Iterator[Expectation]:
+    """The same over some days each, from a forecast that others share."""
+    gaps = None if k == RANDOM else OpenGaps.of(ahead, purchases, k)
+    for span in days:
+        p_return, expected = ahead.p_return(span), ahead.expected_purchases(span)
+        random = Expectation.of(p_return, expected, ahead.spend_given_all)
+        yield random if gaps is None else Expectation(*random[:3], *gaps.regular(p_return, expected, span))
 
 
 def expect_origins(
@@ -111,14 +127,17 @@ def expect_origins(
     first = next(frames)
     latest = type(value)(**value.get_params(deep=False)).fit(first)
 
+    def expected(model: LifetimeValueModel, frame: pd.DataFrame) -> Expectation:
+        return expect(model, frame, days, regularity_of(frame))
+
     def refitted(frame: pd.DataFrame) -> tuple[LifetimeValueModel, Expectation]:
         model = latest._refitted(frame)
-        return model, expect(model, frame, days)
+        return model, expected(model, frame)
 
-    found = [(latest, expect(latest, first, days)), *each_in_order(refitted, frames, threads)]
-    parts = np.empty((3, len(labelled)))
-    for rows, (_, expected) in zip(origins.values(), found, strict=True):
-        parts[:, rows] = expected
+    found = [(latest, expected(latest, first)), *each_in_order(refitted, frames, threads)]
+    parts = np.empty((len(Expectation._fields), len(labelled)))
+    for rows, (_, one) in zip(origins.values(), found, strict=True):
+        parts[:, rows] = one
     return Expectation(*parts), {int(str(o)): model for o, (model, _) in zip(origins, found, strict=True)}
 
 

@@ -21,18 +21,18 @@ from clvml.estimators.learned.expectation import hazard_shift
 from clvml.estimators.learned.leaving_features import FEATURES, Asked, asked_of, base_log_hazard, features
 from clvml.estimators.learned.second_purchase import SecondPurchase
 from clvml.estimators.purchases.model import PurchaseModel
+from clvml.estimators.purchases.regular_gaps import regularity_of, rhythm_of
 from clvml.horizon import as_date, day_number, day_of_number
 from clvml.maths import metrics
 from clvml.maths.learners import glm
 from clvml.maths.learners.trees import Forest
-from clvml.maths.regularity import regularity
 from clvml.maths.rhythm import Rhythm
 from clvml.orders.origins import one_vote, some_rows
 from clvml.orders.past import Past
 from clvml.orders.transactions import Transactions
 from clvml.resources import each_in_order, one_thread, side_by_side
 
-__all__ = ["REGULARITY", "LeavingAudit", "LeavingModel"]
+__all__ = ["LeavingAudit", "LeavingModel"]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -58,8 +58,6 @@ _PERSISTENCE = 1 / 3
 _PENALTY = 20.0
 _FOLDS = 3
 _TREES = Trees(max_iter=40, max_leaf_nodes=6)
-REGULARITY = 0.5, 20.0
-"""Between which the regularity of the gaps is taken to lie."""
 
 
 class LeavingAudit(NamedTuple):
@@ -363,7 +361,7 @@ class LeavingModel(Estimator):
 
     def _trial(self, labelled: Labelled) -> tuple[Blend, LeavingAudit | None]:
         """Predict the latest origin by members that had not seen it; what weights and level that shows."""
-        latest = int(labelled.origin.max())
+        latest = _latest(labelled)
         tested = np.flatnonzero(labelled.origin == latest)
         before = np.flatnonzero(labelled.origin + labelled.asked.days <= latest)
         later = _enough(labelled.returned[before])
@@ -387,7 +385,7 @@ class LeavingModel(Estimator):
             return [(np.arange(len(tested)), before)]
         customer = pd.factorize(labelled.customer)[0]
         part = np.random.default_rng(self.seed).integers(0, _FOLDS, customer.max() + 1)[customer]
-        earlier = labelled.origin < labelled.origin.max()
+        earlier = labelled.origin < labelled.origin[tested].max()
         earlier = earlier if earlier.any() else ~earlier
         return [(np.flatnonzero(part[tested] == j), np.flatnonzero(earlier & (part != j))) for j in range(_FOLDS)]
 
@@ -476,10 +474,7 @@ def _known(past: Past, origin: int, window: int) -> pd.DataFrame | None:
 
 def _rhythm(purchases: PurchaseModel, frame: pd.DataFrame) -> Rhythm:
     """The gaps of these customers: rates as the model has them, regularity as the gaps show it."""
-    r, alpha = float(purchases.params_.r), float(purchases.params_.alpha * purchases.unit_days)
-    x, t_x, logs = (frame[name].to_numpy(np.float64) for name in ("frequency", "recency", "log_gaps"))
-    k, _ = regularity(x, t_x, logs, np.ones_like(x))
-    return Rhythm(r, alpha, float(np.clip(k, *REGULARITY)) if np.isfinite(k) else 1.0)
+    return rhythm_of(purchases, regularity_of(frame))
 
 
 def _standard(raw: Floats, mean: Floats, spread: Floats) -> Floats:
@@ -504,6 +499,17 @@ def _shift(base: Floats, returned: Floats, weight: Floats) -> float:
     return hazard_shift(base, float(np.clip(np.average(returned, weights=weight), 1e-3, 1 - 1e-3)), weight)
 
 
+def _latest(labelled: Labelled) -> int:
+    """The latest origin at which enough repeat buyers were asked; where there is none, the latest.
+
+    Where all buy at much the same rate, all are asked over much the same days, which at the latest origin may be one
+    more than have passed since.
+    """
+    again, origins = labelled.asked.x > 0, np.unique(labelled.origin)[::-1]
+    asked = (day for day in origins if _enough(labelled.returned[again & (labelled.origin == day)]))
+    return int(next(asked, origins[0]))
+
+
 def _audit(labelled: Labelled, tested: Rows, leaving: Floats, later: bool) -> LeavingAudit | None:
     """Figures of the tested origin; None where all repeat buyers did the same."""
     asked = labelled.asked
@@ -514,7 +520,7 @@ def _audit(labelled: Labelled, tested: Rows, leaving: Floats, later: bool) -> Le
         return None
     gone = labelled.returned == 0
     return LeavingAudit(
-        origin=day_of_number(int(labelled.origin.max())).isoformat(),
+        origin=day_of_number(int(labelled.origin[tested].max())).isoformat(),
         later=bool(later),
         customers=len(rows),
         left=int(left.sum()),

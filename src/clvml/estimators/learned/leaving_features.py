@@ -68,22 +68,10 @@ def base_log_hazard(asked: Asked, rhythm: Rhythm) -> Floats:
     """Log hazard of return within the days asked: alive now, and then the gap that is open ends within them."""
     silent = rhythm.log_share_open(asked.x, asked.t_x, asked.since)
     further = rhythm.log_share_open(asked.x, asked.t_x, asked.since + asked.days)
-    p = _regular_alive(asked, rhythm, silent) * -np.expm1(further - silent)
+    random = Rhythm(rhythm.r, rhythm.alpha).log_share_open(asked.x, asked.t_x, asked.since)
+    p = rhythm.p_alive(asked.p_alive, (random, silent)) * -np.expm1(further - silent)
     hazard: Floats = np.log(-np.log1p(-np.clip(p, 1e-5, 1 - 1e-5)))
     return hazard
-
-
-def _regular_alive(asked: Asked, rhythm: Rhythm, silent: Floats) -> Floats:
-    """P(alive) for gaps as regular as they are.
-
-    The odds of being alive are in proportion to the share of gaps that last as long as the silence, which the model
-    takes to be that of random gaps. What stands against it, the chance of having left within the silence, is the same
-    to within a few percent once a gap is over.
-    """
-    random = Rhythm(rhythm.r, rhythm.alpha).log_share_open(asked.x, asked.t_x, asked.since)
-    gone = (1.0 - asked.p_alive) / np.maximum(asked.p_alive, 1e-300) * np.exp(np.minimum(random - silent, 690.0))
-    alive: Floats = 1.0 / (1.0 + gone)
-    return alive
 
 
 def features(asked: Asked, frame: pd.DataFrame, base: Floats) -> Floats:

@@ -13,6 +13,7 @@ from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.ensemble.model import Ensemble, Labelled
 from clvml.estimators.learned.expectation import Expectation, expect
 from clvml.estimators.purchases.model import PurchaseModel
+from clvml.estimators.purchases.regular_gaps import regularity_of
 from clvml.maths.rhythm import LAPSED_SHARE, LATE_SHARE, overdue_share
 from clvml.orders.origins import Snapshots
 
@@ -56,7 +57,7 @@ class Trial(NamedTuple):
         later = len(before) >= _MIN_ROWS and _MIN_OUTCOMES <= bought[before].sum() <= len(before) - _MIN_OUTCOMES
         then = labelled.take(tested)
         fitted = labelled.fitted[int(origin.max())]
-        far = expect(fitted, then.rows, snapshots.horizon)
+        far = expect(fitted, then.rows, snapshots.horizon, regularity_of(then.rows))
         p_return, p_far = np.empty((2, len(tested)))
         settings = settings._replace(trees=settings.trees._replace(max_rows=_TREE_ROWS))
         for fold, training in _folds(labelled, tested, before if later else None, settings.seed):
@@ -92,8 +93,7 @@ def _p_return(
         return near.p_return, far.p_return
     ensemble = Ensemble.learn(training, window, *settings, spend=False)
     ensemble = ensemble.levelled(asked.rows, near, near, [], None)
-    X = ensemble.design.matrix(asked.rows, near)
-    return ensemble.predict(X, near, near).p_return, ensemble.predict(X, near, far).p_return
+    return ensemble.forecast(asked.rows, near, near).p_return, ensemble.forecast(asked.rows, near, far).p_return
 
 
 def share_of_gaps_ended(purchases: PurchaseModel, frame: pd.DataFrame, since: Floats) -> Floats:

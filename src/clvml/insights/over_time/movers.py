@@ -57,7 +57,7 @@ def movers(before: pd.DataFrame, after: pd.DataFrame, *, value: str = "clv", top
     v0, v1 = (both[f"{value}_{when}"].to_numpy(np.float64) for when in ("before", "after"))
     w0, w1 = v0 / np.maximum(p0, 1e-12), v1 / np.maximum(p1, 1e-12)
     bought = (both["frequency_after"] - both["frequency_before"]).to_numpy(np.intp)
-    silent = both["days_since_last_after"].to_numpy(np.intp)
+    days = both["days_since_last_after"].to_numpy(np.intp)
     found = pd.DataFrame(
         {
             "customer_id": both.index,
@@ -68,14 +68,14 @@ def movers(before: pd.DataFrame, after: pd.DataFrame, *, value: str = "clv", top
             "by_spending": (w1 - w0) * (p0 + p1) / 2,
         }
     )
-    found["why"] = [_why(*row) for row in zip(bought, silent, found["by_returning"], found["by_spending"], strict=True)]
+    found["why"] = [_why(*row) for row in zip(bought, days, found["by_returning"], found["by_spending"], strict=True)]
     order = np.lexsort((found["customer_id"].astype(str), -found["change"].abs()))
     return found.iloc[order[:top]].reset_index(drop=True)
 
 
-def _why(bought: int, silent: int, by_returning: float, by_spending: float) -> str:
+def _why(bought: int, days: int, by_returning: float, by_spending: float) -> str:
     times = "once more" if bought == 1 else f"{bought} more times"
-    action = f"bought {times}" if bought > 0 else f"silent for {silent} days"
+    action = f"bought {times}" if bought > 0 else f"no purchase for {days} days"
     if abs(by_returning) >= abs(by_spending):
         return f"{action}: {'more' if by_returning > 0 else 'less'} likely to return"
     return f"{action}: expected to spend {'more' if by_spending > 0 else 'less'}"

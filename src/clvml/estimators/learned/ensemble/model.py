@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.errors import DataError
+from clvml.estimators.learned.ensemble.believed import Believed
 from clvml.estimators.learned.ensemble.blend import Blend, Predicted
 from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.ensemble.level import NO_LEVEL, Level, PastWindow, drawn_to_base
@@ -50,6 +51,11 @@ class Labelled(NamedTuple):
         """1 for who bought within the window, else 0."""
         return (self.rows["purchases"].to_numpy() > 0).astype(float)
 
+    def with_regular_gaps(self, believed: Believed) -> Labelled:
+        """The same, expected with gaps as regular as is believed."""
+        factors = believed.factors_of(self.factors, self.expected, self.rows["origin"].to_numpy(np.int64))
+        return self._replace(expected=believed.of(self.expected), factors=factors)
+
     def examples(self, design: Design) -> Examples:
         """What members learn from."""
         return Examples(
@@ -67,6 +73,8 @@ class Ensemble(NamedTuple):
 
     window: int
     """Days that the labels looked ahead."""
+    believed: Believed
+    """How far gaps are taken to be regular; the base takes them to be random."""
     design: Design
     members: Members
     blend: Blend
@@ -77,10 +85,14 @@ class Ensemble(NamedTuple):
         cls, labelled: Labelled, window: int, penalty: float, trees: Trees, seed: int, *, spend: bool = True
     ) -> Self:
         """Members and blend; the level is not set until `levelled`. spend: as of `Members.learn`."""
+        weight = one_vote(labelled.rows["customer_id"])
+        purchases = labelled.rows["purchases"].to_numpy(float)
+        believed = Believed.learn(labelled.expected, purchases, labelled.factors, weight, penalty)
+        labelled = labelled.with_regular_gaps(believed)
         design = Design.learn(labelled.rows, labelled.expected)
         examples = labelled.examples(design)
         members = Members.learn(examples, penalty, trees, seed, spend=spend)
-        return cls(window, design, members, Blend.by_evidence(examples), NO_LEVEL)
+        return cls(window, believed, design, members, Blend.by_evidence(examples), NO_LEVEL)
 
     def levelled(
         self,
@@ -92,27 +104,34 @@ class Ensemble(NamedTuple):
         calendar: float = 0.0,
     ) -> Self:
         """Itself at the level of these customers: today's, or those of an origin; see `Level.learn`."""
-        blended = self.blend.of(self.members.views(self.design.matrix(frame, near), near, far), far)
+        blended = self._replace(level=NO_LEVEL).forecast(frame, near, far)
         level = Level.learn(drawn_to_base(blended, far), past, year_ago, self.window, calendar)
         return self._replace(level=level)
 
     def levelled_by_labels(self, labelled: Labelled, near: Expectation) -> Self:
         """Itself at the level of labels of which nothing else is known; near: what the base expects of their rows."""
-        found = self.blend.of(self.members.views(self.design.matrix(labelled.rows, near), near, near), near)
+        found = self._replace(level=NO_LEVEL).forecast(labelled.rows, near, near)
         purchases, spend = (labelled.rows[name].to_numpy(float) for name in ("purchases", "spend"))
-        shown = Expectation(found.p_return, found.purchases, found.spend / np.maximum(found.purchases, 1e-300))
+        shown = Expectation.of(found.p_return, found.purchases, found.spend / np.maximum(found.purchases, 1e-300))
         to_labels = CommonFactors.of(purchases, spend, shown)
         level = NO_LEVEL._replace(to_base=to_labels, source="labels", reason="The level is that of the labels.")
         return self._replace(level=level)
 
+    def forecast(self, frame: pd.DataFrame, near: Expectation, far: Expectation) -> Predicted:
+        """near, far: what BTYD expects of the customers of a frame over the label window and over the horizon."""
+        regular = self.believed.of(near)
+        further = regular if far is near else self.believed.of(far)
+        return self.predict(self.design.matrix(frame, regular), regular, further)
+
     def predict(self, X: Floats, near: Expectation, far: Expectation) -> Predicted:
-        """X: the design matrix; near, far: what BTYD expects over the label window and over the horizon."""
+        """X: the design matrix; near, far: what is expected with gaps as regular as is believed."""
         return self.level.of(self.blend.of(self.members.views(X, near, far), far), near, far)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
         return {
             "window": self.window,
+            "believed": list(self.believed),
             "design": self.design.to_dict(),
             "members": self.members.to_dict(),
             "blend": list(self.blend),
@@ -124,6 +143,7 @@ class Ensemble(NamedTuple):
         """The inverse of `to_dict`."""
         return cls(
             int(payload["window"]),
+            Believed(*map(float, payload["believed"])),
             Design.from_dict(payload["design"]),
             Members.from_dict(payload["members"]),
             Blend(*map(float, payload["blend"])),
@@ -172,7 +192,10 @@ def past_windows(
         frame = rows.iloc[some].reset_index(drop=True)
         then = value._refitted(frame)
         purchases, spend = frame["purchases"].to_numpy(float), frame["spend"].to_numpy(float)
-        day, factors = int(str(origin)), CommonFactors.of(purchases, spend, expect(then, frame, snapshots.window))
+        day, factors = (
+            int(str(origin)),
+            CommonFactors.of(purchases, spend, expect(then, frame, snapshots.window)),
+        )
         known = -log_factor(calendar, day, snapshots.window)
         found.append(
             PastWindow(day, float(purchases.sum()), factors.plus(CommonFactors(known, known, known)), day - first)
