@@ -77,6 +77,9 @@ def test_a_known_effect_comes_back():
     assert outcome.profit_low > 0
     assert "It paid: profit" in str(outcome)
     assert {x.customers for x in outcome.lifts} == {"all", "call", "mail"}
+    for x in outcome.lifts:
+        own = table if x.customers == "all" else table[table["planned_treatment"] == x.customers]
+        assert (x.treated, x.control) == tuple((own["group"] == group).sum() for group in ("treat", "control"))
     assert (outcome.start, outcome.end) == ("2011-06-30", "2011-08-29")
 
 
@@ -164,6 +167,17 @@ def test_a_look_before_the_end_is_judged_for_all_looks():
     assert "interval at all looks together" in early.message
     assert "100 days before the end on 2011-10-28" in early.message
     assert "Had you looked every night" in late.message
+    assert "at all looks" not in late.message
+
+
+def test_rows_taken_out_after_the_draw_are_said():
+    table = audience(1_000, share=0.3)
+    left = table[(table["group"] == "treat") | (table["customer_id"] % 2 == 0)]
+    share = (left["group"] == "control").mean()
+    assert share < 0.25
+    said = " ".join(str(measure_outcome(left, log(orders(table)))).split())
+    assert f"the control group is {share:.1%} of the file where 30.0% was drawn" in said
+    assert "where 30.0% was drawn" not in " ".join(str(measure_outcome(table, log(orders(table)))).split())
 
 
 def test_parts_hold_together():

@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from clvml.errors import OptionError
+from clvml.errors import DataError, OptionError
 from clvml.insights.audit import audit_days
 from clvml.insights.channels import channel_values_of
 from clvml.orders.data_report import DataReport
+from clvml.orders.summaries import BookedDays
 from clvml.orders.transactions import Transactions
 from clvml.redaction import ids_are_hidden, ids_hidden
 from clvml.report.parts import Money, Section
@@ -52,10 +53,18 @@ def sections_of(
         None
         if known is None or summary is None or booked is None
         else channels(money, channel_values_of(scores, summary, booked, cac=cac), cac),
-        None if booked is None else moved(audit_days(booked, as_of), money),
+        None if booked is None else _moved(booked, as_of, money),
         trust(backtest, money, _data_report(log, as_of, redact)),
     ]
     return [section for section in found if section is not None]
+
+
+def _moved(booked: BookedDays, as_of: str, money: Money) -> Section | None:
+    """How value has moved; None where nobody bought in the last period."""
+    try:
+        return moved(audit_days(booked, as_of), money)
+    except DataError:
+        return None
 
 
 def _data_report(log: Transactions | None, as_of: str, redact: bool) -> DataReport | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clvml.html import Cell, Figure, Head, Table
 from clvml.insights.attributes import attributes_of_summary
 from clvml.insights.profiles import Difference, profile
 from clvml.insights.profit import ProfitTiers, profit_tiers, whale_curve
 from clvml.report import charts
-from clvml.report.parts import Money, Section, chart
+from clvml.report.parts import Chart, Money, Section, chart
 
 __all__ = ["best"]
 
@@ -20,7 +21,7 @@ MORE_THAN_A_FIFTH = 0.22
 
 def best(scores: pd.DataFrame, money: Money, summary: pd.DataFrame) -> Section:
     """What sets the best tenth apart; who are the 20% that earn and the 20% that cost, and why?"""
-    apart = [d for d in profile(scores, attributes_of_summary(summary)).differences if d.is_significant]
+    apart = _apart(scores, summary)
     tiers = profit_tiers(_profit(summary), sentences=False)
     brought = tiers.table["contribution"].to_numpy(np.float64)
     return Section(
@@ -28,15 +29,21 @@ def best(scores: pd.DataFrame, money: Money, summary: pd.DataFrame) -> Section:
         "What sets the best tenth apart? Who earns, who costs?",
         (*_profit_sentences(tiers, money), _apart_sentence(apart, money)),
         _figures(tiers, money),
-        charts=(
-            chart(
-                charts.whale(whale_curve(brought)),
-                "best-whale",
-                "Contribution so far, added up from the best customer to the worst",
-            ),
-        ),
+        charts=(_whale(brought),) if tiers.total > 0 else (),  # a share of nothing, or of a loss, says nothing
         tables=(_apart_table(apart[:SHOWN_DIFFERENCES], money),) if apart else (),
     )
+
+
+def _apart(scores: pd.DataFrame, summary: pd.DataFrame) -> list[Difference]:
+    """What sets the best tenth apart beyond chance; nothing where there is one customer."""
+    if len(scores) < 2:
+        return []
+    return [d for d in profile(scores, attributes_of_summary(summary)).differences if d.is_significant]
+
+
+def _whale(brought: NDArray[np.float64]) -> Chart:
+    title = "Contribution so far, added up from the best customer to the worst"
+    return chart(charts.whale(whale_curve(brought)), "best-whale", title)
 
 
 def _figures(tiers: ProfitTiers, money: Money) -> tuple[Figure, ...]:
