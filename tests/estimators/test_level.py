@@ -85,6 +85,9 @@ def test_a_year_ago_that_failed_is_not_followed():
     level = Level.learn(NO_FACTORS, [window(0, 0.0)], window(0, 1.3), 91)
     assert level.source == "past windows"
     assert level.season == NO_FACTORS
+    assert "a year ago brought 267% more purchases" in level.reason
+    assert "too far off to be taken for a season" in level.reason
+    assert "does not know" not in level.reason
 
 
 def test_a_year_ago_with_little_history_before_it_is_believed_in_part():

@@ -111,7 +111,7 @@ class Level(NamedTuple):
         if year_ago is not None and known:
             ahead = ahead.plus(year_ago.factors.scaled(season))
         source = "year ago" if known else "past windows" if past else "base"
-        reason = " ".join(_reasons(past, year_ago if known else None, season, lasts, calendar))
+        reason = " ".join(_reasons(past, year_ago, season, lasts, calendar))
         lasting = _lasting(_mean_factors(past), lasts, _TICKET * (1.0 - known), 1.0 - season)
         return cls(to_base, lasting, ahead, source, reason, _log_sds(past, source, window))
 
@@ -180,9 +180,10 @@ def _reasons(
     """Where the level comes from, in words."""
     found = []
     if year_ago is not None:
+        taken = f"; taken at {season:.0%}." if _trust(year_ago) else ": too far off to be taken for a season."
         found.append(
             f"The same weeks a year ago brought {_more(year_ago.factors.purchases)} purchases than the model, fitted "
-            f"as of then, expected; taken at {season:.0%}."
+            f"as of then, expected{taken}"
         )
     if past:
         found.append(
