@@ -67,7 +67,6 @@ KERNEL_TESTS = [
 OLDEST_TESTS = [
     "tests/test_docs.py",
     "tests/orders/test_sources.py",
-    "tests/orders/test_transactions.py",
     "tests/estimators/test_estimators.py",
     "tests/estimators/test_fit.py",
     "tests/scores/test_score.py",
