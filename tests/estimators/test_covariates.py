@@ -295,3 +295,15 @@ def test_lifetimes_has_no_covariates(fitted):
 
     with pytest.raises(ModelError, match="knows no covariates"):
         to_lifetimes(fitted[BetaGeoModel])
+
+
+@pytest.mark.parametrize(("penalty", "sd"), [(0.0, 1.0), (0.5, 1.0), (1.0, 1.0), (4.0, 0.5)])
+def test_the_weak_prior_penalizes_multipliers_by_at_least_one(penalty, sd):
+    """A normal prior of the logarithms, of standard deviation 1 / sqrt(penalty)."""
+    sample, z = sample_of([1, 2], [3, 4], [9, 9]), np.array([[0.5, -1.0], [1.0, 0.0]])
+    own = paretonbd.weak_prior(sample)
+    prior = WithCovariates(paretonbd, z, z[:, :1], penalty).weak_prior(sample)
+    assert prior.sd.tolist() == [*own.sd, sd, sd, sd]
+    assert prior.centre.tolist() == [*own.centre, 0.0, 0.0, 0.0]
+    theta = np.array([0.1, 0.2, 0.3, 0.4, 1.0, 2.0, 3.0])
+    assert prior.at(theta) == pytest.approx(own.at(theta[:4]) + 0.5 * (1 + 4 + 9) / sd**2)

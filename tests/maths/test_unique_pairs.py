@@ -27,6 +27,12 @@ def test_each_pair_finds_its_own(monkeypatch, cells):
     assert (pairs.column("product", product)[again].ravel() == product(x, y)[::-1]).all()
 
 
+def test_no_pairs_have_no_places():
+    pairs = UniquePairs()
+    assert pairs.find(np.empty(0), np.empty(0)).shape == (0,)
+    assert pairs.find(np.empty((0, 3)), np.empty((0, 3))).shape == (0, 3)
+
+
 def test_a_quantity_is_worked_out_once_a_pair():
     asked, pairs = [], UniquePairs()
 
