@@ -12,7 +12,8 @@ from clvml.maths.power import control_share_for, detectable_difference, needed_p
 def test_sizes_of_the_textbook():
     """Two groups of n see (1.96 + 0.8416) sigma sqrt(2 / n)."""
     assert detectable_difference(4.0, 100, 100) == pytest.approx(2.80159 * 2 * np.sqrt(2 / 100), rel=1e-5)
-    assert detectable_difference(4.0, 0, 100) == float("inf")
+    assert detectable_difference(4.0, 0, 100) == detectable_difference(4.0, 100, 0) == float("inf")
+    assert needed_per_arm(4.0, 0.0) == float("inf")
     # Equal groups: the skews of both means cancel.
     assert detectable_difference(4.0, 100, 100, skewness=9) == detectable_difference(4.0, 100, 100)
 
@@ -30,6 +31,12 @@ def test_needed_size_of_spend(cv, needed):
 def test_a_small_skewed_control_group_sees_less():
     plain, skewed = (detectable_difference(1.0, 4800, 200, skewness=s) for s in (0.0, 5.0))
     assert skewed / plain == pytest.approx(1 + 0.3324 * (1.96**2 - 0.8416**2) / 3 / 2.8016, rel=1e-3)
+
+
+def test_a_share_of_nearly_a_half_is_found_too():
+    """What 480 of 1,000 customers as control just show, fewer do not."""
+    share = control_share_for(1.0, detectable_difference(1.0, 520, 480), 1_000)
+    assert share == pytest.approx(0.48, abs=1e-6)
 
 
 @pytest.mark.parametrize("skewness", [0.0, 6.0])
