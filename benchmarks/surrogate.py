@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -214,18 +215,30 @@ def line(truth: str, read: str, rows: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    """Print a line for each truth and way of reading."""
+    """Print a line for each truth and way of reading. Pairs are made one of each truth after another, and kept in a file
+    if one is named, so that they can be made in several goes.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--campaigns", type=int, default=40)
     parser.add_argument("--customers", type=int, default=16_000)
     parser.add_argument("--truths", nargs="*", default=[*TRUTHS])
+    parser.add_argument("--keep", type=Path, help="a CSV file; the pairs that it holds are not made again")
     wanted = parser.parse_args()
-    s = shop(wanted.customers, np.random.default_rng(0))
-    model = ClvModel(horizon=YEAR).fit(Transactions(log_of(s.who, s.day, s.amount, SECOND)), day_of(SECOND))
-    for truth in wanted.truths:
-        rows = pd.DataFrame([row for seed in range(wanted.campaigns) for row in campaign(s, model, truth, seed)])
-        for read, own in rows.groupby("read", sort=False):
-            print(line(truth, str(read), own), flush=True)
+    kept = pd.read_csv(wanted.keep) if wanted.keep and wanted.keep.exists() else pd.DataFrame(columns=["name", "seed"])
+    tables, known = [kept], set(zip(kept["name"], kept["seed"], strict=True))
+    pairs = [(seed, name) for seed in range(wanted.campaigns) for name in wanted.truths if (name, seed) not in known]
+    if pairs:
+        s = shop(wanted.customers, np.random.default_rng(0))
+        model = ClvModel(horizon=YEAR).fit(Transactions(log_of(s.who, s.day, s.amount, SECOND)), day_of(SECOND))
+    for seed, name in pairs:
+        rows = pd.DataFrame(campaign(s, model, name, seed)).assign(name=name, seed=seed)
+        if wanted.keep:
+            rows.to_csv(wanted.keep, mode="a", header=not wanted.keep.exists(), index=False)
+        tables.append(rows)
+    found = pd.concat([table for table in tables if len(table)])
+    for name in wanted.truths:
+        for read, own in found[found["name"] == name].groupby("read", sort=False):
+            print(line(name, str(read), own), flush=True)
 
 
 if __name__ == "__main__":

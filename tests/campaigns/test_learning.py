@@ -11,7 +11,7 @@ import pytest
 from clvml.campaigns import Plan, Treatment, plan_audience, treatment_gains
 from clvml.campaigns.learning import pooled
 from clvml.campaigns.learning.past import Delivered, campaign_rows
-from clvml.campaigns.learning.pooled import learn_effect
+from clvml.campaigns.learning.pooled import StatedEffect, learn_effects
 from clvml.errors import OptionError
 from tests.campaigns.test_audience import scores
 
@@ -21,6 +21,11 @@ def plan(name: str = "spring", **rules) -> Plan:
     return Plan(
         name=name, treatments=(mail,), **{"holdout_share": 0.0, "control_share": 0.3, "confidence": 0.0} | rules
     )
+
+
+def learn_effect(rows: pd.DataFrame, treatment: str, *stated):
+    """Of one treatment alone; None where the past does not teach it."""
+    return learn_effects(rows, {treatment: StatedEffect(*stated)}).get(treatment)
 
 
 def constant(s: pd.DataFrame):
@@ -91,6 +96,48 @@ def test_what_campaigns_say_together_is_their_joint_posterior():
     assert found.log_evidence == pytest.approx(evidence)
     assert np.allclose(found.mean, centre + (covariance @ score)[:size])
     assert np.allclose(found.covariance, covariance[:size, :size] + differing)
+
+
+def test_an_effect_in_proportion_to_value_is_ranked_by_value_though_the_plan_states_a_save_rate():
+    """The stated effect says how much, not who gains more: two campaigns are enough to see that it is not the risk."""
+    s = scores(4000, seed=7)
+    risk = (s["churn_probability"] * s["value_if_kept"]).to_numpy()
+    mean, _ = learn_effect(past(by_value, 2), "mail", "save_rate", 0.1, 0.065).effect(s)
+    assert np.corrcoef(mean, by_value(s))[0, 1] > 0.97 > np.corrcoef(risk, by_value(s))[0, 1] + 0.1
+
+
+def seldom_called(truth) -> pd.DataFrame:
+    """The campaigns of `past`, in the first of which 80 customers were planned for a call."""
+    rows = past(truth)
+    first = rows[rows["campaign"] == "past 0"]
+    called = first.groupby("group").head(40).index
+    call = (rows["campaign"] == "past 0") & rows.index.isin(called)
+    return rows.assign(planned_treatment=np.where(call, "call", rows["planned_treatment"]))
+
+
+STATED = {name: StatedEffect("save_rate", mean, 0.065) for name, mean in (("mail", 0.1), ("call", 0.2))}
+
+
+def test_a_treatment_given_often_teaches_the_form_of_one_given_seldom():
+    """80 customers do not show that all gain the same; four campaigns of mails do."""
+    rows, s = seldom_called(constant), scores(4000, seed=7)
+    alone = learn_effects(rows, {"call": STATED["call"]})["call"].effect(s)[0]
+    beside = learn_effects(rows, STATED)["call"].effect(s)[0]
+    assert beside.std() / beside.mean() < 0.5 * alone.std() / alone.mean()
+
+
+def test_the_form_is_shared_as_if_all_pairs_of_priors_were_weighed():
+    rows = seldom_called(by_value)
+    found = {}
+    for name, stated in STATED.items():
+        parts = pooled._parts_of(rows, name)
+        found[name] = pooled._posteriors_of(parts, pooled._scale(pd.concat(parts)), stated)
+    mail, call = (np.array([p.log_evidence for p in found[name].values()]) for name in STATED)
+    form = np.array([prior.form for prior in found["mail"]])
+    pairs = np.exp(mail[:, None] + call - (mail.max() + call.max())) * (form[:, None] == form)
+    weight = pairs.sum(axis=0) / pairs.sum()
+    mean = sum(w * p.mean for w, p in zip(weight, found["call"].values(), strict=True))
+    assert np.allclose(learn_effects(rows, STATED)["call"].mean, mean)
 
 
 def test_a_plan_that_promises_too_much_is_believed_less():

@@ -13,7 +13,7 @@ import pandas as pd
 from clvml.campaigns.control import Holdout
 from clvml.campaigns.gain import LEARNED, Array, Belief, Customers, Economics, economics, sd_of
 from clvml.campaigns.learning.measured import MeasuredEffect
-from clvml.campaigns.learning.pooled import learn_effect
+from clvml.campaigns.learning.pooled import LearnedEffect, StatedEffect, learn_effects
 from clvml.campaigns.treatments import Plan, Treatment
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.redaction import shown_id
@@ -166,21 +166,25 @@ def beliefs_of(
     for name in measured:
         if name not in names:
             raise OptionError(f"measured names '{name}', which is no treatment of the plan.{did_you_mean(name, names)}")
-    found = [_belief(t, table, measured.get(t.name), past) for t in plan.treatments]
+    stated = {t.name: _stated(t) for t in plan.treatments if t.name not in measured}
+    learned = {} if past is None else learn_effects(past, stated)
+    found = [_belief(t, table, measured.get(t.name), learned.get(t.name)) for t in plan.treatments]
     return tuple(belief for belief, _ in found), tuple(source for _, source in found)
 
 
+def _stated(t: Treatment) -> StatedEffect:
+    kind, value = t.effect
+    return StatedEffect(kind, value, float(sd_of(Belief(kind, np.array([value]), t.effect_sd))[0]))
+
+
 def _belief(
-    t: Treatment, table: pd.DataFrame, measured: MeasuredEffect | None, past: pd.DataFrame | None
+    t: Treatment, table: pd.DataFrame, measured: MeasuredEffect | None, learned: LearnedEffect | None
 ) -> tuple[Belief, str]:
     if measured is not None:
         return measured.belief(table), str(measured)
-    kind, value = t.effect
-    stated = Belief(kind, np.full(len(table), value), t.effect_sd)
-    prior_sd = float(sd_of(stated)[0])
-    learned = None if past is None else learn_effect(past, t.name, kind, value, prior_sd)
     if learned is None:
-        return stated, t.effect_source
+        kind, value = t.effect
+        return Belief(kind, np.full(len(table), value), t.effect_sd), t.effect_source
     mean, sd = learned.effect(table)
     summed = functools.partial(learned.sd_of_sum, table)
     return Belief(LEARNED, rounded(mean), rounded(sd), summed, learned.campaigns), str(learned)

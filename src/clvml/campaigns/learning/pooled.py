@@ -1,9 +1,10 @@
-"""The effect of a treatment, learned from all past campaigns that gave it: a partially pooled posterior, prior × data.
+"""The effect of each treatment, learned from all past campaigns that gave it: partially pooled, prior × data.
 
 The effect on contribution is a sum of bases (value at risk, value, CLV, a constant: what a save rate, an extra return,
-a lift, an extra contribution would be), each with a coefficient of its own that may deviate by tier and by state:
-tau(x) = b(x)'theta. The plan's stated effect is the prior of its own basis; that of the others, of the deviations and
-of the differences between campaigns is centred on none, and how wide it is, is averaged over by its evidence.
+a lift, an extra contribution would be): tau(x) = b(x)'theta. The plan states how large it is, and knows no better than
+anybody else how it is spread over the customers: each basis is as likely as the others to be its form, which may be
+more or less strong by tier and by state. What the other bases add, the deviations and the differences between campaigns
+are centred on none, and how wide they are, is averaged over by its evidence, as the form is.
 
 Data enter by Robinson's residuals with the propensities that were drawn (Nie & Wager 2021, Biometrika 108, eq. 4):
 y − m(x) = (treated − e) tau(x) + noise, weighted by the variance that the scores predicted. Given these, all is a
@@ -13,25 +14,47 @@ Gaussian linear model (Gelman et al. 2013, Bayesian Data Analysis, ch. 14–15).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import logsumexp
 
 from clvml.campaigns.gain import BASES, Array
 from clvml.scores.segments import STATES, TIERS
 
-__all__ = ["LearnedEffect", "learn_effect"]
+__all__ = ["LearnedEffect", "StatedEffect", "learn_effects"]
 
 _CELLS = (("tier", TIERS), ("state", STATES))
-_PRIORS = tuple(itertools.product((0.0, 0.5, 1.0), (0.0, 0.5, 2.0), (0.0, 0.3, 1.5), (0.0, 0.3, 1.5), (0.0, 0.2)))
-"""Priors, as shares of the stated effect: what is believed of it (a plan may promise too much), then the widths of each
-basis, of deviations by tier and by state, and between campaigns."""
+
+
+class _Prior(NamedTuple):
+    """The basis that is the form of the effect, and as shares of the stated effect: what is believed of it (a plan may
+    promise too much), then the widths of what each basis adds, of deviations by tier and by state, and of differences
+    between campaigns.
+    """
+
+    form: int
+    believed: float
+    bases: float
+    tier: float
+    state: float
+    between: float
+
+
+_PRIORS = tuple(
+    itertools.starmap(
+        _Prior,
+        itertools.product(
+            range(len(BASES)), (0.0, 0.5, 1.0), (0.0, 0.5, 2.0), (0.0, 0.3, 1.5), (0.0, 0.3, 1.5), (0.0, 0.2)
+        ),
+    )
+)
 _SIMPLER = 2.0
-"""How many times likelier none is than each width of the three, beforehand."""
+"""How many times likelier none is than each width of additions and deviations, beforehand."""
 _FEW = 30
 """Customers in a group below which a campaign teaches nothing."""
 
@@ -73,25 +96,60 @@ class LearnedEffect:
         )
 
 
-def learn_effect(past: pd.DataFrame, treatment: str, kind: str, mean: float, sd: float) -> LearnedEffect | None:
-    """The posterior of one treatment's effect; None where no past campaign gave it to enough customers.
+class StatedEffect(NamedTuple):
+    """The effect that a plan states: one of `EFFECTS`, its mean and how sure it is."""
 
-    past: rows of PAST_CAMPAIGNS. kind, mean, sd: the effect that the plan states, one of `EFFECTS`, and how sure it is.
+    kind: str
+    mean: float
+    sd: float
+
+
+def learn_effects(past: pd.DataFrame, stated: Mapping[str, StatedEffect]) -> dict[str, LearnedEffect]:
+    """The posterior of each treatment's effect; without those that no past campaign gave to enough customers.
+
+    past: rows of PAST_CAMPAIGNS. stated: by treatment. How the effect is spread over the customers, its form, is taken
+    to be the same for all treatments, so that one which was given often teaches it for one which was given seldom.
     """
+    taught = {name: parts for name in stated if (parts := _parts_of(past, name))}
+    scales = {name: _scale(pd.concat(parts)) for name, parts in taught.items()}
+    found = {name: _posteriors_of(parts, scales[name], stated[name]) for name, parts in taught.items()}
+    of_form = {name: _evidence_of_forms(posteriors) for name, posteriors in found.items()}
+    together = sum(of_form.values(), start=np.zeros(len(BASES)))
+    learned = {}
+    for name, parts in taught.items():
+        others = together - of_form[name]
+        weighed = [p._replace(log_evidence=p.log_evidence + others[prior.form]) for prior, p in found[name].items()]
+        treated = sum(int((rows["group"] == "treat").sum()) for rows in parts)
+        control = sum(map(len, parts)) - treated
+        learned[name] = LearnedEffect(*_averaged(weighed), scales[name], len(parts), treated, control)
+    return learned
+
+
+def _parts_of(past: pd.DataFrame, treatment: str) -> list[pd.DataFrame]:
+    """The campaigns that gave the treatment, with enough customers of both groups."""
     own = past[past["planned_treatment"] == treatment]
-    parts = [rows for _, rows in own.groupby(["campaign", "as_of"]) if rows["group"].value_counts().min() >= _FEW]
-    parts = [rows for rows in parts if rows["group"].nunique() == 2]
-    if not parts:
-        return None
-    used = pd.concat(parts)
-    scale = np.array([max(float(np.abs(basis(used)).mean()), 1e-9) for basis in BASES.values()])
-    lessons = [_lesson(rows, scale) for rows in parts]
-    size, at = len(lessons[0].score), [*BASES].index(kind)
-    centre = np.zeros(size)
-    centre[at] = mean * scale[at]
-    posterior = _averaged([*_posteriors(lessons, centre, at, sd * scale[at])])
-    treated = int((used["group"] == "treat").sum())
-    return LearnedEffect(*posterior, scale, len(parts), treated, len(used) - treated)
+    parts = [rows for _, rows in own.groupby(["campaign", "as_of"])]
+    return [rows for rows in parts if rows["group"].nunique() == 2 and rows["group"].value_counts().min() >= _FEW]
+
+
+def _scale(rows: pd.DataFrame) -> Array:
+    """Mean size of each basis: a coefficient of 1 then is 1 of money for the mean customer, whatever the basis."""
+    return np.array([max(float(np.abs(basis(rows)).mean()), 1e-9) for basis in BASES.values()])
+
+
+def _posteriors_of(parts: list[pd.DataFrame], scale: Array, stated: StatedEffect) -> dict[_Prior, _Posterior]:
+    money = float(scale[[*BASES].index(stated.kind)])
+    return dict(_posteriors([_lesson(rows, scale) for rows in parts], stated.mean * money, stated.sd * money))
+
+
+def _evidence_of_forms(found: Mapping[_Prior, _Posterior]) -> Array:
+    """Logarithm of what speaks for each basis as the form of the effect."""
+    return np.array(
+        [
+            logsumexp([posterior.log_evidence for prior, posterior in found.items() if prior.form == form])
+            for form in range(len(BASES))
+        ]
+    )
 
 
 def _design(table: pd.DataFrame, scale: Array) -> Array:
@@ -139,22 +197,29 @@ class _Pooled(NamedTuple):
     constant: float
 
 
-def _posteriors(lessons: list[_Lesson], stated: Array, at: int, sd: float) -> Iterator[_Posterior]:
-    """A posterior for each of `_PRIORS`."""
-    size, k = len(stated), len(BASES)
-    cells = [k * len(words) for _, words in _CELLS]
-    amplitude = float(np.hypot(stated[at], sd))
-    for between in sorted({prior[-1] for prior in _PRIORS}):
+def _posteriors(lessons: list[_Lesson], stated: float, sd: float) -> Iterator[tuple[_Prior, _Posterior]]:
+    """A posterior for each of `_PRIORS`; stated, sd: the mean effect on a customer in money, and how sure it is."""
+    size, k = len(lessons[0].score), len(BASES)
+    amplitude = float(np.hypot(stated, sd))
+    for between in sorted({prior.between for prior in _PRIORS}):
         differing = np.zeros(size)
         differing[:k] = (between * amplitude) ** 2 / k
         pooled = _pooled(lessons, np.diag(differing))
-        for believed, *widths, own in _PRIORS:
-            if own == between:
-                variance = (np.repeat(widths, [k, *cells]) * amplitude) ** 2
-                variance[at] += sd**2
-                found = _posterior(pooled, believed * stated, variance, differing)
-                simpler = float(np.log(_SIMPLER)) * widths.count(0.0)
-                yield found._replace(log_evidence=found.log_evidence + simpler)
+        for prior in _PRIORS:
+            if prior.between == between:
+                centre, variance = np.zeros(size), (_widths(prior) * amplitude) ** 2
+                centre[prior.form] = prior.believed * stated
+                variance[prior.form] += sd**2
+                found = _posterior(pooled, centre, variance, differing)
+                simpler = float(np.log(_SIMPLER)) * (prior.bases, prior.tier, prior.state).count(0.0)
+                yield prior, found._replace(log_evidence=found.log_evidence + simpler)
+
+
+def _widths(prior: _Prior) -> Array:
+    """Of each coefficient: what every basis adds, then the deviations of the form alone within each tier and state."""
+    form = np.arange(len(BASES)) == prior.form
+    within = [form * width for (_, words), width in zip(_CELLS, (prior.tier, prior.state), strict=True) for _ in words]
+    return np.concatenate([np.full(len(BASES), prior.bases), *within])
 
 
 def _pooled(lessons: list[_Lesson], differing: Array) -> _Pooled:
