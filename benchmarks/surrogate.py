@@ -215,7 +215,7 @@ def line(truth: str, read: str, rows: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    """Print a line for each truth and way of reading. Pairs are made one of each truth after another, and kept in a file
+    """Print a line for each truth and way of reading. Pairs are made of each truth in turn, and kept in a file
     if one is named, so that they can be made in several goes.
     """
     parser = argparse.ArgumentParser(description=__doc__)

@@ -42,7 +42,9 @@ class SurrogateOutcome:
         What the surrogate misses of the part to come, as a share of it, by the checks (`to_come` is corrected for it),
         and how sure that is. 0 and 0.5 without checks.
     status : str
-        'confirmed', 'contradicted' or 'open': whether the checks show that the effect goes through the history.
+        'contradicted': far more or less came later than the histories let expect; 'confirmed': a later effect came that
+        cannot have been nothing, and nothing contradicts; 'open': neither. Even 'confirmed' leaves room for an effect
+        that is half as large again, or half, as the histories say: that room is in the interval.
     checks : tuple of SurrogateCheck
         What came against what was expected, in this campaign and in those before it.
     message : str
@@ -109,7 +111,7 @@ class SurrogateOutcome:
 
 
 def status_of(checks: Sequence[SurrogateCheck]) -> str:
-    """Whether the checks show that the effect goes through the history."""
+    """Whether a check contradicts that the effect goes through the history, or shows that a later effect comes."""
     if any(check.contradicts for check in checks):
         return CONTRADICTED
     return CONFIRMED if any(check.confirms for check in checks) else OPEN
@@ -151,7 +153,7 @@ def verdict(
         f"{low:,.2f} to {high:,.2f})."
     )
     if status == CONFIRMED:
-        return f"{figures[0].upper()}{figures[1:]} The checks show that the effect goes through the history."
+        return f"{figures[0].upper()}{figures[1:]} The checks show that a later effect comes."
     if drawn.read == drawn.until:
         return f"{figures[0].upper()}{figures[1:]} All of it is known: nothing is expected."
     why = (
