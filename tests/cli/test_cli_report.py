@@ -75,7 +75,7 @@ def test_the_page_is_that_of_python_from_what_the_commands_wrote(here, clvml):
             "bytes.json",
             "--outcome bytes.json is no JSON. Give the file that `clvml outcome --out` writes.",
         ),
-        ("--audience", "list.json", "--audience list.json has no 'by_treatment'. Give the file that `clvml audience "),
+        ("--audience", "list.json", "--audience list.json has no 'totals'. Give the file that `clvml audience "),
         ("--cac", "web=5", "Costs of channels need a log whose channels are known"),
     ],
 )
