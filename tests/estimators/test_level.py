@@ -18,9 +18,9 @@ RNG = np.random.default_rng(3)
 FAR = Expectation.of(RNG.uniform(0.05, 0.9, 50), RNG.uniform(1.0, 4.0, 50), RNG.uniform(10.0, 90.0, 50))
 
 
-def window(origin, log_ratio, *, spend=None, history=400, purchases=1e12):
+def window(origin, log_ratio, *, spend=None, history=400, purchases=1e12, expected=0.0):
     factors = CommonFactors(log_ratio, log_ratio if spend is None else spend, log_ratio)
-    return PastWindow(origin, purchases, factors, history)
+    return PastWindow(origin, purchases, expected, factors, history)
 
 
 def test_a_year_ago_tells_the_season_of_a_short_window():
@@ -58,10 +58,10 @@ def test_of_prices_a_half_is_taken_to_last_unless_a_year_ago_shows_them():
 
 
 def test_returns_beyond_purchases_last_fully_unless_a_year_ago_shows_them():
-    past = [PastWindow(0, 1e12, CommonFactors(0.1, 0.1, 0.3), 400)]
+    past = [PastWindow(0, 1e12, 0.0, CommonFactors(0.1, 0.1, 0.3), 400)]
     unknown = Level.learn(NO_FACTORS, past, None, 73)
     assert unknown.lasting.hazard == pytest.approx(0.1 * 0.2 + 0.2)
-    year_ago = PastWindow(0, 1e12, CommonFactors(0.4, 0.4, 0.4), 400)
+    year_ago = PastWindow(0, 1e12, 0.0, CommonFactors(0.4, 0.4, 0.4), 400)
     known = Level.learn(NO_FACTORS, past, year_ago, 73)
     assert known.lasting.hazard == pytest.approx(0.2**2 * 0.3)
     assert known.season.hazard == pytest.approx((1.0 - 0.2**2) * 0.4)
@@ -77,17 +77,28 @@ def test_without_an_earlier_year_it_says_so_and_is_less_sure():
 
 
 def test_a_year_ago_with_few_purchases_is_believed_in_part():
-    whole, half = (Level.learn(NO_FACTORS, [], window(0, 0.2, purchases=n), 91) for n in (1e12, 100.0))
+    whole, half = (Level.learn(NO_FACTORS, [], window(0, 0.2, purchases=n), 91) for n in (1e12, 50.0))
     assert half.season.purchases == pytest.approx(whole.season.purchases / 2)
 
 
-def test_a_year_ago_that_failed_is_not_followed():
-    level = Level.learn(NO_FACTORS, [window(0, 0.0)], window(0, 1.3), 91)
-    assert level.source == "past windows"
-    assert level.season == NO_FACTORS
-    assert "a year ago brought 267% more purchases" in level.reason
-    assert "too far off to be taken for a season" in level.reason
-    assert "does not know" not in level.reason
+def test_few_purchases_where_many_were_expected_tell_a_dead_season():
+    level = Level.learn(NO_FACTORS, [window(0, 0.0)], window(0, math.log(0.1), purchases=20.0, expected=200.0), 91)
+    assert level.season.purchases == pytest.approx(200 / 250 * (1 - (91 / 365) ** 2) * math.log(0.1))
+    assert "a year ago brought 90% fewer purchases" in level.reason
+
+
+def test_the_stronger_a_season_the_less_sure_is_its_level():
+    weak, strong = (Level.learn(NO_FACTORS, [], window(0, ratio), 91) for ratio in (0.0, 1.6))
+    assert weak.log_sd == (0.14, 0.14)
+    assert strong.log_sd[0] == pytest.approx(math.hypot(0.14, 0.25 * strong.season.purchases))
+
+
+def test_a_strong_season_is_followed():
+    """A garden shop's spring brings four times what a model of no season expects."""
+    level = Level.learn(NO_FACTORS, [window(0, 0.0)], window(0, math.log(4.0)), 91)
+    assert level.source == "year ago"
+    assert level.factor == pytest.approx(4.0 ** (1.0 - (91 / 365) ** 2))
+    assert "a year ago brought 300% more purchases" in level.reason
 
 
 def test_a_year_ago_with_little_history_before_it_is_believed_in_part():

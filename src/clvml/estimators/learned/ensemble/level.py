@@ -33,15 +33,15 @@ _TICKET = 0.5
 """How much of past errors in the amount of a purchase is taken to last: a holiday among them must not raise prices."""
 _WHOLE_HISTORY = 180.0
 """Days of history before the weeks of a year ago with which they are believed fully; with fewer, in proportion."""
-_MAX_YEAR_AGO = 1.2
-"""A larger log ratio a year ago says that BTYD failed then, not what the season is."""
-_NOISE_PURCHASES = 100.0
-"""Purchases a year ago with which their ratio to what was expected is as much chance as season."""
+_NOISE_PURCHASES = 50.0
+"""Purchases a year ago, those that came or those expected, with which their ratio is as much chance as season."""
 _KNOWN_SEASON_SD = (0.14, 0.14)
 _UNKNOWN_SEASON_SD = (0.20, 0.25)
 """Standard deviations of the log of actual over predicted totals, of purchases and of spend: where the weeks of a year
 ago are known, and where they are not, before a log has shown its own. Measured over all origins of nine logs.
 """
+_SEASON_SD = 0.25
+"""The same of a season that is taken over, as a share of its log ratio: a strong one may come out quite otherwise."""
 _PRIOR_WINDOWS = 4.0
 """Windows for which the latter count."""
 _MIN_SD = 0.06
@@ -54,6 +54,8 @@ class PastWindow(NamedTuple):
     """Day number."""
     purchases: float
     """That came."""
+    expected: float
+    """Purchases that BTYD had expected."""
     factors: CommonFactors
     history: int
     """Days of the log before the origin."""
@@ -107,13 +109,12 @@ class Level(NamedTuple):
         years = min(1.0, window / _YEAR)
         known = 0.0 if year_ago is None else _trust(year_ago)
         season, lasts = known * (1.0 - years**2), known * years**2 + (1.0 - known) * years
-        ahead = CommonFactors(calendar, calendar, calendar)
-        if year_ago is not None and known:
-            ahead = ahead.plus(year_ago.factors.scaled(season))
+        recurs = NO_FACTORS if year_ago is None else year_ago.factors.scaled(season)
+        ahead = recurs.plus(CommonFactors(calendar, calendar, calendar))
         source = "year ago" if known else "past windows" if past else "base"
         reason = " ".join(_reasons(past, year_ago, season, lasts, calendar))
         lasting = _lasting(_mean_factors(past), lasts, _TICKET * (1.0 - known), 1.0 - season)
-        return cls(to_base, lasting, ahead, source, reason, _log_sds(past, source, window))
+        return cls(to_base, lasting, ahead, source, reason, _log_sds(past, source, window, recurs))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -144,11 +145,10 @@ def _partly(log_factor: float, share: Floats) -> Floats:
 
 
 def _trust(year_ago: PastWindow) -> float:
-    """How far the weeks of a year ago are believed: by the history before them, and by how much came."""
-    if abs(year_ago.factors.purchases) >= _MAX_YEAR_AGO:
-        return 0.0
+    """How far the weeks of a year ago are believed: by the history before them, and by what came or was expected."""
     history = min(1.0, year_ago.history / _WHOLE_HISTORY)
-    return history * year_ago.purchases / (year_ago.purchases + _NOISE_PURCHASES)
+    shown = max(year_ago.purchases, year_ago.expected)  # that few came tells as much
+    return history * shown / (shown + _NOISE_PURCHASES)
 
 
 def _mean_factors(past: list[PastWindow]) -> CommonFactors:
@@ -180,10 +180,9 @@ def _reasons(
     """Where the level comes from, in words."""
     found = []
     if year_ago is not None:
-        taken = f"; taken at {season:.0%}." if _trust(year_ago) else ": too far off to be taken for a season."
         found.append(
             f"The same weeks a year ago brought {_more(year_ago.factors.purchases)} purchases than the model, fitted "
-            f"as of then, expected{taken}"
+            f"as of then, expected; taken at {season:.0%}."
         )
     if past:
         found.append(
@@ -203,12 +202,16 @@ def _more(log_ratio: float) -> str:
     return f"{abs(more):.0%} {'more' if more > 0 else 'fewer'}"
 
 
-def _log_sds(past: list[PastWindow], source: str, window: int) -> tuple[float, float]:
+def _log_sds(past: list[PastWindow], source: str, window: int, season: CommonFactors) -> tuple[float, float]:
     """From past errors of level after what would have been carried then, shrunk to what other logs show. Where the
-    season is known they do not count: they are those of seasons that were not.
+    season is known they do not count: they are those of seasons that were not; and the stronger it is, the further it
+    may come out otherwise.
     """
     if source == "year ago":
-        return _KNOWN_SEASON_SD
+        purchases, spend = (
+            math.hypot(sd, _SEASON_SD * of) for sd, of in zip(_KNOWN_SEASON_SD, season[:2], strict=True)
+        )
+        return purchases, spend
     if len(past) < 2:
         return _UNKNOWN_SEASON_SD
     ordered = sorted(past)

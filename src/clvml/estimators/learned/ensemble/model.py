@@ -192,14 +192,11 @@ def past_windows(
         frame = rows.iloc[some].reset_index(drop=True)
         then = value._refitted(frame)
         purchases, spend = frame["purchases"].to_numpy(float), frame["spend"].to_numpy(float)
-        day, factors = (
-            int(str(origin)),
-            CommonFactors.of(purchases, spend, expect(then, frame, snapshots.window)),
-        )
+        expected = expect(then, frame, snapshots.window)
+        day, factors = int(str(origin)), CommonFactors.of(purchases, spend, expected)
         known = -log_factor(calendar, day, snapshots.window)
-        found.append(
-            PastWindow(day, float(purchases.sum()), factors.plus(CommonFactors(known, known, known)), day - first)
-        )
+        came, foreseen = float(purchases.sum()), float(expected.purchases.sum())
+        found.append(PastWindow(day, came, foreseen, factors.plus(CommonFactors(known, known, known)), day - first))
     year_ago = next((w for w in found if w.origin == snapshots.year_ago), None)
     return [w for w in found if _tells_level(w)], year_ago
 
