@@ -46,6 +46,11 @@ def test_what_is_no_horizon_is_refused(horizon):
         horizon_days(horizon, "2024-06-30")
 
 
+def test_a_refusal_names_what_was_given():
+    with pytest.raises(OptionError, match=r"^ahead='soon' is not a length of time"):
+        horizon_days("soon", "2024-06-30", "ahead")
+
+
 def test_horizons_in_calendar_units():
     assert horizon_days("12m", "2024-01-31") == 366
     assert horizon_days("1m", "2024-01-31") == 29

@@ -53,35 +53,35 @@ def add_months(day: dt.date, months: int) -> dt.date:
     return day.replace(year=year, month=month, day=min(day.day, calendar.monthrange(year, month)[1]))
 
 
-def horizon_days(horizon: int | str, as_of: Any = None) -> int:
+def horizon_days(horizon: int | str, as_of: Any = None, name: str = "horizon") -> int:
     """A horizon in days: 273, '273d', '39w', '12m' (calendar months from `as_of`), '1y'.
 
-    Months and years have no fixed length, so they need `as_of`. Raises OptionError on anything else.
+    Months and years have no fixed length, so they need `as_of`. Raises OptionError on anything else, under the name.
     """
     found = _FORM.fullmatch(str(horizon)) if not isinstance(horizon, bool) else None
     number = int(found[1]) if found else 0
     if found is None or number < 1:
         raise OptionError(
-            f"horizon={horizon!r} is not a length of time. "
+            f"{name}={horizon!r} is not a length of time. "
             "Give whole days (273 or '273d'), weeks ('39w'), calendar months ('12m') or years ('1y'), at least 1."
         )
-    days = _days(horizon, number, found[2].lower(), as_of)
+    days = _days(horizon, number, found[2].lower(), as_of, name)
     if days > MAX_HORIZON_DAYS:
-        raise OptionError(f"horizon={horizon!r} is more than the hundred years that can be looked ahead.")
+        raise OptionError(f"{name}={horizon!r} is more than the hundred years that can be looked ahead.")
     return days
 
 
-def _days(horizon: int | str, number: int, unit: str, as_of: Any) -> int:
+def _days(horizon: int | str, number: int, unit: str, as_of: Any, name: str) -> int:
     if unit in ("", "d"):
         return number
     if unit == "w":
         return 7 * number
     if as_of is None:
         raise OptionError(
-            f"horizon={horizon!r} counts calendar months from as_of, and no as_of is known here. Pass days instead."
+            f"{name}={horizon!r} counts calendar months from as_of, and no as_of is known here. Pass days instead."
         )
     start = as_date(as_of)
     try:
         return (add_months(start, number * (12 if unit == "y" else 1)) - start).days
     except (ValueError, OverflowError):
-        raise OptionError(f"horizon={horizon!r} from {start} ends beyond the calendar. Choose a shorter one.") from None
+        raise OptionError(f"{name}={horizon!r} from {start} ends beyond the calendar. Choose a shorter one.") from None

@@ -164,7 +164,7 @@ class _Estimate(NamedTuple):
 
 def _days_of(table: pd.DataFrame, log: Transactions, ahead: int | str, end: Any) -> _Days:
     start = as_date(table["as_of"].iloc[0])
-    until = start + dt.timedelta(days=horizon_days(ahead, start))
+    until = start + dt.timedelta(days=horizon_days(ahead, start, "ahead"))
     day = min(log.last_date, until) if end is None else as_date(end, "end")
     if not start < day <= until:
         raise OptionError(
