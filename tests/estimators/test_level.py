@@ -89,8 +89,16 @@ def test_few_purchases_where_many_were_expected_tell_a_dead_season():
 
 def test_the_stronger_a_season_the_less_sure_is_its_level():
     weak, strong = (Level.learn(NO_FACTORS, [], window(0, ratio), 91) for ratio in (0.0, 1.6))
-    assert weak.log_sd == (0.14, 0.14)
+    assert weak.log_sd == pytest.approx((0.14, 0.14))
     assert strong.log_sd[0] == pytest.approx(math.hypot(0.14, 0.25 * strong.season.purchases))
+
+
+def test_the_less_a_year_ago_is_believed_the_less_sure_is_the_level():
+    sure, half, none = (
+        Level.learn(NO_FACTORS, [], year_ago, 91).log_sd
+        for year_ago in (window(0, 0.0), window(0, 0.0, purchases=50.0), None)
+    )
+    assert np.square(half) == pytest.approx((np.square(sure) + np.square(none)) / 2)
 
 
 def test_a_strong_season_is_followed():

@@ -129,7 +129,7 @@ def expected_ahead(
 ) -> pd.DataFrame:
     """Purchases and contribution (undiscounted) expected of the customers within (day, until], as known on the day."""
     frame = model.frame(log, day)
-    columns = model.score_rows(frame, (until - day).days).columns
+    columns = model.model_._value_columns(model.model_._customer_forecast(frame), (until - day).days)
     table = pd.DataFrame(
         {"purchases": columns["expected_purchases"], "contribution": columns["expected_spend"] * model.margin_},
         index=pd.Index(canonical_ids(frame["customer_id"])),

@@ -263,7 +263,7 @@ def costs_of(pairs: Sequence[str], option: str) -> Mapping[str, float] | None:
 
 
 def read_lines(source: Sequence[str], columns: Sequence[str | None], as_of: str | None, date: str) -> pd.DataFrame:
-    """These columns and the day of the order lines, up to a day where one is given; what cannot count is told.
+    """These columns and the day of the order lines, up to a day where one is given; those that cannot count are noted.
 
     Raises DataError.
     """
@@ -277,9 +277,9 @@ def read_lines(source: Sequence[str], columns: Sequence[str | None], as_of: str 
     lines = pd.concat([_lines_of(Path(file), wanted) for file in source], ignore_index=True)
     days = days_of_column(lines[date])
     counts = lines[[name for name in columns[:2] if name]].notna().all(axis=1).to_numpy()
-    _tell_lost(int((~counts).sum()), len(lines), "no customer or no amount, and do not count")
+    _note_lost(int((~counts).sum()), len(lines), "no customer or no amount, and do not count")
     lost = "no date that can be read, and do not count" if until else "no date that can be read"
-    _tell_lost(int(np.isnat(days).sum()), len(lines), lost)
+    _note_lost(int(np.isnat(days).sum()), len(lines), lost)
     if until is None:
         return lines
     upto = lines[np.asarray(days <= until)]
@@ -288,7 +288,7 @@ def read_lines(source: Sequence[str], columns: Sequence[str | None], as_of: str 
     return upto
 
 
-def _tell_lost(lines: int, of: int, what: str) -> None:
+def _note_lost(lines: int, of: int, what: str) -> None:
     """A note of lines that lack something."""
     if lines:
         Terminal(1).note(f"{lines:,} of {of:,} order lines have {what}.")

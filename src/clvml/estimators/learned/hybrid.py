@@ -157,11 +157,11 @@ class HybridValueModel(Estimator):
         return prediction_frame(ahead, self._prediction_columns(ahead, horizon))
 
     def _value_columns(self, ahead: CustomerForecast, horizon: int) -> dict[str, Floats]:
-        """Of the columns of `predict` clv, p_return and expected_purchases alone: no intervals, a third of the time."""
+        """The columns of `predict` that need no intervals, in a third of the time."""
         table = self.value_._value_columns(ahead, horizon)
         p_return, purchases, spend = self.churn_.predict_ahead(ahead, horizon)
-        worth = self._worth(table["clv"], table["expected_purchases"] * ahead.spend_per_purchase)
-        return {"clv": worth * spend, "p_return": p_return, "expected_purchases": purchases}
+        worth = self._worth(table["clv"], table["expected_spend"])
+        return {"p_return": p_return, "expected_purchases": purchases, "expected_spend": spend, "clv": worth * spend}
 
     def _worth(self, clv: Floats, spend: Floats) -> Floats:
         """What discounting and the margin leave of an amount; the margin, where BTYD expects nothing to divide by."""
@@ -172,7 +172,7 @@ class HybridValueModel(Estimator):
         days = horizon or self.churn_.horizon_
         table = self.value_._value_columns(ahead, days)
         predicted = self.churn_.predict_ahead(ahead, days)
-        worth = self._worth(table["clv"], table["expected_purchases"] * ahead.spend_per_purchase)
+        worth = self._worth(table["clv"], table["expected_spend"])
         few, many, little, much = predictive_intervals(ahead, days, predicted)
         return {
             "p_alive": ahead.p_alive,

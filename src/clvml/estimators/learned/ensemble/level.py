@@ -114,7 +114,7 @@ class Level(NamedTuple):
         source = "year ago" if known else "past windows" if past else "base"
         reason = " ".join(_reasons(past, year_ago, season, lasts, calendar))
         lasting = _lasting(_mean_factors(past), lasts, _TICKET * (1.0 - known), 1.0 - season)
-        return cls(to_base, lasting, ahead, source, reason, _log_sds(past, source, window, recurs))
+        return cls(to_base, lasting, ahead, source, reason, _log_sds(past, known, window, recurs))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -202,16 +202,19 @@ def _more(log_ratio: float) -> str:
     return f"{abs(more):.0%} {'more' if more > 0 else 'fewer'}"
 
 
-def _log_sds(past: list[PastWindow], source: str, window: int, season: CommonFactors) -> tuple[float, float]:
-    """From past errors of level after what would have been carried then, shrunk to what other logs show. Where the
-    season is known they do not count: they are those of seasons that were not; and the stronger it is, the further it
-    may come out otherwise.
+def _log_sds(past: list[PastWindow], known: float, window: int, season: CommonFactors) -> tuple[float, float]:
+    """As far as the weeks of a year ago are believed, those of known seasons, else of others. The stronger the season,
+    the further it may come out otherwise.
     """
-    if source == "year ago":
-        purchases, spend = (
-            math.hypot(sd, _SEASON_SD * of) for sd, of in zip(_KNOWN_SEASON_SD, season[:2], strict=True)
-        )
-        return purchases, spend
+    purchases, spend = (
+        math.sqrt(known * with_season**2 + (1.0 - known) * without**2 + (_SEASON_SD * of) ** 2)
+        for with_season, without, of in zip(_KNOWN_SEASON_SD, _unknown_season_sd(past, window), season[:2], strict=True)
+    )
+    return purchases, spend
+
+
+def _unknown_season_sd(past: list[PastWindow], window: int) -> tuple[float, float]:
+    """From past errors of level after what would have been carried then, shrunk to what other logs show."""
     if len(past) < 2:
         return _UNKNOWN_SEASON_SD
     ordered = sorted(past)

@@ -195,8 +195,8 @@ def past_windows(
         expected = expect(then, frame, snapshots.window)
         day, factors = int(str(origin)), CommonFactors.of(purchases, spend, expected)
         known = -log_factor(calendar, day, snapshots.window)
-        came, foreseen = float(purchases.sum()), float(expected.purchases.sum())
-        found.append(PastWindow(day, came, foreseen, factors.plus(CommonFactors(known, known, known)), day - first))
+        totals = float(purchases.sum()), float(expected.purchases.sum())
+        found.append(PastWindow(day, *totals, factors.plus(CommonFactors(known, known, known)), day - first))
     year_ago = next((w for w in found if w.origin == snapshots.year_ago), None)
     return [w for w in found if _tells_level(w)], year_ago
 
