@@ -59,7 +59,32 @@ def test_before_the_horizon_ends_expectations_are_taken_down():
     report = monitor(log, scored(log))
     assert report.days == 25
     assert told(report, "purchases", "expected") == pytest.approx(4 * 1.0 / 4)
-    assert told(report, "return", "expected") == pytest.approx(4 * (1 - 0.5**0.25))
+    # Of mean 1 and chance 0.5: there with chance a, at rate r, where a r = 1 and a (1 - exp(-r)) = 0.5.
+    rate = 1.5936242600400399
+    assert told(report, "return", "expected") == pytest.approx(4 * (1 - math.exp(-rate / 4)) / rate)
+
+
+def autumn_shop() -> pd.DataFrame:
+    """A hundred customers a year old, each of whom buys every year on the tenth day after AS_OF."""
+    days = [pd.Timestamp(AS_OF) + pd.Timedelta(days=10 - 365 * back) for back in (0, 1, 2, 3)]
+    end = pd.DataFrame({"customer_id": [1000], "date": [pd.Timestamp(AS_OF) + pd.Timedelta(days=25)], "amount": [20.0]})
+    rows = [(c, day, 20.0) for c in range(100) for day in days]
+    return pd.concat([pd.DataFrame(rows, columns=["customer_id", "date", "amount"]), end], ignore_index=True)
+
+
+def test_before_the_horizon_ends_a_season_is_due_when_it_was_a_year_ago():
+    log = Transactions(autumn_shop())
+    scores = scored(log, p_return=0.99)
+    report = monitor(log, scores)
+    share = (100 + 100 * 0.25) / (100 + 100)  # all came by the 25th day; 100 purchases spread evenly stand beside them
+    assert told(report, "purchases", "expected") == pytest.approx(100 * share)
+    assert told(report, "return", "expected") <= told(report, "purchases", "expected")
+
+
+def test_a_level_within_what_the_scores_say_of_it_is_not_due():
+    log, scores = shop(scale=1.4)
+    assert "spend came to 1.40 times what was expected" in monitor(log, scores.assign(spend_level_sd=0.05)).due
+    assert monitor(log, scores.assign(spend_level_sd=0.3)).due == ()
 
 
 def test_the_stability_index_is_the_sum_over_tenths():

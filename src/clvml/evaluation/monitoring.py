@@ -11,11 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.errors import DataError, OptionError
+from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.evaluation.deciles import decile_table
 from clvml.horizon import as_date
 from clvml.maths import metrics
 from clvml.orders.transactions import Transactions
 from clvml.redaction import shown_id
+from clvml.scores.totals import level_sd_of, total_interval_around
 from clvml.tables import canonical_ids, finite_column
 
 __all__ = ["Monitor", "monitor", "stability_index"]
@@ -24,6 +26,7 @@ Floats = NDArray[np.float64]
 
 _BIAS_EDGE = 0.25
 """A total outside 0.8 to 1.25 times what was expected asks for a new model."""
+_LEVEL = 0.95
 _DRIFT_EDGE = 0.25
 """A population stability index above it is a shift by the usual reading: under .1 none, up to .25 some."""
 _AUC_EDGE = 0.55
@@ -31,6 +34,9 @@ MIN_JUDGED_CUSTOMERS = 30
 """Customers on each side below which a ranking, and customers in a bin below which an age, is not judged."""
 MIN_DAYS = 7
 """Days that must have passed."""
+_YEAR = 365
+_PRIOR_PURCHASES = 100.0
+"""Purchases of an earlier window with which its share counts as much as that of purchases spread evenly."""
 _SUMMARY = ("frequency", "T", "days_since_last", "monetary_value")
 _FORECAST = ("expected_purchases", "expected_spend", "p_return")
 
@@ -41,7 +47,7 @@ class Monitor:
 
     as_of: str
     until: str
-    """The last day compared; before the scores' horizon ends, they are taken down to the days passed."""
+    """The last day compared; before the scores' horizon ends, they are taken down to the part that is due by then."""
     days: int
     customers: int
     joined: int
@@ -120,8 +126,9 @@ def _drift_line(column: str, psi: float, same_age: float) -> str:
 def monitor(log: Transactions, scores: pd.DataFrame) -> Monitor:
     """Compare scores of an earlier day with what the log shows since, and say whether a new model is due.
 
-    Where the horizon has not ended yet, expectations are taken down in proportion to the days passed; returns come
-    early, so that the first weeks look better than they are.
+    Where the horizon has not ended yet, expectations are taken down to the part that is due by then: as much as came
+    in as many days of the same window a year ago or, in a younger log, of the window before the scores. Where the log
+    knows neither, in proportion to the days.
 
     Parameters
     ----------
@@ -160,7 +167,7 @@ def monitor(log: Transactions, scores: pd.DataFrame) -> Monitor:
         )
     held = log.split(as_of, until).holdout
     matched = _matched(scores, held, as_of)
-    forecast = _forecast(matched, days / horizon)
+    forecast = _forecast(matched, 1.0 if days == horizon else _share_due(log, as_of, horizon, days))
     actual = {
         "purchases": matched["purchases"].to_numpy(np.float64),
         "spend": matched["spend"].to_numpy(np.float64),
@@ -182,7 +189,11 @@ def monitor(log: Transactions, scores: pd.DataFrame) -> Monitor:
         table=table,
         deciles=deciles,
         drift=drift,
-        due=(*_wrong_level(actual, forecast), *_wrong_order(actual["return"], forecast["return"]), *_shifted(drift)),
+        due=(
+            *_wrong_level(actual, forecast, level_sd_of(scores)),
+            *_wrong_order(actual["return"], forecast["return"]),
+            *_shifted(drift),
+        ),
     )
 
 
@@ -246,14 +257,49 @@ def _matched(scores: pd.DataFrame, held: pd.DataFrame, as_of: dt.date) -> pd.Dat
     return matched
 
 
+def _share_due(log: Transactions, as_of: dt.date, horizon: int, days: int) -> float:
+    """The share of the horizon's purchases that its first days bring, by an earlier window that is known whole.
+
+    The weeks to a season bring more than their part, and so do the first ones where customers leave soon.
+    """
+    even = days / horizon
+    for back in (_YEAR, horizon):
+        origin = as_of - dt.timedelta(days=back)
+        if back >= horizon and (origin - log.first_date).days >= horizon / 2:
+            part, whole = (
+                float(log.split(origin, origin + dt.timedelta(days=d)).holdout["purchases"].sum())
+                for d in (days, horizon)
+            )
+            return (part + _PRIOR_PURCHASES * even) / (whole + _PRIOR_PURCHASES)
+    return even
+
+
 def _forecast(matched: pd.DataFrame, share: float) -> dict[str, Floats]:
-    """Expectations over a share of the horizon: in proportion; the chance of silence to the power of the share."""
-    silent = np.clip(1 - matched["p_return"].to_numpy(np.float64), 1e-9, 1.0)
+    """Expectations of a share of the horizon."""
+    purchases = matched["expected_purchases"].to_numpy(np.float64)
+    chance = matched["p_return"].to_numpy(np.float64)
     return {
-        "purchases": matched["expected_purchases"].to_numpy(np.float64) * share,
+        "purchases": purchases * share,
         "spend": matched["expected_spend"].to_numpy(np.float64) * share,
-        "return": -np.expm1(np.log(silent) * share),
+        "return": chance if share == 1.0 else _chance_of(share, purchases, chance),
     }
+
+
+def _chance_of(share: float, purchases: Floats, chance: Floats) -> Floats:
+    """The chance of a purchase in a share of the horizon.
+
+    A customer is gone, or buys at a steady rate: which, and at what rate, follows from the purchases that they are
+    expected to make and from the chance of any.
+    """
+    mean = np.maximum(purchases, chance) / np.maximum(chance, 1e-12)  # of the purchases of those who make any
+    rate = np.maximum(mean - 1.0, 1e-9)
+    for _ in range(30):  # mean = rate / (1 - exp(-rate)), by Newton: convex, so that it comes from one side
+        some = -np.expm1(-rate)
+        value, slope = rate / some - mean, (some - rate * np.exp(-rate)) / some**2
+        rate = np.maximum(rate - value / slope, 1e-9)
+    rate = np.maximum(rate, -np.log(np.clip(1.0 - chance, 1e-9, 1.0)))  # nobody is there with more than certainty
+    found = chance * np.expm1(-rate * share) / np.expm1(-rate)
+    return np.minimum(found, purchases * share)  # never more customers than purchases
 
 
 def _measures(target: str, y: Floats, p: Floats) -> list[tuple[str, float]]:
@@ -295,14 +341,14 @@ def _ratio(actual: float, expected: float) -> float:
     return actual / expected if expected > 0 else float("inf") if actual > 0 else 1.0
 
 
-def _wrong_level(actual: dict[str, Floats], forecast: dict[str, Floats]) -> list[str]:
-    """Totals that are off by more than a quarter, and by more than chance leaves: two standard errors of a total."""
+def _wrong_level(actual: dict[str, Floats], forecast: dict[str, Floats], off: LevelSd) -> list[str]:
+    """Totals that are off by more than a quarter, and out of their 95% interval: of chance, and of the level."""
     reasons = []
-    for target in ("purchases", "spend"):
-        y, p = actual[target], forecast[target]
-        ratio, gap = _ratio(float(y.sum()), float(p.sum())), float((y - p).sum())
-        by_chance = 2 * float(np.sqrt(((y - p) ** 2).sum()))
-        if not 1 / (1 + _BIAS_EDGE) <= ratio <= 1 + _BIAS_EDGE and abs(gap) > by_chance:
+    for target, level_sd in (("purchases", off.purchases), ("spend", off.spend)):
+        came, expected = float(actual[target].sum()), float(forecast[target].sum())
+        ratio, by_chance = _ratio(came, expected), float(((actual[target] - forecast[target]) ** 2).sum())
+        low, high = total_interval_around(expected, by_chance, level_sd, _LEVEL)
+        if not (1 / (1 + _BIAS_EDGE) <= ratio <= 1 + _BIAS_EDGE or low <= came <= high):
             reasons.append(f"{target} came to {ratio:.2f} times what was expected")
     return reasons
 
