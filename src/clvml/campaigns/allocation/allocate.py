@@ -19,7 +19,7 @@ _NEAR = 1e-4
 _FEW = 2_000
 """Customers up to which every path is tried, at prices that do not depend on the budget."""
 _LEVELS = 16
-"""Prices of money at which the paths of few customers are walked."""
+"""Of few customers: prices of money at which paths are walked, and options that paths begin with."""
 
 
 class Allocation(NamedTuple):
@@ -39,9 +39,9 @@ def allocate(gain: Array, cost: Array, budget: float, capacity: Array, weight: A
     weight: 1 for customers that can be treated, 0 for those who only show what the rule would have done. tie: any order
     among equals. The best of several ways is taken: the path by gain per money; the same on gain less the price of the
     places, where capacities are short. Of up to 2,000 customers, lest one dear customer block a small budget, also
-    paths without the dearest options; more budget never gives less gain. Of more, also the choice at the dual's
-    prices, completed along the path; and where a ten-thousandth of the bound may be missing, the customers about whom
-    the prices hardly decide are allocated at the optimum.
+    paths without the dearest options, and those that begin with one of the options that gain most; more budget never
+    gives less gain. Of more, also the choice at the dual's prices, completed along the path; and where a ten-thousandth
+    of the bound may be missing, the customers about whom the prices hardly decide are allocated at the optimum.
     """
     limits = Limits(budget, capacity, weight, tie)
     rows = weight > 0
@@ -75,8 +75,11 @@ def _ways(gain: Array, cost: Array, limits: Limits, prices: Prices) -> Iterator[
     if len(gain) <= _FEW and np.isfinite(limits.capacity).any():
         for places in _place_prices(gain, cost, limits):
             yield _along(gain, cost, limits, places)
-    for level in _cost_levels(gain, cost) if len(gain) <= _FEW else ():
-        yield walk(np.where(cost <= level, gain, -np.inf), cost, limits)
+    if len(gain) <= _FEW:
+        for level in _cost_levels(gain, cost):
+            yield walk(np.where(cost <= level, gain, -np.inf), cost, limits)
+        for start in _best_alone(gain, cost, limits):
+            yield walk(gain, cost, limits, start)
 
 
 def _along(gain: Array, cost: Array, limits: Limits, places: Array) -> Walk:
@@ -133,6 +136,16 @@ def _cost_levels(gain: Array, cost: Array) -> list[float]:
     if not len(used):
         return []
     return [float(level) for level in np.unique(np.quantile(used, np.linspace(0, 1, 33), method="lower"))[::-1]]
+
+
+def _best_alone(gain: Array, cost: Array, limits: Limits) -> Iterator[Index]:
+    """Choices of one option, of those that gain most by themselves: what a path by gain per money comes to too late."""
+    row, to = np.nonzero((gain > 0) & (limits.weight[:, None] > 0) & (limits.capacity >= 1))
+    for i in np.lexsort((to, limits.tie[row], -gain[row, to]))[:_LEVELS]:
+        if cost[row[i], to[i]] <= limits.budget:
+            choice = np.full(len(gain), -1, dtype=np.intp)
+            choice[row[i]] = to[i]
+            yield choice
 
 
 def _ending(

@@ -17,6 +17,9 @@ __all__ = ["Index", "Limits", "Walk", "fill", "totals", "walk"]
 Index = npt.NDArray[np.intp]
 Point = tuple[float, float, int]
 
+_MANY = 4_096
+"""Rows from which on it is worth asking first whom a path can reach."""
+
 
 class Limits(NamedTuple):
     """What may be used up, by whom."""
@@ -60,8 +63,9 @@ def walk(gain: Array, cost: Array, limits: Limits, choice: Index | None = None, 
     shut, best = limits.capacity < 1, (-np.inf, now)
     points: list[Point] = [(0.0, 0.0, 0)]
     while True:
-        steps = _steps(gain, cost, now, limits.tie, shut)
         before_gain, before_cost = totals(gain, cost, now, limits.weight)
+        rows = _within_reach(gain, cost, now, shut, limits.budget - before_cost, limits.weight)
+        steps = _steps(gain, cost, now, limits.tie, shut, rows)
         weight = limits.weight[steps.row]
         spent = before_cost + np.cumsum(weight * steps.cost)
         end = int(np.searchsorted(spent, limits.budget, side="right"))
@@ -133,9 +137,34 @@ def _chosen(choice: Index, k: int) -> npt.NDArray[np.bool_]:
     return np.asarray(choice[:, None] == np.arange(k))
 
 
-def _steps(gain: Array, cost: Array, choice: Index, tie: Array, shut: npt.NDArray[np.bool_]) -> _Steps:
+def _within_reach(
+    gain: Array, cost: Array, choice: Index, shut: npt.NDArray[np.bool_], left: float, weight: Array
+) -> Index:
+    """All rows but those whom the budget ends before: the first steps of others, of more gain per money, spend it all.
+    Later steps gain less per money, so that the path up to its end is the same without them.
+    """
+    n, count = len(gain), _MANY
+    if n <= count or not np.isfinite(left):
+        return np.arange(n)
+    at_cost, at_gain = (np.where(choice >= 0, m[np.arange(n), choice], 0.0) for m in (cost, gain))
+    best, dearer = np.full(n, -1.0), np.zeros(n)
+    for a in np.flatnonzero(~shut):
+        more, extra = gain[:, a] - at_gain, cost[:, a] - at_cost
+        slope = np.divide(more, extra, out=np.full(n, -1.0), where=(more > 0) & (extra > 0))
+        slope[(more > 0) & (extra == 0)] = np.inf
+        dearer = np.where(slope > best, extra, dearer)
+        best = np.maximum(best, slope)
+    while count < n:
+        first = np.argpartition(best, n - count)[n - count :]
+        if float(weight[first] @ dearer[first]) > left * (1 + 1e-9):
+            return np.flatnonzero(best >= best[first].min())
+        count *= 8
+    return np.flatnonzero(best > 0)
+
+
+def _steps(gain: Array, cost: Array, choice: Index, tie: Array, shut: npt.NDArray[np.bool_], rows: Index) -> _Steps:
     """The concave chain of each row from where it stands, merged over rows by gain per money, then level, then tie."""
-    rows: Index = np.argsort(tie, kind="stable")
+    rows = rows[np.argsort(tie[rows], kind="stable")]
     at = choice[rows]
     at_cost, at_gain = (np.where(at >= 0, m[rows, at], 0.0) for m in (cost, gain))
     parts: list[tuple[npt.NDArray[np.generic], ...]] = []
