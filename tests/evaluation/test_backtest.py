@@ -8,6 +8,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from clvml import ClvModel, Transactions, backtest
 from clvml.errors import ClvWarning, OptionError
@@ -70,13 +71,36 @@ def value(told, model, target, metric):
 
 
 @pytest.fixture(scope="module")
-def tiny():
+def tiny_and_threads():
     """Three customers at the cut on day 40, and one who joins after it. Purchases in the 20 days after: 1, 0, 2."""
     past = [("A", 0, 10.0), ("A", 10, 20.0), ("A", 30, 30.0), ("B", 0, 10.0), ("C", 5, 8.0), ("C", 15, 12.0)]
     later = [("A", 50, 30.0), ("C", 55, 10.0), ("C", 60, 10.0), ("D", 45, 100.0), ("D", 60, 100.0), ("B", 61, 77.0)]
-    with warnings.catch_warnings():
+    seen = []
+
+    def spy(frame, days):
+        del days
+        seen.append(blas_threads())
+        return Forecast(None, np.ones(len(frame)), None)
+
+    with warnings.catch_warnings(), threadpool_limits(limits=2, user_api="blas"):
         warnings.simplefilter("ignore", ClvWarning)  # three customers teach nobody
-        return backtest(log(past + later), day(40), 20, bootstrap=20)
+        told = backtest(log(past + later), day(40), 20, others={"spy": spy}, bootstrap=20)
+        seen.append(blas_threads())
+    return told, seen
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_and_threads):
+    return tiny_and_threads[0]
+
+
+def test_the_blas_works_on_one_thread_within_and_on_as_many_as_before_afterwards(tiny_and_threads):
+    """Its threads wait by spinning: called from the threads of a backtest they tripled the work of a busy machine."""
+    assert tiny_and_threads[1] == [{1}, {2}]
 
 
 def test_facts_of_the_cut_by_hand(tiny):

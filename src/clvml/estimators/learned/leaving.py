@@ -257,11 +257,11 @@ class LeavingModel(Estimator):
         self.members_: Members | None = None
         self.audit_: LeavingAudit | None = None
         self.blend_ = Blend.prior(0.0)
-        labelled = self._labelled(past, log.resources.n_workers, today, first, purchases, window, now, days)
-        if labelled is None or not _enough(labelled.returned):
-            return self
-        labelled = labelled.take(some_rows(labelled.customer, _MAX_ROWS, self.seed))
         with one_thread():
+            labelled = self._labelled(past, log.resources.n_workers, today, first, purchases, window, now, days)
+            if labelled is None or not _enough(labelled.returned):
+                return self
+            labelled = labelled.take(some_rows(labelled.customer, _MAX_ROWS, self.seed))
             (self.blend_, self.audit_), self.members_ = side_by_side(
                 lambda: self._trial(labelled), lambda: self._members(labelled), log.resources.n_workers
             )
