@@ -54,6 +54,14 @@ def test_check_tells_the_same_of_csv_and_parquet(here, clvml):
     assert clvml("check", "log.parquet", "--as-of", AS_OF) == (0, out, "")
 
 
+def test_check_of_a_day_before_the_log(here, clvml):
+    code, out, err = clvml("check", "log.csv", "--as-of", "1996-12-31")
+    assert code == 2
+    assert "date after as_of               6,919  ignored" in out
+    assert err.startswith("Error: Nothing was booked up to 1996-12-31: the log begins on 1997-01-01")
+    assert clvml("check", "log.csv", "--as-of", "1997-01-01")[0] == 0
+
+
 def test_check_for_machines(here, clvml):
     code, out, err = clvml("check", "log.csv", "--json")
     assert (code, err) == (0, "")
@@ -179,9 +187,12 @@ def test_a_champion_that_cannot_be_read_is_replaced_and_that_is_said(here, champ
     assert "now @champion: the champion before it could not be read" in " ".join(out.split())
 
 
-def test_a_log_of_one_customer(one_customer, store, clvml):
-    code, out, _ = clvml("train", "one.csv", "--as-of", "2023-12-31", "--horizon", "12w", "--export", "one")
+def test_a_log_of_one_customer(here, one_customer, store, clvml):
+    (here / "runs").mkdir()
+    elsewhere = ("--tracking-uri", f"sqlite:///{shutil.move('mlflow.db', here / 'runs')}")
+    code, out, _ = clvml("train", "one.csv", "--as-of", "2023-12-31", "--horizon", "12w", "--export", "one", *elsewhere)
     assert code == 0
+    assert not (here / "mlflow.db").exists(), "runs are kept where they were asked for, and nowhere else"
     assert "One customer says nothing about how customers differ" in " ".join(out.split())
     assert clvml("predict", "one.csv", "--as-of", "2023-12-31", "--model", "one", "--out", "one.scores.csv")[0] == 0
     scores = pd.read_csv("one.scores.csv")

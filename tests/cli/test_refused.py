@@ -154,6 +154,13 @@ def test_customers_to_leave_out_who_are_not_there(here, clvml, exclude):
     assert f"none of the {2 if '.' in exclude else 1} customers to leave out is in the log" in message
 
 
+@pytest.mark.parametrize(("name", "text"), [("list.txt", "\n \n"), ("list.csv", "customer_id\n")])
+def test_a_list_to_leave_out_that_names_nobody(here, clvml, name, text):
+    (here / name).write_text(text)
+    message = refused(clvml, here, "check", "log.csv", "--exclude", "1", "--exclude", name)
+    assert f"--exclude {name} leaves nobody out: it names no customer" in message
+
+
 def test_a_history_that_can_be_no_folder(here, clvml):
     (here / "link").symlink_to("nowhere")
     predict = ("predict", "log.csv", "--as-of", AS_OF, "--model", "model", "--out", "s.parquet", "--history")

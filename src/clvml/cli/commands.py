@@ -30,6 +30,7 @@ from clvml.cli.options import (
 )
 from clvml.cli.overlap import check_overlap
 from clvml.errors import ClvError, OptionError, without_secrets
+from clvml.horizon import as_date
 from clvml.redaction import ids_are_hidden, ids_hidden
 
 __all__ = ["main"]
@@ -96,10 +97,13 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
     """What is unusual about a log, and what is done about it."""
     import json
 
-    report = open_log(source, columns).check(as_of)
+    log = open_log(source, columns)
+    report = log.check(as_of)
     click.echo(json.dumps(report.to_dict(), indent=1, default=str) if as_json else str(report))
     if not report.customers:
         raise ClvError(report.why_empty())
+    if as_of is not None:
+        log.check_begun(as_date(as_of))
 
 
 @cli.command()

@@ -167,7 +167,10 @@ def _excluded(entry: str) -> list[object]:
     found = read_customers(Path(entry), "customers to exclude")
     if not isinstance(found, list) and "customer_id" not in found:
         raise DataError(f"The customers to exclude, '{entry}', have no column customer_id.")
-    return [*(found if isinstance(found, list) else found["customer_id"].dropna())]
+    listed = [*(found if isinstance(found, list) else found["customer_id"].dropna())]
+    if not listed:
+        raise DataError(f"--exclude {entry} leaves nobody out: it names no customer. Leave it out, or fill it.")
+    return listed
 
 
 def _number(text: str | float | None) -> str | float | None:

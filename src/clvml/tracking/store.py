@@ -91,7 +91,9 @@ def connect(tracking_uri: str | None = None, *, create: bool = False) -> Iterato
     for name, value in _STATISTICS_OFF.items():
         os.environ.setdefault(name, value)
     patience = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
-    with _environment(_MEANWHILE | patience), _errors_of(address), _hushed():
+    # MLflow's tracing opens the process's own store whenever a model is saved: else an mlflow.db in the working folder
+    own = {"MLFLOW_TRACKING_URI": address}
+    with _environment(_MEANWHILE | patience | own), _errors_of(address), _hushed():
         from mlflow import MlflowClient
 
         with nullcontext() if database is None else _first_come(database, create=create):
