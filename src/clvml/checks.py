@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from clvml.errors import OptionError, did_you_mean
 
-__all__ = ["check_amount", "check_choice", "check_level", "check_rate", "check_share", "check_whole"]
+__all__ = ["check_amount", "check_choice", "check_level", "check_rate", "check_seed", "check_share", "check_whole"]
 
 T = TypeVar("T")
 
@@ -58,6 +58,11 @@ def check_whole(name: str, value: object, least: int = 1, most: int | None = Non
         bounds = f"{least:,} or more" if most is None else f"{least:,} to {most:,}"
         raise OptionError(f"{name}={value!r} is not a whole number of {bounds}.")
     return int(value) if isinstance(value, Integral) else int(number)
+
+
+def check_seed(seed: object) -> int:
+    """A seed that numpy and scikit-learn both take."""
+    return check_whole("seed", seed, least=0, most=2**32 - 1)
 
 
 def check_amount(name: str, value: object, hint: str = "") -> float:

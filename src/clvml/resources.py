@@ -30,6 +30,9 @@ MEMORY_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40, "K": 10
 MIN_MEMORY = 10**9
 """Python with pandas, DuckDB, scikit-learn and a fitted model takes 0.45 GB before the first row is read."""
 INTERPRETER_MEMORY = 450 * 10**6
+_MOST_MEMORY = 2**60
+_MOST_THREADS = 1_024
+"""More is a slip: the engine starts them all, and the machine stands still."""
 
 
 class Resources(NamedTuple):
@@ -72,7 +75,7 @@ WHOLE_MACHINE = Resources()
 def resources_of(memory: int | str | None, threads: int | None, spill: str | os.PathLike[str] | None) -> Resources:
     """The settings, checked. memory: bytes, or text such as '2GB'. Raises OptionError."""
     if threads is not None:
-        threads = check_whole("threads", threads)
+        threads = check_whole("threads", threads, most=_MOST_THREADS)
     folder = None if spill is None else str(_writable(Path(spill)))
     return Resources(None if memory is None else _bytes(memory), threads, folder)
 
@@ -82,6 +85,8 @@ def _bytes(amount: int | str) -> int:
     if match is None or match[2].upper() not in MEMORY_UNITS:
         raise OptionError(f"memory={amount!r} is not an amount of memory. Write it as '2GB' or '1500MB'.")
     size = int(float(match[1]) * MEMORY_UNITS[match[2].upper()])
+    if size > _MOST_MEMORY:
+        raise OptionError(f"memory={amount!r} is more than any machine has. Write it as '2GB' or '1500MB'.")
     if size < MIN_MEMORY:
         raise OptionError(f"memory={amount!r} is too little: Python and its libraries alone take half of 1GB.")
     return size

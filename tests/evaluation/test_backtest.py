@@ -309,5 +309,7 @@ def test_a_window_that_has_not_passed_is_no_evidence():
         backtest(t, "soon", HORIZON)
     with pytest.raises(OptionError, match="at least one cut"):
         backtest(t, [], HORIZON)
+    with pytest.raises(OptionError, match=r"bootstrap=1\.5 is not a whole number of 0 or more"):
+        backtest(t, day(CUT), HORIZON, bootstrap=1.5)
     with pytest.raises(OptionError, match="is not a length of time"):
         backtest(t, day(CUT), "soon")

@@ -98,6 +98,16 @@ def test_moments_say_what_the_rows_say(known, monkeypatch):
     assert compare_moments(nothing, nothing)[0].interval() == (0.0, 0.0)
 
 
+def test_arms_of_money_of_one_customer_alone_are_bounded():
+    """So skewed that the expansion says nothing: half the normal's arm, and three of it."""
+    after = np.zeros(200)
+    after[0] = 1e6
+    few, many = moments(np.zeros(200), after), moments(np.zeros(5_000), np.linspace(0.0, 1.0, 5_000))
+    for groups, arms in (((few, many), [0.5, 3.0]), ((many, few), [3.0, 0.5])):
+        found = compare_moments(*groups)[0]
+        assert [found.below, found.above] == pytest.approx([1.959964 * arm for arm in arms], rel=1e-6)
+
+
 def moments(x, y):
     central = np.array([[((x - x.mean()) ** i * (y - y.mean()) ** j).sum() for j in range(4)] for i in range(4)])
     return PairMoments(len(x), x.mean(), y.mean(), central)

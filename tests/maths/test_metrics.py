@@ -17,6 +17,11 @@ def test_deviances_agree_with_scikit_learn():
     assert metrics.tweedie_deviance(Y, P) == pytest.approx(sk.mean_tweedie_deviance(Y, P, power=1.5), rel=1e-12)
 
 
+def test_errors_agree_with_scikit_learn():
+    assert metrics.mae(Y, P) == pytest.approx(sk.mean_absolute_error(Y, P), rel=1e-12)
+    assert metrics.rmse(Y, P) == pytest.approx(sk.root_mean_squared_error(Y, P), rel=1e-12)
+
+
 def test_probability_scores_agree_with_scikit_learn():
     assert metrics.auc(BOUGHT, SCORE) == pytest.approx(sk.roc_auc_score(BOUGHT, SCORE), rel=1e-12)
     assert metrics.average_precision(BOUGHT, SCORE) == pytest.approx(

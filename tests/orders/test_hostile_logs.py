@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from decimal import Decimal
 
 import duckdb
 import pandas as pd
@@ -88,6 +89,42 @@ def test_two_columns_of_one_name_are_refused_in_frames_too():
     for log in (frame, table):
         with pytest.raises(DataError, match="column name 'amount' stands twice in the log"):
             Transactions(log)
+
+
+THREE = pd.DataFrame({"customer_id": [1, 2, 2], "date": ["2024-01-05"] * 3, "amount": [1.5, 2.0, 3.0]})
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind"),
+    [
+        (pd.to_datetime(THREE["date"]), "TIMESTAMP"),
+        (pd.to_datetime(THREE["date"]).dt.date, "DATE"),
+        ([True, False, True], "BOOLEAN"),
+        (pd.to_timedelta([1, 2, 3], "D"), "INTERVAL"),
+        ([(1, 2), (3, 4), (5, 6)], r"BIGINT\[\]"),
+        ([{"id": 1}, {"id": 2}, {"id": 3}], r"STRUCT\(id BIGINT\)"),
+    ],
+)
+def test_columns_that_are_no_ids(ids, kind):
+    with pytest.raises(DataError, match=rf"The customer column 'customer_id' holds {kind}\w*\. Ids of customers are"):
+        Transactions(THREE.assign(customer_id=ids))
+
+
+def test_frames_that_arrow_does_not_hold():
+    pl = pytest.importorskip("polars")
+    wide = pl.from_pandas(THREE).with_columns(pl.col("customer_id").cast(pl.Int128))
+    with pytest.raises(DataError, match=r"The polars frame has a column that Arrow cannot hold\. Cast it to text"):
+        Transactions(wide)
+    for column in (THREE["amount"], wide["amount"]):
+        with pytest.raises(OptionError, match=r"A log of type Series cannot be read\. Pass a pandas"):
+            Transactions(column)
+    for empty in (pd.DataFrame(), pa.table({}), pl.DataFrame()):
+        with pytest.raises(DataError, match=r"The log has no columns\."):
+            Transactions(empty)
+    money = [Decimal("Infinity"), Decimal("2.0"), Decimal("NaN")]
+    report = Transactions(THREE.assign(amount=money)).check()
+    assert [report.rule(f"{name} amount").rows for name in ("non-finite", "missing")] == [1, 1]
+    assert report.usable == 1
 
 
 @pytest.mark.parametrize(

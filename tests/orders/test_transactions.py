@@ -24,6 +24,7 @@ from clvml.orders.transactions import Transactions
 from clvml.tables import SUMMARY, check_summary
 
 START = dt.date(2021, 3, 1)  # a Monday
+ONE = pd.DataFrame({"customer_id": [1], "date": ["2021-03-01"], "amount": [1.0]})
 
 
 def log(*rows, columns=("customer_id", "date", "amount")):
@@ -551,3 +552,25 @@ def test_giant_orders_cancelled_within_minutes_are_no_purchases(order):
         "negative amount": 8_905,
         "exact duplicate": 5_268,
     }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda log: log.summarize("1997-09-30", window=0), r"window=0 is not a whole number of 1 to 36,525"),
+        (lambda log: log.summarize("1997-09-30", window="91"), r"window='91' is not a whole number"),
+        (lambda log: log.sample(0, "1997-09-30"), r"customers=0 is not a whole number of 1 or more"),
+        (lambda log: log.sample(True, "1997-09-30"), r"customers=True is not a whole number"),
+        (lambda log: log.sample(9, "1997-09-30", seed=1.5), r"seed=1\.5 is not a whole number of 0 to 4,294,967,295"),
+        (lambda _: Transactions(ONE, threads=10**9), r"threads=1000000000 is not a whole number of 1 to 1,024"),
+        (
+            lambda _: Transactions(ONE, memory=10**30),
+            r"memory=10+ is more than any machine has",
+        ),
+        (lambda _: Transactions(ONE, exclude=ONE), r"is no list of customer ids\. Write it as a list"),
+        (lambda _: Transactions(ONE, exclude=b"12"), r"exclude=\"b'12'\" is no list of customer ids"),
+    ],
+)
+def test_numbers_and_lists_of_another_kind(wrong, message, cdnow_log):
+    with pytest.raises(OptionError, match=message):
+        wrong(cdnow_log)

@@ -285,6 +285,13 @@ def test_a_sample_is_the_same_each_time_and_stands_for_the_base(cdnow_log):
     assert cdnow_log.sample(10_000, CUT) is cdnow_log
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "0", None, True])
+def test_a_seed_is_one_that_every_generator_takes(cdnow_log, trained, seed):
+    for estimator in (ClvModel(seed=seed), clone(trained.churn_).set_params(seed=seed)):
+        with pytest.raises(OptionError, match="is not a whole number of 0 to 4,294,967,295"):
+            estimator.fit(cdnow_log, CUT)
+
+
 @pytest.mark.parametrize("sample", [0, 10, True, 5_000.5])
 def test_a_sample_too_small_is_refused(cdnow_log, sample):
     with pytest.raises(OptionError, match="is not a whole number of 1,000 or more"):

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from clvml import tracking
 from clvml.cli import main
@@ -89,18 +90,35 @@ def test_artifacts_that_cannot_be_written(store, tmp_path):
         tracking.check_store("clvml", tracking_uri=store)
 
 
-def test_train_says_so_before_it_trains(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+LINES = "customer_id,date,amount\na,2023-01-01,5\na,2023-05-01,5\nb,2023-02-01,7\na,2023-11-01,5\n"
+
+
+def refused_to_train(folder, monkeypatch, capsys):
+    """What `clvml train` says in a folder before it trains."""
+    monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr("clvml.scores.model.ClvModel.fit", None)  # not reached
-    garbage(tmp_path)
-    (tmp_path / "log.csv").write_text(
-        "customer_id,date,amount\na,2023-01-01,5\na,2023-05-01,5\nb,2023-02-01,7\na,2023-11-01,5\n"
-    )
+    (folder / "log.csv").write_text(LINES)
     with pytest.raises(SystemExit) as left:
         main(["train", "log.csv", "--as-of", "2023-12-31", "--horizon", "8w"])
     assert left.value.code == 2
-    assert "cannot be used: file is not a database" in capsys.readouterr().err
+    return capsys.readouterr().err
+
+
+def test_train_says_so_before_it_trains(tmp_path, monkeypatch, capsys):
+    garbage(tmp_path)
+    assert "cannot be used: file is not a database" in refused_to_train(tmp_path, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("name", ["q?m=1", "100%41"])
+def test_folders_whose_names_mean_something_else_in_an_address(tmp_path, monkeypatch, capsys, name):
+    if make_url(f"sqlite:///{name}").database == name:
+        pytest.skip("SQLAlchemy before 2.1 takes % as it is")
+    folder = tmp_path / name
+    folder.mkdir()
+    assert "it would open another file. Name another store" in refused_to_train(folder, monkeypatch, capsys)
+    assert os.listdir(tmp_path) == [name]
+    assert os.listdir(folder) == ["log.csv"]
 
 
 def dead():

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clvml.checks import check_seed, check_whole
 from clvml.errors import OptionError
 from clvml.estimators.baselines import Forecast, last_period, own_rate, rate_since_first_purchase, recency_alone
 from clvml.estimators.learned.ensemble.special_days import calendar_of
@@ -217,6 +218,7 @@ def backtest(
     cuts = [as_date(c, "cut") for c in (cut if pd.api.types.is_list_like(cut) else [cut])]
     if not cuts:
         raise OptionError("A backtest needs at least one cut: a day, or a list of days.")
+    bootstrap, seed = check_whole("bootstrap", bootstrap, least=0), check_seed(seed)
     settings = (model or ClvModel()).get_params(deep=False)
     tables, differences, described, deciles, gains = [], [], [], [], []
     progress, threads = Progress("backtest", len(cuts)), log.resources.n_workers

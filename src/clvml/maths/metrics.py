@@ -36,7 +36,6 @@ __all__ = [
     "top_share",
     "tweedie_deviance",
     "tweedie_losses",
-    "wape",
 ]
 
 Array = NDArray[np.float64]
@@ -61,13 +60,6 @@ def mae(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None
     """Mean absolute error. It falls when a model predicts too little: shown, never used to choose."""
     y, p, w = _arrays(actual, predicted, weight)
     return float(w @ np.abs(y - p) / w.sum())
-
-
-def wape(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None) -> float:
-    """Sum of absolute errors over the actual total."""
-    y, p, w = _arrays(actual, predicted, weight)
-    total = w @ y
-    return float(w @ np.abs(y - p) / total) if total > 0 else float("nan")
 
 
 def rmse(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None) -> float:

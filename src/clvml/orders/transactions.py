@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 import numpy as np
 import pandas as pd
 
-from clvml.checks import check_amount, check_choice
+from clvml.checks import check_amount, check_choice, check_seed, check_whole
 from clvml.errors import DataError, OptionError
-from clvml.horizon import EPOCH, as_date, day_number
+from clvml.horizon import EPOCH, MAX_HORIZON_DAYS, as_date, day_number
 from clvml.maths.customers import Days, SummarySettings
 from clvml.orders.data_report import Counts, DataReport
 from clvml.orders.engines.duckdb import ID_KEY, UNITS, id_key, quoted, statement
@@ -179,7 +179,7 @@ class Transactions:
         self._grain = grain
         self._limits: dict[str, Any] = {"memory": memory, "threads": threads, "spill": spill}
         self._resources = resources_of(memory, threads, spill)
-        if isinstance(exclude, str) or not isinstance(exclude, Iterable):
+        if isinstance(exclude, str | bytes | pd.DataFrame) or not isinstance(exclude, Iterable):
             raise OptionError(f"exclude={shown_id(exclude)!r} is no list of customer ids. Write it as a list.")
         policy = Policy(returns, timezone or "UTC", free_orders, tuple(sorted(set(canonical_ids(exclude)))))
         opened = open_source(source, table, query)
@@ -437,7 +437,7 @@ class Transactions:
         DataError
             Where nothing was booked by then.
         OptionError
-            Where `as_of` is no day.
+            Where `as_of` is no day, or `customers` or `seed` no whole number that can be one.
 
         Examples
         --------
@@ -446,7 +446,7 @@ class Transactions:
         >>> part.check(examples=False).customers
         500
         """
-        day = as_date(as_of)
+        day, customers, seed = as_date(as_of), check_whole("customers", customers), check_seed(seed)
         self.check_begun(day)
         known = f"clean AND day <= {day_number(day)}"
         found = self._log.engine.rows(f"SELECT COUNT(DISTINCT customer_id) FROM lines WHERE {known}")[0][0]
@@ -825,6 +825,7 @@ class Transactions:
 
     def _settings(self, as_of: Any, window: int | None = None) -> SummarySettings:
         today = day_number(as_date(as_of))
+        window = None if window is None else check_whole("window", window, most=MAX_HORIZON_DAYS)
         return SummarySettings(today // 7 * 7 if self._grain == "week" else today, today, window, UNITS)
 
     def _gather(self, what: str) -> None:

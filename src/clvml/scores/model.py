@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clvml.checks import check_share, check_whole
+from clvml.checks import check_seed, check_share, check_whole
 from clvml.errors import ClvError, ClvWarning, DataError, ModelError
 from clvml.estimators.base import Estimator
 from clvml.estimators.forecast import ForecastCache
@@ -208,6 +208,7 @@ class ClvModel(Estimator):
         """Learn `model_` and all that comes with it; the log of those it learned from, and its rows of that day."""
         if self.sample is not None:
             check_whole("sample", self.sample, least=MIN_SAMPLE_CUSTOMERS)
+        check_seed(self.seed)
         day = as_date(as_of)
         self.as_of_, self.horizon_days_ = day.isoformat(), horizon_days(self.horizon, day)
         self.notes_ = _notes(log, day, self.horizon_days_)

@@ -38,13 +38,23 @@ _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
 """A server that does not answer is given up after about fifteen seconds, unless the caller says otherwise."""
 _LOGGERS = ("mlflow", "alembic")
 _SQLITE = "sqlite:///"
+_OTHER_FILE = (
+    "The tracking store {database} cannot be used: to MLflow's data base layer ? and % in a path mean something else, "
+    "and it would open another file. Name another store by --tracking-uri or MLFLOW_TRACKING_URI."
+)
 _CREATION = 120.0
 """Seconds that one process waits while another makes the tables of a new store."""
 
 
 def tracking_address(tracking_uri: str | None = None) -> str:
-    """The store: as said, or MLFLOW_TRACKING_URI, or the file mlflow.db in the working directory."""
-    return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{_SQLITE}{Path.cwd() / 'mlflow.db'}"
+    """The store: as said, or MLFLOW_TRACKING_URI, or the file mlflow.db in the working directory.
+
+    Raises ModelError where the name of that directory holds a question mark, which ends the path in an address.
+    """
+    named = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if not named and "?" in str(Path.cwd()):
+        raise ModelError(_OTHER_FILE.format(database=Path.cwd() / "mlflow.db"))
+    return named or f"{_SQLITE}{Path.cwd() / 'mlflow.db'}"
 
 
 def artifacts_beside(address: str) -> str | None:
@@ -96,6 +106,8 @@ def connect(tracking_uri: str | None = None, *, create: bool = False) -> Iterato
     with _environment(_MEANWHILE | patience | own), _errors_of(address), _hushed():
         from mlflow import MlflowClient
 
+        if database is not None:
+            _check_path(address, database)
         with nullcontext() if database is None else _first_come(database, create=create):
             client = MlflowClient(tracking_uri=address, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or address)
             if database is not None:
@@ -119,6 +131,14 @@ def _errors_of(address: str) -> Iterator[None]:
         ) from error
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise ModelError(f"The tracking store {store} refused: {first_line(error)}") from error
+
+
+def _check_path(address: str, database: Path) -> None:
+    """Raise ModelError where MLflow would look for the file elsewhere, as SQLAlchemy reads %41 as A from 2.1 on."""
+    from sqlalchemy.engine import make_url
+
+    if Path(make_url(address).database or "").absolute() != database:
+        raise ModelError(_OTHER_FILE.format(database=database))
 
 
 def _first_come(database: Path, *, create: bool) -> AbstractContextManager[object]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from clvml.checks import check_seed
 from clvml.errors import DataError, OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.forecast import CustomerForecast
@@ -155,8 +156,9 @@ class ChurnClassifier(Estimator):
             Where nobody, or everybody, came back in all of them, or too few purchases came to learn from; where
             rows and labels do not fit.
         OptionError
-            For labels without `horizon`, or the other way round.
+            For labels without `horizon`, or the other way round, and for a seed that is none.
         """
+        check_seed(self.seed)
         snapshots = self._snapshots(X, y)
         with one_thread():
             threads = self.threads or WHOLE_MACHINE.n_workers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from clvml.errors import DataError, OptionError, did_you_mean
@@ -31,6 +32,8 @@ MISSING_WORDS = "('', 'nan', 'none', 'null', '<na>', 'nat')"
 _WHOLE = r"^(0|-?[1-9][0-9]{0,17})([.]0+)?$"
 _INT64 = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _FLOATS = ("FLOAT", "DOUBLE")
+_NO_ID = re.compile(r"BOOLEAN|DATE|TIME|INTERVAL|STRUCT|MAP|UNION|ARRAY|.*\]$")
+"""How the types begin, or end, that are no ids: as a rule another column was named by mistake."""
 _EARLIEST = -25571
 """Day number of 1900-01-01. What is earlier is a placeholder (0001-01-01, 1899-12-30), no order."""
 
@@ -153,9 +156,14 @@ def lines_sql(
     """Every row of the source, typed: customer_id, day, amount, order_id, contribution, service, and the source itself.
 
     The first three are NULL where they cannot be had; a row counts (`clean`) where all are there and its
-    customer is not excluded. None is dropped.
+    customer is not excluded. None is dropped. Raises DataError for a type that is no id, or no day.
     """
     kinds = {name.removeprefix("src_"): kind for name, kind in types.items()}
+    if _NO_ID.match(kinds["customer"]):
+        raise DataError(
+            f"The customer column '{columns.customer}' holds {kinds['customer']}. Ids of customers are whole numbers "
+            "or texts. Say which column it is with customer='…'."
+        )
     inner = ", ".join(
         [
             f"{_customer(kinds['customer'], probe, dialect)} AS customer_id",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 from collections.abc import Sequence
@@ -91,14 +92,14 @@ def _from_frame(source: Any) -> Source:
     if library == "pandas" and type(source).__name__ == "DataFrame":
         return Source("pandas frame", table=_from_pandas(source))
     if library == "polars" and type(source).__name__ in ("DataFrame", "LazyFrame"):
-        frame = source.collect() if hasattr(source, "collect") else source
-        return Source("polars frame", table=_readable(frame.to_arrow()))
+        return Source("polars frame", table=_from_polars(source))
     if library == "pyarrow":
         return _from_arrow(source)
     if hasattr(source, "__arrow_c_stream__"):
         import pyarrow as pa
 
-        return Source(f"{type(source).__name__}", table=pa.RecordBatchReader.from_stream(source), once=True)
+        with contextlib.suppress(pa.ArrowInvalid):  # a stream of one column without a name, as a Series is
+            return Source(f"{type(source).__name__}", table=pa.RecordBatchReader.from_stream(source), once=True)
     raise OptionError(f"A log of type {type(source).__name__} cannot be read. Pass {_KNOWN}.")
 
 
@@ -144,8 +145,21 @@ def _from_pandas(frame: pd.DataFrame) -> pa.Table:
     return _readable(pa.table([_arrow_column(frame.iloc[:, i]) for i in range(len(names))], names=names))
 
 
+def _from_polars(source: Any) -> pa.Table:
+    import pyarrow as pa
+
+    frame = source.collect() if hasattr(source, "collect") else source
+    _check_names(frame.columns)
+    try:
+        return _readable(frame.to_arrow())
+    except pa.ArrowException as error:  # whole numbers of 128 bits
+        raise DataError(f"The polars frame has a column that Arrow cannot hold. Cast it to text: {error}.") from error
+
+
 def _check_names(names: Sequence[str]) -> None:
-    """Refuse two columns of one name, as in CSV."""
+    """Refuse a frame without columns, and two of one name, as in CSV."""
+    if not names:
+        raise DataError("The log has no columns.")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"The column name '{twice}' stands twice in the log. Rename or drop one of them.")
@@ -163,7 +177,7 @@ def _arrow_column(column: pd.Series) -> pa.Array | pa.ChunkedArray:
         return instants.cast(pa.timestamp(instants.type.unit, "UTC"))
     try:
         return pa.array(column, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):  # a TypeError is what an infinite Decimal is
         return pa.array([_as_text(value) for value in column], pa.string())
 
 
