@@ -81,7 +81,8 @@ SCORES = (
         "leaving_days",
         "int64",
         "three of the customer's own mean gaps, at most a year or, where that is longer, a third of the log; of a "
-        "one-time buyer, the days by which 90% of second purchases come",
+        "one-time buyer, the days by which 90% of second purchases come; by the season where the log knows it, so that "
+        "they are more days out of season",
         "days",
     ),
     Column(
@@ -107,7 +108,7 @@ SCORES = (
         "next_purchase_due",
         "datetime64",
         "last day before the customer is late: 75% of their own gaps would have ended by then; of a one-time buyer, "
-        "the day by which 75% of second purchases come",
+        "the day by which 75% of second purchases come; by the season where the log knows it",
     ),
     Column(
         "value_if_kept",
@@ -121,7 +122,8 @@ SCORES = (
     Column(
         "state",
         "str",
-        "on rhythm, late, at risk or lapsed, by the customer's own rhythm; bought once: early, overdue or lapsed",
+        "on rhythm, late, at risk or lapsed, by the customer's own rhythm, and by the season where the log knows it; "
+        "bought once: early, overdue or lapsed",
     ),
     Column(
         "at_risk",

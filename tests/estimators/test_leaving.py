@@ -95,7 +95,7 @@ def test_following_and_second_purchases_by_hand():
     days = PurchaseDays.of(bought, pd.Series([5, 7, 9]))
     assert days.following(pd.Series([7, 9, 5, 7]), 30).tolist() == [45, np.inf, 40, 45]
     assert days.following(pd.Series([7, 9, 5]), 45).tolist() == [np.inf, np.inf, 90]
-    known = days.second_purchase(50)  # one has bought again, after 20 days
+    known = days.second_purchase(50, None)  # one has bought again, after 20 days
     assert known.days[0] == known.lapsed == 20
     assert known.ever == pytest.approx(1 / 2)  # of the two who were watched for so long
     assert known.share_sooner([19, 20]).tolist() == [0.0, 0.99]
@@ -115,7 +115,7 @@ def test_second_purchases_of_made_customers():
 def asked(x, t_x, since, p_alive, days):
     """The question to customers whose gaps are known."""
     x, t_x, since, p_alive, days = (np.atleast_1d(np.asarray(v, dtype=float)) for v in (x, t_x, since, p_alive, days))
-    return Asked(x, t_x, t_x + since, since, p_alive, t_x / np.maximum(x, 1), days)
+    return Asked(x, t_x, t_x + since, since, p_alive, t_x / np.maximum(x, 1), days, days)
 
 
 def test_random_gaps_leave_the_base_as_the_model_has_it():

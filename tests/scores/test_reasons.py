@@ -13,7 +13,9 @@ def sentence(**given):
         "recency": 120,
         "days_since_last": 61,
         "overdue": 0.824,
+        "gaps": 61 / 30,
         "longest": True,
+        "by_season": False,
         "p_leaving": 0.346,
         "leaving_days": 90,
         "decline": 0.0,
@@ -36,6 +38,10 @@ def test_own_gaps_where_there_are_enough():
     )
     assert sentence(longest=False).startswith(
         "5 purchases, 30 days apart on average; no purchase for 61 days, 2.0 times their mean gap; "
+    )
+    assert sentence(by_season=True, gaps=1.52).startswith(
+        "5 purchases, 30 days apart on average; no purchase for 61 days, longer than any gap before and by the season "
+        "1.5 times their mean gap; "
     )
     assert sentence(state="on rhythm") == "5 purchases, 30 days apart on average; no purchase for 61 days" + AHEAD
 

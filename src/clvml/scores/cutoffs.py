@@ -64,7 +64,7 @@ class TierRule(NamedTuple):
     def values(self, frame: pd.DataFrame, cache: ForecastCache | None = None) -> TierValues:
         """Of some customers."""
         frame.attrs = {"as_of": self.as_of}
-        return tier_values(frame, self.model, self.leaving, self.horizon, self.margin, cache)
+        return tier_values(frame, self.model, self.leaving, self.horizon, self.margin, self.as_of, cache)
 
     def cutoffs(self, values: TierValues) -> Cutoffs:
         """Of a base whose values are known."""

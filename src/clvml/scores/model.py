@@ -59,7 +59,8 @@ class ClvModel(Estimator):
     good_share, bad_share : float
         Size of the tiers, as shares of the base.
     seasonality : bool
-        Whether the level of all customers follows the same weeks of a year ago, where the log knows them.
+        Whether the level of all customers follows the same weeks of a year ago, and silence counts as the season runs,
+        where the log knows it.
     calendar : DataFrame or mapping, optional
         Days on which more, or less, is bought than on others, such as a sale or a moving feast: columns day and
         factor, or day -> factor.
@@ -175,9 +176,11 @@ class ClvModel(Estimator):
         self._economics(1.0)  # refuses costs that are none before anything is learned
         progress = Progress("fit", 4)
         part, now = self._learn_values(log, as_of, progress, trial=True)
-        self.leaving_ = LeavingModel(seed=self.seed).fit(
+        self.leaving_ = LeavingModel(seasonality=self.seasonality, seed=self.seed).fit(
             part, self.as_of_, self._base().purchases_, self.window_, now=now
         )
+        if self.leaving_.season_ is not None:
+            self.notes_.append(self.leaving_.season_.clock.reason)
         progress.step()
         rule = TierRule(
             self.model_,

@@ -33,8 +33,12 @@ class ReasonInputs(NamedTuple):
     days_since_last: NDArray[Any]
     overdue: Floats
     """Share of the gaps of customers like them, or of all second purchases, that are shorter than the silence."""
+    gaps: Floats
+    """The silence over their mean gap."""
     longest: NDArray[np.bool_]
     """Whether the silence is longer than every gap before it."""
+    by_season: NDArray[np.bool_]
+    """Whether overdue and gaps count days by the season."""
     p_leaving: Floats
     leaving_days: Floats
     decline: Floats
@@ -106,22 +110,26 @@ def _late_codes(inputs: ReasonInputs) -> NDArray[Any]:
     once, few = inputs.frequency == 0, inputs.frequency < MIN_OWN_GAPS
     in_time = np.isin(inputs.state, (ON_RHYTHM, ONCE_EARLY))
     kind = np.select([in_time, once, few], [_IN_TIME, _ONCE, _FEW], _OWN)
-    mean = inputs.recency / np.maximum(inputs.frequency, 1)
-    tenths = np.minimum(np.rint(10 * inputs.days_since_last / np.maximum(mean, 1.0)), 9_999)
+    tenths = np.minimum(np.rint(10 * inputs.gaps), 9_999)
     number = np.where(kind == _OWN, 2 * tenths + inputs.longest, np.floor(100 * inputs.overdue))
-    return np.where(kind == _IN_TIME, 0.0, kind + 4 * number)
+    return np.where(kind == _IN_TIME, 0.0, 2 * (kind + 4 * number) + inputs.by_season)
 
 
 def _late(code: int) -> str:
-    number, kind = divmod(code, 4)
+    rest, by_season = divmod(code, 2)
+    number, kind = divmod(rest, 4)
+    season = "by the season " if by_season else ""
     if kind == _IN_TIME:
         return ""
     if kind == _ONCE:
-        return f"; {number}% of second purchases come sooner"
+        return f"; {season}{number}% of second purchases come sooner"
     if kind == _FEW:
-        return f", longer than {number}% of the gaps of customers like them"
+        return f", {season}longer than {number}% of the gaps of customers like them"
     tenths, longest = divmod(number, 2)
-    return f", {tenths / 10:,.1f} times their mean gap{' and longer than any gap before' if longest else ''}"
+    times = f"{season}{tenths / 10:,.1f} times their mean gap"
+    if longest and by_season:  # which the longest gap is not told by
+        return f", longer than any gap before and {times}"
+    return f", {times}{' and longer than any gap before' if longest else ''}"
 
 
 def _decline(percent: int) -> str:

@@ -288,6 +288,8 @@ LEAVING = record(
     second=record(days=listing(perhaps(number(0.0)), 99), ever=_SHARE),
     limits=listing(number(1.0, 1e6), 2),
     window=_DAYS,
+    as_of=day,
+    season=perhaps(record(pace=listing(number(1e-9, 366.0), 365), purchases=tree)),
     blend=record(weights=listing(_NUMBER, 4), slope=number(-1.0), centre=_NUMBER, level=_NUMBER),
     members=perhaps(
         record(
@@ -314,7 +316,7 @@ LEAVING = record(
         )
     ),
 )
-"""LeavingModel.to_dict."""
+"""LeavingModel.to_dict; its model of purchases checks its own."""
 
 MODEL = record(
     type=text("ClvModel"),

@@ -100,14 +100,14 @@ def score_rows(
     own = forecast if horizon == own_horizon else model._value_columns(ahead, own_horizon)
     kept = _value_if_kept(forecast)
     own_kept = kept if own is forecast else _value_if_kept(own)
-    asked = leaving.asked(frame, forecast["p_alive"])
+    asked = leaving.asked(frame, forecast["p_alive"], as_of)
     p_leaving = leaving.p_leaving_of(asked, frame)
     limits = _state_limits(leaving, asked)
     state = segments.assign_states(asked.x, asked.since, limits, asked.p_alive)
     value = model.value_ if isinstance(model, HybridValueModel) else model
     falling = np.where(state == segments.ON_RHYTHM, _decline(frame, leaving.window_, value), 0.0)
     contribution = _contribution(frame, margin)
-    tier_value = _before_silence(own_kept, leaving, asked, own_horizon)
+    tier_value = _before_silence(own_kept, leaving, asked, leaving.by_clock(own_horizon, as_of))
     break_even = rules.economics.break_even(own_kept)
     risk = _share_lost(p_leaving, 1.0 - own["p_return"], falling)
     columns = {
@@ -116,16 +116,18 @@ def score_rows(
         "contribution": contribution,
         **forecast,
         "p_leaving": p_leaving,
-        "leaving_days": asked.days.astype(np.int64),
+        "leaving_days": asked.until.astype(np.int64),
         "break_even": break_even,
         "decline": falling,
         "value_if_kept": kept,
-        "next_purchase_due": _due(as_of, limits.late - asked.since),
+        "next_purchase_due": _due(as_of, leaving, limits.late - asked.since),
         "state": state,
         "at_risk": (segments.is_late(state) | (falling > 0)) & (risk >= break_even) & (break_even < NEVER),
         "tier_value": tier_value,
         "overdue": _share_sooner(leaving, asked, state),
-        "longest": asked.since > frame["gap_max"].to_numpy(float) if "gap_max" in frame else np.zeros(len(state), bool),
+        "gaps": asked.since / np.maximum(asked.t_x / np.maximum(asked.x, 1.0), 1.0),
+        "longest": _longest(frame),
+        "by_season": np.full(len(state), leaving.season_ is not None),
     }
     off = level_sd or LevelSd()
     return ScoredRows(columns, as_of, horizon, name, (off.purchases, off.spend))
@@ -172,16 +174,18 @@ def tier_values(
     leaving: LeavingModel,
     horizon: int,
     margin: float,
+    as_of: str,
     cache: ForecastCache | None = None,
 ) -> TierValues:
     """What the tiers of this base are cut by. cache: what the parts of a base have in common."""
     ahead = model._customer_forecast(frame, cache)
     kept = _value_if_kept(model._value_columns(ahead, horizon))
-    before = _before_silence(kept, leaving, leaving.asked(frame, ahead.p_alive), horizon)
+    asked = leaving.asked(frame, ahead.p_alive, as_of)
+    before = _before_silence(kept, leaving, asked, leaving.by_clock(horizon, as_of))
     return TierValues(kept, before, _contribution(frame, margin))
 
 
-def _before_silence(kept: Floats, leaving: LeavingModel, asked: Asked, horizon: int) -> Floats:
+def _before_silence(kept: Floats, leaving: LeavingModel, asked: Asked, horizon: float) -> Floats:
     """Value if kept as it was before a repeat buyer fell silent, through three of their own gaps.
 
     Silence says two things: that they may have left, which is not in this value, and, if they have not, that they buy
@@ -255,6 +259,14 @@ def _share_lost(p_leaving: Floats, churn: Floats, falling: Floats) -> Floats:
     return 1.0 - (1.0 - lost) * (1.0 - falling)
 
 
+def _longest(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whose silence is longer than any gap before it; nobody's where the frame has no features."""
+    if "gap_max" not in frame:
+        return np.zeros(len(frame), dtype=bool)
+    longest: NDArray[np.bool_] = (frame["T"] - frame["recency"]).to_numpy(float) > frame["gap_max"].to_numpy(float)
+    return longest
+
+
 def _decline(frame: pd.DataFrame, window: int, value: LifetimeValueModel) -> Floats:
     """The share by which the spend of the last half window fell below the own level before it; 0 where that may be
     chance, or the frame has no features.
@@ -275,7 +287,8 @@ def _decline(frame: pd.DataFrame, window: int, value: LifetimeValueModel) -> Flo
     return found
 
 
-def _due(as_of: str, ahead: Floats) -> NDArray[np.datetime64]:
+def _due(as_of: str, leaving: LeavingModel, ahead: Floats) -> NDArray[np.datetime64]:
     """The last day before a customer is late, or a second purchase overdue: past where that is so."""
-    days = (np.ceil(np.minimum(ahead, _FARTHEST_DUE)) - 1.0).astype("timedelta64[D]")
+    ahead = leaving.ahead(np.minimum(ahead, _FARTHEST_DUE), as_of)
+    days = (np.ceil(ahead) - 1.0).astype("timedelta64[D]")
     return (np.datetime64(as_of, "D") + days).astype("datetime64[s]")

@@ -8,6 +8,7 @@ then, and whether they stayed silent through three of their gaps, as far as thos
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 
 from clvml.errors import DataError
 from clvml.estimators.base import Estimator
+from clvml.estimators.histories import NEW
 from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.expectation import hazard_shift
 from clvml.estimators.learned.leaving_features import FEATURES, Asked, asked_of, base_log_hazard, features
+from clvml.estimators.learned.season_clock import SeasonClock
 from clvml.estimators.learned.second_purchase import SecondPurchase
 from clvml.estimators.purchases.model import PurchaseModel
+from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.purchases.regular_gaps import regularity_of, rhythm_of
 from clvml.horizon import as_date, day_number, day_of_number
 from clvml.maths import metrics
@@ -186,6 +190,14 @@ class Labelled(NamedTuple):
         return Labelled(self.customer.iloc[rows], self.origin[rows], asked, self.raw[:, rows], *some)
 
 
+class Season(NamedTuple):
+    """Of a log whose years bear each other out: all that is asked of customers is in days by this clock."""
+
+    clock: SeasonClock
+    purchases: PurchaseModel
+    """Fitted to histories by the clock: P(alive) falls with silence in the season."""
+
+
 class LeavingModel(Estimator):
     """P(silent through three of one's own gaps), for every customer with a first purchase.
 
@@ -194,8 +206,13 @@ class LeavingModel(Estimator):
     of the log at earlier days, from which the level of each, and with it the season, is taken out. How much each
     counts, and the calibration, come from the latest snapshot, predicted by a trial that had not seen it.
 
+    Where the log shows a season, as far as one year foretells another, days are counted by what all customers buy at
+    that time of the year (`SeasonClock`): silence out of season says little.
+
     Parameters
     ----------
+    seasonality : bool
+        Whether the season is looked for.
     seed : int
         Of the boosting and of the folds.
 
@@ -205,6 +222,8 @@ class LeavingModel(Estimator):
         The gaps of the population as of the latest day.
     second_ : SecondPurchase
         The time to the second purchase, by which those are judged who have bought once.
+    season_ : Season or None
+        The clock that days are counted by; None where they are those of the calendar.
     limits_ : tuple of float
         The least and the most days that anybody is asked over.
     audit_ : LeavingAudit or None
@@ -225,7 +244,8 @@ class LeavingModel(Estimator):
     _fitted: ClassVar[str] = "blend_"
     _takes_frame: ClassVar[bool] = False
 
-    def __init__(self, *, seed: int = 0) -> None:
+    def __init__(self, *, seasonality: bool = True, seed: int = 0) -> None:
+        self.seasonality = seasonality
         self.seed = seed
 
     def fit(
@@ -249,11 +269,17 @@ class LeavingModel(Estimator):
         day = as_date(as_of)
         first, today = day_number(log.first_date), day_number(day)
         now = log.summarize(day, window) if now is None else now
-        self.rhythm_, self.window_ = _rhythm(purchases, now), window
+        self.window_, self.as_of_ = window, today
         self.limits_ = (float(_MIN_WINDOW), float(max(365.0, (today - first) / 3)))
         past = Past(log, day)
         days = PurchaseDays.of(past.purchases(), now["customer_id"])
-        self.second_ = days.second_purchase(today)
+        clock = days.season_clock(purchases, today) if self.seasonality else None
+        if clock is not None:
+            now = days.by_clock(clock, now, today)
+            purchases = purchases._refitted(now)
+        self.season_ = None if clock is None else Season(clock, purchases)
+        self.rhythm_ = _rhythm(purchases, now)
+        self.second_ = days.second_purchase(today, clock)
         self.members_: Members | None = None
         self.audit_: LeavingAudit | None = None
         self.blend_ = Blend.prior(0.0)
@@ -267,14 +293,30 @@ class LeavingModel(Estimator):
             )
         return self
 
-    def asked(self, frame: pd.DataFrame, p_alive: Floats) -> Asked:
-        """What the members know of each customer."""
+    def asked(self, frame: pd.DataFrame, p_alive: Floats, as_of: Any = None) -> Asked:
+        """What the members know of each customer; as_of: the day of the frame, by default that of the training."""
         self._check_fitted("blend_")
-        return asked_of(frame, p_alive, self.rhythm_, self.second_.lapsed, self.limits_)
+        today, ahead = self.as_of_ if as_of is None else day_number(as_of), None
+        if self.season_ is not None:
+            clock, purchases = self.season_
+            frame, ahead = clock.summary(frame, today), partial(clock.ahead, today)
+            p_alive = purchases.p_alive(frame)
+        return asked_of(frame, p_alive, self.rhythm_, self.second_.lapsed, self.limits_, ahead)
 
-    def p_leaving(self, frame: pd.DataFrame, p_alive: Floats) -> Floats:
-        """Probability of no purchase within `asked(...).days`; frame: summary and features, p_alive of the same."""
-        return self.p_leaving_of(self.asked(frame, p_alive), frame)
+    def ahead(self, days: Floats, as_of: Any) -> Floats:
+        """Days by the calendar from a day on, for days by the clock of the season where there is one."""
+        return days if self.season_ is None else self.season_.clock.ahead(day_number(as_of), days)
+
+    def by_clock(self, days: float, as_of: Any) -> float:
+        """The inverse of `ahead`."""
+        if self.season_ is None:
+            return days
+        today, clock = day_number(as_of), self.season_.clock
+        return float(clock.time(today + days) - clock.time(today))
+
+    def p_leaving(self, frame: pd.DataFrame, p_alive: Floats, as_of: Any = None) -> Floats:
+        """Probability of no purchase within `asked(...).until` days; frame: summary and features; its p_alive."""
+        return self.p_leaving_of(self.asked(frame, p_alive, as_of), frame)
 
     def p_leaving_of(self, asked: Asked, frame: pd.DataFrame) -> Floats:
         """The same from what `asked` gave."""
@@ -304,8 +346,12 @@ class LeavingModel(Estimator):
         """The rows of all origins."""
 
         def rows(origin: int, frame: pd.DataFrame | None) -> Labelled | None:
+            if frame is None:
+                return None
+            if self.season_ is not None:
+                frame = days.by_clock(self.season_.clock, frame, origin)
             try:
-                return None if frame is None else self._origin(frame, purchases._refitted(frame), origin, today, days)
+                return self._origin(frame, purchases._refitted(frame), origin, today, days)
             except DataError:  # too few to fit, so early
                 return None
 
@@ -328,7 +374,8 @@ class LeavingModel(Estimator):
         again = now["frequency"].to_numpy() > 0
         if not again.any():
             return []
-        days = asked_of(now[again], np.ones(int(again.sum())), self.rhythm_, self.second_.lapsed, self.limits_).days
+        alive = np.ones(int(again.sum()))
+        days = asked_of(now[again], alive, self.rhythm_, self.second_.lapsed, self.limits_).days
         window = int(min(np.quantile(days, _TYPICAL), _WINDOW_SHARE * (today - first)))
         step = max(7, window // 3)
         origins = [today - window - step * j for j in range(_ORIGINS)]
@@ -339,9 +386,12 @@ class LeavingModel(Estimator):
     ) -> Labelled:
         """The rows of one origin: whose own days have passed, and who had not been silent for twice as long."""
         rhythm = _rhythm(fitted, frame)
-        asked = asked_of(frame, fitted.p_alive(frame), rhythm, days.second_purchase(origin).lapsed, self.limits_)
+        clock = None if self.season_ is None else self.season_.clock
+        ahead = None if clock is None else partial(clock.ahead, origin)
+        once_days = days.second_purchase(origin, clock).lapsed
+        asked = asked_of(frame, fitted.p_alive(frame), rhythm, once_days, self.limits_, ahead)
         following = days.following(frame["customer_id"], origin)
-        end = origin + asked.days
+        end = origin + asked.until
         rows = np.flatnonzero((end <= today) & (asked.since < 2 * asked.days))
         some = Asked(*(values[rows] for values in asked))
         base = base_log_hazard(some, rhythm)
@@ -363,7 +413,7 @@ class LeavingModel(Estimator):
         """Predict the latest origin by members that had not seen it; what weights and level that shows."""
         latest = _latest(labelled)
         tested = np.flatnonzero(labelled.origin == latest)
-        before = np.flatnonzero(labelled.origin + labelled.asked.days <= latest)
+        before = np.flatnonzero(labelled.origin + labelled.asked.until <= latest)
         later = _enough(labelled.returned[before])
         members = np.tile(labelled.base[tested], (4, 1))
         for fold, training in self._folds(labelled, tested, before if later else None):
@@ -402,6 +452,10 @@ class LeavingModel(Estimator):
             },
             "limits": list(self.limits_),
             "window": self.window_,
+            "as_of": day_of_number(self.as_of_).isoformat(),
+            "season": None
+            if self.season_ is None
+            else {"pace": self.season_.clock.pace.tolist(), "purchases": self.season_.purchases.to_dict()},
             "blend": self.blend_._asdict() | {"weights": self.blend_.weights.tolist()},
             "members": None
             if members is None
@@ -414,6 +468,11 @@ class LeavingModel(Estimator):
         """The inverse of `to_dict`."""
         model, members, audit = cls(), payload["members"], payload["audit"]
         model.rhythm_, model.window_ = Rhythm(*map(float, payload["rhythm"])), int(payload["window"])
+        model.as_of_, season = day_number(payload["as_of"]), payload["season"]
+        model.season_ = None
+        if season is not None:
+            clock = SeasonClock(np.asarray(season["pace"], dtype=np.float64))
+            model.season_ = Season(clock, ParetoNBDModel.from_dict(season["purchases"]))
         second = payload["second"]
         days = np.array([np.inf if v is None else float(v) for v in second["days"]])
         model.second_ = SecondPurchase(days, float(second["ever"]))
@@ -455,13 +514,37 @@ class PurchaseDays(NamedTuple):
         found = self.key[np.minimum(np.searchsorted(self.key, code * _SPAN + origin, side="right"), len(self.key) - 1)]
         return np.where((found // _SPAN == code) & (found % _SPAN > origin), found % _SPAN, np.inf)
 
-    def second_purchase(self, as_of: int) -> SecondPurchase:
-        """The time to the second purchase as known on a day."""
+    def second_purchase(self, as_of: int, clock: SeasonClock | None) -> SecondPurchase:
+        """The time to the second purchase as known on a day, by the clock where there is one."""
         code, day = np.divmod(self.key, _SPAN)
         begin = np.flatnonzero(np.diff(code, prepend=-1))
         after = np.minimum(begin + 1, len(code) - 1)
-        second = np.where((code[after] == code[begin]) & (after > begin), day[after], np.inf)
-        return SecondPurchase.of(day[begin].astype(np.float64), second, as_of)
+        again = (code[after] == code[begin]) & (after > begin) & (day[after] <= as_of)
+        day, now = (day, as_of) if clock is None else (np.rint(clock.time(day)), float(np.rint(clock.time(as_of))))
+        return SecondPurchase.of(day[begin].astype(np.float64), np.where(again, day[after], np.inf), now)
+
+    def season_clock(self, purchases: PurchaseModel, today: int) -> SeasonClock | None:
+        """The clock of the season that these days show, against what a model expects without one."""
+        code, day = np.divmod(self.key, _SPAN)
+        first = np.diff(code, prepend=-1) != 0
+        weeks = int((today - day.min()) // 7)  # whole ones, counted back from today
+        ago = (today - day) // 7
+        new, again = (
+            np.bincount(weeks - 1 - ago[some & (ago < weeks)], minlength=weeks).astype(np.float64)
+            for some in (first, ~first)
+        )
+        future = purchases._future(NEW)
+        by_age = np.array([float(future.expected(7.0 * week / purchases.unit_days)[0]) for week in range(1, weeks + 1)])
+        expected = np.convolve(new, np.diff(by_age, prepend=0.0))[:weeks]
+        return SeasonClock.learn(again, expected, today)
+
+    def by_clock(self, clock: SeasonClock, frame: pd.DataFrame, origin: int) -> pd.DataFrame:
+        """The summary as of a day by the clock, the logarithms of the gaps included."""
+        code, day = np.divmod(self.key[self.key % _SPAN <= origin], _SPAN)
+        gaps = np.diff(np.rint(clock.time(day)), prepend=0.0)
+        logs = np.where(np.diff(code, prepend=-1) != 0, 0.0, np.log(np.maximum(gaps, 1.0)))
+        sums = np.bincount(code, weights=logs, minlength=len(self.ids))
+        return clock.summary(frame, origin).assign(log_gaps=sums[self.ids.get_indexer(pd.Index(frame["customer_id"]))])
 
 
 def _known(past: Past, origin: int, window: int) -> pd.DataFrame | None:

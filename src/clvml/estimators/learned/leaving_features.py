@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +41,9 @@ FEATURES = (
 
 
 class Asked(NamedTuple):
-    """A customer's rhythm and the question that is asked of them, one entry each."""
+    """A customer's rhythm and the question that is asked of them, one entry each; days by the clock of the season,
+    where the log has one.
+    """
 
     x: Floats
     t_x: Floats
@@ -52,16 +55,25 @@ class Asked(NamedTuple):
     """Own mean gap, drawn to that of the population where few have been shown; days."""
     days: Floats
     """Days ahead: three own gaps, within limits; whole."""
+    until: Floats
+    """The same by the calendar."""
 
 
 def asked_of(
-    frame: pd.DataFrame, p_alive: Floats, rhythm: Rhythm, once_days: float, limits: tuple[float, float]
+    frame: pd.DataFrame,
+    p_alive: Floats,
+    rhythm: Rhythm,
+    once_days: float,
+    limits: tuple[float, float],
+    ahead: Callable[[Floats], Floats] | None = None,
 ) -> Asked:
-    """frame: a summary, whose P(alive) is given; once_days: over which those are asked who have bought once."""
+    """frame: a summary, whose P(alive) is given; once_days: over which those are asked who have bought once; ahead:
+    days by the calendar for those by the clock, where there is one.
+    """
     x, t_x, T = (frame[name].to_numpy(np.float64) for name in ("frequency", "recency", "T"))
     gap = rhythm.mean_gap(x, t_x)
-    days = np.where(x > 0, np.rint(GAPS_TO_LEAVE * gap), once_days)
-    return Asked(x, t_x, T, T - t_x, p_alive, gap, np.clip(days, *limits))
+    days = np.clip(np.where(x > 0, np.rint(GAPS_TO_LEAVE * gap), once_days), *limits)
+    return Asked(x, t_x, T, T - t_x, p_alive, gap, days, days if ahead is None else np.maximum(ahead(days), 1.0))
 
 
 def base_log_hazard(asked: Asked, rhythm: Rhythm) -> Floats:
