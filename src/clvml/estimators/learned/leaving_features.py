@@ -73,7 +73,8 @@ def asked_of(
     x, t_x, T = (frame[name].to_numpy(np.float64) for name in ("frequency", "recency", "T"))
     gap = rhythm.mean_gap(x, t_x)
     days = np.clip(np.where(x > 0, np.rint(GAPS_TO_LEAVE * gap), once_days), *limits)
-    return Asked(x, t_x, T, T - t_x, p_alive, gap, days, days if ahead is None else np.maximum(ahead(days), 1.0))
+    until = days if ahead is None else np.clip(ahead(days), 1.0, limits[1])
+    return Asked(x, t_x, T, T - t_x, p_alive, gap, days, until)
 
 
 def base_log_hazard(asked: Asked, rhythm: Rhythm) -> Floats:
