@@ -21,7 +21,7 @@ from clvml.estimators.histories import NEW
 from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.expectation import hazard_shift
 from clvml.estimators.learned.leaving_features import FEATURES, Asked, asked_of, base_log_hazard, features
-from clvml.estimators.learned.season_clock import SeasonClock
+from clvml.estimators.learned.season_clock import MIN_WEEKS, SeasonClock
 from clvml.estimators.learned.second_purchase import SecondPurchase
 from clvml.estimators.purchases.model import PurchaseModel
 from clvml.estimators.purchases.models import ParetoNBDModel
@@ -526,6 +526,8 @@ class PurchaseDays(NamedTuple):
     def season_clock(self, purchases: PurchaseModel, today: int) -> SeasonClock | None:
         """The clock of the season that these days show, against what a model expects without one."""
         code, day = np.divmod(self.key, _SPAN)
+        if today - day.min() < 7 * MIN_WEEKS:
+            return None
         first = np.diff(code, prepend=-1) != 0
         weeks = int((today - day.min()) // 7)  # whole ones, counted back from today
         ago = (today - day) // 7

@@ -15,12 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from clvml.maths.learners import glm
 
-__all__ = ["SeasonClock"]
+__all__ = ["MIN_WEEKS", "SeasonClock"]
 
 Floats = NDArray[np.float64]
 
 _YEAR = 365.25
 _WEEK = 7.0
+MIN_WEEKS = 53
+"""Of a log that knows a year."""
 _WAVES = 8
 """Of the year that a season is made of: a peak of three weeks shows."""
 _WAVE_SD = 0.5
@@ -50,7 +52,7 @@ class SeasonClock(NamedTuple):
         None where the log does not know a year, or the years do not bear each other out.
         """
         weeks = len(bought)
-        if weeks <= _YEAR / _WEEK:
+        if weeks < MIN_WEEKS:
             return None
         expected = np.maximum(expected, _LEAST)
         middle: Floats = today - 3.0 - _WEEK * np.arange(weeks - 1, -1, -1, dtype=np.float64)
