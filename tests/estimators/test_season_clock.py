@@ -9,7 +9,7 @@ import pytest
 
 from clvml import ParetoNBDModel, Transactions
 from clvml.estimators.learned.leaving import LeavingModel
-from clvml.estimators.learned.season_clock import SeasonClock
+from clvml.estimators.purchases.season_clock import SeasonClock
 from clvml.horizon import day_number
 from tests.support.logs import day, log
 

@@ -21,11 +21,11 @@ from clvml.estimators.histories import NEW
 from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.expectation import hazard_shift
 from clvml.estimators.learned.leaving_features import FEATURES, Asked, asked_of, base_log_hazard, features
-from clvml.estimators.learned.season_clock import MIN_WEEKS, SeasonClock
 from clvml.estimators.learned.second_purchase import SecondPurchase
 from clvml.estimators.purchases.model import PurchaseModel
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.purchases.regular_gaps import regularity_of, rhythm_of
+from clvml.estimators.purchases.season_clock import MIN_WEEKS, SeasonClock
 from clvml.horizon import as_date, day_number, day_of_number
 from clvml.maths import metrics
 from clvml.maths.learners import glm
