@@ -529,16 +529,13 @@ class PurchaseDays(NamedTuple):
         if today - day.min() < 7 * MIN_WEEKS:
             return None
         first = np.diff(code, prepend=-1) != 0
-        weeks = int((today - day.min()) // 7)  # whole ones, counted back from today
-        ago = (today - day) // 7
-        new, again = (
-            np.bincount(weeks - 1 - ago[some & (ago < weeks)], minlength=weeks).astype(np.float64)
-            for some in (first, ~first)
-        )
+        week = (today - day.min()) // 7 - (today - day) // 7  # counted back from today; the first is not a whole one
+        weeks = int(week.max()) + 1
+        new, again = (np.bincount(week[some], minlength=weeks).astype(np.float64) for some in (first, ~first))
         future = purchases._future(NEW)
-        by_age = np.array([float(future.expected(7.0 * week / purchases.unit_days)[0]) for week in range(1, weeks + 1)])
+        by_age = np.array([float(future.expected(7.0 * age / purchases.unit_days)[0]) for age in range(1, weeks + 1)])
         expected = np.convolve(new, np.diff(by_age, prepend=0.0))[:weeks]
-        return SeasonClock.learn(again, expected, today)
+        return SeasonClock.learn(again[1:], expected[1:], today)
 
     def by_clock(self, clock: SeasonClock, frame: pd.DataFrame, origin: int) -> pd.DataFrame:
         """The summary as of a day by the clock, the logarithms of the gaps included."""
