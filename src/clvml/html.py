@@ -1,8 +1,11 @@
-"""What a result shows of itself in a notebook: figures and tables, by the same templates as the page for a manager."""
+"""What a result shows of itself: amounts in as many figures as are known; in a notebook figures and tables, by the same
+templates as the page for a manager.
+"""
 
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,10 +14,71 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["Cell", "Figure", "Head", "Table", "card", "environment", "table_of"]
+__all__ = [
+    "Cell",
+    "Figure",
+    "Head",
+    "Table",
+    "about",
+    "card",
+    "environment",
+    "money",
+    "money_in",
+    "table_of",
+    "unit_within",
+]
 
 _SIGNED = re.compile("[+−](?=[^\\s\\d])[^\\s<]+")
 """An amount with a sign before its currency."""
+
+
+def money(amount: float) -> str:
+    """An amount: whole units from 100 on, else cents.
+
+    Examples
+    --------
+    >>> from clvml.html import money
+    >>> money(1572032.43), money(30.8), money(-0.0)
+    ('1,572,032', '30.80', '0.00')
+    """
+    return f"{amount:,.0f}" if abs(amount) >= 99.995 else f"{round(amount, 2) + 0.0:,.2f}"
+
+
+def about(number: float) -> str:
+    """A number in three figures.
+
+    Examples
+    --------
+    >>> about(216361.0), about(59.0)
+    ('216,000', '59')
+    """
+    unit = 10.0 ** max(0, math.floor(math.log10(max(abs(number), 1.0))) - 2)
+    return f"{round(number / unit) * unit:,.0f}"
+
+
+def unit_within(low: float, high: float) -> float:
+    """To what an amount with this interval is known: three figures of the width, a cent at the least.
+
+    Examples
+    --------
+    >>> unit_within(-12618.21, 42028.83), unit_within(22.27, 1712.96), unit_within(0.8, 1.9)
+    (100.0, 10.0, 0.01)
+    """
+    width = high - low
+    if not (math.isfinite(width) and width >= 100.0):
+        return 0.01
+    return 10.0 ** (math.floor(math.log10(width)) - 2)
+
+
+def money_in(unit: float, amount: float) -> str:
+    """An amount in whole numbers of a unit.
+
+    Examples
+    --------
+    >>> money_in(100.0, 14705.31), money_in(0.01, 1.305), money_in(10.0, -3.0)
+    ('14,700', '1.30', '0')
+    """
+    return f"{round(amount / unit) * unit + 0.0:,.{0 if unit >= 1.0 else 2}f}"
 
 
 class Figure(NamedTuple):

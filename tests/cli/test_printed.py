@@ -2,7 +2,7 @@
 
 import copy
 
-from clvml.cli.printed import train_text
+from clvml.cli.printed import _time, train_text
 
 
 def test_why_leaving_was_not_learned_or_not_tested(trained, cdnow_log):
@@ -17,3 +17,7 @@ def test_why_leaving_was_not_learned_or_not_tested(trained, cdnow_log):
     assert "too few repeat buyers left, or stayed, in the log's own past" in said[True]
     assert "LeavingModel: not tested, for" in said[False]
     assert "too short" not in said[True] + said[False]
+
+
+def test_a_length_of_time_is_told_in_the_unit_that_fits():
+    assert [_time(days) for days in (0.5, 7.0, 90.0, 800.0)] == ["12 hours", "7 days", "3 months", "2.2 years"]

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from clvml.errors import DataError, OptionError
 from clvml.estimators.encoding import Encoding
-from clvml.insights.channels import _same_mix, channel_values, lifetime_by_formula, payback_month
+from clvml.insights.channels import _pooled, _same_mix, _shrunk, channel_values, lifetime_by_formula, payback_month
 from clvml.orders.transactions import Transactions
 
 AS_OF = "2011-12-31"
@@ -147,3 +147,26 @@ def test_of_a_single_customer_there_is_no_interval(scores, log):
     table = pd.DataFrame({"customer_id": np.arange(len(scores)), "channel": ["only"] + ["web"] * (len(scores) - 1)})
     found = channel_values(scores, log, channel=table)
     assert "nan" not in str(found)
+
+
+def test_cohorts_are_named_in_full_without_a_mix_that_was_not_taken_out():
+    named = LINES.assign(channel="newsletter of " + LINES["channel"])
+    log = Transactions(named, channel="channel", margin=0.4)
+    scores = log.summarize(AS_OF)[["customer_id", "contribution"]].assign(
+        clv=30.0, clv_low=0.0, clv_high=90.0, as_of=AS_OF, horizon_days=365
+    )
+    found = channel_values(scores, log, cohorts=True)
+    text = str(found)
+    assert [row.channel for row in found.rows if row.channel not in text] == []
+    assert "same mix" not in text
+    assert "CAC" not in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_what_is_drawn_to_the_mean_keeps_the_mean():
+    """Of skewed money a channel that misses its few good customers looks exact: it must not draw the others down."""
+    errors, customers = np.array([1.0, 10.0]), np.array([100, 100])
+    pooled = _pooled(errors, customers)
+    assert pooled == pytest.approx(np.sqrt((1.0 + 100.0) / 2), rel=1e-12)
+    assert _shrunk(np.array([50.0, 70.0]), pooled).mean() == pytest.approx(60.0)
+    assert _pooled(np.array([np.nan, 2.0]), np.array([1, 50])) == pytest.approx([2.0 * np.sqrt(50), 2.0])

@@ -109,3 +109,14 @@ def test_superstore_has_customers_that_cost_money():
     found = profit_tiers(p)
     assert (found.customers, found.losing) == (793, 155)
     assert found.reasons[0][0] == "discounts"
+
+
+def test_an_id_with_white_space_is_the_same_customer_as_in_the_summaries():
+    orders = pd.DataFrame({"customer_id": ["K1", "K1 ", " K2"], "amount": [10.0, 20.0, 5.0]})
+    table = customer_profit(orders, margin=1.0).set_index("customer_id")
+    assert table["contribution"].to_dict() == {"K1": 30.0, "K2": 5.0}
+
+
+def test_where_nobody_costs_money_it_is_said():
+    found = profit_tiers(customer_profit(pd.DataFrame({"customer_id": range(10), "amount": 5.0}), margin=1.0))
+    assert str(found).startswith("10 customers bring 50.00; none of them costs more than they bring\n")

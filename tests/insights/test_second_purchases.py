@@ -90,3 +90,12 @@ def test_a_season_that_has_just_begun_has_no_curve_of_its_own(orders):
     found = second_purchases(Transactions(both, channel="channel"), day(TODAY), by="channel")
     assert set(found.groups.loc[found.groups["attribute"] == "channel", "value"]) == {"web"}
     assert set(found.waiting["group"]) == {"everybody", "web"}
+
+
+def test_shares_of_all_groups_are_by_the_same_day(orders):
+    """A curve that is drawn for longer shows more second purchases: no group is better for it."""
+    found = second_purchases(Transactions(orders, channel="channel"), day(TODAY))
+    channels = found.groups[found.groups["attribute"] == "channel"]
+    mean = np.average(channels["again"], weights=channels["customers"])
+    assert found.groups.loc[0, "again"] == pytest.approx(mean, abs=0.02)
+    assert f"a second time within {found.within} days." in str(found)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clvml.campaigns.gain import Array, Economics
+from clvml.html import about, money
 from clvml.maths.power import control_share_for, detectable_difference, needed_per_arm
 from clvml.scores.totals import variance_within
 
@@ -55,14 +56,14 @@ class Power:
         way = (
             f"a control share of {self.needed_share:.0%} would show it"
             if np.isfinite(self.needed_share)
-            else f"it would take {self.needed_audience:,.0f} customers, half of them control"
+            else f"it would take {about(self.needed_audience)} customers, half of them control"
             if np.isfinite(self.needed_audience)
             else "no size would show it"
         )
         return f"{seen}; the plan expects {self._text(self.expected)}: too small to learn, {way}."
 
     def _text(self, value: float) -> str:
-        return f"{100 * value:.2f} points" if self.unit == "share" else f"{value:,.2f} each"
+        return f"{100 * value:.1f} points" if self.unit == "share" else f"{money(value)} each"
 
 
 def power_of(

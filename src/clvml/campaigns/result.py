@@ -15,7 +15,7 @@ import pandas as pd
 from clvml.campaigns.power import Power
 from clvml.errors import DataError, did_you_mean
 from clvml.files import write_aside
-from clvml.html import Figure, card, table_of
+from clvml.html import Figure, card, money, money_in, table_of, unit_within
 from clvml.redaction import shown_id
 from clvml.spreadsheets import read_csv, write_csv
 from clvml.tables import canonical_ids
@@ -76,8 +76,8 @@ class Audience:
                 r["treatment"],
                 f"{r['treated']:,}",
                 f"{r['control']:,}",
-                f"{r['cost']:,.2f}",
-                f"{r['expected_gain']:,.2f}",
+                money(r["cost"]),
+                money_in(self._unit, r["expected_gain"]),
             )
             for r in self.plan["by_treatment"]
         ]
@@ -91,11 +91,11 @@ class Audience:
             figures=(
                 Figure("treated", f"{totals['treated']:,}"),
                 Figure("left alone as control", f"{totals['control']:,}"),
-                Figure("expected cost", f"{totals['cost']:,.2f}"),
+                Figure("expected cost", money(totals["cost"])),
                 Figure(
                     "expected gain after cost",
-                    f"{totals['expected_gain']:,.2f}",
-                    f"{totals['expected_gain_low']:,.2f} to {totals['expected_gain_high']:,.2f}",
+                    money_in(self._unit, totals["expected_gain"]),
+                    self._interval(),
                 ),
             ),
             tables=tables,
@@ -104,23 +104,26 @@ class Audience:
 
     def __str__(self) -> str:
         totals, budget = self.plan["totals"], self.plan["budget"]
-        spent = f"{totals['cost']:,.2f}" + ("" if budget is None else f" of {budget:,.2f}")
+        spent = money(totals["cost"]) + ("" if budget is None else f" of {money(budget)}")
+        gain, bound, forgone = (
+            money_in(self._unit, totals[name]) for name in ("expected_gain", "bound", "gain_forgone")
+        )
         lines = [
             f"Campaign '{self.plan['settings']['name']}' as of {self.plan['as_of']}: "
             f"{totals['treated']:,} treated, {totals['control']:,} control",
-            f"  expected to cost {spent} and to bring {totals['expected_gain']:,.2f} after that",
-            f"  (90% interval of that: {totals['expected_gain_low']:,.2f} to {totals['expected_gain_high']:,.2f})",
-            f"  (the best possible choice under these limits would bring at most {totals['bound']:,.2f})",
+            f"  expected to cost {spent} and to bring {gain} after that",
+            f"  (90% interval of that: {self._interval()})",
+            f"  (the best possible choice under these limits would bring at most {bound})",
         ]
         if totals["control"]:
-            lines.append(f"  leaving the control group alone gives up {totals['gain_forgone']:,.2f} of gain")
+            lines.append(f"  leaving the control group alone gives up {forgone} of gain")
         if totals["explored"]:
             drawn = f"{totals['explored']:,} customers, half of them control,"
             lines.append(f"  {drawn} were drawn by chance, and so was their treatment, to learn what is not known")
         lines += ["", f"  {'treatment':<28}{'treated':>10}{'control':>10}{'cost':>14}{'expected gain':>16}"]
         lines += [
             f"  {row['treatment'][:27]:<28}{row['treated']:>10,}{row['control']:>10,}"
-            f"{row['cost']:>14,.2f}{row['expected_gain']:>16,.2f}"
+            f"{money(row['cost']):>14}{money_in(self._unit, row['expected_gain']):>16}"
             for row in self.plan["by_treatment"]
         ]
         lines += ["", "  what the treatments do:"]
@@ -138,6 +141,16 @@ class Audience:
 
     def __repr__(self) -> str:
         return str(self)
+
+    @property
+    def _unit(self) -> float:
+        """To what the expected gain is known."""
+        totals = self.plan["totals"]
+        return unit_within(totals["expected_gain_low"], totals["expected_gain_high"])
+
+    def _interval(self) -> str:
+        low, high = (money_in(self._unit, self.plan["totals"][f"expected_gain_{end}"]) for end in ("low", "high"))
+        return f"{low} to {high}"
 
 
 def read_audience(source: str | os.PathLike[str] | pd.DataFrame | Audience) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from clvml.campaigns.power import Power, predicted_sd
 from clvml.campaigns.result import AUDIENCE_COLUMNS
 from clvml.campaigns.treatments import Plan
 from clvml.files import sha256
+from clvml.html import money
 
 __all__ = ["Draft", "account_of", "left_out_of", "strata_of", "table_of"]
 
@@ -129,7 +130,7 @@ def _reason(
     need = f" (treating pays from {threshold:.0%})" if np.isfinite(threshold) else ""
     return (
         f"{who}, {state}, last purchase {int(days)} days ago: {churn:.0%} likely to stay away{need}, "
-        f"worth {value:,.2f} if kept; '{name}' costs {cost:,.2f} and is expected to bring {gain:,.2f} net."
+        f"worth {money(value)} if kept; '{name}' costs {money(cost)} and is expected to bring {money(gain)} net."
     )
 
 

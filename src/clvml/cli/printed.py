@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from clvml.cli.terminal import grid, heading, wrapped
+from clvml.html import money
 from clvml.redaction import shown_id, shown_ids
 from clvml.scores import segments
 from clvml.scores.totals import total_interval_around
@@ -172,11 +173,11 @@ def _predicts(model: ClvModel) -> str:
 def _in_words(model: ClvModel) -> str:
     """The mean customer that the parameters describe."""
     purchases, spend = model.value_.purchases_, model.value_.spend_.mean_
-    yearly = 365.25 * purchases.params_.r / (purchases.params_.alpha * purchases.unit_days)
+    yearly = YEAR * purchases.params_.r / (purchases.params_.alpha * purchases.unit_days)
     leaves = _leaves(purchases.params_._asdict(), purchases.unit_days)
     return (
         f"In words: of {model.n_customers_:,} customers the average one, while active, buys {yearly:.2g} times a year "
-        f"after the first purchase{leaves} and spends {spend:,.2f} at each."
+        f"after the first purchase{leaves} and spends {money(spend)} at each."
     )
 
 
@@ -192,8 +193,19 @@ def _leaves(params: dict[str, float], unit_days: float) -> str:
 
 def _leaves_in_time(s: float, beta: float) -> str:
     """By when half of all customers have left: the time t with (beta / (beta + t))^s = 1/2."""
-    years = beta * (2.0 ** min(1.0 / s, 60.0) - 1.0) / 365.25
-    return f", leaves for good within {years:.2g} years in half of all cases," if years < 50 else ", does not leave,"
+    days = beta * (2.0 ** min(1.0 / s, 60.0) - 1.0)
+    return f", leaves for good within {_time(days)} in half of all cases," if days < 50 * YEAR else ", does not leave,"
+
+
+YEAR = 365.25
+_UNITS = ((2 * YEAR, YEAR, "years"), (60.0, YEAR / 12, "months"), (2.0, 1.0, "days"), (0.0, 1.0 / 24, "hours"))
+"""From how many days on a length of time is told in a unit, its days, and its name."""
+
+
+def _time(days: float) -> str:
+    """A length of time in the unit that fits it."""
+    _, unit, name = next(row for row in _UNITS if days >= row[0])
+    return f"{days / unit:.2g} {name}" if days / unit < 100 else f"{days / unit:.0f} {name}"
 
 
 def _audit_text(audit: Audit, threshold: float) -> str:

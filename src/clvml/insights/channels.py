@@ -17,6 +17,7 @@ from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.estimators.baselines import MONTH_DAYS, months_as_customer, shopkeepers_formula
 from clvml.estimators.encoding import Encoding
 from clvml.estimators.uncertainty.totals import check_level_sd
+from clvml.html import money
 from clvml.insights.score_tables import require_columns
 from clvml.orders.summaries import BookedDays
 from clvml.orders.transactions import Transactions
@@ -39,6 +40,7 @@ NEEDED = ("customer_id", "contribution", "clv", "clv_low", "clv_high", "as_of", 
 """Columns of the scores that are read."""
 MAX_MONTHS = 40
 """Months of the first purchase that are kept apart in taking out the mix."""
+NOTHING = ("nothing",)
 SMALL = "(small)"
 """Channels of too few customers, put together."""
 
@@ -124,13 +126,11 @@ class Channels:
     def __str__(self) -> str:
         lines = [
             f"Value of a customer (LTV) by channel as of {self.as_of}: so far and expected in {self.horizon_days} days",
-            f"  {'channel':<14}{'customers':>10}{'LTV':>9}  {'90% interval':<19}{'shrunk':>9}{'same mix':>9}"
-            f"{'CAC':>8}{'LTV:CAC':>8}{'payback':>9}",
-            *(_row_text(row) for row in self.rows),
+            *self._table(),
         ]
         notes = (
             "Ordered by shrunk: the LTV drawn towards the mean of all channels, the more the noisier it is.",
-            f"same mix: if all channels had the same mix of {', '.join(self.adjusted_for)}.",
+            *self._mix(),
             f"The shopkeeper's formula (ticket x purchases per month x margin x lifetime) is off by {self._formula()}.",
         )
         for note in notes:
@@ -140,6 +140,28 @@ class Channels:
     def __repr__(self) -> str:
         return str(self)
 
+    def _mix(self) -> list[str]:
+        return [f"same mix: if all channels had the same mix of {', '.join(self.adjusted_for)}."] if self._mixed else []
+
+    @property
+    def _mixed(self) -> bool:
+        """Whether anything was taken out."""
+        return self.adjusted_for != NOTHING
+
+    def _table(self) -> list[str]:
+        """The rows in columns; without costs, or a mix that was taken out, without theirs."""
+        costs = any(np.isfinite(row.cac) for row in self.rows)
+        head = ["customers", "LTV", "90% interval", "shrunk", "same mix", "CAC", "LTV:CAC", "payback"]
+        shown = [*head[:4], *(head[4:5] if self._mixed else []), *(head[5:] if costs else [])]
+        cells = [dict(zip(head, head, strict=True)), *(_cells_of(row) for row in self.rows)]
+        room = 99 - sum(_WIDTHS[name] for name in shown) - 2
+        width = min(max(len(row.channel) for row in self.rows) + 2, room)
+        names = ["channel", *(_cut(row.channel, max(width, 14) - 1) for row in self.rows)]
+        return [
+            f"  {name:<{max(width, 14)}}" + "".join(_in_column(row[column], column) for column in shown).rstrip()
+            for name, row in zip(names, cells, strict=True)
+        ]
+
     def _formula(self) -> str:
         off = [row.formula_off for row in self.rows if np.isfinite(row.formula_off)]
         if not off:
@@ -147,20 +169,34 @@ class Channels:
         return f"{off[0]:+.0%}" if len(off) == 1 else f"{min(off):+.0%} to {max(off):+.0%}"
 
 
-def _row_text(row: ChannelValue) -> str:
-    """One line of the table."""
+_WIDTHS = {
+    "customers": 10, "LTV": 9, "90% interval": 21, "shrunk": 9, "same mix": 9, "CAC": 8, "LTV:CAC": 8, "payback": 9
+}  # fmt: skip
+
+
+def _in_column(text: str, column: str) -> str:
+    return f"  {text:<19}" if column == "90% interval" else f"{text:>{_WIDTHS[column]}}"
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _cells_of(row: ChannelValue) -> dict[str, str]:
+    """One line of the table, by column."""
     payback = f"month {row.payback_month:.0f}" if np.isfinite(row.payback_month) else "-"
-    cac, ratio = (_money(row.cac), f"{row.ltv_cac:.1f}") if np.isfinite(row.cac) else ("-", "-")
-    interval = f"{_money(row.low)} to {_money(row.high)}" if np.isfinite(row.low) else "-"
-    return (
-        f"  {row.channel[:13]:<14}{row.customers:>10,}{_money(row.ltv):>9}  {interval:<19}"
-        f"{_money(row.shrunk):>9}{_money(row.adjusted):>9}{cac:>8}{ratio:>8}{payback:>9}"
-    )
-
-
-def _money(value: float) -> str:
-    """An amount in few characters: no cents from a thousand on."""
-    return f"{value:,.2f}" if abs(value) < 1000 else f"{value:,.0f}"
+    cac, ratio = (money(row.cac), f"{row.ltv_cac:.1f}") if np.isfinite(row.cac) else ("-", "-")
+    interval = f"{money(row.low)} to {money(row.high)}" if np.isfinite(row.low) else "-"
+    return {
+        "customers": f"{row.customers:,}",
+        "LTV": money(row.ltv),
+        "90% interval": interval,
+        "shrunk": money(row.shrunk),
+        "same mix": money(row.adjusted),
+        "CAC": cac,
+        "LTV:CAC": ratio,
+        "payback": payback,
+    }
 
 
 def channel_values(
@@ -268,7 +304,8 @@ def channel_values_of(
     value = (table["contribution"] + table["clv"]).to_numpy(np.float64)
     off = level_sd_of(scores).spend if level_sd is None else check_level_sd(level_sd)
     estimates = [_mean(table, value, name, off) for name in names]
-    shrunk = _shrunk(*np.array(estimates)[:, :2].T)  # the level moves all alike and tells none apart
+    means, errors, _ = np.array(estimates).T  # the level moves all alike and tells none apart
+    shrunk = _shrunk(means, _pooled(errors, np.array([(table["channel"] == name).sum() for name in names])))
     facts = table[list(mix)] if cohorts else table[list(mix)].assign(cohort=_cohort(table))
     adjusted = _same_mix(table, facts, value, names)
     curves = life_curve(booked, table)
@@ -280,7 +317,7 @@ def channel_values_of(
         rows.append(_row(own, name, ltv, adjusted[i], curves[name], margin, horizon))
     rows.sort(key=lambda r: (-r.shrunk, -r.ltv, r.channel))
     adjusted_for = tuple(mix) if cohorts else ("month of the first purchase", *mix)
-    return Channels(tuple(rows), str(scores["as_of"].iloc[0]), int(horizon), adjusted_for or ("nothing",))
+    return Channels(tuple(rows), str(scores["as_of"].iloc[0]), int(horizon), adjusted_for or NOTHING)
 
 
 def lifetime_by_formula(table: pd.DataFrame, margin: float, horizon_days: float) -> float:
@@ -368,14 +405,14 @@ def _grouped(
         raise OptionError("Give cac (per customer) or spend (in all), not both.")
     sizes = table["channel"].value_counts()
     option = "cac" if spend is None else "spend"
-    for name, money in {**(cac or {}), **(spend or {})}.items():
-        check_amount(f"{option} of '{name}'", money)
+    for name, cost in {**(cac or {}), **(spend or {})}.items():
+        check_amount(f"{option} of '{name}'", cost)
         if name not in sizes:
             raise OptionError(
                 f"'{name}' is no channel of the log.{did_you_mean(name, map(str, sizes.index))} "
                 f"It has: {', '.join(map(str, sizes.index))}."
             )
-    each = dict(cac or {}) | {name: float(money) / int(sizes[name]) for name, money in (spend or {}).items()}
+    each = dict(cac or {}) | {name: float(cost) / int(sizes[name]) for name, cost in (spend or {}).items()}
     table = table.assign(cac=table["channel"].map(each).astype(np.float64))
     if cohorts:
         table["channel"] = table["channel"] + " " + pd.PeriodIndex(table["first_date"], freq="Q").astype(str)
@@ -435,6 +472,19 @@ def _cells(columns: Sequence[pd.Series]) -> tuple[npt.NDArray[np.intp], npt.NDAr
     first = np.empty(int(cell.max()) + 1, dtype=np.intp)
     first[cell[::-1]] = np.arange(len(cell))[::-1]
     return cell, first
+
+
+def _pooled(errors: Array, customers: npt.NDArray[np.intp]) -> Array:
+    """Standard errors of the means by the variance that all channels have in common.
+
+    Money is skewed: a channel of which a few good customers are missed looks poor and exact at once, and would draw all
+    others down.
+    """
+    known = np.isfinite(errors)
+    if not known.any():
+        return errors
+    variance = float((errors[known] ** 2 * customers[known] ** 2).sum() / customers[known].sum())
+    return np.sqrt(variance / customers)
 
 
 def _shrunk(means: Array, errors: Array) -> Array:

@@ -11,10 +11,11 @@ import pandas as pd
 
 from clvml.checks import check_amount, check_share
 from clvml.errors import DataError, OptionError, did_you_mean
+from clvml.html import money
 from clvml.insights.same_day_voids import same_day_voids
 from clvml.orders.reading.day_column import days_of_column
 from clvml.scores import segments
-from clvml.tables import finite_column
+from clvml.tables import canonical_ids, finite_column
 
 __all__ = ["ProfitTiers", "customer_profit", "profit_tiers", "whale_curve"]
 
@@ -109,6 +110,7 @@ def customer_profit(
     if not len(known):
         raise DataError("There are no order lines with both a customer and an amount.")
     known = known.assign(**{amount: finite_column(known, amount, "order lines")})
+    known = known.assign(**{customer: _ids(known[customer])})
     if date is not None:
         days = pd.Series(days_of_column(known[date]), index=known.index)
         voided = same_day_voids(known[customer], days, known[amount], None if order is None else known[order])
@@ -142,6 +144,14 @@ def customer_profit(
     table = table.fillna(0.0)
     table["contribution"] = table["list_value"] - table[list(PARTS)].sum(axis=1)
     return table.reset_index()
+
+
+def _ids(ids: pd.Series) -> pd.Series:
+    """Ids as the log's summaries know them: white space around one is none of it."""
+    if pd.api.types.is_numeric_dtype(ids.dtype):
+        return ids
+    codes, found = pd.factorize(ids)
+    return pd.Series(np.array(canonical_ids(found), dtype=object)[codes], index=ids.index)
 
 
 def _marks(lines: pd.DataFrame, name: str) -> npt.NDArray[np.bool_]:
@@ -193,16 +203,15 @@ class ProfitTiers:
         return {name: value for name, value in asdict(self).items() if name != "table"}
 
     def __str__(self) -> str:
-        share = self.losing / self.customers
-        lines = [
-            f"{self.customers:,} customers bring {self.total:,.2f}; "
-            f"{self.losing:,} of them ({share:.1%}) cost {-self.lost:,.2f}",
-            f"without them it would be {self.total - self.lost:,.2f}",
-        ]
+        lines = [f"{self.customers:,} customers bring {money(self.total)}; none of them costs more than they bring"]
+        if self.losing:
+            lines = [
+                f"{self.customers:,} customers bring {money(self.total)}; "
+                f"{self.losing:,} of them ({self.losing / self.customers:.1%}) cost {money(-self.lost)}",
+                f"without these it would be {money(self.total - self.lost)}",
+            ]
         tiers = {tier: self.table.loc[self.table["tier"] == tier, "contribution"] for tier in ("good", "middle", "bad")}
-        lines += [
-            f"  {tier:<7}{len(money):>8,} customers {float(money.sum()):>16,.2f}" for tier, money in tiers.items()
-        ]
+        lines += [f"  {tier:<7}{len(own):>8,} customers {money(float(own.sum())):>16}" for tier, own in tiers.items()]
         lines += [f"  {count:>7,} lose money by {why}" for why, count in self.reasons]
         return "\n".join(lines)
 
@@ -304,11 +313,11 @@ def _reason(part: str, brings: float, sales: float, taken: float, more: float, u
     `usual` of the list value.
     """
     if part == NO_SALES:
-        return f"Brings {brings:,.2f}: refunds and no sale in this log: bought before it begins, or under another id."
+        return f"Brings {money(brings)}: refunds and no sale in this log: bought before it begins, or under another id."
     if part == FEW_SALES:
-        return f"Brings {brings:,.2f}: hardly any sales, nothing else unusual."
+        return f"Brings {money(brings)}: hardly any sales, nothing else unusual."
     meant = " (refunds less the goods that came back)" if part == PARTS["returns"] else ""
     return (
-        f"Brings {brings:,.2f}: {taken / sales:.0%} of the list value goes on {part}{meant}, {usual:.0%} over all "
-        f"customers; at the usual share it would be {brings + more:,.2f}."
+        f"Brings {money(brings)}: {taken / sales:.0%} of the list value goes on {part}{meant}, {usual:.0%} over all "
+        f"customers; at the usual share it would be {money(brings + more)}."
     )

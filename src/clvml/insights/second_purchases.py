@@ -38,9 +38,11 @@ class SecondPurchases:
     ----------
     as_of : str
         The last day that was known.
+    within : int
+        Days for which all groups have been watched.
     groups : pandas.DataFrame
-        One row a group of customers, everybody first: attribute, value, customers, again (share who buy a second time,
-        as far as the log shows), act_from and act_until (first and last day of the shortest time in which half of the
+        One row a group of customers, everybody first: attribute, value, customers, again (share who buy a second time
+        within `within` days), act_from and act_until (first and last day of the shortest time in which half of the
         second purchases come), overdue (days from which three of four have come), lapsed (nine of ten), later (share of
         those still silent when overdue who buy later all the same), p_value (log-rank test against all others; NaN for
         everybody).
@@ -50,6 +52,7 @@ class SecondPurchases:
     """
 
     as_of: str
+    within: int
     groups: pd.DataFrame
     waiting: pd.DataFrame
 
@@ -62,6 +65,7 @@ class SecondPurchases:
         counts = self.waiting["timing"].value_counts()
         return {
             "as_of": self.as_of,
+            "within": self.within,
             "groups": self.groups.to_dict("records"),
             "waiting": {timing: int(counts.get(timing, 0)) for timing in TIMINGS},
         }
@@ -69,8 +73,8 @@ class SecondPurchases:
     def __str__(self) -> str:
         everybody, counts = self.groups.iloc[0], self.waiting["timing"].value_counts()
         lines = [
-            f"Of {everybody['customers']:,} customers {everybody['again']:.0%} buy a second time, as far as the log "
-            f"shows. Half of the second purchases come from day {everybody['act_from']:.0f} to day "
+            f"Of {everybody['customers']:,} customers {everybody['again']:.0%} buy a second time within "
+            f"{self.within:,} days. Half of the second purchases come from day {everybody['act_from']:.0f} to day "
             f"{everybody['act_until']:.0f} after the first: the time to act.",
             f"From day {everybody['overdue']:.0f} three of four have come, from day {everybody['lapsed']:.0f} nine of "
             f"ten; {everybody['later']:.0%} of those silent for {everybody['overdue']:.0f} days still buy later.",
@@ -134,19 +138,22 @@ def second_purchases(log: Transactions, as_of: Any, *, by: str | None = None) ->
             f"Choose one of {', '.join(attributes)}."
         )
     waited, again = known["waited"].to_numpy(np.float64), known["again"].to_numpy(np.bool_)
-    rows = [_row("", EVERYBODY, waited, again, np.ones(len(waited), np.bool_))]
+    all_of_them, age = np.ones(len(waited), np.bool_), known["age"].to_numpy(np.float64)
+    least = float(_curve(waited, again).quantile(AT_RISK_SHARE))
+    chosen = [("", EVERYBODY, all_of_them)]
     for name, words in attributes.items():
         own = [(word, np.asarray(words == word)) for word in words.categories]
-        rows += [
-            _row(name, str(word), waited, again, mine)
+        chosen += [
+            (name, str(word), mine)
             for word, mine in own
             if mine.sum() >= MIN_CUSTOMERS
             and (mine & again).sum() >= MIN_SECOND_PURCHASES
             and not mine.all()
-            and _watched_days(known["age"].to_numpy(np.float64)[mine]) >= rows[0]["lapsed"]
+            and _watched_days(age[mine]) >= least
         ]
-    groups = pd.DataFrame(rows)
-    return SecondPurchases(str(as_date(as_of)), groups, _waiting(known, groups, by, attributes))
+    within = min(_watched_days(age[mine]) for _, _, mine in chosen)  # shares by different days do not compare
+    groups = pd.DataFrame([_row(name, value, waited, again, mine, within) for name, value, mine in chosen])
+    return SecondPurchases(str(as_date(as_of)), int(within), groups, _waiting(known, groups, by, attributes))
 
 
 def _watched(log: Transactions, as_of: Any) -> pd.DataFrame:
@@ -181,22 +188,22 @@ def _words(words: tuple[str, ...], place: npt.NDArray[Any]) -> pd.Categorical:
     return pd.Categorical(np.array(words, dtype=object)[place], categories=list(words))
 
 
-def _row(attribute: str, value: str, waited: Array, again: Mask, own: Mask) -> dict[str, Any]:
-    """A group's curve in a few numbers."""
+def _row(attribute: str, value: str, waited: Array, again: Mask, own: Mask, within: float) -> dict[str, Any]:
+    """A group's curve in a few numbers, shares as of `within` days."""
     curve = _curve(waited[own], again[own])
     overdue, lapsed = curve.quantile([LATE_SHARE, AT_RISK_SHARE])
     start, end = curve.steepest(_STEEP_PART)
-    silent = 1.0 - float(curve.by(overdue))
+    silent, ever = 1.0 - float(curve.by(overdue)), float(curve.by(within))
     return {
         "attribute": attribute,
         "value": value,
         "customers": int(own.sum()),
-        "again": curve.ever,
+        "again": ever,
         "act_from": start,
         "act_until": end,
         "overdue": float(overdue),
         "lapsed": float(lapsed),
-        "later": (silent - (1.0 - curve.ever)) / silent if silent > 0 else 0.0,
+        "later": max(0.0, (silent - (1.0 - ever)) / silent) if silent > 0 else 0.0,
         "p_value": float("nan") if own.all() else _log_rank(waited, again, own),
     }
 

@@ -13,6 +13,7 @@ from scipy.special import ndtri
 from clvml.checks import check_amount
 from clvml.errors import OptionError, did_you_mean
 from clvml.estimators.uncertainty.totals import check_level_sd
+from clvml.html import about, money_in, unit_within
 from clvml.insights.score_tables import require_columns
 from clvml.scores.totals import level_sd_of, variance_within
 from clvml.tables import finite_column
@@ -60,16 +61,18 @@ class WhatIf:
 
     def __str__(self) -> str:
         who = "all customers" if self.tier == "all" else f"the tier '{self.tier}'"
-        interval = f"{self.low:,.2f} to {self.high:,.2f}"
+        unit = unit_within(self.low, self.high)
+        interval = f"{money_in(unit, self.low)} to {money_in(unit, self.high)}"
         text = (
             f"{100 * self.retention:+.1f} points of return probability for {who} ({self.customers:,}) "
-            f"would be {self.extra_buyers:,.0f} buyers more, worth {self.extra_contribution:,.2f} ({interval})"
+            f"would be {self.extra_buyers:,.0f} buyers more, worth "
+            f"{money_in(unit, self.extra_contribution)} ({interval})"
         )
         if np.isfinite(self.new_customers):
-            text += f"; as much as {self.new_customers:,.0f} new customers bring"
+            text += f"; as much as {about(self.new_customers)} new customers bring"
             if np.isfinite(self.acquisition_cost):
-                text += f", who would cost {self.acquisition_cost:,.2f}"
-        return textwrap.fill(f"{text}.", 120)
+                text += f", who would cost {about(self.acquisition_cost)}"
+        return textwrap.fill(f"{text}.", 112)
 
     def __repr__(self) -> str:
         return str(self)
@@ -127,8 +130,8 @@ def what_if(
     ...     index=range(1_000),
     ... )
     >>> print(what_if(scores, retention=0.05, new_customer_value=25.0, cac=15.0))
-    +5.0 points of return probability for all customers (1,000) would be 50 buyers more, worth 5,000.00 (2,592.97 to
-    7,407.03); as much as 200 new customers bring, who would cost 3,000.00.
+    +5.0 points of return probability for all customers (1,000) would be 50 buyers more, worth 5,000 (2,590 to
+    7,410); as much as 200 new customers bring, who would cost 3,000.
     """
     require_columns(scores, ("churn_probability", "value_if_kept", "tier", "clv_low", "clv_high"), "scores")
     if not 0 < retention <= 1:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from clvml.errors import OptionError
-from clvml.html import Figure, Table
+from clvml.html import Figure, Table, unit_within
 from clvml.report.charts import inline_svg
 
 __all__ = ["NUMBER_FORMATS", "Chart", "Money", "Section", "chart"]
@@ -41,6 +41,11 @@ class Money:
     def about(self, amount: float) -> str:
         """An amount in three figures, such as 1.63m: the end of an interval is not known to the cent."""
         return self(amount) if abs(amount) < 1e4 else self._amount(amount, self._short(abs(amount), "#.3g"))
+
+    def within(self, low: float, high: float, amount: float) -> str:
+        """An amount in as many figures as its interval is known to."""
+        unit = unit_within(low, high)
+        return self(amount) if unit < 1.0 else self(round(amount / unit) * unit)
 
     def tick(self, amount: float) -> str:
         """An amount at an axis."""

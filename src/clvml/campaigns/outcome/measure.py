@@ -14,6 +14,7 @@ from clvml.campaigns.outcome.window import Arms, Window, arms_of, campaign_log, 
 from clvml.campaigns.result import Audience, read_audience
 from clvml.checks import check_level
 from clvml.errors import OptionError
+from clvml.html import money, money_in, unit_within
 from clvml.maths.comparison import Comparison, compare, cuped, stratified_difference
 from clvml.orders.transactions import Transactions
 
@@ -302,15 +303,16 @@ def _verdict(profits: dict[str, float], cost: float, level: float, window: Windo
     over = window.end >= window.planned_end
     low, high = (profits[f"profit_{name}"] for name in (("low", "high") if over else ("anytime_low", "anytime_high")))
     looks = "" if over else " at all looks together"
+    unit = unit_within(low, high)
     figures = (
-        f"profit {profits['profit']:,.2f} after {cost:,.2f} of cost ({level:.0%} interval{looks} "
-        f"{low:,.2f} to {high:,.2f})"
+        f"profit {money_in(unit, profits['profit'])} after {money(cost)} of cost ({level:.0%} interval{looks} "
+        f"{money_in(unit, low)} to {money_in(unit, high)})"
     )
     if over:
         verdict = "It paid" if low > 0 else "It lost money" if high < 0 else "Whether it paid is not clear"
         return (
             f"{verdict}: {figures}. Had you looked every night and stopped on what you saw, the interval would be "
-            f"{profits['profit_anytime_low']:,.2f} to {profits['profit_anytime_high']:,.2f}."
+            f"{money_in(unit, profits['profit_anytime_low'])} to {money_in(unit, profits['profit_anytime_high'])}."
         )
     verdict = "It pays" if low > 0 else "It loses money" if high < 0 else "Too early to say whether it pays"
     days = (window.planned_end - window.end).days

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clvml.errors import OptionError
-from clvml.html import Figure, card, table_of
+from clvml.html import Figure, card, money_in, table_of, unit_within
 
 __all__ = ["Lift", "Outcome"]
 
@@ -175,14 +175,15 @@ class Outcome:
             cells = (level(lift.treated_mean), level(lift.control_mean), change(lift.effect), interval)
             rows.append((lift.customers, lift.measure, *cells))
         columns = ("customers", "measure", "treated", "control", "effect", f"{self.level:.0%} interval")
-        profit = f"{self.profit_low:,.2f} to {self.profit_high:,.2f}"
+        unit = unit_within(self.profit_low, self.profit_high)
+        profit = f"{money_in(unit, self.profit_low)} to {money_in(unit, self.profit_high)}"
         return card(
             f"Campaign '{self.campaign}', {self.start} to {self.end}",
             sentences=(self.message,),
             figures=(
                 Figure("treated", f"{self.treated:,}"),
                 Figure("control", f"{self.control:,}"),
-                *((Figure("profit", f"{self.profit:,.2f}", profit),) if self.comparable else ()),
+                *((Figure("profit", money_in(unit, self.profit), profit),) if self.comparable else ()),
             ),
             tables=(table_of("", columns, rows, words=2),) if rows else (),
             notes=self.notes,

@@ -16,6 +16,7 @@ from clvml.cli.campaign_jobs import read_table
 from clvml.cli.terminal import Terminal, grid, heading, wrapped
 from clvml.errors import DataError, OptionError
 from clvml.files import check_target, write_aside
+from clvml.html import money
 from clvml.redaction import ids_are_hidden, shown_id, shown_ids
 from clvml.spreadsheets import neutralized, warn_of_neutralized
 
@@ -140,7 +141,7 @@ def tiers_answer(lines: pd.DataFrame, *, good: float, bad: float, **settings: An
     if len(worst):
         listed = worst[["customer_id", "list_value", "contribution", "reason"]].copy()
         for name in ("list_value", "contribution"):
-            listed[name] = listed[name].map("{:,.2f}".format)
+            listed[name] = listed[name].map(money)
         listed["customer_id"] = shown_ids(listed["customer_id"])
         text += f"\n{heading('Who costs most')}\n{grid(listed, words=('reason',), left=('customer_id',))}"
     return Answer(text, found.to_frame(), found.to_dict())
@@ -190,10 +191,10 @@ def history_answer(folder: Path, *, value: str, by: str | None, since: str | Non
 
 
 def _money_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """As text with two decimals, whatever is not a whole number; counts with their thousands apart."""
+    """As text: amounts, and counts with their thousands apart."""
     return table.assign(
         **{
-            str(name): column.map(("{:,.2f}" if pd.api.types.is_float_dtype(column) else "{:,}").format)
+            str(name): column.map(money if pd.api.types.is_float_dtype(column) else "{:,}".format)
             for name, column in table.items()
             if pd.api.types.is_numeric_dtype(column)
         }

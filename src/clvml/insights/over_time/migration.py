@@ -65,9 +65,10 @@ class Migration:
             f"{'by chance':>10}{'difference':>12}{'value moved':>14}",
         ]
         lines += [_row_text(*row) for row in self.table.itertuples(index=False, name=None)]
-        lines.append(
-            "  by chance: if nobody had changed, simulated from the earlier scores. !: beyond two standard errors"
-        )
+        lines += [
+            "  by chance: if nobody had changed, simulated from the earlier scores. !: beyond two standard errors",
+            "  good, bad: the highest and the lowest shares by value on each day, not the tiers of the scores",
+        ]
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -21,15 +21,18 @@ def actions(money: Money, plan: Mapping[str, Any] | None, outcome: Mapping[str, 
     notes: list[str] = []
     if plan is not None:
         totals = plan["totals"]
+        ends = [float(totals[f"expected_gain{end}"]) for end in ("_low", "", "_high")]
+        low, gain, high = (money.within(ends[0], ends[2], amount) for amount in ends)
         figures = [
             Figure("treated", money.count(totals["treated"])),
             Figure("left alone as control", money.count(totals["control"])),
             Figure("expected cost", money(totals["cost"])),
-            Figure("expected gain after cost", money(totals["expected_gain"])),
+            Figure("expected gain after cost", gain, f"{low} to {high}"),
         ]
         sentences.append(
             f"The plan '{plan['settings']['name']}' treats {money.count(totals['treated'])} customers for "
-            f"{money(totals['cost'])} and should bring {money(totals['expected_gain'])} after that. "
+            f"{money(totals['cost'])} and should bring {gain} after that "
+            f"(in nine cases of ten {low} to {high}). "
             f"{money.count(totals['control'])} are left alone, so that it can be seen whether it paid."
         )
         heads = (
@@ -50,7 +53,7 @@ def actions(money: Money, plan: Mapping[str, Any] | None, outcome: Mapping[str, 
                         Cell(money.count(row["treated"])),
                         Cell(money.count(row["control"])),
                         Cell(money(row["cost"])),
-                        Cell(money(row["expected_gain"])),
+                        Cell(money.within(ends[0], ends[2], row["expected_gain"])),
                     )
                     for row in plan["by_treatment"]
                 ),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clvml.html import Cell, Figure, Head, Table
-from clvml.orders.data_report import DataReport
+from clvml.orders.data_report import DataReport, Rule
 from clvml.report import charts
 from clvml.report.parts import Chart, Money, Section, chart
 
@@ -56,12 +56,14 @@ def trust(backtest: Mapping[str, Any] | None, money: Money, report: DataReport |
             f"The log has {money.count(report.rows)} rows, {money.count(report.usable)} of them usable, of "
             f"{money.count(report.customers)} customers."
         )
-        sentences += [
-            money.rewritten(f"{o.name.capitalize()}: {o.rows:,}, {o.message}. The first: {o.first}.")
-            for o in report.outliers
-        ]
+        sentences += [money.rewritten(_outlier(rule)) for rule in report.outliers]
         tables.append(_data(report, money))
     return Section("trust", "Can I trust it?", tuple(sentences), tuple(figures), tuple(found), tuple(tables))
+
+
+def _outlier(rule: Rule) -> str:
+    count = "" if rule.message.startswith(f"{rule.rows:,} ") else f"{rule.rows:,}, "
+    return f"{rule.name.capitalize()}: {count}{rule.message}. The first: {rule.first}."
 
 
 def _captured(backtest: Mapping[str, Any]) -> pd.Series:

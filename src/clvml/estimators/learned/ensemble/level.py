@@ -181,13 +181,13 @@ def _reasons(
     found = []
     if year_ago is not None:
         found.append(
-            f"The same weeks a year ago brought {_more(year_ago.factors.purchases)} purchases than the model, fitted "
+            f"The same weeks a year ago brought {_purchases(year_ago.factors.purchases)} the model, fitted "
             f"as of then, expected; taken at {season:.0%}."
         )
     if past:
         found.append(
             f"The {len(past)} past window{'s' * (len(past) > 1)} brought on average "
-            f"{_more(_mean_factors(past).purchases)} purchases than expected"
+            f"{_purchases(_mean_factors(past).purchases)} expected"
             f"{' (later ones count for more)' * (len(past) > 1)}; taken at {lasts:.0%}."
         )
     if year_ago is None:
@@ -197,9 +197,11 @@ def _reasons(
     return found
 
 
-def _more(log_ratio: float) -> str:
+def _purchases(log_ratio: float) -> str:
     more = math.expm1(log_ratio)
-    return f"{abs(more):.0%} {'more' if more > 0 else 'fewer'}"
+    if abs(more) < 0.005:
+        return "as many purchases as"
+    return f"{abs(more):.0%} {'more' if more > 0 else 'fewer'} purchases than"
 
 
 def _log_sds(past: list[PastWindow], known: float, window: int, season: CommonFactors) -> tuple[float, float]:
