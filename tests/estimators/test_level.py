@@ -77,28 +77,53 @@ def test_without_an_earlier_year_it_says_so_and_is_less_sure():
 
 
 def test_a_year_ago_with_few_purchases_is_believed_in_part():
-    whole, half = (Level.learn(NO_FACTORS, [], window(0, 0.2, purchases=n), 91) for n in (1e12, 50.0))
+    whole, half = (Level.learn(NO_FACTORS, [], window(0, 0.2, purchases=n), 91) for n in (1e12, 100.0))
     assert half.season.purchases == pytest.approx(whole.season.purchases / 2)
+
+
+def test_returns_are_corrected_by_the_evidence_there_is():
+    """What 100 purchases say of returns is mostly chance: more so than what they say of purchases."""
+    few, many = (
+        Level.learn(NO_FACTORS, [window(0, 0.2, purchases=n)], window(0, 0.2, purchases=n), 91) for n in (100.0, 1e12)
+    )
+    assert many.season.hazard == pytest.approx(many.season.purchases)
+    assert few.season.hazard == pytest.approx(few.season.purchases / 2)
+    assert few.lasting.hazard == pytest.approx(few.lasting.purchases / 2)
+    beyond = [PastWindow(0, 500.0, 0.0, CommonFactors(0.0, 0.0, 0.4), 400)]
+    assert Level.learn(NO_FACTORS, beyond, None, 91).lasting.hazard == pytest.approx(0.4 / 2)
+
+
+def test_past_windows_count_by_the_weeks_they_hold():
+    one = [window(0, 0.2, purchases=100.0)]
+    twice = [window(0, 0.2, purchases=100.0), window(0, 0.2, purchases=100.0)]
+    two = [window(0, 0.2, purchases=100.0), window(365, 0.2, purchases=100.0)]
+    shares = [Level.learn(NO_FACTORS, past, None, 365).lasting.purchases / 0.2 for past in (one, twice, two)]
+    assert shares == pytest.approx([1 / 2, 1 / 2, 2 / 3])
 
 
 def test_few_purchases_where_many_were_expected_tell_a_dead_season():
     level = Level.learn(NO_FACTORS, [window(0, 0.0)], window(0, math.log(0.1), purchases=20.0, expected=200.0), 91)
-    assert level.season.purchases == pytest.approx(200 / 250 * (1 - (91 / 365) ** 2) * math.log(0.1))
+    assert level.season.purchases == pytest.approx(200 / 300 * (1 - (91 / 365) ** 2) * math.log(0.1))
     assert "a year ago brought 90% fewer purchases" in level.reason
 
 
-def test_the_stronger_a_season_the_less_sure_is_its_level():
-    weak, strong = (Level.learn(NO_FACTORS, [], window(0, ratio), 91) for ratio in (0.0, 1.6))
-    assert weak.log_sd == pytest.approx((0.14, 0.14))
-    assert strong.log_sd[0] == pytest.approx(math.hypot(0.14, 0.25 * strong.season.purchases))
-
-
-def test_the_less_a_year_ago_is_believed_the_less_sure_is_the_level():
+def test_a_season_that_is_known_is_surer_than_one_that_is_not():
+    """By 40%, and in part where a year ago is believed in part."""
     sure, half, none = (
         Level.learn(NO_FACTORS, [], year_ago, 91).log_sd
-        for year_ago in (window(0, 0.0), window(0, 0.0, purchases=50.0), None)
+        for year_ago in (window(0, 0.0), window(0, 0.0, purchases=100.0), None)
     )
-    assert np.square(half) == pytest.approx((np.square(sure) + np.square(none)) / 2)
+    assert none == (0.2, 0.25)
+    assert sure == pytest.approx((0.12, 0.15))
+    assert np.square(half) == pytest.approx(0.75 * np.square(none) + 0.25 * np.square(sure))
+
+
+def test_a_season_among_past_windows_tells_how_sure_the_level_is_and_not_what_lasts():
+    calm = [window(91 * k, 0.05) for k in range(4)]
+    level = Level.learn(NO_FACTORS, [*calm, window(364, math.log(4.0))], None, 91)
+    assert level.lasting == Level.learn(NO_FACTORS, calm, None, 91).lasting
+    assert level.log_sd[0] > 2 * Level.learn(NO_FACTORS, calm, None, 91).log_sd[0]
+    assert "The 4 past windows" in level.reason
 
 
 def test_a_strong_season_is_followed():

@@ -33,18 +33,25 @@ _TICKET = 0.5
 """How much of past errors in the amount of a purchase is taken to last: a holiday among them must not raise prices."""
 _WHOLE_HISTORY = 180.0
 """Days of history before the weeks of a year ago with which they are believed fully; with fewer, in proportion."""
-_NOISE_PURCHASES = 50.0
-"""Purchases a year ago, those that came or those expected, with which their ratio is as much chance as season."""
-_KNOWN_SEASON_SD = (0.14, 0.14)
-_UNKNOWN_SEASON_SD = (0.20, 0.25)
-"""Standard deviations of the log of actual over predicted totals, of purchases and of spend: where the weeks of a year
-ago are known, and where they are not, before a log has shown its own. Measured over all origins of nine logs.
+_NOISE_PURCHASES = 100.0
+"""Purchases of a window, those that came or those expected, with which their log ratio is as much chance as level. A
+few who buy much move it and no one's return, so of returns it is believed as far of that again.
 """
-_SEASON_SD = 0.25
-"""The same of a season that is taken over, as a share of its log ratio: a strong one may come out quite otherwise."""
+_NOISE_RETURNS = 500.0
+"""The same of returns beyond purchases: of both the chance is in it."""
+_UNKNOWN_SEASON_SD = (0.20, 0.25)
+"""Standard deviations of the log of actual over predicted totals, of purchases and of spend, where the weeks of a year
+ago are not known, before a log has shown its own. Measured over all origins of nine logs.
+"""
+_KNOWN_SEASON_SD = 0.6
+"""The same where they are, as a share of that: the years of a log that swings by seasons differ the more."""
 _PRIOR_WINDOWS = 4.0
-"""Windows for which the latter count."""
+"""Windows for which _UNKNOWN_SEASON_SD counts."""
 _MIN_SD = 0.06
+_MAX_LOG_RATIO = 1.0
+"""A past window further than this from BTYD's expectation, of returns as well, is a season or a failed fit: what lasts
+is not told by it, how far the level can be wrong is.
+"""
 
 
 class PastWindow(NamedTuple):
@@ -59,6 +66,11 @@ class PastWindow(NamedTuple):
     factors: CommonFactors
     history: int
     """Days of the log before the origin."""
+
+    @property
+    def shown(self) -> float:
+        """Purchases that tell something: that few came where many were expected tells as much as the reverse."""
+        return max(self.purchases, self.expected)
 
 
 class Level(NamedTuple):
@@ -109,12 +121,14 @@ class Level(NamedTuple):
         years = min(1.0, window / _YEAR)
         known = 0.0 if year_ago is None else _trust(year_ago)
         season, lasts = known * (1.0 - years**2), known * years**2 + (1.0 - known) * years
-        recurs = NO_FACTORS if year_ago is None else year_ago.factors.scaled(season)
+        telling = [w for w in past if max(map(abs, w.factors)) <= _MAX_LOG_RATIO]
+        lasts *= _told(_shown_by(telling, window))
+        recurs = NO_FACTORS if year_ago is None else _season(year_ago, season)
         ahead = recurs.plus(CommonFactors(calendar, calendar, calendar))
-        source = "year ago" if known else "past windows" if past else "base"
-        reason = " ".join(_reasons(past, year_ago, season, lasts, calendar))
-        lasting = _lasting(_mean_factors(past), lasts, _TICKET * (1.0 - known), 1.0 - season)
-        return cls(to_base, lasting, ahead, source, reason, _log_sds(past, known, window, recurs))
+        source = "year ago" if known else "past windows" if telling else "base"
+        reason = " ".join(_reasons(telling, year_ago, season, lasts, calendar))
+        lasting = _lasting(telling, window, lasts, _TICKET * (1.0 - known), 1.0 - season)
+        return cls(to_base, lasting, ahead, source, reason, _log_sds(past, known, window))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -144,11 +158,30 @@ def _partly(log_factor: float, share: Floats) -> Floats:
     return factor
 
 
+def _told(purchases: float, noise: float = _NOISE_PURCHASES) -> float:
+    """The share of a log ratio of so many purchases that is no chance."""
+    return purchases / (purchases + noise)
+
+
+def _shown_by(past: list[PastWindow], window: int) -> float:
+    """Purchases that past windows tell something by: those of one, as often as their weeks hold one."""
+    if not past:
+        return 0.0
+    origins = [w.origin for w in past]
+    windows = 1.0 + (max(origins) - min(origins)) / window
+    return windows * float(np.average([w.shown for w in past], weights=_weights(past)))
+
+
 def _trust(year_ago: PastWindow) -> float:
     """How far the weeks of a year ago are believed: by the history before them, and by what came or was expected."""
-    history = min(1.0, year_ago.history / _WHOLE_HISTORY)
-    shown = max(year_ago.purchases, year_ago.expected)  # that few came tells as much
-    return history * shown / (shown + _NOISE_PURCHASES)
+    return min(1.0, year_ago.history / _WHOLE_HISTORY) * _told(year_ago.shown)
+
+
+def _season(year_ago: PastWindow, share: float) -> CommonFactors:
+    """What recurs of a year ago: a share, less of what it says of returns."""
+    purchases, spend, hazard = year_ago.factors
+    returns = purchases + _told(year_ago.shown, _NOISE_RETURNS) * (hazard - purchases)
+    return CommonFactors(share * purchases, share * spend, share * _told(year_ago.shown) * returns)
 
 
 def _mean_factors(past: list[PastWindow]) -> CommonFactors:
@@ -157,20 +190,26 @@ def _mean_factors(past: list[PastWindow]) -> CommonFactors:
     """
     if not past:
         return NO_FACTORS
-    weights = [float(w.history) ** 2 for w in past]
-    return CommonFactors(*np.average([w.factors for w in past], axis=0, weights=weights).tolist())
+    return CommonFactors(*np.average([w.factors for w in past], axis=0, weights=_weights(past)).tolist())
 
 
-def _lasting(mean: CommonFactors, share: float, ticket_share: float, return_share: float) -> CommonFactors:
+def _weights(past: list[PastWindow]) -> list[float]:
+    return [float(w.history) ** 2 for w in past]
+
+
+def _lasting(
+    past: list[PastWindow], window: int, share: float, ticket_share: float, return_share: float
+) -> CommonFactors:
     """What is taken to last of the mean of past windows: of purchases a share; of the amount of a purchase, spend over
     purchases, and of returns beyond purchases a share of their own. How many return to make so many purchases is a
-    matter of BTYD's shape and no season: it lasts as far as a year ago does not tell it.
+    matter of BTYD's shape and no season: it lasts as far as a year ago does not tell it, and as enough purchases do.
     """
-    purchases, spend, hazard = mean
+    purchases, spend, hazard = _mean_factors(past)
+    shown = _shown_by(past, window)
     return CommonFactors(
         share * purchases,
-        share * purchases + ticket_share * (spend - purchases),
-        share * purchases + return_share * (hazard - purchases),
+        share * purchases + ticket_share * _told(shown) * (spend - purchases),
+        share * _told(shown) * purchases + return_share * _told(shown, _NOISE_RETURNS) * (hazard - purchases),
     )
 
 
@@ -204,14 +243,10 @@ def _purchases(log_ratio: float) -> str:
     return f"{abs(more):.0%} {'more' if more > 0 else 'fewer'} purchases than"
 
 
-def _log_sds(past: list[PastWindow], known: float, window: int, season: CommonFactors) -> tuple[float, float]:
-    """As far as the weeks of a year ago are believed, those of known seasons, else of others. The stronger the season,
-    the further it may come out otherwise.
-    """
-    purchases, spend = (
-        math.sqrt(known * with_season**2 + (1.0 - known) * without**2 + (_SEASON_SD * of) ** 2)
-        for with_season, without, of in zip(_KNOWN_SEASON_SD, _unknown_season_sd(past, window), season[:2], strict=True)
-    )
+def _log_sds(past: list[PastWindow], known: float, window: int) -> tuple[float, float]:
+    """Those of an unknown season, or, as far as the weeks of a year ago are believed, a share of them."""
+    share = math.sqrt(1.0 - (1.0 - _KNOWN_SEASON_SD**2) * known**2)
+    purchases, spend = (max(_MIN_SD, share * sd) for sd in _unknown_season_sd(past, window))
     return purchases, spend
 
 
@@ -223,13 +258,14 @@ def _unknown_season_sd(past: list[PastWindow], window: int) -> tuple[float, floa
     errors = []
     for i, now in enumerate(ordered):
         before = [w for w in ordered[:i] if w.origin + window <= now.origin]
-        carried = _lasting(_mean_factors(before), min(1.0, window / _YEAR), _TICKET, 1.0)
+        lasts = min(1.0, window / _YEAR) * _told(_shown_by(before, window))
+        carried = _lasting(before, window, lasts, _TICKET, 1.0)
         errors.append(np.array(now.factors)[:2] - carried[:2])
     count = 1.0 + (ordered[-1].origin - ordered[0].origin) / window
     squares = (count * np.mean(np.square(errors), axis=0) + _PRIOR_WINDOWS * np.square(_UNKNOWN_SEASON_SD)) / (
         count + _PRIOR_WINDOWS
     )
-    purchases, spend = np.maximum(np.sqrt(squares), _MIN_SD).tolist()
+    purchases, spend = np.sqrt(squares).tolist()
     return purchases, spend
 
 

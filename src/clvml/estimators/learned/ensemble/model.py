@@ -26,9 +26,10 @@ __all__ = ["Ensemble", "Labelled", "labelled_rows", "past_windows"]
 Floats = NDArray[np.float64]
 
 _MIN_PURCHASES = 20
-_MAX_LOG_RATIO = 1.0
+_MAX_LOG_RATIO = 2.0
 """An origin with fewer purchases, or with totals further than this from BTYD's expectation, teaches nothing: there BTYD
-failed to fit, which later origins would have to pay for."""
+failed to fit, which later origins would have to pay for. A season goes as far as 1.7, and who buys more than whom is
+learned from it as well as from other weeks."""
 
 
 class Labelled(NamedTuple):
@@ -181,8 +182,8 @@ def labelled_rows(
 def past_windows(
     value: LifetimeValueModel, snapshots: Snapshots, calendar: Calendar
 ) -> tuple[list[PastWindow], PastWindow | None]:
-    """What came in earlier windows against what BTYD, fitted as of then, had expected, without those where it failed;
-    and the same weeks a year ago. What the calendar says of a window is taken out. value: BTYD fitted as of today.
+    """What came in earlier windows against what BTYD, fitted as of then, had expected; and the same weeks a year ago.
+    What the calendar says of a window is taken out. value: BTYD fitted as of today.
     """
     found, rows = list[PastWindow](), snapshots.past
     if rows.empty:
@@ -198,16 +199,11 @@ def past_windows(
         totals = float(purchases.sum()), float(expected.purchases.sum())
         found.append(PastWindow(day, *totals, factors.plus(CommonFactors(known, known, known)), day - first))
     year_ago = next((w for w in found if w.origin == snapshots.year_ago), None)
-    return [w for w in found if _tells_level(w)], year_ago
+    return [w for w in found if w.purchases >= _MIN_PURCHASES], year_ago
 
 
 def _teaches(purchases: float, factors: CommonFactors) -> bool:
-    return purchases >= _MIN_PURCHASES and max(abs(factors.purchases), abs(factors.spend)) <= _MAX_LOG_RATIO
-
-
-def _tells_level(window: PastWindow) -> bool:
-    """Whether BTYD had not failed there, of returns either: of these as much is carried on as a window shows."""
-    return _teaches(window.purchases, window.factors) and abs(window.factors.hazard) <= _MAX_LOG_RATIO
+    return purchases >= _MIN_PURCHASES and max(map(abs, factors[:2])) <= _MAX_LOG_RATIO
 
 
 def _check_outcomes(rows: pd.DataFrame, snapshots: Snapshots) -> None:
