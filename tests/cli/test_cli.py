@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -367,9 +368,29 @@ def test_a_killed_predict_leaves_the_old_scores_whole(here):
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_a_reader_that_leaves_early_is_no_error(here):
-    command = f"set -o pipefail; {sys.executable} -m clvml check log.csv --json | head -1"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
+    command = f"set -o pipefail; {sys.executable} -m clvml check log.csv --json"
+    for reader, out in (("head -1", "{\n"), ("true", "")):
+        done = subprocess.run(["bash", "-c", f"{command} | {reader}"], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, out, "")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_streams_that_a_daemon_has_closed(here, clvml):
+    """Nothing that is written takes their place, and the exit code says how it ended."""
+    assert clvml(*PREDICT, "open.csv")[0] == 0
+    job = shlex.join([sys.executable, "-m", "clvml", *PREDICT, "closed.csv"])
+    assert subprocess.run(["bash", "-c", f"{job} <&- >&- 2>&-"], check=False).returncode == 0
+    assert (here / "closed.csv").read_bytes() == (here / "open.csv").read_bytes()
+    assert subprocess.run(["bash", "-c", f"{job} --as-of soon 2>&-"], check=False).returncode == 2
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_standard_output_on_a_full_disk(one_customer):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "clvml", "check", one_customer]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: What the command prints, or a temporary file, could not be written: No space")
 
 
 @pytest.mark.slow

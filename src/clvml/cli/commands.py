@@ -6,6 +6,8 @@ new model, or a new model is due.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import os
 import sys
@@ -459,8 +461,19 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `clvml` command."""
     # MLflow reports usage to its makers unless asked not to; our commands ask, the library leaves it to the user.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    _open_streams()
     with ids_hidden(False):  # until --redact
         sys.exit(_exit_code(sys.argv[1:] if arguments is None else arguments))
+
+
+def _open_streams() -> None:
+    """What a daemon has closed leads nowhere: else a file that is written later would take its place and its text."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
+            setattr(sys, name, os.fdopen(nowhere, mode, encoding="utf-8"))
 
 
 def _exit_code(arguments: list[str]) -> int:
@@ -470,16 +483,18 @@ def _exit_code(arguments: list[str]) -> int:
     except click.ClickException as error:
         usage = io.StringIO()
         error.show(usage)
-        click.echo(without_secrets(usage.getvalue()), nl=False, err=True)
+        _say(without_secrets(usage.getvalue()).rstrip("\n"))
         code = error.exit_code
     except ClvError as error:
         _complain(f"Error: {error}")
         code = 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped; nothing was left half-written.", err=True)
+        _say("Stopped; nothing was left half-written.")
         code = 130
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click's own way to end where standard output is a broken pipe
         code = _pipe_closed()
+    except OSError as error:
+        code = _no_room(error) if error.errno in _NO_ROOM else _internal(error, "--verbose" in arguments)
     except Exception as error:  # noqa: BLE001  the last door: whatever it is becomes one line, not a traceback in a batch job's log
         code = _internal(error, "--verbose" in arguments)
     return code if isinstance(code, int) else 0
@@ -492,7 +507,23 @@ def _complain(message: str) -> None:
         from clvml.cli.terminal import wrapped
 
         message = wrapped(message)
-    click.echo(message, err=True)
+    _say(message)
+
+
+def _say(message: str) -> None:
+    """On standard error, if it takes it."""
+    with contextlib.suppress(OSError):
+        click.echo(message, err=True)
+
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def _no_room(error: OSError) -> int:
+    """Standard output, or a temporary file, could not be written: outputs have messages of their own."""
+    place = "What the command prints, or a temporary file," if error.filename is None else str(error.filename)
+    _complain(f"Error: {place} could not be written: {error.strerror}. Make room, or choose another place.")
+    return 2
 
 
 def _pipe_closed() -> int:
@@ -507,7 +538,7 @@ def _internal(error: Exception, verbose: bool) -> int:
     if verbose and ids_are_hidden():
         traceback.print_tb(error.__traceback__)  # a message may quote what stands in a table
     elif verbose:
-        click.echo(without_secrets(traceback.format_exc()), err=True)
+        _say(without_secrets(traceback.format_exc()))
     hint = "" if verbose else " Run it again with --verbose for the traceback."
     text = "its text is left out, as --redact asks" if ids_are_hidden() else str(error)
     _complain(f"Internal error: {type(error).__name__}: {text}. This is a fault of clvml, please report it.{hint}")
