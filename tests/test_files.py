@@ -1,6 +1,8 @@
 """Files are whole or not there."""
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -19,6 +21,27 @@ def test_a_failure_leaves_what_was_there(tmp_path):
     with pytest.raises(OptionError, match=r"t\.csv could not be written: No space left on device"):
         write_aside(target, half)
     assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["t.csv"]
+
+
+def test_two_threads_write_one_file(tmp_path):
+    """Each its own whole file aside; the later takes the place."""
+    target, both = tmp_path / "t.csv", threading.Barrier(2, timeout=60)
+
+    def write(letter):
+        def half_then_half(aside):
+            with aside.open("w") as file:
+                file.write(letter * 10)
+                file.flush()
+                both.wait()
+                file.write(letter * 10)
+            both.wait()
+
+        write_aside(target, half_then_half)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, "ab"))
+    assert target.read_text() in ("a" * 20, "b" * 20)
     assert os.listdir(tmp_path) == ["t.csv"]
 
 

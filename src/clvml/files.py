@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -205,8 +206,9 @@ def _unwritten(target: Path, error: OSError) -> OptionError:
 
 
 def part_of(target: Path, state: str = "part") -> Path:
-    """Where this process keeps what is to become the target ('part') or what it takes the place of ('old')."""
-    return target.with_name(f".{target.name}.{os.getpid()}.{state}")
+    """Where this thread keeps what is to become the target ('part') or what it takes the place of ('old')."""
+    thread = "" if threading.current_thread() is threading.main_thread() else f"-{threading.get_ident()}"
+    return target.with_name(f".{target.name}.{os.getpid()}{thread}.{state}")
 
 
 def _clear_parts(target: Path) -> None:
@@ -215,7 +217,8 @@ def _clear_parts(target: Path) -> None:
     A folder that one of them had moved away and not yet replaced is put back.
     """
     for path in target.parent.glob(f".{glob.escape(target.name)}.*"):
-        pid, _, state = path.name.removeprefix(f".{target.name}.").partition(".")
+        who, _, state = path.name.removeprefix(f".{target.name}.").partition(".")
+        pid = who.partition("-")[0]
         if not pid.isdigit() or state not in ("part", "old") or runs(int(pid)):
             continue
         if state == "old" and not target.exists():

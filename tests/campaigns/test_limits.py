@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from clvml.campaigns import Plan, Treatment, plan_audience, treatment_gains
+from clvml.campaigns.lists import in_running
 from clvml.errors import DataError
 from tests.campaigns.test_audience import scores
 
@@ -123,6 +127,37 @@ def test_what_brings_just_its_cost_does_not_pay(brings, pays):
     assert (treatment_gains(scores(20), plan(even, confidence=0.0))["pays"] == pays).all()
 
 
+# --- for whom a treatment is ---
+
+
+def test_a_treatment_s_own_tiers_states_and_attributes_decide():
+    table = scores(600).assign(zone=np.arange(600) % 3)
+    wanted = {"tiers": ["bad"], "states": ["lapsed", "late"], "where": {"zone": [1, 2]}}
+    rules = {"name": "spring", "holdout_share": 0.0, "control_share": 0.0}
+    made = Plan.from_dict(rules | {"treatments": [{"name": "mail", "contact_cost": 0.001, "lift": 0.5, **wanted}]})
+    found = set(plan_audience(table, made).table["customer_id"])
+    meant = table["tier"].eq("bad") & table["state"].isin(["lapsed", "late"]) & table["zone"].isin([1, 2])
+    assert found == set(table.loc[meant, "customer_id"]) != set()
+
+
+def test_nobody_who_is_kept_out_is_treated_by_chance():
+    out = list(range(1, 301))
+    found = plan_audience(scores(600), plan(explore_share=0.5), budget=10.0, suppress=out)
+    assert found.table["explored"].sum() > 10
+    assert not set(out) & set(found.table["customer_id"])
+    assert set(reasons(found).loc[out]) == {"on the suppression list"}
+
+
+def test_of_equal_customers_the_salt_decides():
+    alike = scores(1).loc[[0] * 200].assign(customer_id=np.arange(200), churn_probability=0.5, value_if_kept=100.0)
+    few = plan(Treatment(name="mail", contact_cost=0.1, save_rate=0.3, capacity=40))
+    first, again, other = (
+        set(plan_audience(alike, rules).table["customer_id"]) for rules in (few, few, replace(few, salt="other"))
+    )
+    assert first == again != other
+    assert len(first) == len(other) == 40
+
+
 # --- campaigns under way ---
 
 
@@ -137,6 +172,14 @@ def test_customers_of_a_running_campaign_are_left_alone_until_it_ends():
             assert set(why.loc[[*inside]]) == {"in the campaign 'spring' until 2011-09-30"}
     again = plan_audience(scores(200), plan(name="spring"), running=[first])  # planned once more, not against itself
     assert inside <= set(again.table["customer_id"])
+
+
+def test_a_running_campaign_ends_on_its_day_or_after_its_horizon():
+    table = pd.DataFrame({"customer_id": ["1"], "as_of": ["2011-07-01"], "campaign": ["spring"]})
+    for end in ({"horizon_days": 90}, {"until": "2011-09-29"}, {"until": "2011-09-29", "horizon_days": 5}):
+        for day, kept in (("2011-09-28", 1), ("2011-09-29", 0)):
+            found = in_running([table.assign(**end)], plan(name="autumn"), dt.date.fromisoformat(day))
+            assert len(found) == kept
 
 
 def test_a_running_campaign_without_an_end_is_refused():

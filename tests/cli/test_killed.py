@@ -276,7 +276,12 @@ def test_who_holds_a_lock_on_another_machine_is_named(tmp_path):
 def test_parts_of_the_dead_are_taken_away_and_those_of_the_living_are_not(tmp_path):
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     target, pid = tmp_path / "s.csv", int(dead.stdout)
-    names = {f".s.csv.{pid}.part": False, f".s.csv.{os.getppid()}.part": True, f".t.csv.{pid}.part": True}
+    names = {
+        f".s.csv.{pid}.part": False,
+        f".s.csv.{pid}-77.part": False,
+        f".s.csv.{os.getppid()}.part": True,
+        f".t.csv.{pid}.part": True,
+    }
     for name in names:
         (tmp_path / name).write_text("")
     with working_on(target):

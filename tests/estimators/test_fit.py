@@ -153,6 +153,18 @@ def test_a_function_without_end_stops_at_the_bound():
     assert np.isinf(natural_covariance(found.theta, found.objective.hessian)[0, 0])
 
 
+def test_what_the_curve_says_nothing_of_has_no_covariance():
+    flat = natural_covariance(np.zeros(3), np.diag([-4.0, 0.0, -1.0]))
+    assert flat.tolist() == [[0.25, 0.0, 0.0], [0.0, np.inf, 0.0], [0.0, 0.0, 1.0]]
+
+
+def test_the_likelihood_of_a_fit_under_a_prior_is_that_of_its_parameters():
+    """Not the height of the posterior, which has the prior's in it."""
+    sample = sample_of([0, 1, 2, 0, 4], [0, 20, 30, 0, 90], [100, 90, 80, 120, 95])
+    found = fit(bgnbd, sample, prior="weak")
+    assert found.log_likelihood == pytest.approx(bgnbd.log_likelihood(found.params, *sample[:3]).sum(), rel=1e-9)
+
+
 def amounts(size, p, q, v, seed=2, x=None):
     rng = np.random.default_rng(seed)
     x = rng.integers(1, 8, size) if x is None else x

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import importlib.resources
 import re
+from concurrent.futures import ThreadPoolExecutor
 
+import pandas as pd
 import pytest
 
+from clvml import Transactions
 from clvml.errors import DataError, OptionError
 from clvml.orders.engines.duckdb import SCALE, Engine, quoted, statement
+from tests.support.logs import day, shop
 
 STATEMENTS = sorted(
     file.stem
@@ -78,3 +82,20 @@ def test_day_numbers_count_from_a_monday():
     number = engine.dialect.day_number.format(x="CAST('{}' AS DATE)")
     days = {"1970-01-05": 0, "1970-01-04": -1, "1970-01-12": 7, "2021-03-01": 7 * 2669, "1900-01-01": -25571}
     assert {day: engine.rows(f"SELECT {number.format(day)}")[0][0] for day in days} == days
+
+
+def test_threads_that_ask_one_log_wait_for_each_other():
+    log = Transactions(shop(60))
+    alone = log.summarize(day(730), window=91)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: log.summarize(day(730), window=91), range(8)):
+            pd.testing.assert_frame_equal(found, alone)
+        begun = log.customer_days(day(730), rows=10)
+        next(begun)
+        asked = pool.submit(log.approximate_customers)
+        assert sum(1 for _ in begun) == 5
+        assert asked.result(60) > 50
+        begun = log.customer_days(day(730), rows=10)
+        next(begun)
+        del begun  # forgotten, so it keeps nobody waiting
+        assert pool.submit(log.approximate_customers).result(60) > 50

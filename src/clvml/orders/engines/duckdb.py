@@ -8,6 +8,7 @@ import importlib.resources
 import itertools
 import re
 import textwrap
+import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -100,7 +101,8 @@ def quoted(name: str) -> str:
 class Engine:
     """A DuckDB in memory, with its own time zone; what does not fit in memory goes to a folder of temporary files.
 
-    Raises OptionError for an unknown time zone, and DataError where a source cannot be read.
+    Threads wait for each other: for the end of a statement, and of a stream of batches. Raises OptionError for an
+    unknown time zone, and DataError where a source cannot be read.
     """
 
     dialect = DUCKDB
@@ -112,6 +114,7 @@ class Engine:
 
         self._error = duckdb.Error
         self._connection, self._closed = duckdb.connect(":memory:"), False
+        self._turn, self._asking = threading.Condition(), list[int]()
         with contextlib.suppress(self._error):  # in a notebook without ipywidgets there is none to switch off
             # DuckDB's own would stand between the lines of a result.
             self._connection.execute("SET enable_progress_bar = false")
@@ -128,6 +131,20 @@ class Engine:
             raise OptionError(
                 f"timezone={timezone!r} is unknown. Name one of the IANA data base, such as 'UTC' or 'Europe/London'."
             ) from None
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A block in which no other thread asks. A forgotten stream may be ended by another thread than began it."""
+        me = threading.get_ident()
+        with self._turn:
+            self._turn.wait_for(lambda: not self._asking or self._asking[0] == me)
+            self._asking.append(me)
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._asking.pop()
+                self._turn.notify_all()
 
     def close_files(self, files: Sequence[str] = (), folder: str | None = None) -> None:
         """From now on statements reach no files but these, those in this folder, and those that are open already, and
@@ -153,7 +170,8 @@ class Engine:
 
     def register(self, name: str, table: Any) -> None:
         """Make an arrow table or dataset readable as a relation, without copying it."""
-        self._connection.register(name, table)
+        with self._alone():
+            self._connection.register(name, table)
 
     def register_rows(self, name: str, rows: pa.Table) -> None:
         """Make a small table of ours with the column id, text, readable as a relation."""
@@ -162,7 +180,8 @@ class Engine:
     def run(self, sql: str) -> None:
         """Execute a statement for its effect."""
         try:
-            self._connection.execute(sql).fetchall()
+            with self._alone():
+                self._connection.execute(sql).fetchall()
         except self._error as error:
             raise DataError(_message(error)) from error
 
@@ -181,7 +200,8 @@ class Engine:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """All rows of a small result."""
         try:
-            found: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()
+            with self._alone():
+                found: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()
         except self._error as error:
             raise DataError(_message(error)) from error
         return found
@@ -189,7 +209,8 @@ class Engine:
     def frame(self, sql: str) -> pd.DataFrame:
         """A result as a pandas frame."""
         try:
-            found: pd.DataFrame = self._connection.execute(sql).df()
+            with self._alone():
+                found: pd.DataFrame = self._connection.execute(sql).df()
         except self._error as error:
             raise DataError(_message(error)) from error
         return found
@@ -197,7 +218,8 @@ class Engine:
     def arrow(self, sql: str) -> pa.Table:
         """A result as an arrow table."""
         try:
-            return self._connection.sql(sql).to_arrow_table()
+            with self._alone():
+                return self._connection.sql(sql).to_arrow_table()
         except self._error as error:
             raise DataError(_message(error)) from error
 
@@ -205,10 +227,11 @@ class Engine:
         """A result in batches of at most so many rows, as they are drawn; until the last is, ask nothing else."""
         import pyarrow as pa
 
-        try:
-            yield from self._connection.sql(sql).to_arrow_reader(rows)
-        except (self._error, pa.ArrowException) as error:
-            raise DataError(_message(error)) from error
+        with self._alone():
+            try:
+                yield from self._connection.sql(sql).to_arrow_reader(rows)
+            except (self._error, pa.ArrowException) as error:
+                raise DataError(_message(error)) from error
 
 
 def _texts(values: Sequence[str]) -> str:

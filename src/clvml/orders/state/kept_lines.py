@@ -38,7 +38,7 @@ __all__ = ["STATE_FILE", "KeptLines"]
 
 STATE_FILE, _LOCK = "clvml-state.json", ".lock"
 _OWN_FILE = re.compile(
-    rf"{re.escape(STATE_FILE)}|\.{re.escape(STATE_FILE)}\.[0-9]+\.part|\{_LOCK}|(tmp_)?(sums|lines)-[0-9a-f]{{32}}\.parquet"
+    rf"{re.escape(STATE_FILE)}|\.{re.escape(STATE_FILE)}\.[0-9]+(-[0-9]+)?\.part|\{_LOCK}|(tmp_)?(sums|lines)-[0-9a-f]{{32}}\.parquet"
 )
 """Names that this module gives, and no other program by chance; DuckDB puts tmp_ before what it has not finished. Sums
 are of former versions.
