@@ -557,7 +557,7 @@ def test_giant_orders_cancelled_within_minutes_are_no_purchases(order):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda log: log.summarize("1997-09-30", window=0), r"window=0 is not a whole number of 1 to 36,525"),
+        (lambda log: log.summarize("1997-09-30", window=0), r"window=0 is not a whole number of 1 or more"),
         (lambda log: log.summarize("1997-09-30", window="91"), r"window='91' is not a whole number"),
         (lambda log: log.sample(0, "1997-09-30"), r"customers=0 is not a whole number of 1 or more"),
         (lambda log: log.sample(True, "1997-09-30"), r"customers=True is not a whole number"),

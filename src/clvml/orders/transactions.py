@@ -13,7 +13,7 @@ import pandas as pd
 
 from clvml.checks import check_amount, check_choice, check_seed, check_whole
 from clvml.errors import DataError, OptionError
-from clvml.horizon import EPOCH, MAX_HORIZON_DAYS, as_date, day_number
+from clvml.horizon import EPOCH, as_date, day_number
 from clvml.maths.customers import Days, SummarySettings
 from clvml.orders.data_report import Counts, DataReport
 from clvml.orders.engines.duckdb import ID_KEY, UNITS, id_key, quoted, statement
@@ -825,7 +825,7 @@ class Transactions:
 
     def _settings(self, as_of: Any, window: int | None = None) -> SummarySettings:
         today = day_number(as_date(as_of))
-        window = None if window is None else check_whole("window", window, most=MAX_HORIZON_DAYS)
+        window = None if window is None else check_whole("window", window)
         return SummarySettings(today // 7 * 7 if self._grain == "week" else today, today, window, UNITS)
 
     def _gather(self, what: str) -> None:
