@@ -60,7 +60,8 @@ _SHOWN = (
 )
 _TOTALS = ("purchases_low", "purchases_high", "spend_low", "spend_high")
 """Ends of the 90% intervals of the totals, named as the columns of `expected_totals`."""
-_CELLS_AT_ONCE = 500_000
+_CELLS_AT_ONCE = 200_000
+"""Resampled weights measured at once: so many, and their sums, stay in the processor's cache."""
 _GAIN_SHARES = np.arange(1, 21) / 20.0
 
 

@@ -151,14 +151,14 @@ def _customers(engine: Engine, whole_ids: bool, kept: str, as_of: int) -> tuple[
     if not rows:
         return [], None
     sizes = _sizes(rows)
-    revenue, most, test_names, catch_alls = (
-        fold(row[i] for row in rows) for i, fold in ((2, sum), (3, max), (4, sum), (5, sum))
+    revenue, most, test_names, catch_all_lines = (
+        fold(row[i] for row in rows) for i, fold in ((2, sum), (3, max), (4, sum), (5, max))
     )
     fence, many = sizes.fence(), FAR * sizes.quantile(0.99)
     share = max(LARGE_SHARE, FAIR_SHARES / sizes.total) * revenue
     named = named if test_names <= max(SHOWN, MAX_NAMED * sizes.total) else "FALSE"
     lines = max(fence, MIN_ACCOUNT_LINES)
-    if not (sizes.reaches(lines) or most >= share > 0 or catch_alls or (test_names and named != "FALSE")):
+    if not (sizes.reaches(lines) or most >= share > 0 or catch_all_lines > many or (test_names and named != "FALSE")):
         return [], None
     account = f"{named} OR n > {min(lines, NEVER)!r} OR ({catch_all} AND n > {many!r})"
     large = f"net >= {share!r}" if share > 0 else "FALSE"
