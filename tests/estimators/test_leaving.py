@@ -86,7 +86,7 @@ def test_where_there_is_too_little_to_learn_p_alive_stands_in():
     assert model.members_ is None
     p = model.p_leaving(now, purchases.p_alive(now))
     assert ((p > 0) & (p < 1)).all()
-    bare = now[["customer_id", "frequency", "recency", "T"]]  # no features are needed then
+    bare = now[["customer_id", "frequency", "recency", "T", "log_gaps"]]  # no features are needed then
     assert model.p_leaving(bare, purchases.p_alive(now)).tolist() == p.tolist()
 
 
@@ -112,10 +112,10 @@ def test_second_purchases_of_made_customers():
     assert found.lapsed == pytest.approx(60 * np.log(10), rel=0.05)
 
 
-def asked(x, t_x, since, p_alive, days):
+def asked(x, t_x, since, p_alive, days, k=1.0):
     """The question to customers whose gaps are known."""
     x, t_x, since, p_alive, days = (np.atleast_1d(np.asarray(v, dtype=float)) for v in (x, t_x, since, p_alive, days))
-    return Asked(x, t_x, t_x + since, since, p_alive, t_x / np.maximum(x, 1), days, days)
+    return Asked(x, t_x, t_x + since, since, p_alive, t_x / np.maximum(x, 1), days, days, np.full(len(x), 1.0) * k)
 
 
 def test_random_gaps_leave_the_base_as_the_model_has_it():
@@ -136,9 +136,11 @@ def test_regular_gaps_tell_sooner_who_has_left():
     silent = np.where(gone, np.inf, rng.gamma(3, 1 / (3 * rate), 400_000)) > 50
     truth = float((~gone[silent]).mean())
     odds = 9 * np.exp(-rate * 50)  # of being alive, as a model of random gaps has it
-    question = asked(12.0, 12 / rate, 50.0, odds / (1 + odds), 1e4)
+    question = asked(
+        [12.0, 12.0], [12 / rate, 12 / rate], [50.0, 50.0], [odds / (1 + odds)] * 2, [1e4, 1e4], k=[1.0, 3.0]
+    )
     known = Rhythm(12.0 * 50, 12.0 * 50 / rate)  # rates hardly differ
-    random, regular = (float(-np.expm1(-np.exp(base_log_hazard(question, known._replace(k=k))))[0]) for k in (1.0, 3.0))
+    random, regular = -np.expm1(-np.exp(base_log_hazard(question, known)))
     assert regular == pytest.approx(truth, abs=0.02)
     assert random > truth + 0.2
 

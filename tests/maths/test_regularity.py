@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.stats import beta
 
-from clvml.maths.regularity import regularity
+from clvml.maths.regularity import REGULARITIES, Regularities, regularity
 
 
 def histories(k, size, seed=4):
@@ -59,3 +59,28 @@ def test_regularity_of_two_gaps_is_that_of_wheat_and_morrison():
     assert k == pytest.approx(want, rel=1e-5)
     curve = (likelihood(want + 1e-3) - 2 * likelihood(want) + likelihood(want - 1e-3)) / 1e-6
     assert error == pytest.approx(curve**-0.5, rel=1e-3)
+
+
+def test_customers_who_are_regular_in_different_ways_are_told_apart():
+    """Half on standing orders, half when they run out; one k for all would fit neither."""
+    sides = [histories(k, 1_500, seed) for k, seed in ((1.0, 1), (20.0, 2))]
+    x, total, logs = (np.concatenate(values) for values in zip(*sides, strict=True))
+    together, _ = regularity(x, total, logs, np.ones(3_000))
+    spread = Regularities.learn(x, total, logs, together)
+    assert spread.weights.sum() == pytest.approx(1.0)
+    assert spread.weights[REGULARITIES < 3].sum() == pytest.approx(0.5, abs=0.05)
+    assert spread.weights[(REGULARITIES > 3) & (REGULARITIES < 10)].sum() < 0.1
+    k = spread.each(x, total, logs, together)
+    assert (k[x == 1] == together).all()
+    often = x >= 5
+    assert np.median(k[:1_500][often[:1_500]]) == pytest.approx(1.0, rel=0.3)
+    assert np.median(k[1_500:][often[1_500:]]) == pytest.approx(20.0, rel=0.3)
+
+
+def test_where_all_are_alike_so_are_their_regularities():
+    x, total, logs = histories(3.0, 3_000)
+    k = Regularities.learn(x, total, logs, 3.0).each(x, total, logs, 3.0)
+    assert k.min() > 1.8
+    assert k.max() < 6.0
+    few = Regularities.learn(x[:4], total[:4], 4 * logs[:4], 3.0)  # as good as four customers cannot outweigh it
+    assert few.weights.argmax() == np.abs(np.log(REGULARITIES / 3.0)).argmin()

@@ -132,3 +132,20 @@ def test_a_silence_beyond_all_gaps_has_a_share_that_a_float_can_hold():
         found = rhythm.Rhythm(500.0, 1.0, k).log_share_open(np.array([100.0, 0.0]), np.array([10.0, 0.0]), 1e9)
         assert np.isfinite(found).all()
         assert found[0] == -690.0
+
+
+def test_customers_of_regularities_of_their_own_are_those_of_one_regularity():
+    of_all = rhythm.Rhythm(1.5, 60.0)
+    x, t_x, since = (
+        np.array([0.0, 4.0, 4.0, 9.0]),
+        np.array([0.0, 200.0, 200.0, 90.0]),
+        np.array([50.0, 80.0, 80.0, 30.0]),
+    )
+    k = np.array([1.4, 1.0, 6.0, 20.0])
+    each = of_all.of(k)
+    for i, one in enumerate(of_all._replace(k=float(value)) for value in k):
+        row = x[i], t_x[i], since[i]
+        assert each.share_ended(x, t_x, since)[i] == pytest.approx(float(one.share_ended(*row)), rel=1e-12)
+        assert each.log_share_open(x, t_x, since)[i] == pytest.approx(float(one.log_share_open(*row)), rel=1e-12)
+        assert each.quantile(0.75, x, t_x)[i] == pytest.approx(float(one.quantile(0.75, x[i], t_x[i])), rel=1e-12)
+        assert each.mean_gap(x, t_x)[i] == pytest.approx(float(one.mean_gap(x[i], t_x[i])), rel=1e-12)

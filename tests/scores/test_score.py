@@ -91,14 +91,16 @@ def test_somebody_is_flagged(scores):
     assert 0 < scores["flagged"].sum() < len(scores) / 10
 
 
-def test_states_are_those_of_the_customers_own_rhythm(scores, trained):
-    again = scores[scores["frequency"] > 0]
-    share = trained.leaving_.rhythm_.share_ended(again["frequency"], again["recency"], again["days_since_last"])
+def test_states_are_those_of_the_customers_own_rhythm(scores, trained, cdnow_log):
+    known = trained.frame(cdnow_log).set_index("customer_id").loc[scores["customer_id"]]
+    k = trained.leaving_.asked(known, scores["p_alive"].to_numpy()).k[scores["frequency"] > 0]
+    again, own = scores[scores["frequency"] > 0], trained.leaving_.rhythm_.of(k)
+    share = own.share_ended(again["frequency"], again["recency"], again["days_since_last"])
     on_rhythm = (again["state"] == "on rhythm").to_numpy()
     assert (on_rhythm == (share < rhythm.LATE_SHARE)).all()
     assert (share[again["state"] == "at risk"] >= rhythm.AT_RISK_SHARE).all()
     lapsed = (again["state"] == "lapsed").to_numpy()
-    gaps = again["days_since_last"] / trained.leaving_.rhythm_.mean_gap(again["frequency"], again["recency"])
+    gaps = again["days_since_last"] / own.mean_gap(again["frequency"], again["recency"])
     silent = (gaps >= 3) & (again["days_since_last"] >= 30)
     assert (lapsed == (silent | (~on_rhythm & (again["p_alive"] < segments.LAPSED_P_ALIVE)))).all()
 

@@ -35,13 +35,23 @@ class Rhythm(NamedTuple):
     r: float
     alpha: float
     """Shape, and rate in days, of the gamma distribution of purchase rates."""
-    k: float = 1.0
-    """Regularity of the gaps of one customer: 1 where they are random, above where they are regular."""
+    k: float | Floats = 1.0
+    """Regularity of the gaps of one customer: 1 where they are random, above where they are regular. Of each customer
+    who is asked about their own, where customers differ (n,).
+    """
+
+    def of(self, k: Floats) -> Rhythm:
+        """The same of customers whose regularity is given (n,)."""
+        return self._replace(k=k)
+
+    @property
+    def _random(self) -> bool:
+        return np.ndim(self.k) == 0 and self.k == 1.0
 
     def share_ended(self, x: ArrayLike, t_x: ArrayLike, since: ArrayLike) -> Floats:
         """The share of a customer's own gaps that end within `since` days, in 0..1; x gaps that add up to t_x days."""
         x, t_x, since = (np.asarray(v, dtype=np.float64) for v in (x, t_x, since))
-        if self.k == 1.0:
+        if self._random:
             return overdue_share(self.r, self.alpha, x, t_x, since)
         below = since / (self.alpha / self.k + t_x + since)
         return np.asarray(betainc(self.k, self.r + self.k * x, below), dtype=np.float64)
@@ -49,14 +59,14 @@ class Rhythm(NamedTuple):
     def log_share_open(self, x: ArrayLike, t_x: ArrayLike, since: ArrayLike) -> Floats:
         """The logarithm of the share of a customer's own gaps that last longer than `since` days; -690 at the least."""
         x, t_x, since = (np.asarray(v, dtype=np.float64) for v in (x, t_x, since))
-        if self.k == 1.0:
+        if self._random:
             return np.maximum(-(self.r + x) * np.log1p(since / (self.alpha + t_x)), _MIN_LOG_SHARE)
-        x, t_x, since = np.broadcast_arrays(x, t_x, since)
+        x, t_x, since, k = np.broadcast_arrays(x, t_x, since, self.k)
         open_, once = np.empty(x.shape), (x == 0) & (t_x == 0)
-        # Who has bought once differs by the silence alone: few values, and the integral takes long.
-        days, place = np.unique(since[once], return_inverse=True)
-        open_[once] = self._share_open(0.0, 0.0, days)[place]
-        open_[~once] = self._share_open(x[~once], t_x[~once], since[~once])
+        # Who has bought once differs by silence and regularity alone: few values, and the integral takes long.
+        pairs, place = _distinct(since[once], k[once])
+        open_[once] = self.of(pairs[1])._share_open(0.0, 0.0, pairs[0])[place]
+        open_[~once] = self.of(k[~once])._share_open(x[~once], t_x[~once], since[~once])
         return np.log(np.maximum(open_, np.exp(_MIN_LOG_SHARE)))
 
     def p_alive(self, p_alive: Floats, silent: tuple[Floats, Floats]) -> Floats:
@@ -79,21 +89,17 @@ class Rhythm(NamedTuple):
     def quantile(self, share: float, x: ArrayLike, t_x: ArrayLike) -> Floats:
         """Days within which that share of a customer's own gaps end; inf where the rate is too near zero to say.
 
-        In proportion to alpha / k + t_x, and so solved for once for each number of gaps.
+        In proportion to alpha / k + t_x, and so solved for once for each number of gaps and regularity.
         """
-        x, t_x = (np.asarray(v, dtype=np.float64) for v in (x, t_x))
-        place = x.astype(np.intp)
-        counts = np.bincount(place.ravel())
-        gaps = np.flatnonzero(counts).astype(np.float64)
-        times = np.empty(len(counts))
+        x, t_x, k = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (x, t_x, self.k)))
+        (gaps, each), place = _distinct(x.ravel(), k.ravel())
         with np.errstate(over="ignore", divide="ignore"):
-            if self.k == 1.0:
-                found = lomax_quantile(share, self.r + gaps, np.ones_like(gaps))
+            if self._random:
+                times = lomax_quantile(share, self.r + gaps, np.ones_like(gaps))
             else:
-                below = betaincinv(self.k, self.r + self.k * gaps, share)
-                found = below / (1.0 - below)
-            times[counts > 0] = found
-            days: Floats = (self.alpha / self.k + t_x) * times[place]
+                below = betaincinv(each, self.r + each * gaps, share)
+                times = below / (1.0 - below)
+            days: Floats = (self.alpha / k + t_x) * times[place].reshape(x.shape)
         return days
 
     def mean_gap(self, x: ArrayLike, t_x: ArrayLike) -> Floats:
@@ -101,6 +107,12 @@ class Rhythm(NamedTuple):
         x, t_x = (np.asarray(v, dtype=np.float64) for v in (x, t_x))
         gap: Floats = (self.alpha + self.k * t_x) / (self.r + self.k * x)
         return gap
+
+
+def _distinct(first: Floats, second: Floats) -> tuple[tuple[Floats, Floats], NDArray[np.intp]]:
+    """The distinct pairs of two columns, and the place of each row among them."""
+    pairs, place = np.unique(first + 1j * second, return_inverse=True)
+    return (pairs.real, pairs.imag), place
 
 
 def overdue_share(r: float, alpha: float, x: ArrayLike, t_x: ArrayLike, since: ArrayLike) -> Floats:

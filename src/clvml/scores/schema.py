@@ -21,6 +21,7 @@ from clvml.estimators.lifetime_value import check_margin
 from clvml.estimators.purchases.regular_gaps import REGULARITY
 from clvml.horizon import MAX_HORIZON_DAYS, horizon_days
 from clvml.maths.learners.trees import MOST_LEAVES
+from clvml.maths.regularity import REGULARITIES
 
 __all__ = ["MODEL"]
 
@@ -285,6 +286,7 @@ _ASKED = len(FEATURES)
 LEAVING = record(
     type=text("LeavingModel"),
     rhythm=row(_SCALE, _SCALE, number(*REGULARITY)),
+    regularities=perhaps(listing(_SHARE, len(REGULARITIES))),
     second=record(days=listing(perhaps(number(0.0)), 99), ever=_SHARE),
     limits=listing(number(1.0, 1e6), 2),
     window=_DAYS,

@@ -224,10 +224,8 @@ def _value_if_kept(table: Mapping[str, Floats]) -> Floats:
 
 def _state_limits(leaving: LeavingModel, asked: Asked) -> segments.StateLimits:
     """Days of silence by the own rhythm; of one-time buyers by the population's time to a second purchase."""
-    once, second = asked.x == 0, leaving.second_
-    late, at_risk = (
-        leaving.rhythm_.quantile(share, asked.x, asked.t_x) for share in (rhythm.LATE_SHARE, rhythm.AT_RISK_SHARE)
-    )
+    once, second, own = asked.x == 0, leaving.second_, leaving.rhythm_.of(asked.k)
+    late, at_risk = (own.quantile(share, asked.x, asked.t_x) for share in (rhythm.LATE_SHARE, rhythm.AT_RISK_SHARE))
     left = np.maximum(GAPS_TO_LEAVE * asked.gap, leaving.limits_[0])
     return segments.StateLimits(
         np.where(once, second.overdue + 1.0, np.minimum(late, left)),
@@ -242,7 +240,7 @@ def _share_sooner(leaving: LeavingModel, asked: Asked, state: segments.Ranks) ->
     """
     share = np.zeros(len(state))
     few = np.flatnonzero((asked.x > 0) & (asked.x < MIN_OWN_GAPS) & (state != segments.ON_RHYTHM))
-    share[few] = leaving.rhythm_.share_ended(asked.x[few], asked.t_x[few], asked.since[few])
+    share[few] = leaving.rhythm_.of(asked.k[few]).share_ended(asked.x[few], asked.t_x[few], asked.since[few])
     once = np.flatnonzero(asked.x == 0)
     share[once] = leaving.second_.share_sooner(asked.since[once] - 1.0)
     return share

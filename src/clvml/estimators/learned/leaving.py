@@ -20,16 +20,17 @@ from clvml.estimators.base import Estimator
 from clvml.estimators.histories import NEW
 from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.expectation import hazard_shift
-from clvml.estimators.learned.leaving_features import FEATURES, Asked, asked_of, base_log_hazard, features
+from clvml.estimators.learned.leaving_features import FEATURES, Asked, Rules, asked_of, base_log_hazard, features
 from clvml.estimators.learned.second_purchase import SecondPurchase
 from clvml.estimators.purchases.model import PurchaseModel
 from clvml.estimators.purchases.models import ParetoNBDModel
-from clvml.estimators.purchases.regular_gaps import regularity_of, rhythm_of
+from clvml.estimators.purchases.regular_gaps import regularities_of, regularity_of, rhythm_of
 from clvml.estimators.purchases.season_clock import MIN_WEEKS, SeasonClock
 from clvml.horizon import as_date, day_number, day_of_number
 from clvml.maths import metrics
 from clvml.maths.learners import glm
 from clvml.maths.learners.trees import Forest
+from clvml.maths.regularity import Regularities
 from clvml.maths.rhythm import Rhythm
 from clvml.orders.origins import one_vote, some_rows
 from clvml.orders.past import Past
@@ -220,6 +221,8 @@ class LeavingModel(Estimator):
     ----------
     rhythm_ : Rhythm
         The gaps of the population as of the latest day.
+    regularities_ : Regularities or None
+        How regularity is spread over customers; None where one is everybody's.
     second_ : SecondPurchase
         The time to the second purchase, by which those are judged who have bought once.
     season_ : Season or None
@@ -279,6 +282,7 @@ class LeavingModel(Estimator):
             purchases = purchases._refitted(now)
         self.season_ = None if clock is None else Season(clock, purchases)
         self.rhythm_ = _rhythm(purchases, now)
+        self.regularities_ = _regularities(now, clock)
         self.second_ = days.second_purchase(today, clock)
         self.members_: Members | None = None
         self.audit_: LeavingAudit | None = None
@@ -301,7 +305,11 @@ class LeavingModel(Estimator):
             clock, purchases = self.season_
             frame, ahead = clock.summary(frame, today), partial(clock.ahead, today)
             p_alive = purchases.p_alive(frame)
-        return asked_of(frame, p_alive, self.rhythm_, self.second_.lapsed, self.limits_, ahead)
+        return asked_of(frame, p_alive, self._rules, ahead)
+
+    @property
+    def _rules(self) -> Rules:
+        return Rules(self.rhythm_, self.regularities_, self.second_.lapsed, self.limits_)
 
     def ahead(self, days: Floats, as_of: Any) -> Floats:
         """Days by the calendar from a day on, for days by the clock of the season where there is one."""
@@ -327,9 +335,9 @@ class LeavingModel(Estimator):
         return np.exp(-np.exp(np.clip(hazard, -12.0, 4.0)))
 
     def without_members(self) -> Self:
-        """The same by its base alone, which needs no features."""
+        """The same by its base alone and one regularity for all, which needs no features."""
         base = copy.copy(self)
-        base.members_, base.blend_, base.audit_ = None, Blend.prior(0.0), None
+        base.members_, base.blend_, base.audit_, base.regularities_ = None, Blend.prior(0.0), None, None
         return base
 
     def _labelled(
@@ -375,7 +383,7 @@ class LeavingModel(Estimator):
         if not again.any():
             return []
         alive = np.ones(int(again.sum()))
-        days = asked_of(now[again], alive, self.rhythm_, self.second_.lapsed, self.limits_).days
+        days = asked_of(now[again], alive, self._rules).days
         window = int(min(np.quantile(days, _TYPICAL), _WINDOW_SHARE * (today - first)))
         step = max(7, window // 3)
         origins = [today - window - step * j for j in range(_ORIGINS)]
@@ -389,7 +397,8 @@ class LeavingModel(Estimator):
         clock = None if self.season_ is None else self.season_.clock
         ahead = None if clock is None else partial(clock.ahead, origin)
         once_days = days.second_purchase(origin, clock).lapsed
-        asked = asked_of(frame, fitted.p_alive(frame), rhythm, once_days, self.limits_, ahead)
+        rules = Rules(rhythm, _regularities(frame, clock), once_days, self.limits_)
+        asked = asked_of(frame, fitted.p_alive(frame), rules, ahead)
         following = days.following(frame["customer_id"], origin)
         end = origin + asked.until
         rows = np.flatnonzero((end <= today) & (asked.since < 2 * asked.days))
@@ -446,6 +455,7 @@ class LeavingModel(Estimator):
         return {
             "type": "LeavingModel",
             "rhythm": list(self.rhythm_),
+            "regularities": None if self.regularities_ is None else self.regularities_.weights.tolist(),
             "second": {
                 "days": [v if np.isfinite(v) else None for v in self.second_.days.tolist()],
                 "ever": self.second_.ever,
@@ -468,6 +478,8 @@ class LeavingModel(Estimator):
         """The inverse of `to_dict`."""
         model, members, audit = cls(), payload["members"], payload["audit"]
         model.rhythm_, model.window_ = Rhythm(*map(float, payload["rhythm"])), int(payload["window"])
+        spread = payload["regularities"]
+        model.regularities_ = None if spread is None else Regularities(np.asarray(spread, dtype=np.float64))
         model.as_of_, season = day_number(payload["as_of"]), payload["season"]
         model.season_ = None
         if season is not None:
@@ -557,6 +569,13 @@ def _known(past: Past, origin: int, window: int) -> pd.DataFrame | None:
 def _rhythm(purchases: PurchaseModel, frame: pd.DataFrame) -> Rhythm:
     """The gaps of these customers: rates as the model has them, regularity as the gaps show it."""
     return rhythm_of(purchases, regularity_of(frame))
+
+
+def _regularities(frame: pd.DataFrame, clock: SeasonClock | None) -> Regularities | None:
+    """How regularity is spread over these customers. By a clock one is everybody's: how regular a customer's gaps are
+    by it their summary does not tell.
+    """
+    return regularities_of(frame) if clock is None else None
 
 
 def _standard(raw: Floats, mean: Floats, spread: Floats) -> Floats:

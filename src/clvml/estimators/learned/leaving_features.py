@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clvml.maths.regularity import Regularities
 from clvml.maths.rhythm import Rhythm
 
-__all__ = ["FEATURES", "GAPS_TO_LEAVE", "Asked", "asked_of", "base_log_hazard", "features"]
+__all__ = ["FEATURES", "GAPS_TO_LEAVE", "Asked", "Rules", "asked_of", "base_log_hazard", "features"]
 
 Floats = NDArray[np.float64]
 
@@ -57,32 +58,46 @@ class Asked(NamedTuple):
     """Days ahead: three own gaps, within limits; whole."""
     until: Floats
     """The same by the calendar."""
+    k: Floats
+    """How regular their gaps are."""
+
+
+class Rules(NamedTuple):
+    """What everybody is asked by."""
+
+    rhythm: Rhythm
+    regularities: Regularities | None
+    """None where one regularity is everybody's."""
+    once_days: float
+    """Over which those are asked who have bought once."""
+    limits: tuple[float, float]
+    """The least and the most days that anybody is asked over."""
 
 
 def asked_of(
-    frame: pd.DataFrame,
-    p_alive: Floats,
-    rhythm: Rhythm,
-    once_days: float,
-    limits: tuple[float, float],
-    ahead: Callable[[Floats], Floats] | None = None,
+    frame: pd.DataFrame, p_alive: Floats, rules: Rules, ahead: Callable[[Floats], Floats] | None = None
 ) -> Asked:
-    """frame: a summary, whose P(alive) is given; once_days: over which those are asked who have bought once; ahead:
-    days by the calendar for those by the clock, where there is one.
+    """frame: a summary, whose P(alive) is given; ahead: days by the calendar for those by the clock, where there is
+    one.
     """
     x, t_x, T = (frame[name].to_numpy(np.float64) for name in ("frequency", "recency", "T"))
-    gap = rhythm.mean_gap(x, t_x)
-    days = np.clip(np.where(x > 0, np.rint(GAPS_TO_LEAVE * gap), once_days), *limits)
+    rhythm, limits = rules.rhythm, rules.limits
+    k = np.full(len(x), rhythm.k)
+    if rules.regularities is not None and "log_gaps" in frame:
+        k = rules.regularities.each(x, t_x, frame["log_gaps"].to_numpy(np.float64), float(rhythm.k))
+    gap = rhythm.of(k).mean_gap(x, t_x)
+    days = np.clip(np.where(x > 0, np.rint(GAPS_TO_LEAVE * gap), rules.once_days), *limits)
     until = days if ahead is None else np.clip(ahead(days), 1.0, limits[1])
-    return Asked(x, t_x, T, T - t_x, p_alive, gap, days, until)
+    return Asked(x, t_x, T, T - t_x, p_alive, gap, days, until, k)
 
 
 def base_log_hazard(asked: Asked, rhythm: Rhythm) -> Floats:
     """Log hazard of return within the days asked: alive now, and then the gap that is open ends within them."""
+    random, rhythm = Rhythm(rhythm.r, rhythm.alpha), rhythm.of(asked.k)
     silent = rhythm.log_share_open(asked.x, asked.t_x, asked.since)
     further = rhythm.log_share_open(asked.x, asked.t_x, asked.since + asked.days)
-    random = Rhythm(rhythm.r, rhythm.alpha).log_share_open(asked.x, asked.t_x, asked.since)
-    p = rhythm.p_alive(asked.p_alive, (random, silent)) * -np.expm1(further - silent)
+    by_chance = random.log_share_open(asked.x, asked.t_x, asked.since)
+    p = rhythm.p_alive(asked.p_alive, (by_chance, silent)) * -np.expm1(further - silent)
     hazard: Floats = np.log(-np.log1p(-np.clip(p, 1e-5, 1 - 1e-5)))
     return hazard
 

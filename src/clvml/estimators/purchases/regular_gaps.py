@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from clvml.estimators.forecast import CustomerForecast
 from clvml.estimators.purchases.model import PurchaseModel
-from clvml.maths.regularity import regularity
+from clvml.maths.regularity import Regularities, regularity
 from clvml.maths.rhythm import Rhythm
 
-__all__ = ["RANDOM", "REGULARITY", "OpenGaps", "regularity_of", "rhythm_of"]
+__all__ = ["RANDOM", "REGULARITY", "OpenGaps", "regularities_of", "regularity_of", "rhythm_of"]
 
 Floats = NDArray[np.float64]
 
@@ -35,6 +35,14 @@ def regularity_of(frame: pd.DataFrame) -> float:
     x, t_x, logs = (frame[name].to_numpy(np.float64) for name in ("frequency", "recency", "log_gaps"))
     k, _ = regularity(x, t_x, logs, np.ones_like(x))
     return float(np.clip(k, *REGULARITY)) if np.isfinite(k) else RANDOM
+
+
+def regularities_of(frame: pd.DataFrame) -> Regularities | None:
+    """How the regularity of gaps is spread over these customers; None where the gaps do not show it."""
+    if "log_gaps" not in frame or not (frame["frequency"] > 1).any():
+        return None
+    x, t_x, logs = (frame[name].to_numpy(np.float64) for name in ("frequency", "recency", "log_gaps"))
+    return Regularities.learn(x, t_x, logs, regularity_of(frame))
 
 
 def rhythm_of(purchases: PurchaseModel, k: float) -> Rhythm:
