@@ -64,10 +64,11 @@ class Blend(NamedTuple):
         return Predicted(-np.expm1(-np.exp(hazard)), purchases, spend)
 
     def _spend(self, views: Views, far: Expectation, purchases: Floats) -> Floats:
+        """Purchases times an amount; of few purchases, which tell too little of amounts, the ridge beside BTYD."""
         if self.base > 0.5 or views.ticket is None:
             return self.base * far.spend + (1.0 - self.base) * views.spend
-        mean: Floats = np.mean([views.spend, purchases * far.ticket, purchases * views.ticket], axis=0)
-        return mean
+        spend: Floats = purchases * 0.5 * (far.ticket + views.ticket)
+        return spend
 
 
 def _mixed_hazard(views: Views, purchases: Floats) -> Floats:

@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 SOURCES = ("year ago", "past windows", "base", "labels")
 """Where a level can come from: the same weeks a year ago, all past windows, BTYD alone, or labels that were given."""
 _TO_BASE = 0.75
-"""How far the blend's totals of purchases and spend are drawn to BTYD's, in logarithms. Its mean return is drawn all
+"""How far the blend's total of purchases is drawn to BTYD's, in logarithms. Its mean return is drawn all
 the way: what BTYD errs by there, given the purchases, past windows tell.
 """
 _YEAR = 365.0
@@ -143,13 +143,12 @@ class Level(NamedTuple):
 
 
 def drawn_to_base(blended: Predicted, far: Expectation) -> CommonFactors:
-    """How the blend's totals are drawn to BTYD's; of spend half by its own total, half by that of purchases; of return
-    all the way.
+    """How the blend's totals are drawn to BTYD's: spend as purchases are, for amounts are learned with their level; of
+    return all the way.
     """
     purchases = _TO_BASE * math.log(far.purchases.sum() / blended.purchases.sum())
-    spend = _TO_BASE * math.log(far.spend.sum() / blended.spend.sum())
     hazard = hazard_shift(log_hazard(blended.p_return), float(far.p_return.mean()))
-    return CommonFactors(purchases, 0.5 * (purchases + spend), hazard)
+    return CommonFactors(purchases, purchases, hazard)
 
 
 def _partly(log_factor: float, share: Floats) -> Floats:
