@@ -390,8 +390,24 @@ def test_encoding_takes_words_and_gaps():
     np.testing.assert_allclose(other, [[0, 0, 0]])
     with pytest.raises(DataError, match="lacks 1 feature"):
         encoding.matrix(frame[["n"]])
-    with pytest.raises(DataError, match="60 different words"):
+    with pytest.raises(
+        DataError, match="'n' held numbers when the model learned; now 1 of 2 rows hold none, the first 'two'"
+    ):
+        encoding.matrix(pd.DataFrame({"n": [None, "two"], "w": ["x", "x"]}))
+    with pytest.raises(DataError, match=r"60 different words"):
         Encoding.of(pd.DataFrame({"w": [f"w{i}" for i in range(60)]}))
+
+
+def test_features_that_are_coded_otherwise_are_refused():
+    """A table for the next campaign with numbers for words gave everybody the effect on the commonest word."""
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"channel": rng.choice(["google", "facebook"], 400), "arm": np.tile(["mail", "none"], 200)})
+    data["y"] = rng.normal(size=400) + 2.0 * ((data["arm"] == "mail") & (data["channel"] == "google"))
+    e = Experiment.from_frame(data, treatment="arm", control="none", outcomes=["y"], features=["channel"])
+    result = study_uplift(e, "y", learners=("s",), bases=RIDGE)
+    assert result.predict(pd.DataFrame({"channel": ["google", "new", "facebook"]}))["mail"].iloc[0] > 1
+    with pytest.raises(DataError, match=r"'channel' has none of the words .*'google'.* in 3 rows, the first has '1'"):
+        result.predict(pd.DataFrame({"channel": [1, 2, 1]}))
 
 
 # --- messages ---
