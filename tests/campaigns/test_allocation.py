@@ -195,12 +195,36 @@ def test_the_price_and_the_bound_hold_at_every_other_budget(capacity):
     assert prices[0] > 3
 
 
-@pytest.mark.parametrize("places", [np.inf, 30])
+def test_places_are_priced_alike_in_every_unit():
+    """Of few customers, where the paths are walked at prices of money that their own gains give."""
+    for seed in range(12):
+        gain, cost, _, _ = problem(seed, n=30)
+        rest = np.array([3.0, np.inf, 2.0]), np.ones(30), np.arange(30.0)
+        found = allocate(gain, cost, 100.0, *rest)
+        other = allocate(gain / 1024, cost / 1024, 100.0 / 1024, *rest)
+        assert (other.choice == found.choice).all()
+
+
+def test_a_customer_on_the_curve_is_counted_once():
+    """Who moves on from the first treatment to a dearer one was treated before."""
+    rest = np.full(3, np.inf), np.ones(1), np.zeros(1)
+    found = allocate(np.array([[5.0, 8.0, 10.0]]), np.array([[1.0, 3.0, 6.0]]), 10.0, *rest)
+    assert found.curve == ((0.0, 0.0, 0), (1.0, 5.0, 1), (3.0, 8.0, 1), (6.0, 10.0, 1))
+
+
+def test_one_place_among_many_equals_goes_to_the_first_in_order():
+    n = 2_500
+    tie = np.random.default_rng(1).permutation(n) * 1.0
+    found = allocate(np.full((n, 1), 5.0), np.ones((n, 1)), np.inf, np.ones(1), np.ones(n), tie)
+    assert tie[found.choice >= 0].tolist() == [0]
+
+
+@pytest.mark.parametrize("places", [(np.inf, np.inf), (np.inf, 30), (30, np.inf)])
 def test_the_curve_tells_what_smaller_budgets_would_reach(places):
     rng = np.random.default_rng(6)
     cost = rng.gamma(2, 5, (300, 2))
     gain = cost * rng.gamma(2, 1, (300, 2))
-    rest = np.array([np.inf, places]), np.ones(300), np.arange(300.0)
+    rest, free = (np.array(places), np.ones(300), np.arange(300.0)), min(places) == np.inf
     found = allocate(gain, cost, 900.0, *rest)
     assert len(found.curve) > 10
     assert found.curve[0] == (0.0, 0.0, 0)
@@ -211,8 +235,8 @@ def test_the_curve_tells_what_smaller_budgets_would_reach(places):
         assert treated <= others
     for cost_of, gain_of, treated in found.curve[1:-1:3]:
         smaller = allocate(gain, cost, cost_of + 1e-9, *rest)
-        assert smaller.gain == pytest.approx(gain_of, rel=0.02 if places == np.inf else 0.1)
-        assert (smaller.choice >= 0).sum() == pytest.approx(treated, abs=3 if places == np.inf else 10)
+        assert smaller.gain == pytest.approx(gain_of, rel=0.02 if free else 0.1)
+        assert (smaller.choice >= 0).sum() == pytest.approx(treated, abs=3 if free else 15)
 
 
 def test_among_equals_the_first_in_order_are_chosen():

@@ -280,6 +280,20 @@ def test_where_no_difference_is_shown_the_average_needs_no_features():
     assert (known.sd >= plain.sd).all()
 
 
+def test_a_loss_on_average_is_no_gain_for_those_of_little_value():
+    """Half of it by value made the valueless gain what the valuable were said to lose."""
+    rng = np.random.default_rng(1)
+    past = pd.DataFrame({"x": rng.normal(size=400), "arm": np.repeat(["m", "none"], 200)})
+    past["money"] = rng.normal(size=400) - 1.0 * (past["arm"] == "m")
+    experiment = Experiment.from_frame(past, treatment="arm", control="none", outcomes=["money"], features=["x"])
+    result = study_uplift(experiment, "money", learners=("s",), bases=("ridge",))
+    s = pd.DataFrame({"value_if_kept": [0.0, 1.0, 400.0]})
+    assert not result.verdict.individual
+    believed = MeasuredEffect(result, "m").belief(s)
+    assert believed.mean == pytest.approx(np.full(3, result.shrunk[0]))
+    assert believed.sd == pytest.approx(np.full(3, result.effect_of("m").se))
+
+
 def test_a_budget_for_the_worst_case():
     a = plan_audience(scores(), plan(VOUCHER, budget_counts="worst"), budget=500.0)
     told = a.plan["totals"]

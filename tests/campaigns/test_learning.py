@@ -204,6 +204,18 @@ def test_the_interval_of_a_stated_effect_is_that_of_its_prior():
     assert half == pytest.approx(1.6448536 * 0.05 * treated["clv"].sum(), rel=1e-5)
 
 
+def test_the_errors_of_the_treatments_of_a_plan_are_shared():
+    """Who states one effect too high states all too high: two treatments promise no surer than one."""
+    s = scores(500)
+    tiers = {"a": ("good",), "b": ("middle", "bad")}
+    treatments = tuple(Treatment(name=n, contact_cost=1, lift=0.2, effect_sd=0.05, tiers=t) for n, t in tiers.items())
+    found = plan_audience(s, Plan(name="x", holdout_share=0.0, treatments=treatments))
+    treated = found.table[found.table["group"] == "treat"]
+    assert treated["treatment"].nunique() == 2
+    half = found.plan["totals"]["expected_gain_high"] - found.plan["totals"]["expected_gain"]
+    assert half == pytest.approx(1.6448536 * 0.05 * treated["clv"].sum(), rel=1e-5)
+
+
 # --- exploration ---
 
 

@@ -267,13 +267,14 @@ def _chosen(
 
 
 def _promised(options: Options, found: Allocation, control: Mask) -> tuple[float, float]:
-    """5 and 95% points of the gain of all treated: what is not known of a treatment's effect is shared by them."""
-    variance = 0.0
+    """5 and 95% points of the gain of all treated: what is not known of a treatment's effect is shared by them, and by
+    the treatments: who states one too high states all too high, and the same past taught all.
+    """
+    sd = 0.0
     for a, (belief, e) in enumerate(zip(options.beliefs, options.economics, strict=True)):
         weight = np.where((found.choice == a) & ~control, e.slope, 0.0)
-        sd = abs(float(weight @ sd_of(belief))) if belief.sd_of_sum is None else belief.sd_of_sum(weight)
-        variance += sd**2
-    half = float(ndtri(0.95)) * float(np.sqrt(variance))
+        sd += abs(float(weight @ sd_of(belief))) if belief.sd_of_sum is None else belief.sd_of_sum(weight)
+    half = float(ndtri(0.95)) * sd
     return found.gain - half, found.gain + half
 
 

@@ -57,11 +57,12 @@ class MeasuredEffect:
     def belief(self, scores: pd.DataFrame) -> Belief:
         """Expected effect of each customer, and how sure it is.
 
-        Where the experiment does not show who gains more, half of the average effect in money is taken as the same for
-        all and half as proportional to value: those of most value come first, and none is written off.
+        Where the experiment does not show who gains more, half of an average gain in money is taken as the same for all
+        and half as proportional to value: those of most value come first, and none is written off. A loss is left as
+        it is: spread so, it would be a gain for those of little value.
         """
         mean, sd = self._effect(scores)
-        if self.kind == "extra_contribution" and not self.result.verdict.individual:
+        if self.kind == "extra_contribution" and not self.result.verdict.individual and self._average > 0:
             value = np.maximum(scores["value_if_kept"].to_numpy(np.float64), 0.0)
             more = (value / max(float(value.mean()), 1e-12) - 1) / 2
             mean, sd = mean + self._average * more, sd * (1 + more)
