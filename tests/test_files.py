@@ -20,6 +20,8 @@ def test_a_failure_leaves_what_was_there(tmp_path):
 
     with pytest.raises(OptionError, match=r"t\.csv could not be written: No space left on device"):
         write_aside(target, half)
+    with pytest.raises(OptionError, match=r"[\\/]t\.csv could not be written: No space left on device"):
+        write_aside(target, lambda aside: write_aside(aside, half))  # one of several that take their places together
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["t.csv"]
 

@@ -1,10 +1,15 @@
-"""Threads that would only spin are kept to one, and come back as they were."""
+"""Threads that would only spin are kept to one, and come back as they were; temporary files need a place."""
 
+import errno
+import tempfile
 import threading
 
+import pandas as pd
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from clvml import Transactions
+from clvml.errors import OptionError
 from clvml.resources import one_thread
 
 
@@ -54,3 +59,16 @@ def test_blocks_of_two_threads_that_overlap_leave_no_cap_behind():
     ended.set()
     thread.join()
     assert threads() == {2}
+
+
+def test_no_folder_takes_temporary_files(tmp_path, monkeypatch):
+    """As on a machine whose disks are all full."""
+    log = pd.DataFrame({"customer_id": [1], "date": ["2024-01-01"], "amount": [1.0]})
+
+    def none():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(OptionError, match=r"^No usable temporary directory found .*\. Make room there, or name"):
+        Transactions(log)
+    assert Transactions(log, spill=tmp_path).lines == 1

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import threading
 import tomllib
@@ -200,8 +201,10 @@ def write_aside(target: Path, write: Callable[[Path], object], *, durable: bool 
 
 
 def _unwritten(target: Path, error: OSError) -> OptionError:
+    meant = re.sub(r"^\.(.+)\.\d+(-\d+)?\.part$", r"\1", target.name)  # the part of another file is that file
+    named = target.with_name(meant)
     return OptionError(
-        f"{target} could not be written: {error.strerror or error}. What stood there before is unchanged."
+        f"{named} could not be written: {error.strerror or error}. What stood there before is unchanged."
     )
 
 

@@ -60,13 +60,23 @@ class Resources(NamedTuple):
         return self.threads or os.cpu_count() or 1
 
     def temporary(self) -> Path:
-        """A path of this process for temporary files, not yet made; what killed jobs left there is taken away."""
-        folder = Path(self.spill or tempfile.gettempdir())
+        """A path of this process for temporary files, not yet made; what killed jobs left there is taken away.
+
+        Raises OptionError where there is no folder that takes any.
+        """
+        folder = Path(self.spill or _temporary_folder())
         for path in folder.glob("clvml-*-*"):
             pid = path.name.split("-")[1]
             if pid.isdigit() and not runs(int(pid)):
                 shutil.rmtree(path, ignore_errors=True)
         return folder / f"clvml-{os.getpid()}-{uuid.uuid4().hex}"
+
+
+def _temporary_folder() -> str:
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise OptionError(f"{error.strerror}. Make room there, or name a folder for temporary files: spill.") from None
 
 
 WHOLE_MACHINE = Resources()
