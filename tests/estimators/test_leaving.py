@@ -86,7 +86,7 @@ def test_where_there_is_too_little_to_learn_p_alive_stands_in():
     assert model.members_ is None
     p = model.p_leaving(now, purchases.p_alive(now))
     assert ((p > 0) & (p < 1)).all()
-    bare = now[["customer_id", "frequency", "recency", "T", "log_gaps"]]  # no features are needed then
+    bare = now[["customer_id", "frequency", "recency", "T"]]  # no features are needed then
     assert model.p_leaving(bare, purchases.p_alive(now)).tolist() == p.tolist()
 
 

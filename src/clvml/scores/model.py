@@ -455,7 +455,8 @@ class ClvModel(Estimator):
         -------
         tuple of str
         """
-        return COLUMNS[:4] if self.churn_ is None and self.leaving_.members_ is None else COLUMNS
+        columns = COLUMNS[:4] if self.churn_ is None and self.leaving_.members_ is None else COLUMNS
+        return columns if self.leaving_.regularities_ is None else (*columns, "log_gaps")
 
     def without_corrections(self) -> Self:
         """The same by BTYD alone, which needs no more of a customer than frequency, recency, T and monetary_value."""

@@ -222,7 +222,8 @@ class LeavingModel(Estimator):
     rhythm_ : Rhythm
         The gaps of the population as of the latest day.
     regularities_ : Regularities or None
-        How regularity is spread over customers; None where one is everybody's.
+        How regularity is spread over customers; None where one is everybody's: by a season's clock, and where the log
+        is too short to learn from.
     second_ : SecondPurchase
         The time to the second purchase, by which those are judged who have bought once.
     season_ : Season or None
@@ -290,6 +291,7 @@ class LeavingModel(Estimator):
         with one_thread():
             labelled = self._labelled(past, log.resources.n_workers, today, first, purchases, window, now, days)
             if labelled is None or not _enough(labelled.returned):
+                self.regularities_ = None
                 return self
             labelled = labelled.take(some_rows(labelled.customer, _MAX_ROWS, self.seed))
             (self.blend_, self.audit_), self.members_ = side_by_side(
