@@ -97,7 +97,9 @@ def test_labels_are_what_came_within_the_window(seed):
         bought = [key for key, g in gross.items() if g > 0 and key[0] in part.index]
         purchases = collections.Counter(c for c, _ in bought)
         assert part["purchases"].to_dict() == {c: float(purchases[c]) for c in part.index}
-        spend = {c: sum(net[key] for key in bought if key[0] == c) for c in part.index}
+        booked = {c: sum(n for key, n in net.items() if key[0] == c) for c in part.index}
+        kept = sum(max(n, 0.0) for n in booked.values())
+        spend = {c: max(n, 0.0) * sum(booked.values()) / kept for c, n in booked.items()}
         assert part["spend"].to_dict() == pytest.approx(spend, abs=1e-9)
         assert part["T"].min() >= 0
 

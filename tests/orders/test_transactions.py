@@ -435,7 +435,7 @@ def test_split_sums_the_holdout():
     assert holdout.to_dict("list") == {
         "customer_id": [1, 2],
         "purchases": [1, 0],
-        "spend": [7.0, 0.0],
+        "spend": [4.0, 0.0],  # the refund of a later day taken out
         "returned": [True, False],
     }
     assert list(summary["customer_id"]) == [1, 2]
@@ -443,6 +443,14 @@ def test_split_sums_the_holdout():
     assert late == {"late_joiners": 1, "late_joiner_purchases": 1, "late_joiner_spend": 8.0}
     with pytest.raises(OptionError, match="end=2021-02-28 must lie after cut"):
         Transactions(frame).split("2021-02-28", "2021-02-28")
+
+
+def test_spend_of_a_window_is_never_below_zero_and_adds_up_to_what_the_shop_took():
+    """Customer 2 gets money back for a purchase before the window."""
+    came = log((1, "2021-02-01", 30), (2, "2021-02-03", -10), (3, "2021-02-04", 70), (3, "2021-02-09", -20))
+    before = log((1, "2021-01-01", 5), (2, "2021-01-02", 50), (3, "2021-01-02", 5))
+    spend = Transactions(pd.concat([before, came])).split("2021-01-31", "2021-02-28").holdout["spend"]
+    assert spend.tolist() == pytest.approx([30 * 70 / 80, 0.0, 50 * 70 / 80])
 
 
 @pytest.mark.parametrize("columns", [{}, {"grain": "week"}, {"order": "order"}, {"free_orders": True}])

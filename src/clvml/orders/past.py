@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clvml.errors import DataError
 from clvml.horizon import day_of_number
 from clvml.maths.customers import Days
-from clvml.orders.summaries import CustomerDays, concat_columns, no_purchase
+from clvml.orders.summaries import CustomerDays, concat_columns, net_spend, no_purchase
 from clvml.orders.transactions import Transactions
 
 __all__ = ["Past"]
@@ -97,6 +97,6 @@ def _labelled(log: Transactions, origin: int, window: int) -> pd.DataFrame:
     """By the engine: what was cancelled by then is known there."""
     start = day_of_number(origin)
     rows = log.summarize(start, window)
-    labels = log.activity(start, day_of_number(origin + window)).set_index("customer_id")
-    labels = labels.loc[rows["customer_id"], ["purchases", "spend"]].astype(float)
-    return rows.assign(origin=origin, purchases=labels["purchases"].to_numpy(), spend=labels["spend"].to_numpy())
+    labels = log.activity(start, day_of_number(origin + window)).set_index("customer_id").loc[rows["customer_id"]]
+    spend = net_spend(labels["amount"].to_numpy(np.float64))
+    return rows.assign(origin=origin, purchases=labels["purchases"].to_numpy(np.float64), spend=spend)

@@ -27,6 +27,7 @@ __all__ = [
     "customer_days",
     "fit_tables",
     "joined_days",
+    "net_spend",
     "no_purchase",
 ]
 
@@ -252,6 +253,17 @@ class FitTables(NamedTuple):
     amount: float
     """Net amount of all customers so far."""
     contribution: float
+
+
+def net_spend(amount: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What customers spent in a window, of all money that was booked for them in it, refunds taken out.
+
+    A refund may be of a purchase before the window: who got back more than they spent has spent nothing, and what is
+    missing then comes off all others, so that the sum stays what the shop has taken.
+    """
+    kept = np.maximum(amount, 0.0)
+    total, whole = float(amount.sum()), float(kept.sum())
+    return kept if whole == total else kept * (max(total, 0.0) / whole)
 
 
 def no_purchase(as_of: dt.date) -> str:

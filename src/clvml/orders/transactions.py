@@ -31,6 +31,7 @@ from clvml.orders.summaries import (
     customer_days,
     fit_tables,
     joined_days,
+    net_spend,
     no_purchase,
 )
 from clvml.redaction import shown_id
@@ -57,9 +58,9 @@ class Split(NamedTuple):
     summary : DataFrame
         One row a customer known at the cut, as `Transactions.summarize` gives it.
     holdout : DataFrame
-        The same customers in the same order: customer_id, purchases (purchase days in the window), spend (their net
-        amount, money), returned (bool). Its `attrs`: cut, end, last_date (the log's last day), and late_joiners,
-        late_joiner_purchases, late_joiner_spend of those whose first purchase came after the cut.
+        The same customers in the same order: customer_id, purchases (purchase days in the window), spend (all money
+        booked in it, refunds taken out), returned (bool). Its `attrs`: cut, end, last_date (the log's last day), and
+        late_joiners, late_joiner_purchases, late_joiner_spend of those whose first purchase came after the cut.
 
     Examples
     --------
@@ -793,8 +794,11 @@ class Transactions:
         1882
         """
         first, last = as_date(cut, "cut"), as_date(end, "end")
-        activity = self.activity(first, last).set_index("customer_id")[["purchases", "spend"]]
+        activity = self.activity(first, last).set_index("customer_id")[["purchases", "amount"]]
         known = activity.index.isin(customers)
+        activity = activity.rename(columns={"amount": "spend"})
+        for of in (known, ~known):
+            activity.loc[of, "spend"] = net_spend(activity.loc[of, "spend"].to_numpy(np.float64))
         holdout = activity[known].reindex(customers).reset_index()
         holdout["returned"] = holdout["purchases"] > 0
         late = activity[~known & (activity["purchases"] > 0)]
