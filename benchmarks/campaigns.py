@@ -75,7 +75,6 @@ def plan(k: int, run: int, explore: float, control: float, adapt: bool) -> Plan:
         explore_share=explore,
         adapt_shares=adapt,
         holdout_share=0.0,
-        confidence=0.0,
     )
 
 
