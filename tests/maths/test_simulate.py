@@ -6,6 +6,7 @@ from scipy import integrate, stats
 
 from clvml.maths.models import bgnbd, gammagamma, mbgnbd, nbd, paretonbd
 from clvml.maths.models.cnbdk import Erlang
+from clvml.maths.models.paretonbd import ParetoFuture
 from clvml.maths.predictive import spend_at_most, spend_quantile
 
 DRAWS = 200_000
@@ -69,3 +70,11 @@ def test_an_amount_is_exceeded_with_its_share():
     draws = gammagamma.simulate(params, 2.0, 15.0, np.ones(DRAWS), np.random.default_rng(4))
     assert (draws > found[1]).mean() == pytest.approx(share, abs=4 * np.sqrt(share / DRAWS))
     assert gammagamma.amount_exceeded(params, np.zeros(0), np.zeros(0), share).size == 0
+
+
+def test_those_who_hardly_ever_leave_stay():
+    """A dropout rate so near zero that the stay overflows."""
+    ones = np.ones(2000)
+    ahead = ParetoFuture(ones, 50.0 * ones, 50.0 * ones, 0.002, 1e3 * ones)
+    drawn = ahead.simulate(10.0, np.random.default_rng(0))
+    assert drawn.mean() == np.clip(drawn.mean(), 9.5, 10.5)

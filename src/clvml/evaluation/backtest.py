@@ -28,6 +28,7 @@ from clvml.evaluation.deciles import captured, decile_table
 from clvml.horizon import as_date, horizon_days
 from clvml.html import Figure, card, table_of
 from clvml.maths import metrics
+from clvml.orders.summaries import net_spend
 from clvml.orders.transactions import Transactions
 from clvml.progress import Progress
 from clvml.resources import each_in_order, one_thread, side_by_side
@@ -283,7 +284,9 @@ def _forecasts(
         **{name: tell(frame, days) for name, tell in others.items()},
         "recency alone": recency_alone(frame),
         "own rate x / T": own_rate(frame, days),
-        "same as last period": last_period(before["purchases"].to_numpy(float), before["spend"].to_numpy(float)),
+        "same as last period": last_period(
+            before["purchases"].to_numpy(float), net_spend(before["amount"].to_numpy(float))
+        ),
         "ticket x frequency x lifetime": rate_since_first_purchase(frame, days),
     }
     return forecasts, actual, _facts(predicted, actual, model.level_sd)

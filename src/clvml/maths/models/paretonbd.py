@@ -346,7 +346,7 @@ class ParetoFuture(NamedTuple):
 
     def simulate(self, t: float, rng: np.random.Generator) -> Floats:
         """One draw of the purchases of each customer within t: a Poisson count over the time they stay."""
-        with np.errstate(divide="ignore"):  # mu = 0: never leaves
+        with np.errstate(divide="ignore", over="ignore"):  # mu = 0, or nearly: never leaves
             stays = rng.standard_exponential(self.R.shape) / (rng.gamma(self.s, size=self.R.shape) / self.B)
         lived = np.where(rng.random(self.R.shape) < self.p_alive, np.minimum(stays, t), 0.0)
         return rng.poisson(rng.gamma(self.R) / self.A * lived).astype(np.float64)
