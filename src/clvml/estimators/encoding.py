@@ -61,9 +61,9 @@ class Encoding(NamedTuple):
         return (*self.numeric, *(name for name, _ in self.words))
 
     def matrix(self, frame: pd.DataFrame) -> Array:
-        """(rows, encoded columns). Words that were never seen count as the commonest, unless nobody has one that was.
+        """(rows, encoded columns). Words that were never seen count as the commonest.
 
-        Raises DataError for a column that is missing, holds words where it held numbers, or is coded otherwise.
+        Raises DataError for a column that is missing, or holds words where it held numbers.
         """
         missing = [c for c in self.columns if c not in frame]
         if missing:
@@ -75,11 +75,22 @@ class Encoding(NamedTuple):
         known = np.isfinite(values)
         parts = [np.where(known, (values - self.means) / self.scales, 0.0)]
         parts += [~known[:, [self.numeric.index(c)]] * 1.0 for c in self.flagged]
-        for (name, categories), usual in zip(self.words, self.commonest, strict=True):
+        for name, categories in self.words:
             words = frame[name].astype("string").fillna("(missing)").to_numpy(dtype=object)
-            _check_coding(name, words, (usual, *categories))
             parts += [(words == category)[:, None] * 1.0 for category in categories]
         return np.hstack(parts) if parts else np.empty((len(frame), 0))
+
+    def check_words(self, frame: pd.DataFrame) -> None:
+        """Raise DataError where not one of several rows has a word of a feature that was there when it learned."""
+        for (name, categories), usual in zip(self.words, self.commonest, strict=True):
+            words = frame[name].astype("string").fillna("(missing)") if name in frame else pd.Series(dtype="string")
+            known = (usual, *categories)
+            if len(words) > 1 and not words.isin(known).any():
+                shown = ", ".join(f"'{word}'" for word in known[:5]) + (", …" if len(known) > 5 else "")
+                raise DataError(
+                    f"Feature '{name}' has none of the words of when the model learned ({shown}) in {len(words):,} "
+                    f"rows, the first has '{words.iloc[0]}'. Code it as it was then."
+                )
 
 
 def _numbers(frame: pd.DataFrame) -> Array:
@@ -95,13 +106,3 @@ def _numbers(frame: pd.DataFrame) -> Array:
                     f"hold none, the first '{first}'. Code it as it was then."
                 ) from None
         raise
-
-
-def _check_coding(name: str, words: npt.NDArray[np.object_], known: tuple[str, ...]) -> None:
-    """Refuse a column none of whose rows, of two or more, has a word that was there when the model learned."""
-    if len(words) > 1 and known and not np.isin(words, known).any():
-        shown = ", ".join(f"'{word}'" for word in known[:5]) + (", …" if len(known) > 5 else "")
-        raise DataError(
-            f"Feature '{name}' has none of the words of when the model learned ({shown}) in {len(words):,} rows, "
-            f"the first has '{words[0]}'. Code it as it was then."
-        )

@@ -138,6 +138,7 @@ class UpliftResult:
         is beyond doubt. Learners and weights of the stack are shrunk by what the data leave open, so nothing more is
         taken off.
         """
+        self.encoding.check_words(features)
         X = self.encoding.matrix(features)
         effects = {name: self.shrunk[a] + self.models[a](X) - self.centre[a] for a, name in enumerate(self.arms[1:])}
         return pd.DataFrame(effects, index=features.index)
