@@ -9,10 +9,12 @@ import pytest
 
 from clvml import Plan, Transactions, Treatment, backtest, load_cdnow, plan_audience
 from clvml.errors import DataError, OptionError
+from clvml.insights.audit import base_audit
 from clvml.insights.channels import ChannelValue
 from clvml.report.page import make_page
 from clvml.report.parts import Money
 from clvml.report.sections.channels import _most
+from clvml.report.sections.moved import _two_periods
 
 EVIL = "<script>alert(1)</script>'\"&"
 
@@ -228,3 +230,16 @@ def test_numbers_of_a_sentence_are_rewritten_and_ids_and_days_are_not():
     wanted = "9.999,00 on 1997-03-01 by a-1,234.5@x (order 1.234.5), 1.234.567 lines, 0,25"
     assert Money("", "1.234,5").rewritten(text) == wanted
     assert Money().rewritten(text) == text
+
+
+def test_what_was_refunded_of_earlier_purchases_is_said_beside_the_change():
+    """120 brought now, 160 before, and a change of -55: 15 went back to who bought before."""
+    days = [(1, 500, 100.0), (1, 100, 80.0), (2, 450, 60.0), (2, 300, -15.0), (3, 10, 40.0), (4, 740, 5.0)]
+    end = pd.Timestamp("2024-12-31")
+    rows = [(customer, end - pd.Timedelta(days=back), amount) for customer, back, amount in days]
+    audit = base_audit(Transactions(pd.DataFrame(rows, columns=["customer_id", "date", "amount"])), end, period=365)
+    (told,) = _two_periods(audit, audit.two_periods.to_dict("records"), Money("€"))
+    assert told.startswith(
+        "The 365 days before brought €160; with €15.00 refunded since to others who bought then; the change is "
+        "−€55.00: "
+    )

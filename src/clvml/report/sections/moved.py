@@ -58,9 +58,11 @@ def _two_periods(audit: BaseAudit, two: list[dict[Any, Any]], money: Money) -> l
         for r in two
         if r["customers"]
     ]
+    refunds = after - float(audit.one_period["net"].sum())  # of those who bought before the period alone
+    back = f"; with {money(-refunds)} refunded since to others who bought then" if money(-refunds) != money(0) else ""
     return [
-        f"The {audit.period_days} days before brought {money(before)}; the change is {money.change(after - before)}: "
-        f"{', '.join(parts)}."
+        f"The {audit.period_days} days before brought {money(before)}{back}; the change is "
+        f"{money.change(after - before)}: {', '.join(parts)}."
     ]
 
 
