@@ -59,8 +59,10 @@ class Split(NamedTuple):
         One row a customer known at the cut, as `Transactions.summarize` gives it.
     holdout : DataFrame
         The same customers in the same order: customer_id, purchases (purchase days in the window), spend (all money
-        booked in it, refunds taken out), returned (bool). Its `attrs`: cut, end, last_date (the log's last day), and
-        late_joiners, late_joiner_purchases, late_joiner_spend of those whose first purchase came after the cut.
+        booked in it, refunds taken out, at least 0: what was refunded of purchases before the window to customers who
+        spent less comes off the spend of all in proportion, so that the sum is what the shop took; `activity` has the
+        amounts as booked), returned (bool). Its `attrs`: cut, end, last_date (the log's last day), and late_joiners,
+        late_joiner_purchases, late_joiner_spend of those whose first purchase came after the cut.
 
     Examples
     --------
