@@ -4,20 +4,25 @@ import numpy as np
 
 from clvml.estimators.learned.decline import decline
 
-DAYS, BEFORE, CV = 90.0, 360.0, 0.5
+DAYS, BEFORE, SHAPE = 90.0, 360.0, 4.0
 
 
-def customers(rate, ticket, recent_rate, recent_ticket, n=20_000, seed=0):
+def customers(rate, ticket, recent_rate, recent_ticket, shape=SHAPE, n=20_000, seed=0):
     """Purchases and spend before and of late of customers with Poisson purchases and gamma amounts."""
     rng = np.random.default_rng(seed)
     before, recent = rng.poisson(rate * BEFORE, n), rng.poisson(recent_rate * DAYS, n)
-    shape = 1 / CV**2
     spend = [rng.gamma(shape * np.maximum(k, 1e-9), m / shape) for k, m in ((recent, recent_ticket), (before, ticket))]
-    return decline(recent.astype(float), before.astype(float), *spend, DAYS, np.full(n, BEFORE), CV)
+    return decline(recent.astype(float), before.astype(float), *spend, DAYS, np.full(n, BEFORE), shape)
 
 
 def test_steady_customers_seldom_look_as_if_they_fell():
     assert (customers(0.1, 30.0, 0.1, 30.0) > 0).mean() < 0.03  # two tests at one in a hundred
+
+
+def test_one_small_purchase_of_late_is_no_fall_where_purchases_differ_much():
+    """As of customers who renew once a year and add small things between."""
+    assert (customers(0.02, 30.0, 0.005, 30.0, shape=1.5) > 0).mean() < 0.01
+    assert (customers(0.02, 30.0, 0.02, 30.0, shape=1.5) > 0).mean() < 0.02  # two tests at one in a hundred
 
 
 def test_fewer_purchases_and_smaller_ones_are_found():
@@ -36,6 +41,6 @@ def test_without_a_level_before_there_is_nothing_to_fall_from():
         np.array([90.0, 900.0]),
         90.0,
         np.array([360.0, 360.0]),
-        0.5,
+        SHAPE,
     )
     assert few.tolist() == [0.0, 0.0]  # three purchases before; and none of late, which is silence

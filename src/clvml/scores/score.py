@@ -280,8 +280,8 @@ def _decline(frame: pd.DataFrame, window: int, value: LifetimeValueModel) -> Flo
     mean = frame["mean_amount"].to_numpy(np.float64)[rows]
     before = x - recent
     spent_before = np.maximum((mean * (x + 1.0) - spent) * before / (before + 1.0), 1e-9)  # without the first purchase
-    cv = 1.0 / np.sqrt(value.spend_.params_.p)
-    found[rows] = decline(recent, before, np.maximum(spent, 1e-9), spent_before, days, T - days, cv)
+    shape = float(value.spend_.params_.p)
+    found[rows] = decline(recent, before, np.maximum(spent, 1e-9), spent_before, days, T - days, shape)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import bdtr, ndtri
+from scipy.special import bdtr, betainc
 
 __all__ = ["MIN_BEFORE", "decline"]
 
@@ -23,19 +23,21 @@ def decline(
     spend_before: Floats,
     days: float,
     days_before: Floats,
-    cv: float,
+    shape: float,
 ) -> Floats:
     """The share by which spend a day fell below the customer's own level before; 0 where that may be chance.
 
     recent, before: purchases in the last `days`, and in the `days_before` before them (n,); spend_...: what they paid;
-    cv: coefficient of variation of one customer's purchases. Either the purchases are fewer than a steady rate allows
-    (given their number, those of late are binomial), or their mean is lower than the spread of purchases allows.
+    shape: of the gamma distribution of one customer's purchases. Either the purchases are fewer than a steady rate
+    allows (given their number, those of late are binomial), or they are smaller than the spread of purchases allows
+    (given what was paid in all, the share paid of late has a beta distribution: a single small purchase says little
+    where purchases differ much).
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         part = days / (days + days_before)
         fewer = bdtr(recent, (recent + before).astype(np.int64), part) <= _CHANCE
-        basket = np.log((spend_recent / recent) / (spend_before / before))
-        smaller = basket <= ndtri(_CHANCE) * cv * np.sqrt(1.0 / np.maximum(recent, 1) + 1.0 / np.maximum(before, 1))
+        paid = spend_recent / (spend_recent + spend_before)
+        smaller = betainc(shape * np.maximum(recent, 1), shape * np.maximum(before, 1), paid) <= _CHANCE
         fall = 1.0 - (spend_recent / days) / (spend_before / days_before)
     measured = (before >= MIN_BEFORE) & (recent >= 1) & (days_before >= days) & (fewer | smaller) & (fall > 0)
     return np.where(measured, np.clip(fall, 0.0, 1.0), 0.0)
