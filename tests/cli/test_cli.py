@@ -216,11 +216,13 @@ def test_a_model_trained_from_a_state_is_the_same(here, one_customer, store, clv
             assert path.read_bytes() == (here / name / path.name).read_bytes()
 
 
-def test_special_days_and_no_season(one_customer, store, clvml):
+def test_special_days_no_season_and_own_costs(one_customer, store, clvml):
     pd.DataFrame({"day": ["2023-12-01", "2024-01-10"], "factor": [3, 2.5]}).to_csv("days.csv", index=False)
     options = ("--as-of", "2023-12-31", "--horizon", "12w", "--calendar", "days.csv", "--no-seasonality")
-    assert clvml("train", one_customer, *options, "--export", "special")[0] == 0
+    costs = ("--contact-cost", "2", "--incentive", "7.5", "--save-rate", "0.2", "--redemption", "0.5")
+    assert clvml("train", one_customer, *options, *costs, "--export", "special")[0] == 0
     model = load_model("special")
+    assert model.economics_ == (2.0, 7.5, 0.2, 0.5)
     assert model.calendar_ == {"2023-12-01": 3.0, "2024-01-10": 2.5}
     assert not model.seasonality
     assert clvml("train", one_customer, *options[:4], "--export", "plain")[0] == 0

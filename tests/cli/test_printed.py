@@ -2,7 +2,11 @@
 
 import copy
 
-from clvml.cli.printed import _time, train_text
+import pytest
+
+from clvml.cli.printed import _time, scores_text, train_text
+from clvml.scores.flag import Economics
+from clvml.scores.stream import Tally
 
 
 def test_why_leaving_was_not_learned_or_not_tested(trained, cdnow_log):
@@ -17,6 +21,23 @@ def test_why_leaving_was_not_learned_or_not_tested(trained, cdnow_log):
     assert "too few repeat buyers left, or stayed, in the log's own past" in said[True]
     assert "LeavingModel: not tested, for" in said[False]
     assert "too short" not in said[True] + said[False]
+
+
+@pytest.mark.parametrize(
+    ("going", "given", "says"),
+    [
+        (0, None, "Nobody is flagged: no good customer is late, at risk or in decline."),
+        (1, None, "of good customers 1 is late, at risk or in decline, but treating does not pay at the assumed 20.00"),
+        (12, 20.0, "12 are late, at risk or in decline, but treating does not pay at the 20.00 a contact and 5.00 an"),
+    ],
+)
+def test_why_nobody_is_flagged(trained, going, given, says):
+    model = copy.copy(trained)
+    model.contact_cost = model.incentive = given
+    model.economics_ = Economics(20.0, 5.0, 0.3, 1.0)
+    text = " ".join(scores_text(Tally(customers=100, clv=1e3, going=going), model, {}).split())
+    assert says in text
+    assert ("clvml train --contact-cost … --incentive …" in text) == (going > 0)
 
 
 def test_a_length_of_time_is_told_in_the_unit_that_fits():

@@ -111,6 +111,19 @@ def test_others_at_risk_follow_the_flagged(scores):
 
 
 @pytest.mark.parametrize(
+    ("state", "decline", "says"),
+    [
+        ("on rhythm", 0.0, "as leaving: none is late, at risk or in decline."),
+        ("late", 0.0, "as leaving: 40 are late, at risk or in decline, but treating does not pay"),
+        ("on rhythm", 0.4, "as leaving: 40 are late, at risk or in decline, but treating does not pay"),
+    ],
+)
+def test_why_nobody_is_flagged(scores, state, decline, says):
+    some = scores.head(40).assign(flagged=False, at_risk=False, tier="good", state=state, decline=decline)
+    assert says in make_page(some).html
+
+
+@pytest.mark.parametrize(
     ("numbers", "amounts"),
     [
         ("1,234.5", ["€1,234,567", "€99.50", "−€12,345", "€0", "€1.23m", "€12.3k"]),

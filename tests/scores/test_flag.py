@@ -87,6 +87,15 @@ def test_defaults_are_shares_of_a_good_customers_value():
     assert assumed_economics(200.0, 3.0, 0.0, 0.2, 0.5) == Economics(3.0, 0.0, 0.2, 0.5)
 
 
+def test_costs_are_assumed_by_the_median_good_customer(trained, cdnow_log):
+    """Whom a few huge ones do not move."""
+    scores = trained.score(cdnow_log)
+    good = scores.loc[scores["tier"] == "good", "value_if_kept"]
+    assert good.mean() > 1.1 * good.median()
+    assert trained.economics_.incentive == pytest.approx(0.05 * good.median())
+    assert trained.economics_.contact_cost == pytest.approx(0.005 * good.median())
+
+
 @pytest.mark.parametrize(
     ("setting", "says"),
     [

@@ -29,6 +29,7 @@ from clvml.cli.options import (
     redact_option,
     season_options,
     show_options,
+    treating_options,
 )
 from clvml.cli.overlap import check_overlap
 from clvml.errors import ClvError, OptionError, without_secrets
@@ -130,6 +131,7 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
     metavar="DIR",
     help="Also write the model to a folder, such as models/clv.",
 )
+@treating_options
 @season_options
 @_STATE
 @click.option("--experiment", default="clvml", show_default=True, help="MLflow experiment.")
@@ -143,6 +145,10 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
     own = (
         "horizon",
         "discount_rate",
+        "contact_cost",
+        "incentive",
+        "save_rate",
+        "redemption",
         "seed",
         "sample",
         "register",

@@ -50,6 +50,10 @@ class TrainJob:
     horizon: int | str = "12m"
     discount_rate: float = 0.10
     seed: int = 0
+    contact_cost: float | None = None
+    incentive: float | None = None
+    save_rate: float = 0.30
+    redemption: float = 1.0
     sample: int | None = 100_000
     """Customers of a larger base that the backtest and what learns from rows are given."""
     register: str | None = None
@@ -122,6 +126,10 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
         discount_rate=job.discount_rate,
         seasonality=not job.no_seasonality,
         calendar=_calendar(job.calendar),
+        contact_cost=job.contact_cost,
+        incentive=job.incentive,
+        save_rate=job.save_rate,
+        redemption=job.redemption,
         seed=job.seed,
         sample=job.sample,
     )
@@ -291,7 +299,7 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path
             for path in kept:
                 held.enter_context(working_on(path, "--history"))
             tally = base.write(target, *kept, step=wrote)
-    lines_out = [scores_text(tally, model.level_sd, outliers), "", f"All {tally.customers:,} scores: {target}"]
+    lines_out = [scores_text(tally, model, outliers), "", f"All {tally.customers:,} scores: {target}"]
     lines_out += [f"Kept in the history: {path}" for path in kept]
     if dropped:
         lines_out.append(f"Not counted: {dropped:,} of {lines + dropped:,} lines; `clvml check` says which, and why.")

@@ -27,6 +27,7 @@ __all__ = [
     "redact_option",
     "season_options",
     "show_options",
+    "treating_options",
 ]
 
 CONFIG = "clv.toml"
@@ -123,7 +124,33 @@ _SEASON = (
     ),
     click.option("--no-seasonality", is_flag=True, help="The same weeks a year ago say nothing about these."),
 )
-season_options = _together(*_SEASON)
+_TREATING = (
+    click.option(
+        "--contact-cost",
+        type=click.FloatRange(0),
+        help="Cost of contacting a customer. Default: 0.5% of what the median good customer brings.",
+    ),
+    click.option(
+        "--incentive",
+        type=click.FloatRange(0),
+        help="Cost of an incentive redeemed. Default: 5% of what the median good customer brings.",
+    ),
+    click.option(
+        "--save-rate",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=0.30,
+        show_default=True,
+        help="Share of those who would leave that treating keeps.",
+    ),
+    click.option(
+        "--redemption",
+        type=click.FloatRange(0, 1),
+        default=1.0,
+        show_default=True,
+        help="Share of those who would have stayed that redeem the incentive all the same.",
+    ),
+)
+season_options, treating_options = _together(*_SEASON), _together(*_TREATING)
 log_options, show_options, redact_option = _together(*_LOG_OPTIONS), _together(*_SHOW), _REDACT
 column_options = _together(*_LOG_OPTIONS[1:])
 """What describes a log, for a command whose log is an option instead of SOURCE."""

@@ -155,7 +155,8 @@ def _flag_text(model: ClvModel) -> str:
     return (
         f"{tested} The flag takes treating to cost {economics.contact_cost:,.2f} a contact and "
         f"{economics.incentive:,.2f} an incentive, to keep {100 * economics.save_rate:.0f}% of those who would leave, "
-        f"and {100 * economics.redemption:.0f}% of the others to redeem it all the same: settings of ClvModel."
+        f"and {100 * economics.redemption:.0f}% of the others to redeem it all the same: options of clvml train, "
+        "settings of ClvModel."
     )
 
 
@@ -223,7 +224,7 @@ def _audit_text(audit: Audit, threshold: float) -> str:
     )
 
 
-def scores_text(tally: Tally, level_sd: LevelSd, outliers: Mapping[str, str] | None) -> str:
+def scores_text(tally: Tally, model: ClvModel, outliers: Mapping[str, str] | None) -> str:
     """Counts of the base, its totals with intervals, and the flagged with the most value at risk.
 
     outliers: why the value of a customer may not be theirs, by canonical id; None where nobody looked.
@@ -234,13 +235,26 @@ def scores_text(tally: Tally, level_sd: LevelSd, outliers: Mapping[str, str] | N
             f"customers  {tally.customers:,} with a purchase by then",
             f"tiers      {_counts(tally.tiers, segments.TIERS)}",
             wrapped(f"states     {_counts(tally.states, segments.STATES)}", hang=11),
-            *_totals(tally, level_sd),
+            *_totals(tally, model.level_sd),
             f"flagged    {tally.flagged:,} good customers at risk, {tally.value_at_risk:,.0f} value at risk",
             f"win back   {tally.win_back:,} good customers who have lapsed",
             heading("Flagged: most value at risk"),
-            flagged_table(tally.top),
+            flagged_table(tally.top) if tally.flagged else wrapped(_nobody(tally.going, model)),
             *_outliers_note(tally.top, outliers),
         ]
+    )
+
+
+def _nobody(going: int, model: ClvModel) -> str:
+    """Why nobody is flagged."""
+    if not going:
+        return "Nobody is flagged: no good customer is late, at risk or in decline."
+    assumed = "assumed " if model.contact_cost is None or model.incentive is None else ""
+    costs, are = model.economics_, "is" if going == 1 else "are"
+    return (
+        f"Nobody is flagged: of good customers {going:,} {are} late, at risk or in decline, but treating does not pay "
+        f"at the {assumed}{costs.contact_cost:,.2f} a contact and {costs.incentive:,.2f} an incentive; "
+        "`clvml train --contact-cost … --incentive …`, or ClvModel(contact_cost=…, incentive=…), takes your own costs."
     )
 
 
@@ -277,9 +291,7 @@ def _counts(found: Mapping[str, int], order: tuple[str, ...]) -> str:
 
 def flagged_table(scores: pd.DataFrame, rows: int = 10) -> str:
     """The flagged customers with the most value at risk, each with the reason under it."""
-    top = scores if scores.empty else scores[scores["flagged"]].nlargest(rows, "value_at_risk")
-    if top.empty:
-        return "Nobody is flagged: no good customer is late by their own rhythm, or in decline, so that treating pays."
+    top = scores[scores["flagged"]].nlargest(rows, "value_at_risk")
     table = top[
         ["customer_id", "value_at_risk", "p_leaving", "break_even", "state", "next_purchase_due", "reason"]
     ].copy()

@@ -21,6 +21,7 @@ from clvml.files import check_export, check_folder, working_on, write_folder_asi
 from clvml.horizon import as_date
 from clvml.orders.engines.spark import as_data_error, gathered, read_source, rows_of_customers
 from clvml.redaction import shown_id
+from clvml.scores import segments
 from clvml.scores.kept import scores_path
 from clvml.scores.stream import Tally
 from clvml.scores.totals import variance_sql
@@ -61,7 +62,7 @@ def _predict(open_log: Callable[[], Transactions], job: PredictJob, targets: Seq
         scores = score_spark(model, log, job.as_of, job.horizon)
     with show.stage("write"):
         rows = [write_scores(scores, target) for target in targets]
-        text = scores_text(_tally(scores), model.level_sd, outliers_of(log, job.as_of))
+        text = scores_text(_tally(scores), model, outliers_of(log, job.as_of))
     written = [f"All {rows[0]:,} scores: {targets[0]}", *(f"Kept in the history: {kept}" for kept in targets[1:])]
     return "\n".join([text, "", *written])
 
@@ -186,6 +187,7 @@ _SUMS = (
     f"SUM({variance_sql('clv_low', 'clv_high')}) AS clv_variance, "
     "MIN(as_of) AS as_of, MIN(horizon_days) AS horizon_days, COUNT(*) AS customers, "
     "SUM(expected_purchases) AS purchases, SUM(expected_spend) AS spend, SUM(clv) AS clv, "
+    f"SUM(CASE WHEN {segments.going_sql()} THEN 1 ELSE 0 END) AS going, "
     "SUM(CASE WHEN flagged THEN 1 ELSE 0 END) AS flagged, SUM(CASE WHEN win_back THEN 1 ELSE 0 END) AS win_back, "
     "SUM(CASE WHEN flagged THEN value_at_risk ELSE 0 END) AS value_at_risk"
 )

@@ -51,8 +51,8 @@ class Economics(NamedTuple):
 def assumed_economics(
     good_value: float, contact_cost: float | None, incentive: float | None, save_rate: float, redemption: float
 ) -> Economics:
-    """What the user gives; a cost that is not given is a share of what the mean good customer brings: 0.5% for contact,
-    5% for the incentive.
+    """What the user gives; a cost that is not given is a share of what a good customer brings: 0.5% for contact, 5%
+    for the incentive. good_value: of the median one, for a few huge ones say nothing of what the others are offered.
     """
     for name, value in (("contact_cost", contact_cost), ("incentive", incentive)):
         if value is not None and (isinstance(value, bool) or not np.isfinite(value) or value < 0):

@@ -66,7 +66,7 @@ class ClvModel(Estimator):
         factor, or day -> factor.
     contact_cost, incentive : float or None
         What treating a customer who is about to leave costs: per contact, and per incentive redeemed, in the currency
-        of the contribution. By default 0.5% and 5% of what the mean good customer brings within the horizon.
+        of the contribution. By default 0.5% and 5% of what the median good customer brings within the horizon.
     save_rate : float
         Share of those who would leave that treating keeps.
     redemption : float
@@ -194,7 +194,7 @@ class ClvModel(Estimator):
         values = rule.values(now)
         self.cutoffs_ = cutoffs_of_base(log, rule, self.window_) if _samples(part, log) else rule.cutoffs(values)
         good = segments.assign_tiers(values.tier_value, values.contribution, self.cutoffs_) == segments.GOOD
-        self.economics_ = self._economics(float(values.value_if_kept[good if good.any() else slice(None)].mean()))
+        self.economics_ = self._economics(float(np.median(values.value_if_kept[good if good.any() else slice(None)])))
         progress.step()
         return self
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "assign_tiers",
     "cutoffs",
     "is_late",
+    "n_going",
+    "going_sql",
     "rank_of_cutoffs",
     "tier_sql",
 ]
@@ -124,3 +127,16 @@ def is_late(state: Ranks) -> NDArray[np.bool_]:
     """Whether a customer is late or at risk: off their rhythm, and not yet lapsed."""
     late: NDArray[np.bool_] = (state == LATE) | (state == AT_RISK)
     return late
+
+
+def n_going(scores: pd.DataFrame) -> int:
+    """How many good customers are late, at risk or in decline: those of whom the flag names who is worth treating."""
+    going = scores["state"].isin([STATES[LATE], STATES[AT_RISK]])
+    if "decline" in scores:
+        going |= scores["decline"] > 0
+    return int((going & (scores["tier"] == TIERS[GOOD])).sum())
+
+
+def going_sql() -> str:
+    """Of whom `n_going` counts, as a SQL condition."""
+    return f"tier = '{TIERS[GOOD]}' AND (state IN ('{STATES[LATE]}', '{STATES[AT_RISK]}') OR decline > 0)"

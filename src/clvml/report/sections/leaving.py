@@ -10,6 +10,7 @@ import pandas as pd
 from clvml.html import Cell, Figure, Head, Table
 from clvml.report import charts
 from clvml.report.parts import Money, Section, chart
+from clvml.scores.segments import n_going
 
 __all__ = ["leaving"]
 
@@ -22,10 +23,15 @@ def leaving(scores: pd.DataFrame, money: Money, *, channels: pd.Series | None, r
     flagged, shown = _listed(scores, rows)
     good = scores.loc[scores["tier"] == "good", ["state", "value_at_risk"]]
     by_state = good.groupby("state")["value_at_risk"].sum().sort_values(ascending=False)
+    said = (
+        _sentences(flagged, float(by_state.sum()), int(scores["horizon_days"].iloc[0]), money)
+        if len(flagged)
+        else _nobody(len(good), n_going(scores), money)
+    )
     return Section(
         "leaving",
         "Who is about to leave whom I should not lose, and why?",
-        tuple(_sentences(flagged, len(good), float(by_state.sum()), int(scores["horizon_days"].iloc[0]), money)),
+        tuple(said),
         (
             Figure("good customers who may be leaving", money.count(len(flagged)), f"of {money.count(len(good))} good"),
             Figure("value at risk with them", money(float(flagged.sum()))),
@@ -55,9 +61,19 @@ def _listed(scores: pd.DataFrame, rows: int) -> tuple[pd.Series, pd.DataFrame]:
     return value, scores.iloc[places[:rows]]
 
 
-def _sentences(flagged: pd.Series, n_good: int, of_good: float, days: int, money: Money) -> list[str]:
-    if not len(flagged):
-        return [f"None of the {money.count(n_good)} good customers is flagged as leaving."]
+def _nobody(n_good: int, going: int, money: Money) -> list[str]:
+    """Why nobody is flagged."""
+    none = f"None of the {money.count(n_good)} good customers is flagged as leaving"
+    if not going:
+        return [f"{none}: none is late, at risk or in decline."]
+    return [
+        f"{none}: {money.count(going)} {'is' if going == 1 else 'are'} late, at risk or in decline, but treating does "
+        "not pay at the model's costs of a contact and an incentive; clvml train --contact-cost and --incentive take "
+        "your own."
+    ]
+
+
+def _sentences(flagged: pd.Series, of_good: float, days: int, money: Money) -> list[str]:
     stake = money(float(flagged.sum()))
     found = [f"{money.count(len(flagged))} good customers may be leaving; {stake} is at risk with them."]
     if len(flagged) > 2 * TOP_OF_LIST and flagged.sum() > 0:
