@@ -62,6 +62,30 @@ def test_it_is_calibrated_and_ranks_better_than_its_members(rows, fitted):
     assert model.rhythm_.k == pytest.approx(4, rel=0.25)  # a little less: gaps grow before somebody leaves
 
 
+def test_missed_renewals_of_a_yearly_product():
+    """Renewals once a year, a few weeks either way, and small orders between. Most labels of a log of four years are of
+    days on which nobody had missed one yet; who has missed theirs since has left all the same.
+    """
+    rng, bought, missed = np.random.default_rng(1), [], []
+    for customer in range(1200):
+        on, last, leaves = float(rng.integers(0, 1450)), False, rng.beta(1.5, 7)
+        while on < 1460 and not last:
+            last = rng.random() < leaves
+            between = on + 365 * rng.random(rng.poisson(0.3))
+            bought += [(customer, int(d), 20.0) for d in (on, *between) if d < 1460]
+            on += 365 + rng.normal(0, 8)
+        if on < 1400:
+            missed.append(customer)
+    orders = log(bought)
+    now = orders.summarize(day(1460), 365)
+    purchases = ParetoNBDModel().fit(now)
+    p = LeavingModel().fit(orders, day(1460), purchases, 365).p_leaving(now, purchases.p_alive(now))
+    late = now["customer_id"].astype(int).isin(missed).to_numpy()
+    assert late.sum() > 150
+    assert p[late].mean() > 0.55
+    assert p[~late].mean() < 0.3
+
+
 def test_nothing_after_as_of_is_known(rows, fitted):
     model, now, purchases = fitted
     again = LeavingModel().fit(log(rows), day(TODAY), purchases, WINDOW)

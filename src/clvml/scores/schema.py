@@ -306,7 +306,6 @@ LEAVING = record(
     audit=perhaps(
         record(
             origin=day,
-            later=flag,
             customers=whole(0),
             left=whole(0),
             predicted=_MEASURE,

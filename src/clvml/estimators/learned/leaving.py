@@ -57,9 +57,7 @@ _PRIOR_EVENTS = 150.0
 """Outcomes for which the base counts in the blend."""
 _MIN_BASE = 0.15
 _STACK_EVENTS = 50.0
-"""Outcomes for which the prior weights of the members count against what a later origin shows."""
-_PERSISTENCE = 1 / 3
-"""How much of an origin's error of level is taken to last: levels move with the season."""
+"""Outcomes for which the members' prior weights, and the base's level, count against what a later origin shows."""
 _PENALTY = 20.0
 _FOLDS = 3
 _TREES = Trees(max_iter=40, max_leaf_nodes=6)
@@ -69,13 +67,11 @@ class LeavingAudit(NamedTuple):
     """How a trial did on the latest origin, on repeat buyers who were not yet silent for three of their own gaps."""
 
     origin: str
-    later: bool
-    """Whether the labels learned from ended before that day; else other customers of earlier origins taught it."""
     customers: int
     left: int
     """Of these, how many stayed silent through three of their own gaps."""
     predicted: float
-    """How many had been expected to."""
+    """How many had been expected to, each by what other customers showed, on that day too."""
     auc: float
     auc_alive: float
     """Of 1 - P(alive)."""
@@ -161,6 +157,8 @@ class Blend(NamedTuple):
 
     def learn(self, members: Floats, returned: Floats) -> Blend:
         """These weights, moved by what customers showed whom the members had not seen."""
+        if not returned.size:
+            return self
         mixed = self.weights @ members
         centre = float(mixed.mean())
         away = members[1:] - members[0]
@@ -169,7 +167,7 @@ class Blend(NamedTuple):
         ones = np.ones_like(mixed)
         level, slope, *more = glm.fit(glm.HAZARD, X / ridge, returned, mixed, ones, 1.0, intercept=False) / ridge
         moved = self.weights + np.array([-sum(more), *more]) / (1 + max(slope, -0.9))
-        return Blend(moved, float(max(slope, -0.9)), centre, _PERSISTENCE * float(level))
+        return Blend(moved, float(max(slope, -0.9)), centre, float(level))
 
 
 class Labelled(NamedTuple):
@@ -205,7 +203,8 @@ class LeavingModel(Estimator):
     Four members are blended on the log-hazard scale: P(alive) carried over the own days in closed form; silence over
     the own mean gap; a ridge regression with the former as its offset; and boosted trees. They learn from snapshots
     of the log at earlier days, from which the level of each, and with it the season, is taken out. How much each
-    counts, and the calibration, come from the latest snapshot, predicted by a trial that had not seen it.
+    counts, and the calibration, come from the latest snapshot, predicted by what other customers showed at earlier
+    days.
 
     Where the log shows a season, as far as one year foretells another, days are counted by what all customers buy at
     that time of the year (`SeasonClock`): silence out of season says little.
@@ -421,13 +420,21 @@ class LeavingModel(Estimator):
         return Members.learn(labelled.raw, labelled.base, labelled.returned, labelled.origin, weight, self.seed)
 
     def _trial(self, labelled: Labelled) -> tuple[Blend, LeavingAudit | None]:
-        """Predict the latest origin by members that had not seen it; what weights and level that shows."""
+        """Predict the latest origin by what other customers showed at earlier ones; what weights and level that shows.
+
+        Their labels may overlap with it in time. Members taught by labels that had ended by then alone are those of a
+        younger log, in which slow buyers had hardly come to their second purchase: their weights are not these
+        members'.
+        """
         latest = _latest(labelled)
         tested = np.flatnonzero(labelled.origin == latest)
-        before = np.flatnonzero(labelled.origin + labelled.asked.until <= latest)
-        later = _enough(labelled.returned[before])
+        earlier = labelled.origin < latest
+        earlier = earlier if earlier.any() else ~earlier
+        customer = pd.factorize(labelled.customer)[0]
+        part = np.random.default_rng(self.seed).integers(0, _FOLDS, customer.max() + 1)[customer]
         members = np.tile(labelled.base[tested], (4, 1))
-        for fold, training in self._folds(labelled, tested, before if later else None):
+        for j in range(_FOLDS):
+            fold, training = np.flatnonzero(part[tested] == j), np.flatnonzero(earlier & (part != j))
             if _enough(labelled.returned[training]):
                 found = self._members(labelled.take(training))
                 rows = tested[fold]
@@ -435,20 +442,12 @@ class LeavingModel(Estimator):
         events = min(labelled.returned.sum(), (1 - labelled.returned).sum())
         returned = labelled.returned[tested]
         prior = Blend.prior(float(events))
-        blend = prior.learn(members, returned) if _enough(returned) else prior
-        return blend, _audit(labelled, tested, np.exp(-np.exp(blend.apply(members))), later)
-
-    def _folds(self, labelled: Labelled, tested: Rows, before: Rows | None) -> list[tuple[Rows, Rows]]:
-        """(positions among the tested, training rows): one fold where a closed past is long enough, else other
-        customers' earlier rows.
-        """
-        if before is not None:
-            return [(np.arange(len(tested)), before)]
-        customer = pd.factorize(labelled.customer)[0]
-        part = np.random.default_rng(self.seed).integers(0, _FOLDS, customer.max() + 1)[customer]
-        earlier = labelled.origin < labelled.origin[tested].max()
-        earlier = earlier if earlier.any() else ~earlier
-        return [(np.flatnonzero(part[tested] == j), np.flatnonzero(earlier & (part != j))) for j in range(_FOLDS)]
+        expected = np.empty(len(tested))
+        for j in range(_FOLDS):
+            fold = part[tested] == j
+            blend = prior.learn(members[:, ~fold], returned[~fold])
+            expected[fold] = np.exp(-np.exp(blend.apply(members[:, fold])))
+        return prior.learn(members, returned), _audit(labelled, tested, expected)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -613,7 +612,7 @@ def _latest(labelled: Labelled) -> int:
     return int(next(asked, origins[0]))
 
 
-def _audit(labelled: Labelled, tested: Rows, leaving: Floats, later: bool) -> LeavingAudit | None:
+def _audit(labelled: Labelled, tested: Rows, leaving: Floats) -> LeavingAudit | None:
     """Figures of the tested origin; None where all repeat buyers did the same."""
     asked = labelled.asked
     some = (asked.x[tested] > 0) & (asked.since[tested] < asked.days[tested])
@@ -624,7 +623,6 @@ def _audit(labelled: Labelled, tested: Rows, leaving: Floats, later: bool) -> Le
     gone = labelled.returned == 0
     return LeavingAudit(
         origin=day_of_number(int(labelled.origin[tested].max())).isoformat(),
-        later=bool(later),
         customers=len(rows),
         left=int(left.sum()),
         predicted=float(leaving[some].sum()),
