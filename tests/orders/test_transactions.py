@@ -451,6 +451,9 @@ def test_spend_of_a_window_is_never_below_zero_and_adds_up_to_what_the_shop_took
     before = log((1, "2021-01-01", 5), (2, "2021-01-02", 50), (3, "2021-01-02", 5))
     spend = Transactions(pd.concat([before, came])).split("2021-01-31", "2021-02-28").holdout["spend"]
     assert spend.tolist() == pytest.approx([30 * 70 / 80, 0.0, 50 * 70 / 80])
+    refunds_alone = log((1, "2021-02-01", -2), (2, "2021-02-03", -10))
+    spend = Transactions(pd.concat([before, refunds_alone])).split("2021-01-31", "2021-02-28").holdout["spend"]
+    assert spend.tolist() == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("columns", [{}, {"grain": "week"}, {"order": "order"}, {"free_orders": True}])

@@ -263,7 +263,7 @@ def net_spend(amount: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     kept = np.maximum(amount, 0.0)
     total, whole = float(amount.sum()), float(kept.sum())
-    return kept if whole == total else kept * (max(total, 0.0) / whole)
+    return kept if whole in (total, 0.0) else kept * (max(total, 0.0) / whole)
 
 
 def no_purchase(as_of: dt.date) -> str:
