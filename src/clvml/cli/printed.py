@@ -239,20 +239,21 @@ def scores_text(tally: Tally, model: ClvModel, outliers: Mapping[str, str] | Non
             f"flagged    {tally.flagged:,} good customers at risk, {tally.value_at_risk:,.0f} value at risk",
             f"win back   {tally.win_back:,} good customers who have lapsed",
             heading("Flagged: most value at risk"),
-            flagged_table(tally.top) if tally.flagged else wrapped(_nobody(tally.going, model)),
+            flagged_table(tally.top) if tally.flagged else wrapped(_nobody(tally, model)),
             *_outliers_note(tally.top, outliers),
         ]
     )
 
 
-def _nobody(going: int, model: ClvModel) -> str:
+def _nobody(tally: Tally, model: ClvModel) -> str:
     """Why nobody is flagged."""
-    if not going:
+    if not tally.going:
         return "Nobody is flagged: no good customer is late, at risk or in decline."
     assumed = "assumed " if model.contact_cost is None or model.incentive is None else ""
-    costs, are = model.economics_, "is" if going == 1 else "are"
+    costs, are = model.economics_, "is" if tally.going == 1 else "are"
+    going = f"{tally.going:,} of {tally.tiers[segments.TIERS[segments.GOOD]]:,} good customers {are}"
     return (
-        f"Nobody is flagged: of good customers {going:,} {are} late, at risk or in decline, but treating does not pay "
+        f"Nobody is flagged: {going} late, at risk or in decline, but treating does not pay "
         f"at the {assumed}{costs.contact_cost:,.2f} a contact and {costs.incentive:,.2f} an incentive; "
         "`clvml train --contact-cost … --incentive …`, or ClvModel(contact_cost=…, incentive=…), takes your own costs."
     )
