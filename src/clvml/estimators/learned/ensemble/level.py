@@ -250,7 +250,9 @@ def _log_sds(past: list[PastWindow], known: float, window: int) -> tuple[float, 
 
 
 def _unknown_season_sd(past: list[PastWindow], window: int) -> tuple[float, float]:
-    """From past errors of level after what would have been carried then, shrunk to what other logs show."""
+    """From past errors of level after what would have been carried then, shrunk to what other logs show; as in the mean
+    of past windows, a base fitted to little history tells little of today's.
+    """
     if len(past) < 2:
         return _UNKNOWN_SEASON_SD
     ordered = sorted(past)
@@ -261,9 +263,8 @@ def _unknown_season_sd(past: list[PastWindow], window: int) -> tuple[float, floa
         carried = _lasting(before, window, lasts, _TICKET, 1.0)
         errors.append(np.array(now.factors)[:2] - carried[:2])
     count = 1.0 + (ordered[-1].origin - ordered[0].origin) / window
-    squares = (count * np.mean(np.square(errors), axis=0) + _PRIOR_WINDOWS * np.square(_UNKNOWN_SEASON_SD)) / (
-        count + _PRIOR_WINDOWS
-    )
+    shown = np.average(np.square(errors), axis=0, weights=_weights(ordered))
+    squares = (count * shown + _PRIOR_WINDOWS * np.square(_UNKNOWN_SEASON_SD)) / (count + _PRIOR_WINDOWS)
     purchases, spend = np.sqrt(squares).tolist()
     return purchases, spend
 
