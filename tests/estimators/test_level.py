@@ -45,9 +45,9 @@ def test_windows_of_a_whole_year_have_no_season_and_are_believed():
 def test_the_interval_counts_windows_by_the_square_of_the_history_before_them():
     """The first window of a yearly product comes before its renewals: BTYD fails there, and does no more."""
     fits = [window(200, 0.1), window(400, 0.1), window(600, 0.1)]
-    young = Level.learn(NO_FACTORS, [window(0, 1.5, history=40), *fits], None, 365).log_sd[0]
-    old = Level.learn(NO_FACTORS, [window(0, 1.5), *fits], None, 365).log_sd[0]
-    steady = Level.learn(NO_FACTORS, [window(0, 0.1), *fits], None, 365).log_sd[0]
+    young = Level.learn(NO_FACTORS, [window(0, 1.5, history=40), *fits], None, 30).log_sd[0]
+    old = Level.learn(NO_FACTORS, [window(0, 1.5), *fits], None, 30).log_sd[0]
+    steady = Level.learn(NO_FACTORS, [window(0, 0.1), *fits], None, 30).log_sd[0]
     assert steady < young < steady + 0.05 < old
 
 
