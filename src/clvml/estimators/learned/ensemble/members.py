@@ -33,6 +33,8 @@ _MAX_LOG_MEAN = 50.0
 """Trees predict within exp(+-50) of the mean: no fit comes near, and nothing overflows."""
 _MAX_LOG_FACTOR = 3.0
 """Corrections stay within exp(+-3) of BTYD."""
+_COUNTED = 0.99
+"""The quantile of amounts over expected ones up to which trees learn from them."""
 
 
 class Examples(NamedTuple):
@@ -167,14 +169,19 @@ class _Grower(NamedTuple):
         return self.trees.grow(learner, self.of.X, n / factor, self.of.weight * factor, self.seed)
 
     def ticket(self) -> Forest:
-        """T, among those who bought."""
+        """T, among those who bought. Of the largest amounts over those expected only as much counts as of one in a
+        hundred: a single huge order would become a trait of all who look like its customer. The total stays.
+        """
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         of, buyers = self.of, np.flatnonzero((self.of.spend > 0) & (self.of.purchases > 0))
         ratio = of.spend[buyers] / of.purchases[buyers] / of.expected.ticket[buyers]
+        weight = (of.weight * of.purchases)[buyers]
+        counted = np.minimum(ratio, np.quantile(ratio, _COUNTED))
+        ratio = counted * ((weight @ ratio) / (weight @ counted))
         common = np.exp(of.factors[buyers, 1] - of.factors[buyers, 0])
         learner = partial(HistGradientBoostingRegressor, loss="gamma")
-        return self.trees.grow(learner, of.X[buyers], ratio / common, (of.weight * of.purchases)[buyers], self.seed)
+        return self.trees.grow(learner, of.X[buyers], ratio / common, weight, self.seed)
 
     def returns(self, bought: Floats) -> Forest:
         """C."""
