@@ -12,7 +12,9 @@ from clvml.errors import ClvWarning, DataError, NotFittedError
 from clvml.estimators.forecast import CustomerForecast
 from clvml.estimators.learned.distribution import LEVEL, predictive_intervals
 from clvml.estimators.learned.ensemble.blend import Predicted
-from clvml.estimators.learned.expectation import expect
+from clvml.estimators.learned.ensemble.boosting import Trees
+from clvml.estimators.learned.ensemble.members import Examples, Members
+from clvml.estimators.learned.expectation import Expectation, expect
 from tests.support.logs import day, log, shop, shop_model, shop_snapshots
 
 
@@ -198,6 +200,19 @@ def test_totals_are_as_right_as_those_of_btyd():
         ours += scores[["expected_purchases", "expected_spend"]].sum().to_numpy()
         came += actual[["purchases", "spend"]].sum().to_numpy()
     assert ours == pytest.approx(came, rel=0.15)
+
+
+def test_a_huge_order_is_no_trait_of_those_who_look_like_its_customer():
+    """One of 900 spends 300 times what is expected; all others as expected."""
+    rng = np.random.default_rng(4)
+    n = 900
+    ones, nothing = np.ones(n), np.zeros((n, 3))
+    X, spend = rng.normal(size=(n, 2)), np.where(np.arange(n) == 5, 300.0, rng.gamma(9.0, 1.0 / 9.0, n))
+    bought, expected = (np.arange(n) % 3 > 0).astype(float), Expectation.of(0.5 * ones, ones, ones)
+    examples = Examples(X, bought, spend * bought, expected, nothing, ones)
+    forest = Members.learn(examples, 20.0, Trees(), spend=True, seed=0).ticket_trees
+    amounts = np.exp(forest.sums(X))
+    assert amounts.max() < 1.6 * np.median(amounts)
 
 
 # --- any log --------------------------------------------------------------------------------------
