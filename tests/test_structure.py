@@ -43,10 +43,10 @@ of one set do not know each other, but for the edges, which may see all."""
 
 GROUND = {
     "checks",
+    "display",
     "errors",
     "files",
     "horizon",
-    "html",
     "locks",
     "progress",
     "redaction",

@@ -25,20 +25,24 @@ def test_why_leaving_was_not_learned_or_not_tested(trained, cdnow_log):
 
 
 @pytest.mark.parametrize(
-    ("going", "given", "says"),
+    ("candidates", "given", "says"),
     [
         (0, None, "Nobody is flagged: no good customer is late, at risk or in decline."),
         (1, None, "1 of 20 good customers is late, at risk or in decline, but treating does not pay at the assumed"),
         (12, 20.0, "12 of 20 good customers are late, at risk or in decline, but treating does not pay at the 20.00"),
     ],
 )
-def test_why_nobody_is_flagged(trained, going, given, says):
+def test_why_nobody_is_flagged(trained, candidates, given, says):
     model = copy.copy(trained)
     model.contact_cost = model.incentive = given
     model.economics_ = Economics(20.0, 5.0, 0.3, 1.0)
-    text = " ".join(scores_text(Tally(customers=100, tiers=Counter(good=20), clv=1e3, going=going), model, {}).split())
+    text = " ".join(
+        scores_text(
+            Tally(customers=100, tiers=Counter(good=20), clv=1e3, flag_candidates=candidates), model, {}
+        ).split()
+    )
     assert says in text
-    assert ("clvml train --contact-cost … --incentive …" in text) == (going > 0)
+    assert ("clvml train --contact-cost … --incentive …" in text) == (candidates > 0)
 
 
 def test_a_length_of_time_is_told_in_the_unit_that_fits():

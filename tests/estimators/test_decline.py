@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clvml.estimators.learned.decline import decline
+from clvml.estimators.learned.leaving.decline import decline
 
 DAYS, BEFORE, SHAPE = 90.0, 360.0, 4.0
 

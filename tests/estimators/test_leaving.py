@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from clvml import ParetoNBDModel, Transactions
-from clvml.estimators.learned.leaving import LeavingModel, PurchaseDays
-from clvml.estimators.learned.leaving_features import Asked, base_log_hazard
-from clvml.estimators.learned.second_purchase import SecondPurchase
+from clvml.estimators.learned.leaving.features import Asked, base_log_hazard
+from clvml.estimators.learned.leaving.model import LeavingModel
+from clvml.estimators.learned.leaving.purchase_days import PurchaseDays
+from clvml.estimators.learned.leaving.second_purchase import SecondPurchase
 from clvml.maths import metrics
 from clvml.maths.rhythm import Rhythm
 from tests.support.logs import day, log, subscribers

@@ -10,7 +10,7 @@ from clvml.estimators import fit as fitting
 from clvml.estimators.fit import fit
 from clvml.estimators.histories import histories_of
 from clvml.estimators.learned.ensemble.boosting import Trees
-from clvml.estimators.learned.leaving import LeavingModel
+from clvml.estimators.learned.leaving.model import LeavingModel
 from clvml.maths.discount import daily_rate
 from clvml.maths.models import betageo, bgnbd, paretonbd
 from clvml.maths.sample import sample_of

@@ -6,8 +6,8 @@ import pytest
 from clvml import BetaGeoModel, GammaGammaModel, LifetimeValueModel, Transactions
 from clvml.campaigns.outcome.result import Lift, Outcome
 from clvml.campaigns.result import Audience
+from clvml.display import Figure, card, table_of
 from clvml.evaluation.backtest import Backtest
-from clvml.html import Figure, card, table_of
 
 EVIL = "<script>alert(1)</script>'\"&"
 

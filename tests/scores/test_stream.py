@@ -34,7 +34,7 @@ def test_parts_make_the_whole(trained, whole, tmp_path, monkeypatch, threads, ro
     flagged = whole[whole["flagged"]]
     assert tally.flagged == len(flagged)
     going = whole["state"].isin(["late", "at risk"]) | (whole["decline"] > 0)
-    assert tally.going == (going & (whole["tier"] == "good")).sum() >= tally.flagged
+    assert tally.flag_candidates == (going & (whole["tier"] == "good")).sum() >= tally.flagged
     assert tally.top["customer_id"].tolist() == flagged.nlargest(10, "value_at_risk")["customer_id"].tolist()
     assert [p.name for p in tmp_path.iterdir()] == ["s.parquet"]  # nothing is left of what was spilled
 

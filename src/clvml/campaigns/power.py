@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from clvml.campaigns.gain import Array, Economics
-from clvml.html import about, money
+from clvml.display import about, money
 from clvml.maths.power import control_share_for, detectable_difference, needed_per_arm
 from clvml.scores.totals import variance_within
 

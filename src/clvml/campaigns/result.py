@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 from clvml.campaigns.power import Power
+from clvml.display import Figure, card, money, money_in, table_of, unit_within
 from clvml.errors import DataError, did_you_mean
 from clvml.files import write_aside
-from clvml.html import Figure, card, money, money_in, table_of, unit_within
 from clvml.redaction import shown_id
 from clvml.spreadsheets import read_csv, write_csv
 from clvml.tables import canonical_ids

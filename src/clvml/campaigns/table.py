@@ -16,8 +16,8 @@ from clvml.campaigns.options import NEEDED, UNIT, Options
 from clvml.campaigns.power import Power, predicted_sd
 from clvml.campaigns.result import AUDIENCE_COLUMNS
 from clvml.campaigns.treatments import Plan
+from clvml.display import money
 from clvml.files import sha256
-from clvml.html import money
 
 __all__ = ["Draft", "account_of", "left_out_of", "strata_of", "table_of"]
 

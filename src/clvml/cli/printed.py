@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from clvml.cli.terminal import grid, heading, wrapped
-from clvml.html import money
+from clvml.display import money
 from clvml.redaction import shown_id, shown_ids
 from clvml.scores import segments
 from clvml.scores.totals import total_interval_around
@@ -174,7 +174,7 @@ def _predicts(model: ClvModel) -> str:
 def _in_words(model: ClvModel) -> str:
     """The mean customer that the parameters describe."""
     purchases, spend = model.value_.purchases_, model.value_.spend_.mean_
-    yearly = YEAR * purchases.params_.r / (purchases.params_.alpha * purchases.unit_days)
+    yearly = _YEAR * purchases.params_.r / (purchases.params_.alpha * purchases.unit_days)
     leaves = _leaves(purchases.params_._asdict(), purchases.unit_days)
     return (
         f"In words: of {model.n_customers_:,} customers the average one, while active, buys {yearly:.2g} times a year "
@@ -195,12 +195,12 @@ def _leaves(params: dict[str, float], unit_days: float) -> str:
 def _leaves_in_time(s: float, beta: float) -> str:
     """By when half of all customers have left: the time t with (beta / (beta + t))^s = 1/2."""
     days = beta * (2.0 ** min(1.0 / s, 60.0) - 1.0)
-    return f", leaves for good within {_time(days)} in half of all cases," if days < 50 * YEAR else ", does not leave,"
+    return f", leaves for good within {_time(days)} in half of all cases," if days < 50 * _YEAR else ", does not leave,"
 
 
-YEAR = 365.25
-_UNITS = ((2 * YEAR, YEAR, "years"), (60.0, YEAR / 12, "months"), (2.0, 1.0, "days"), (0.0, 1.0 / 24, "hours"))
-"""From how many days on a length of time is told in a unit, its days, and its name."""
+_YEAR = 365.25
+_UNITS = ((2 * _YEAR, _YEAR, "years"), (60.0, _YEAR / 12, "months"), (2.0, 1.0, "days"), (0.0, 1.0 / 24, "hours"))
+"""From how many days on a unit is used, its days, and its name."""
 
 
 def _time(days: float) -> str:
@@ -247,13 +247,13 @@ def scores_text(tally: Tally, model: ClvModel, outliers: Mapping[str, str] | Non
 
 def _nobody(tally: Tally, model: ClvModel) -> str:
     """Why nobody is flagged."""
-    if not tally.going:
+    if not tally.flag_candidates:
         return "Nobody is flagged: no good customer is late, at risk or in decline."
     assumed = "assumed " if model.contact_cost is None or model.incentive is None else ""
-    costs, are = model.economics_, "is" if tally.going == 1 else "are"
-    going = f"{tally.going:,} of {tally.tiers[segments.TIERS[segments.GOOD]]:,} good customers {are}"
+    costs, are = model.economics_, "is" if tally.flag_candidates == 1 else "are"
+    candidates = f"{tally.flag_candidates:,} of {tally.tiers[segments.TIERS[segments.GOOD]]:,} good customers {are}"
     return (
-        f"Nobody is flagged: {going} late, at risk or in decline, but treating does not pay "
+        f"Nobody is flagged: {candidates} late, at risk or in decline, but treating does not pay "
         f"at the {assumed}{costs.contact_cost:,.2f} a contact and {costs.incentive:,.2f} an incentive; "
         "`clvml train --contact-cost … --incentive …`, or ClvModel(contact_cost=…, incentive=…), takes your own costs."
     )

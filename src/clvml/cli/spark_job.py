@@ -187,7 +187,7 @@ _SUMS = (
     f"SUM({variance_sql('clv_low', 'clv_high')}) AS clv_variance, "
     "MIN(as_of) AS as_of, MIN(horizon_days) AS horizon_days, COUNT(*) AS customers, "
     "SUM(expected_purchases) AS purchases, SUM(expected_spend) AS spend, SUM(clv) AS clv, "
-    f"SUM(CASE WHEN {segments.going_sql()} THEN 1 ELSE 0 END) AS going, "
+    f"SUM(CASE WHEN {segments.flag_candidates_sql()} THEN 1 ELSE 0 END) AS flag_candidates, "
     "SUM(CASE WHEN flagged THEN 1 ELSE 0 END) AS flagged, SUM(CASE WHEN win_back THEN 1 ELSE 0 END) AS win_back, "
     "SUM(CASE WHEN flagged THEN value_at_risk ELSE 0 END) AS value_at_risk"
 )

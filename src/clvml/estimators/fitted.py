@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from clvml.display import Figure, card, table_of
 from clvml.errors import DataError, ModelError, OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.fit import Fit, FitStatus
@@ -23,7 +24,6 @@ from clvml.estimators.saved import (
     quality_from,
     settings_from,
 )
-from clvml.html import Figure, card, table_of
 from clvml.maths.metrics import NORMAL_95
 from clvml.maths.sample import Floats, Parameters
 

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from clvml.checks import check_choice, check_level, check_rate
+from clvml.display import card
 from clvml.errors import ModelError, OptionError
 from clvml.estimators.base import Estimator
 from clvml.estimators.compare import compare
@@ -19,7 +20,6 @@ from clvml.estimators.purchases.models import BetaGeoModel, PurchaseModel, purch
 from clvml.estimators.saved import ESTIMATOR_FORMAT, settings_from
 from clvml.estimators.spend import GammaGammaModel
 from clvml.horizon import as_date, horizon_days
-from clvml.html import card
 from clvml.maths import discount
 from clvml.maths.predictive import spend_quantile
 from clvml.maths.sample import Floats

@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.checks import check_seed, check_whole
+from clvml.display import Figure, card, table_of
 from clvml.errors import OptionError
 from clvml.estimators.baselines import Forecast, last_period, own_rate, rate_since_first_purchase, recency_alone
 from clvml.estimators.learned.ensemble.special_days import calendar_of
@@ -26,7 +27,6 @@ from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.evaluation.deciles import captured, decile_table
 from clvml.horizon import as_date, horizon_days
-from clvml.html import Figure, card, table_of
 from clvml.maths import metrics
 from clvml.orders.summaries import net_spend
 from clvml.orders.transactions import Transactions

@@ -345,10 +345,10 @@ def _wrong_level(actual: dict[str, Floats], forecast: dict[str, Floats], off: Le
     """Totals that are off by more than a quarter, and out of their 95% interval: of chance, and of the level."""
     reasons = []
     for target, level_sd in (("purchases", off.purchases), ("spend", off.spend)):
-        came, expected = float(actual[target].sum()), float(forecast[target].sum())
-        ratio, by_chance = _ratio(came, expected), float(((actual[target] - forecast[target]) ** 2).sum())
+        total, expected = float(actual[target].sum()), float(forecast[target].sum())
+        ratio, by_chance = _ratio(total, expected), float(((actual[target] - forecast[target]) ** 2).sum())
         low, high = total_interval_around(expected, by_chance, level_sd, _LEVEL)
-        if not (1 / (1 + _BIAS_EDGE) <= ratio <= 1 + _BIAS_EDGE or low <= came <= high):
+        if not (1 / (1 + _BIAS_EDGE) <= ratio <= 1 + _BIAS_EDGE or low <= total <= high):
             reasons.append(f"{target} came to {ratio:.2f} times what was expected")
     return reasons
 

@@ -13,11 +13,11 @@ import pandas as pd
 from scipy.special import ndtri
 
 from clvml.checks import check_amount
+from clvml.display import money
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.estimators.baselines import MONTH_DAYS, months_as_customer, shopkeepers_formula
 from clvml.estimators.encoding import Encoding
 from clvml.estimators.uncertainty.totals import check_level_sd
-from clvml.html import money
 from clvml.insights.score_tables import require_columns
 from clvml.orders.summaries import BookedDays
 from clvml.orders.transactions import Transactions

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from clvml.checks import check_amount, check_share
+from clvml.display import money
 from clvml.errors import DataError, OptionError, did_you_mean
-from clvml.html import money
 from clvml.insights.same_day_voids import same_day_voids
 from clvml.orders.reading.day_column import days_of_column
 from clvml.scores import segments

@@ -11,9 +11,9 @@ import pandas as pd
 from scipy.special import ndtri
 
 from clvml.checks import check_amount
+from clvml.display import about, money_in, unit_within
 from clvml.errors import OptionError, did_you_mean
 from clvml.estimators.uncertainty.totals import check_level_sd
-from clvml.html import about, money_in, unit_within
 from clvml.insights.score_tables import require_columns
 from clvml.scores.totals import level_sd_of, variance_within
 from clvml.tables import finite_column

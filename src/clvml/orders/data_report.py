@@ -8,9 +8,9 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from clvml.display import Figure, card, table_of
 from clvml.errors import DataError, did_you_mean
 from clvml.horizon import day_of_number
-from clvml.html import Figure, card, table_of
 from clvml.orders.engines.duckdb import Engine
 from clvml.orders.reading.columns import Columns
 from clvml.orders.reading.rules import Condition

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from clvml.display import environment
 from clvml.errors import DataError, did_you_mean
 from clvml.files import write_aside
-from clvml.html import environment
 from clvml.report.parts import NUMBER_FORMATS, Money, Section
 from clvml.report.sections import sections_of
 from clvml.tables import SCORES

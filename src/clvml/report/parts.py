@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from clvml.display import Figure, Table, unit_within
 from clvml.errors import OptionError
-from clvml.html import Figure, Table, unit_within
 from clvml.report.charts import inline_svg
 
 __all__ = ["NUMBER_FORMATS", "Chart", "Money", "Section", "chart"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from clvml.errors import DataError
 from clvml.estimators.forecast import ForecastCache
 from clvml.estimators.learned.hybrid import HybridValueModel
-from clvml.estimators.learned.leaving import LeavingModel
+from clvml.estimators.learned.leaving.model import LeavingModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.horizon import as_date
 from clvml.maths.customers import SummarySettings

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.checks import check_seed, check_share, check_whole
+from clvml.display import Figure, card
 from clvml.errors import ClvError, ClvWarning, DataError, ModelError
 from clvml.estimators.base import Estimator
 from clvml.estimators.forecast import ForecastCache
@@ -25,12 +26,11 @@ from clvml.estimators.learned.ensemble.labels import COLUMNS
 from clvml.estimators.learned.ensemble.level import Level
 from clvml.estimators.learned.ensemble.special_days import calendar_of
 from clvml.estimators.learned.hybrid import HybridValueModel
-from clvml.estimators.learned.leaving import LeavingModel
+from clvml.estimators.learned.leaving.model import LeavingModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.horizon import as_date, day_of_number, horizon_days
-from clvml.html import Figure, card
 from clvml.orders.origins import Snapshots
 from clvml.orders.silence import silence_note, warn_of_silence
 from clvml.orders.snapshots import take_snapshots

@@ -16,7 +16,7 @@ from clvml.checks import check_rate
 from clvml.errors import ModelError, OptionError, did_you_mean
 from clvml.estimators.learned.ensemble.level import SOURCES
 from clvml.estimators.learned.features import FEATURE_WORDS
-from clvml.estimators.learned.leaving_features import FEATURES
+from clvml.estimators.learned.leaving.features import FEATURES
 from clvml.estimators.lifetime_value import check_margin
 from clvml.estimators.purchases.regular_gaps import REGULARITY
 from clvml.horizon import MAX_HORIZON_DAYS, horizon_days

@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.estimators.forecast import ForecastCache
-from clvml.estimators.learned.decline import MIN_BEFORE, decline
 from clvml.estimators.learned.hybrid import HybridValueModel
-from clvml.estimators.learned.leaving import LeavingModel
-from clvml.estimators.learned.leaving_features import GAPS_TO_LEAVE, Asked
+from clvml.estimators.learned.leaving.decline import MIN_BEFORE, decline
+from clvml.estimators.learned.leaving.features import GAPS_TO_LEAVE, Asked
+from clvml.estimators.learned.leaving.model import LeavingModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.maths import rhythm
@@ -107,7 +107,7 @@ def score_rows(
     value = model.value_ if isinstance(model, HybridValueModel) else model
     falling = np.where(state == segments.ON_RHYTHM, _decline(frame, leaving.window_, value), 0.0)
     contribution = _contribution(frame, margin)
-    tier_value = _before_silence(own_kept, leaving, asked, leaving.by_clock(own_horizon, as_of))
+    tier_value = _before_silence(own_kept, leaving, asked, leaving.clock_days(own_horizon, as_of))
     break_even = rules.economics.break_even(own_kept)
     risk = _share_lost(p_leaving, 1.0 - own["p_return"], falling)
     columns = {
@@ -181,7 +181,7 @@ def tier_values(
     ahead = model._customer_forecast(frame, cache)
     kept = _value_if_kept(model._value_columns(ahead, horizon))
     asked = leaving.asked(frame, ahead.p_alive, as_of)
-    before = _before_silence(kept, leaving, asked, leaving.by_clock(horizon, as_of))
+    before = _before_silence(kept, leaving, asked, leaving.clock_days(horizon, as_of))
     return TierValues(kept, before, _contribution(frame, margin))
 
 
@@ -285,8 +285,8 @@ def _decline(frame: pd.DataFrame, window: int, value: LifetimeValueModel) -> Flo
     return found
 
 
-def _due(as_of: str, leaving: LeavingModel, ahead: Floats) -> NDArray[np.datetime64]:
+def _due(as_of: str, leaving: LeavingModel, due_in: Floats) -> NDArray[np.datetime64]:
     """The last day before a customer is late, or a second purchase overdue: past where that is so."""
-    ahead = leaving.ahead(np.minimum(ahead, _FARTHEST_DUE), as_of)
-    days = (np.ceil(ahead) - 1.0).astype("timedelta64[D]")
+    due_in = leaving.calendar_days(np.minimum(due_in, _FARTHEST_DUE), as_of)
+    days = (np.ceil(due_in) - 1.0).astype("timedelta64[D]")
     return (np.datetime64(as_of, "D") + days).astype("datetime64[s]")

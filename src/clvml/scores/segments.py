@@ -30,8 +30,8 @@ __all__ = [
     "assign_tiers",
     "cutoffs",
     "is_late",
-    "n_going",
-    "going_sql",
+    "n_flag_candidates",
+    "flag_candidates_sql",
     "rank_of_cutoffs",
     "tier_sql",
 ]
@@ -129,14 +129,14 @@ def is_late(state: Ranks) -> NDArray[np.bool_]:
     return late
 
 
-def n_going(scores: pd.DataFrame) -> int:
+def n_flag_candidates(scores: pd.DataFrame) -> int:
     """How many good customers are late, at risk or in decline: those of whom the flag names who is worth treating."""
-    going = scores["state"].isin([STATES[LATE], STATES[AT_RISK]])
+    candidate = scores["state"].isin([STATES[LATE], STATES[AT_RISK]])
     if "decline" in scores:
-        going |= scores["decline"] > 0
-    return int((going & (scores["tier"] == TIERS[GOOD])).sum())
+        candidate |= scores["decline"] > 0
+    return int((candidate & (scores["tier"] == TIERS[GOOD])).sum())
 
 
-def going_sql() -> str:
-    """Of whom `n_going` counts, as a SQL condition."""
+def flag_candidates_sql() -> str:
+    """Of whom `n_flag_candidates` counts, as a SQL condition."""
     return f"tier = '{TIERS[GOOD]}' AND (state IN ('{STATES[LATE]}', '{STATES[AT_RISK]}') OR decline > 0)"

@@ -66,7 +66,7 @@ class Tally:
     purchases_variance: float = 0.0
     clv_variance: float = 0.0
     """Of the totals, customers being independent of each other."""
-    going: int = 0
+    flag_candidates: int = 0
     """Good customers who are late, at risk or in decline, whether treating pays or not."""
     flagged: int = 0
     win_back: int = 0
@@ -95,7 +95,7 @@ class Tally:
             clv=sums["clv"],
             purchases_variance=_variance(scores, "purchases"),
             clv_variance=_variance(scores, "clv"),
-            going=segments.n_going(scores.select(["tier", "state", "decline"]).to_pandas()),
+            flag_candidates=segments.n_flag_candidates(scores.select(["tier", "state", "decline"]).to_pandas()),
             flagged=len(flagged),
             win_back=pc.sum(scores["win_back"], min_count=0).as_py(),
             value_at_risk=pc.sum(flagged["value_at_risk"], min_count=0).as_py(),
@@ -115,7 +115,7 @@ class Tally:
 
 _SUMMED = (
     *("customers", "purchases", "spend", "clv", "purchases_variance", "clv_variance"),
-    *("going", "flagged", "win_back", "value_at_risk"),
+    *("flag_candidates", "flagged", "win_back", "value_at_risk"),
 )
 """Fields of a tally that add up over parts."""
 

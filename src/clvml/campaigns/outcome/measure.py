@@ -13,8 +13,8 @@ from clvml.campaigns.outcome.result import Lift, Outcome
 from clvml.campaigns.outcome.window import Arms, Window, arms_of, campaign_log, purchases_within, window_of
 from clvml.campaigns.result import Audience, read_audience
 from clvml.checks import check_level
+from clvml.display import money, money_in, unit_within
 from clvml.errors import OptionError
-from clvml.html import money, money_in, unit_within
 from clvml.maths.comparison import Comparison, compare, cuped, stratified_difference
 from clvml.orders.transactions import Transactions
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clvml.display import Figure, card, money_in, table_of, unit_within
 from clvml.errors import OptionError
-from clvml.html import Figure, card, money_in, table_of, unit_within
 
 __all__ = ["Lift", "Outcome"]
 

@@ -14,9 +14,9 @@ import pandas as pd
 
 from clvml.cli.campaign_jobs import read_table
 from clvml.cli.terminal import Terminal, grid, heading, wrapped
+from clvml.display import money
 from clvml.errors import DataError, OptionError
 from clvml.files import check_target, write_aside
-from clvml.html import money
 from clvml.redaction import ids_are_hidden, shown_id, shown_ids
 from clvml.spreadsheets import neutralized, warn_of_neutralized
 

@@ -23,19 +23,21 @@ _YEAR = 365.25
 _WEEK = 7.0
 MIN_WEEKS = 53
 """Of a log that knows a year."""
-_WAVES = 8
+_HARMONICS = 8
 """Of the year that a season is made of: a peak of three weeks shows."""
-_WAVE_SD = 0.5
+_HARMONIC_SD = 0.5
 """Of the coefficients of the first wave, as a prior; those of shorter ones are smaller in proportion."""
-_BIN = 4
+_BIN_WEEKS = 4
 """Weeks that are compared with those of another year: neighbours differ by the same accidents."""
-_MIN_OTHER = 26
+_MIN_OTHER_WEEKS = 26
 """Weeks of other years that a season can be told from."""
-_MIN_GAIN = 4.0
-"""By how much the log-likelihood of a year must gain by the season of the others: by chance one log in 200 does."""
-_LEAST = 1e-9
+_MIN_LIKELIHOOD_GAIN = 4.0
+"""By how much the log-likelihood of a year must gain by the season of the others: by chance fewer than one log in 200
+do (chi-squared, of one degree of freedom).
+"""
+_MIN_EXPECTED = 1e-9
 """Purchases that are expected in a week."""
-_ROUNDING = 1e-6
+_ROUNDING_DAYS = 1e-6
 """Of days."""
 
 
@@ -54,19 +56,19 @@ class SeasonClock(NamedTuple):
         weeks = len(bought)
         if weeks < MIN_WEEKS:
             return None
-        expected = np.maximum(expected, _LEAST)
+        expected = np.maximum(expected, _MIN_EXPECTED)
         middle: Floats = today - 3.0 - _WEEK * np.arange(weeks - 1, -1, -1, dtype=np.float64)
         year = ((today - middle) // _YEAR).astype(np.intp)
         noise = _noise(bought, expected, middle)
         parts = []
         for part in range(year[0] + 1):
             other = year != part
-            if other.sum() < _MIN_OTHER:
+            if other.sum() < _MIN_OTHER_WEEKS:
                 continue
-            seen = ~other & _covered(middle, middle[other])
-            if seen.sum() >= 2 * _BIN:
+            covered = ~other & _covered(middle, middle[other])
+            if covered.sum() >= 2 * _BIN_WEEKS:
                 found = _season(bought[other], expected[other], middle[other], noise)
-                parts.append(_bins(bought[seen], expected[seen], _pace(found)[_phase(middle[seen])]))
+                parts.append(_bins(bought[covered], expected[covered], _pace(found)[_phase(middle[covered])]))
         believed = _believed(parts)
         if believed == 0.0:
             return None
@@ -96,9 +98,9 @@ class SeasonClock(NamedTuple):
         shown: Floats = years * _YEAR + np.interp(within, times, days)
         return shown
 
-    def ahead(self, today: int, days: Floats) -> Floats:
+    def calendar_days(self, today: int, days: Floats) -> Floats:
         """Whole days by the calendar after which so many have passed by the clock: above 0 where these are."""
-        found = np.ceil(self.day(self.time(today) + days) - today - _ROUNDING)
+        found = np.ceil(self.day(self.time(today) + days) - today - _ROUNDING_DAYS)
         return np.where(days > 0, np.maximum(found, 1.0), np.minimum(found, 0.0))
 
     def summary(self, frame: pd.DataFrame, today: int) -> pd.DataFrame:
@@ -118,24 +120,24 @@ def _phase(day: Floats) -> NDArray[np.intp]:
     return (day % _YEAR * (365 / _YEAR)).astype(np.intp)
 
 
-def _waves(day: Floats) -> Floats:
-    """(n, 2 _WAVES): of prior spread 1."""
-    angle = 2 * np.pi * day[:, None] / _YEAR * np.arange(1, _WAVES + 1)
-    scale = _WAVE_SD / np.arange(1, _WAVES + 1)
+def _harmonics(day: Floats) -> Floats:
+    """(n, 2 _HARMONICS): of prior spread 1."""
+    angle = 2 * np.pi * day[:, None] / _YEAR * np.arange(1, _HARMONICS + 1)
+    scale = _HARMONIC_SD / np.arange(1, _HARMONICS + 1)
     return np.concatenate([scale * np.cos(angle), scale * np.sin(angle)], axis=1)
 
 
 def _season(bought: Floats, expected: Floats, day: Floats, noise: float) -> Floats:
     """Coefficients of the waves; a trend beside them."""
     trend = (day - day.mean()) / _YEAR
-    X = np.column_stack([trend, _waves(day)])
+    X = np.column_stack([trend, _harmonics(day)])
     return glm.fit(glm.POISSON, X, bought, np.log(expected), np.full(len(day), 1.0 / noise), 1.0)[2:]
 
 
 def _pace(coefficients: Floats) -> Floats:
     """(365,)."""
     middle = np.linspace(0.0, _YEAR, 366)[:-1] + 0.5 * _YEAR / 365
-    pace: Floats = np.exp(_waves(middle.astype(np.float64)) @ coefficients)
+    pace: Floats = np.exp(_harmonics(middle.astype(np.float64)) @ coefficients)
     pace /= pace.mean()
     return pace
 
@@ -147,7 +149,7 @@ def _noise(bought: Floats, expected: Floats, day: Floats) -> float:
     trend = np.polyfit(day, np.log((bought + 1.0) / (mean + 1.0)), 1)
     mean = mean * np.exp(np.polyval(trend, day))
     mean *= bought.sum() / mean.sum()
-    free = max(len(bought) - 2 * _WAVES - 2, 5)
+    free = max(len(bought) - 2 * _HARMONICS - 2, 5)
     return max(1.0, float(((bought - mean) ** 2 / np.maximum(mean, 1.0)).sum() / free))
 
 
@@ -160,7 +162,7 @@ def _covered(day: Floats, other: Floats) -> NDArray[np.bool_]:
 
 def _bins(bought: Floats, expected: Floats, pace: Floats) -> Floats:
     """(3, n): what was bought in some weeks together, expected, and expected by the season of other years."""
-    starts = np.arange(0, len(bought) - _BIN + 1, _BIN)
+    starts = np.arange(0, len(bought) - _BIN_WEEKS + 1, _BIN_WEEKS)
     return np.add.reduceat(np.stack([bought, expected, expected * pace]), starts, axis=1)
 
 
@@ -179,4 +181,4 @@ def _believed(parts: list[Floats]) -> float:
     best = int(likely.argmax())
     noise = max(1.0, float(off[best]) / max(bins, 1))
     gain = float(likely[best] - likely[0]) / noise
-    return float(shares[best] * (1 - 0.5 / gain)) if gain > _MIN_GAIN else 0.0
+    return float(shares[best] * (1 - 0.5 / gain)) if gain > _MIN_LIKELIHOOD_GAIN else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clvml.html import Cell, Figure, Head, Table
+from clvml.display import Cell, Figure, Head, Table
 from clvml.report.parts import Money, Section
 
 __all__ = ["actions"]

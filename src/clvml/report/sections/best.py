@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clvml.html import Cell, Figure, Head, Table
+from clvml.display import Cell, Figure, Head, Table
 from clvml.insights.attributes import attributes_of_summary
 from clvml.insights.profiles import Difference, profile
 from clvml.insights.profit import ProfitTiers, profit_tiers, whale_curve

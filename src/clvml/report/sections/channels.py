@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from clvml.html import Cell, Head, Table
+from clvml.display import Cell, Head, Table
 from clvml.insights.channels import SMALL, Channels, ChannelValue
 from clvml.report import charts
 from clvml.report.parts import Money, Section, chart

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clvml.html import Cell, Figure, Head, Table
+from clvml.display import Cell, Figure, Head, Table
 from clvml.report import charts
 from clvml.report.parts import Money, Section, chart
-from clvml.scores.segments import n_going
+from clvml.scores.segments import n_flag_candidates
 
 __all__ = ["leaving"]
 
@@ -26,7 +26,7 @@ def leaving(scores: pd.DataFrame, money: Money, *, channels: pd.Series | None, r
     said = (
         _sentences(flagged, float(by_state.sum()), int(scores["horizon_days"].iloc[0]), money)
         if len(flagged)
-        else _nobody(len(good), n_going(scores), money)
+        else _nobody(len(good), n_flag_candidates(scores), money)
     )
     return Section(
         "leaving",
@@ -61,15 +61,15 @@ def _listed(scores: pd.DataFrame, rows: int) -> tuple[pd.Series, pd.DataFrame]:
     return value, scores.iloc[places[:rows]]
 
 
-def _nobody(n_good: int, going: int, money: Money) -> list[str]:
+def _nobody(n_good: int, candidates: int, money: Money) -> list[str]:
     """Why nobody is flagged."""
     none = f"None of the {money.count(n_good)} good customers is flagged as leaving"
-    if not going:
+    if not candidates:
         return [f"{none}: none is late, at risk or in decline."]
     return [
-        f"{none}: {money.count(going)} {'is' if going == 1 else 'are'} late, at risk or in decline, but treating does "
-        "not pay at the model's costs of a contact and an incentive; clvml train --contact-cost and --incentive take "
-        "your own."
+        f"{none}: {money.count(candidates)} {'is' if candidates == 1 else 'are'} late, at risk or in decline, but "
+        "treating does not pay at the model's costs of a contact and an incentive; clvml train --contact-cost and "
+        "--incentive take your own."
     ]
 
 

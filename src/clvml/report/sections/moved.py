@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from clvml.html import Cell, Figure, Head, Table
+from clvml.display import Cell, Figure, Head, Table
 from clvml.insights.audit import BaseAudit
 from clvml.report import charts
 from clvml.report.parts import Chart, Money, Section, chart

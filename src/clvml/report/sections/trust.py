@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clvml.html import Cell, Figure, Head, Table
+from clvml.display import Cell, Figure, Head, Table
 from clvml.orders.data_report import DataReport, Rule
 from clvml.report import charts
 from clvml.report.parts import Chart, Money, Section, chart

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clvml.html import Figure
+from clvml.display import Figure
 from clvml.report import charts
 from clvml.report.parts import Chart, Money, Section, chart
 from clvml.scores.totals import expected_totals

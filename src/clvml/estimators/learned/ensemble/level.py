@@ -48,9 +48,9 @@ _KNOWN_SEASON_SD = 0.6
 _PRIOR_WINDOWS = 4.0
 """Windows for which _UNKNOWN_SEASON_SD counts."""
 _MIN_SD = 0.06
-_MAX_LOG_RATIO = 1.0
-"""A past window further than this from BTYD's expectation, of returns as well, is a season or a failed fit: what lasts
-is not told by it, how far the level can be wrong is.
+_MAX_LASTING_LOG_RATIO = 1.0
+"""A past window further than this from BTYD's expectation, of returns as well, is a season or a failed fit: it says
+nothing of what lasts, but how far the level can be wrong.
 """
 
 
@@ -68,8 +68,8 @@ class PastWindow(NamedTuple):
     """Days of the log before the origin."""
 
     @property
-    def shown(self) -> float:
-        """Purchases that tell something: that few came where many were expected tells as much as the reverse."""
+    def evidence(self) -> float:
+        """Purchases it rests on, expected ones too: that few came where many were expected says as much."""
         return max(self.purchases, self.expected)
 
 
@@ -121,13 +121,13 @@ class Level(NamedTuple):
         years = min(1.0, window / _YEAR)
         known = 0.0 if year_ago is None else _trust(year_ago)
         season, lasts = known * (1.0 - years**2), known * years**2 + (1.0 - known) * years
-        telling = [w for w in past if max(map(abs, w.factors)) <= _MAX_LOG_RATIO]
-        lasts *= _told(_shown_by(telling, window))
+        usable = [w for w in past if max(map(abs, w.factors)) <= _MAX_LASTING_LOG_RATIO]
+        lasts *= _credibility(_evidence(usable, window))
         recurs = NO_FACTORS if year_ago is None else _season(year_ago, season)
         ahead = recurs.plus(CommonFactors(calendar, calendar, calendar))
-        source = "year ago" if known else "past windows" if telling else "base"
-        reason = " ".join(_reasons(telling, year_ago, season, lasts, calendar))
-        lasting = _lasting(telling, window, lasts, _TICKET * (1.0 - known), 1.0 - season)
+        source = "year ago" if known else "past windows" if usable else "base"
+        reason = " ".join(_reasons(usable, year_ago, season, lasts, calendar))
+        lasting = _lasting(usable, window, lasts, _TICKET * (1.0 - known), 1.0 - season)
         return cls(to_base, lasting, ahead, source, reason, _log_sds(past, known, window))
 
     def to_dict(self) -> dict[str, Any]:
@@ -157,30 +157,30 @@ def _partly(log_factor: float, share: Floats) -> Floats:
     return factor
 
 
-def _told(purchases: float, noise: float = _NOISE_PURCHASES) -> float:
-    """The share of a log ratio of so many purchases that is no chance."""
+def _credibility(purchases: float, noise: float = _NOISE_PURCHASES) -> float:
+    """The share of a log ratio of so many purchases that is no chance: n / (n + k), Bühlmann's credibility."""
     return purchases / (purchases + noise)
 
 
-def _shown_by(past: list[PastWindow], window: int) -> float:
-    """Purchases that past windows tell something by: those of one, as often as their weeks hold one."""
+def _evidence(past: list[PastWindow], window: int) -> float:
+    """Purchases that past windows rest on: those of one, as often as their weeks hold one."""
     if not past:
         return 0.0
     origins = [w.origin for w in past]
     windows = 1.0 + (max(origins) - min(origins)) / window
-    return windows * float(np.average([w.shown for w in past], weights=_weights(past)))
+    return windows * float(np.average([w.evidence for w in past], weights=_weights(past)))
 
 
 def _trust(year_ago: PastWindow) -> float:
     """How far the weeks of a year ago are believed: by the history before them, and by what came or was expected."""
-    return min(1.0, year_ago.history / _WHOLE_HISTORY) * _told(year_ago.shown)
+    return min(1.0, year_ago.history / _WHOLE_HISTORY) * _credibility(year_ago.evidence)
 
 
 def _season(year_ago: PastWindow, share: float) -> CommonFactors:
     """What recurs of a year ago: a share, less of what it says of returns."""
     purchases, spend, hazard = year_ago.factors
-    returns = purchases + _told(year_ago.shown, _NOISE_RETURNS) * (hazard - purchases)
-    return CommonFactors(share * purchases, share * spend, share * _told(year_ago.shown) * returns)
+    returns = purchases + _credibility(year_ago.evidence, _NOISE_RETURNS) * (hazard - purchases)
+    return CommonFactors(share * purchases, share * spend, share * _credibility(year_ago.evidence) * returns)
 
 
 def _mean_factors(past: list[PastWindow]) -> CommonFactors:
@@ -204,11 +204,12 @@ def _lasting(
     matter of BTYD's shape and no season: it lasts as far as a year ago does not tell it, and as enough purchases do.
     """
     purchases, spend, hazard = _mean_factors(past)
-    shown = _shown_by(past, window)
+    evidence = _evidence(past, window)
+    believed = _credibility(evidence)
     return CommonFactors(
         share * purchases,
-        share * purchases + ticket_share * _told(shown) * (spend - purchases),
-        share * _told(shown) * purchases + return_share * _told(shown, _NOISE_RETURNS) * (hazard - purchases),
+        share * purchases + ticket_share * believed * (spend - purchases),
+        share * believed * purchases + return_share * _credibility(evidence, _NOISE_RETURNS) * (hazard - purchases),
     )
 
 
@@ -259,12 +260,12 @@ def _unknown_season_sd(past: list[PastWindow], window: int) -> tuple[float, floa
     errors = []
     for i, now in enumerate(ordered):
         before = [w for w in ordered[:i] if w.origin + window <= now.origin]
-        lasts = min(1.0, window / _YEAR) * _told(_shown_by(before, window))
+        lasts = min(1.0, window / _YEAR) * _credibility(_evidence(before, window))
         carried = _lasting(before, window, lasts, _TICKET, 1.0)
         errors.append(np.array(now.factors)[:2] - carried[:2])
     count = 1.0 + (ordered[-1].origin - ordered[0].origin) / window
-    shown = np.average(np.square(errors), axis=0, weights=_weights(ordered))
-    squares = (count * shown + _PRIOR_WINDOWS * np.square(_UNKNOWN_SEASON_SD)) / (count + _PRIOR_WINDOWS)
+    measured = np.average(np.square(errors), axis=0, weights=_weights(ordered))
+    squares = (count * measured + _PRIOR_WINDOWS * np.square(_UNKNOWN_SEASON_SD)) / (count + _PRIOR_WINDOWS)
     purchases, spend = np.sqrt(squares).tolist()
     return purchases, spend
 

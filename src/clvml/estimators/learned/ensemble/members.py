@@ -33,7 +33,7 @@ _MAX_LOG_MEAN = 50.0
 """Trees predict within exp(+-50) of the mean: no fit comes near, and nothing overflows."""
 _MAX_LOG_FACTOR = 3.0
 """Corrections stay within exp(+-3) of BTYD."""
-_COUNTED = 0.99
+_AMOUNT_QUANTILE = 0.99
 """The quantile of amounts over expected ones up to which trees learn from them."""
 
 
@@ -177,7 +177,7 @@ class _Grower(NamedTuple):
         of, buyers = self.of, np.flatnonzero((self.of.spend > 0) & (self.of.purchases > 0))
         ratio = of.spend[buyers] / of.purchases[buyers] / of.expected.ticket[buyers]
         weight = (of.weight * of.purchases)[buyers]
-        counted = np.minimum(ratio, np.quantile(ratio, _COUNTED))
+        counted = np.minimum(ratio, np.quantile(ratio, _AMOUNT_QUANTILE))
         ratio = counted * ((weight @ ratio) / (weight @ counted))
         common = np.exp(of.factors[buyers, 1] - of.factors[buyers, 0])
         learner = partial(HistGradientBoostingRegressor, loss="gamma")

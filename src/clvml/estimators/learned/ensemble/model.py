@@ -26,7 +26,7 @@ __all__ = ["Ensemble", "Labelled", "labelled_rows", "past_windows"]
 Floats = NDArray[np.float64]
 
 _MIN_PURCHASES = 20
-_MAX_LOG_RATIO = 2.0
+_MAX_TEACHING_LOG_RATIO = 2.0
 """An origin with fewer purchases, or with totals further than this from BTYD's expectation, teaches nothing: there BTYD
 failed to fit, which later origins would have to pay for. A season goes as far as 1.7, and who buys more than whom is
 learned from it as well as from other weeks."""
@@ -203,7 +203,7 @@ def past_windows(
 
 
 def _teaches(purchases: float, factors: CommonFactors) -> bool:
-    return purchases >= _MIN_PURCHASES and max(map(abs, factors[:2])) <= _MAX_LOG_RATIO
+    return purchases >= _MIN_PURCHASES and max(map(abs, factors[:2])) <= _MAX_TEACHING_LOG_RATIO
 
 
 def _check_outcomes(rows: pd.DataFrame, snapshots: Snapshots) -> None:

@@ -37,7 +37,7 @@ def money(amount: float) -> str:
 
     Examples
     --------
-    >>> from clvml.html import money
+    >>> from clvml.display import money
     >>> money(1572032.43), money(30.8), money(-0.0)
     ('1,572,032', '30.80', '0.00')
     """
@@ -49,6 +49,7 @@ def about(number: float) -> str:
 
     Examples
     --------
+    >>> from clvml.display import about
     >>> about(216361.0), about(59.0)
     ('216,000', '59')
     """
@@ -61,6 +62,7 @@ def unit_within(low: float, high: float) -> float:
 
     Examples
     --------
+    >>> from clvml.display import unit_within
     >>> unit_within(-12618.21, 42028.83), unit_within(22.27, 1712.96), unit_within(0.8, 1.9)
     (100.0, 10.0, 0.01)
     """
@@ -75,6 +77,7 @@ def money_in(unit: float, amount: float) -> str:
 
     Examples
     --------
+    >>> from clvml.display import money_in
     >>> money_in(100.0, 14705.31), money_in(0.01, 1.305), money_in(10.0, -3.0)
     ('14,700', '1.30', '0')
     """

@@ -75,11 +75,9 @@ class Rules(NamedTuple):
 
 
 def asked_of(
-    frame: pd.DataFrame, p_alive: Floats, rules: Rules, ahead: Callable[[Floats], Floats] | None = None
+    frame: pd.DataFrame, p_alive: Floats, rules: Rules, to_calendar: Callable[[Floats], Floats] | None = None
 ) -> Asked:
-    """frame: a summary, whose P(alive) is given; ahead: days by the calendar for those by the clock, where there is
-    one.
-    """
+    """frame: a summary, whose P(alive) is given; to_calendar: days by the calendar for those by the clock, if any."""
     x, t_x, T = (frame[name].to_numpy(np.float64) for name in ("frequency", "recency", "T"))
     rhythm, limits = rules.rhythm, rules.limits
     k = np.full(len(x), rhythm.k)
@@ -87,7 +85,7 @@ def asked_of(
         k = rules.regularities.each(x, t_x, frame["log_gaps"].to_numpy(np.float64), float(rhythm.k))
     gap = rhythm.of(k).mean_gap(x, t_x)
     days = np.clip(np.where(x > 0, np.rint(GAPS_TO_LEAVE * gap), rules.once_days), *limits)
-    until = days if ahead is None else np.clip(ahead(days), 1.0, limits[1])
+    until = days if to_calendar is None else np.clip(to_calendar(days), 1.0, limits[1])
     return Asked(x, t_x, T, T - t_x, p_alive, gap, days, until, k)
 
 

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from clvml.errors import DataError
 from clvml.estimators.base import Estimator
-from clvml.estimators.histories import NEW
 from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.expectation import hazard_shift
-from clvml.estimators.learned.leaving_features import FEATURES, Asked, Rules, asked_of, base_log_hazard, features
-from clvml.estimators.learned.second_purchase import SecondPurchase
+from clvml.estimators.learned.leaving.features import FEATURES, Asked, Rules, asked_of, base_log_hazard, features
+from clvml.estimators.learned.leaving.purchase_days import PurchaseDays
+from clvml.estimators.learned.leaving.second_purchase import SecondPurchase
 from clvml.estimators.purchases.model import PurchaseModel
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.purchases.regular_gaps import regularities_of, regularity_of, rhythm_of
-from clvml.estimators.purchases.season_clock import MIN_WEEKS, SeasonClock
+from clvml.estimators.purchases.season_clock import SeasonClock
 from clvml.horizon import as_date, day_number, day_of_number
 from clvml.maths import metrics
 from clvml.maths.learners import glm
@@ -301,23 +301,23 @@ class LeavingModel(Estimator):
     def asked(self, frame: pd.DataFrame, p_alive: Floats, as_of: Any = None) -> Asked:
         """What the members know of each customer; as_of: the day of the frame, by default that of the training."""
         self._check_fitted("blend_")
-        today, ahead = self.as_of_ if as_of is None else day_number(as_of), None
+        today, to_calendar = self.as_of_ if as_of is None else day_number(as_of), None
         if self.season_ is not None:
             clock, purchases = self.season_
-            frame, ahead = clock.summary(frame, today), partial(clock.ahead, today)
+            frame, to_calendar = clock.summary(frame, today), partial(clock.calendar_days, today)
             p_alive = purchases.p_alive(frame)
-        return asked_of(frame, p_alive, self._rules, ahead)
+        return asked_of(frame, p_alive, self._rules, to_calendar)
 
     @property
     def _rules(self) -> Rules:
         return Rules(self.rhythm_, self.regularities_, self.second_.lapsed, self.limits_)
 
-    def ahead(self, days: Floats, as_of: Any) -> Floats:
+    def calendar_days(self, days: Floats, as_of: Any) -> Floats:
         """Days by the calendar from a day on, for days by the clock of the season where there is one."""
-        return days if self.season_ is None else self.season_.clock.ahead(day_number(as_of), days)
+        return days if self.season_ is None else self.season_.clock.calendar_days(day_number(as_of), days)
 
-    def by_clock(self, days: float, as_of: Any) -> float:
-        """The inverse of `ahead`."""
+    def clock_days(self, days: float, as_of: Any) -> float:
+        """The inverse of `calendar_days`."""
         if self.season_ is None:
             return days
         today, clock = day_number(as_of), self.season_.clock
@@ -396,10 +396,10 @@ class LeavingModel(Estimator):
         """The rows of one origin: whose own days have passed, and who had not been silent for twice as long."""
         rhythm = _rhythm(fitted, frame)
         clock = None if self.season_ is None else self.season_.clock
-        ahead = None if clock is None else partial(clock.ahead, origin)
+        to_calendar = None if clock is None else partial(clock.calendar_days, origin)
         once_days = days.second_purchase(origin, clock).lapsed
         rules = Rules(rhythm, _regularities(frame, clock), once_days, self.limits_)
-        asked = asked_of(frame, fitted.p_alive(frame), rules, ahead)
+        asked = asked_of(frame, fitted.p_alive(frame), rules, to_calendar)
         following = days.following(frame["customer_id"], origin)
         end = origin + asked.until
         rows = np.flatnonzero((end <= today) & (asked.since < 2 * asked.days))
@@ -500,63 +500,6 @@ class LeavingModel(Estimator):
             model.members_ = Members(**arrays, trees=Forest.from_dict(members["trees"]))
         model.audit_ = None if audit is None else LeavingAudit(**audit)
         return model
-
-
-_SPAN = 10**7
-"""More than any number of a day."""
-
-
-class PurchaseDays(NamedTuple):
-    """The days on which customers bought, in the order of customer and day."""
-
-    ids: pd.Index
-    key: NDArray[np.int64]
-    """Place of the customer times _SPAN, plus the day number."""
-
-    @classmethod
-    def of(cls, bought: pd.DataFrame, customers: pd.Series) -> Self:
-        """customer_id and day of every purchase; of these customers alone."""
-        ids = pd.Index(customers)
-        code, day = ids.get_indexer(pd.Index(bought["customer_id"])), bought["day"].to_numpy(np.int64)
-        known = code >= 0
-        return cls(ids, np.sort(code[known].astype(np.int64) * _SPAN + day[known]))
-
-    def following(self, customers: pd.Series, origin: int) -> Floats:
-        """The day of each customer's first purchase after the origin, inf where there is none."""
-        code = self.ids.get_indexer(pd.Index(customers))
-        found = self.key[np.minimum(np.searchsorted(self.key, code * _SPAN + origin, side="right"), len(self.key) - 1)]
-        return np.where((found // _SPAN == code) & (found % _SPAN > origin), found % _SPAN, np.inf)
-
-    def second_purchase(self, as_of: int, clock: SeasonClock | None) -> SecondPurchase:
-        """The time to the second purchase as known on a day, by the clock where there is one."""
-        code, day = np.divmod(self.key, _SPAN)
-        begin = np.flatnonzero(np.diff(code, prepend=-1))
-        after = np.minimum(begin + 1, len(code) - 1)
-        again = (code[after] == code[begin]) & (after > begin) & (day[after] <= as_of)
-        day, now = (day, as_of) if clock is None else (np.rint(clock.time(day)), float(np.rint(clock.time(as_of))))
-        return SecondPurchase.of(day[begin].astype(np.float64), np.where(again, day[after], np.inf), now)
-
-    def season_clock(self, purchases: PurchaseModel, today: int) -> SeasonClock | None:
-        """The clock of the season that these days show, against what a model expects without one."""
-        code, day = np.divmod(self.key, _SPAN)
-        if today - day.min() < 7 * MIN_WEEKS:
-            return None
-        first = np.diff(code, prepend=-1) != 0
-        week = (today - day.min()) // 7 - (today - day) // 7  # counted back from today; the first is not a whole one
-        weeks = int(week.max()) + 1
-        new, again = (np.bincount(week[some], minlength=weeks).astype(np.float64) for some in (first, ~first))
-        future = purchases._future(NEW)
-        by_age = np.array([float(future.expected(7.0 * age / purchases.unit_days)[0]) for age in range(1, weeks + 1)])
-        expected = np.convolve(new, np.diff(by_age, prepend=0.0))[:weeks]
-        return SeasonClock.learn(again[1:], expected[1:], today)
-
-    def by_clock(self, clock: SeasonClock, frame: pd.DataFrame, origin: int) -> pd.DataFrame:
-        """The summary as of a day by the clock, the logarithms of the gaps included."""
-        code, day = np.divmod(self.key[self.key % _SPAN <= origin], _SPAN)
-        gaps = np.diff(np.rint(clock.time(day)), prepend=0.0)
-        logs = np.where(np.diff(code, prepend=-1) != 0, 0.0, np.log(np.maximum(gaps, 1.0)))
-        sums = np.bincount(code, weights=logs, minlength=len(self.ids))
-        return clock.summary(frame, origin).assign(log_gaps=sums[self.ids.get_indexer(pd.Index(frame["customer_id"]))])
 
 
 def _known(past: Past, origin: int, window: int) -> pd.DataFrame | None:
