@@ -236,13 +236,17 @@ def scores_text(tally: Tally, model: ClvModel, outliers: Mapping[str, str] | Non
             f"tiers      {_counts(tally.tiers, segments.TIERS)}",
             wrapped(f"states     {_counts(tally.states, segments.STATES)}", hang=11),
             *_totals(tally, model.level_sd),
-            f"flagged    {tally.flagged:,} good customers at risk, {tally.value_at_risk:,.0f} value at risk",
-            f"win back   {tally.win_back:,} good customers who have lapsed",
+            f"flagged    {_good_customers(tally.flagged)} at risk, {tally.value_at_risk:,.0f} value at risk",
+            f"win back   {_good_customers(tally.win_back)} who lapsed",
             heading("Flagged: most value at risk"),
             flagged_table(tally.top) if tally.flagged else wrapped(_nobody(tally, model)),
             *_outliers_note(tally.top, outliers),
         ]
     )
+
+
+def _good_customers(n: int) -> str:
+    return f"{n:,} good customer{'s' * (n != 1)}"
 
 
 def _nobody(tally: Tally, model: ClvModel) -> str:

@@ -175,13 +175,13 @@ class _Grower(NamedTuple):
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         of, buyers = self.of, np.flatnonzero((self.of.spend > 0) & (self.of.purchases > 0))
-        ratio = of.spend[buyers] / of.purchases[buyers] / of.expected.ticket[buyers]
+        common = np.exp(of.factors[buyers, 1] - of.factors[buyers, 0])
+        ratio = of.spend[buyers] / of.purchases[buyers] / of.expected.ticket[buyers] / common
         weight = (of.weight * of.purchases)[buyers]
         counted = np.minimum(ratio, np.quantile(ratio, _AMOUNT_QUANTILE))
         ratio = counted * ((weight @ ratio) / (weight @ counted))
-        common = np.exp(of.factors[buyers, 1] - of.factors[buyers, 0])
         learner = partial(HistGradientBoostingRegressor, loss="gamma")
-        return self.trees.grow(learner, of.X[buyers], ratio / common, weight, self.seed)
+        return self.trees.grow(learner, of.X[buyers], ratio, weight, self.seed)
 
     def returns(self, bought: Floats) -> Forest:
         """C."""
