@@ -326,8 +326,8 @@ TEXT = """# Real logs that the model was not made on
 
 The Complete Journey (84.51°, formerly dunnhumby): what 2,469 households bought of one American grocer in 2017, as
 {logs} logs: all of it, its departments, some categories bought as if each were a shop of its own, and the largest
-stores. They begin for everybody at once, most households were customers before; one year shows no season twice. They share
-their households, so that they are fewer than they look: the intervals, of the mean over logs, count each as its own.
+stores. They begin for everybody at once, most households were customers before; one year shows no season twice. They
+share their households, so that they are fewer than they look: the intervals, of the mean over logs, count each as one.
 
 {history}
 
