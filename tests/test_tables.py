@@ -48,7 +48,10 @@ def test_a_good_summary_passes_unchanged(as_type):
         ({"T": [9, np.nan, np.inf]}, "wrong in 2 of 3 rows: T is missing or infinite"),
         ({"T": pd.array([9, None, 3], dtype="Int64")}, "wrong in 1 of 3 rows: T is missing or infinite"),
         ({"T": ["9", "9", "3"]}, "'T' holds (str|object), not numbers"),
-        ({"customer_id": [7, 8, 7]}, r"stands in an earlier row already\. First: row 2 \(customer_id=7\)"),
+        (
+            {"customer_id": [7, 8, 7]},
+            r"stands in an earlier row already.*sample_weight.*First: row 2 \(customer_id=7\)",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(columns, message):
@@ -59,8 +62,12 @@ def test_what_is_wrong_is_named(columns, message):
 def test_missing_columns():
     with pytest.raises(DataError, match=r"no column 'frequency'\. Did you mean 'Frequency'\? It has: Frequency"):
         check_summary(pd.DataFrame({"Frequency": [1]}), BTYD)
-    with pytest.raises(DataError, match=r"is a pandas DataFrame with the columns frequency, recency, T, not a dict"):
+    with pytest.raises(
+        DataError, match=r"one pandas DataFrame with the columns frequency, recency, T, not a builtins.dict"
+    ):
         check_summary({}, BTYD)
+    with pytest.raises(DataError, match=r"It has: c0, .*c19, and 80 more\.$"):
+        check_summary(pd.DataFrame(np.zeros((1, 100)), columns=[f"c{i}" for i in range(100)]), BTYD)
 
 
 def test_only_what_is_needed_is_checked():

@@ -15,6 +15,7 @@ __all__ = [
     "NotFittedError",
     "OptionError",
     "did_you_mean",
+    "listed",
     "without_secrets",
 ]
 
@@ -58,6 +59,13 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     lowered = {k.lower(): k for k in known}
     near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.5)
     return f" Did you mean '{lowered[near[0]]}'?" if near else ""
+
+
+def listed(names: Iterable[Any], most: int = 20) -> str:
+    """Names in a row; of very many the first ones, and how many more there are."""
+    known = [str(name) for name in names]
+    more = f", and {len(known) - most:,} more" if len(known) > most else ""
+    return ", ".join(known[:most]) + more
 
 
 _IN_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][\w+.\-]*://)[^\s'\"]*@")

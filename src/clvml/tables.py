@@ -10,10 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clvml.errors import DataError, did_you_mean
+from clvml.errors import DataError, did_you_mean, listed
 from clvml.redaction import shown_id
 
-__all__ = ["SCORES", "SUMMARY", "Column", "canonical_ids", "check_summary", "comparable_ids", "finite_column"]
+__all__ = [
+    "SCORES",
+    "SUMMARY",
+    "Column",
+    "canonical_ids",
+    "check_frame",
+    "check_summary",
+    "comparable_ids",
+    "finite_column",
+]
 
 
 Numbers = NDArray[np.float64] | NDArray[np.int64]
@@ -192,15 +201,12 @@ def check_summary(frame: pd.DataFrame, needs: Iterable[str]) -> pd.DataFrame:
     Raises DataError: what, in how many rows, the first of them.
     """
     needs = tuple(needs)
-    if not isinstance(frame, pd.DataFrame):
-        raise DataError(
-            f"A summary is a pandas DataFrame with the columns {', '.join(needs)}, not a {type(frame).__name__}."
-        )
+    check_frame(frame, needs)
     for name in needs:
         if name not in frame.columns:
             known = [str(c) for c in frame.columns]
             raise DataError(
-                f"The summary has no column '{name}'.{did_you_mean(name, known)} It has: {', '.join(known) or 'none'}."
+                f"The summary has no column '{name}'.{did_you_mean(name, known)} It has: {listed(known) or 'none'}."
             )
     numeric = [c.name for c in SUMMARY if c.name in needs and c.dtype in ("int64", "float64")]
     values = {name: _numbers(frame, name) for name in numeric}
@@ -211,10 +217,26 @@ def check_summary(frame: pd.DataFrame, needs: Iterable[str]) -> pd.DataFrame:
         _refuse(
             frame,
             frame["customer_id"].duplicated(),
-            "the customer_id stands in an earlier row already",
+            "the customer_id stands in an earlier row already. A summary has a row a customer; of customers drawn with "
+            "replacement give each once, with sample_weight, or leave customer_id out",
             ("customer_id",),
         )
     return frame
+
+
+def check_frame(frame: object, needs: Iterable[str] = ()) -> pd.DataFrame:
+    """The summary itself. Raises DataError, with what to do, where it is no frame of pandas: arrays one by one, as other
+    packages take them, or another library's frame.
+    """
+    if isinstance(frame, pd.DataFrame):
+        return frame
+    kind = f"{type(frame).__module__.partition('.')[0]}.{type(frame).__name__}"
+    way = (
+        "Its to_pandas() makes one." if hasattr(frame, "to_pandas")
+        else "Of arrays, pd.DataFrame({'frequency': x, 'recency': t_x, 'T': T}) makes one."
+    )  # fmt: skip
+    columns = ", ".join(tuple(needs) or ("frequency", "recency", "T"))
+    raise DataError(f"A summary is one pandas DataFrame with the columns {columns}, not a {kind}. {way}")
 
 
 def _ascending(ids: pd.Series) -> bool:

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 from clvml.errors import DataError, ModelError, NotFittedError, OptionError
@@ -151,6 +152,23 @@ def test_unknown_saved_model_is_named():
 def test_unfitted_models_say_so(cls, summary):
     with pytest.raises(NotFittedError, match=f"{cls.__name__} is not fitted"):
         cls().to_dict()
+
+
+@purchases
+def test_what_is_no_summary_is_told_what_to_do(cls, summary, fitted):
+    """As other packages take them: arrays one by one, or a frame of another library; a column is no row either."""
+    arrays = [summary[name] for name in ("frequency", "recency", "T")]
+    for call in (
+        lambda: cls().fit(*arrays),
+        lambda: fitted[cls].expected_purchases(summary.to_numpy(), "39w"),
+        lambda: fitted[cls].p_alive(summary["frequency"]),
+    ):
+        with pytest.raises(
+            DataError, match=r"one pandas DataFrame with the columns [a-zT_, ]+, not a .*pd\.DataFrame\("
+        ):
+            call()
+    with pytest.raises(DataError, match=r"not a polars\.DataFrame\. Its to_pandas"):
+        cls().fit(pl.from_pandas(summary))
 
 
 @purchases

@@ -401,3 +401,10 @@ def test_of_a_dataset_only_the_columns_wanted_are_read(log, tmp_path):
     assert (typed["n"][0], round(typed["total"][0], 2)) == (len(log), round(log["amount"].sum(), 2))
     with pytest.raises(DataError):
         transactions._log.engine.frame("SELECT MAX(line_hash) FROM source")
+
+
+@pytest.mark.parametrize("column", ["customer_id", "date"])
+def test_an_index_is_told_from_a_column_that_is_missing(column):
+    lines = pd.DataFrame({"customer_id": [1, 1], "date": ["2024-01-01", "2024-02-01"], "amount": [5.0, 6.0]})
+    with pytest.raises(DataError, match=rf"'{column}' is the frame's index.*reset_index"):
+        Transactions(lines.set_index(column)).summarize("2024-03-01")

@@ -1,6 +1,7 @@
 """Figures: what they draw is what the tables hold; a few of them are compared with pictures."""
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -224,9 +225,80 @@ def test_the_matrix_holds_the_models_own_predictions(drawn, value, split):
 def test_tracking_draws_the_table(value, cdnow_log):
     table = track_purchases(value, cdnow_log, CUT)
     for cumulative, end in ((False, ""), (True, "_total")):
-        actual, expected, _ = plots.tracking(table, cumulative).lines
+        actual, *expected, _ = plots.tracking(table, cumulative).lines
         np.testing.assert_array_equal(actual.get_ydata(), table[f"actual{end}"])
-        np.testing.assert_array_equal(expected.get_ydata(), table[f"expected{end}"])
+        drawn = np.concatenate([line.get_ydata()[int(i == 1) :] for i, line in enumerate(expected)])
+        np.testing.assert_array_equal(drawn, table[f"expected{end}"])
+
+
+def test_what_is_added_up_goes_on_from_what_came(value, cdnow_log):
+    """One line through both had a step of what was bought beyond the expectation of new customers."""
+    table = track_purchases(value, cdnow_log, CUT)
+    *_, after, day = plots.tracking(table, cumulative=True).lines
+    assert after.get_xdata()[0] == day.get_xdata()[0]
+    assert after.get_ydata()[0] == table.loc[table["known"], "actual_total"].iloc[-1]
+
+
+@pytest.fixture(scope="module")
+def frequent():
+    """Customers as of a grocer: about 34 repeat purchases each in 242 days, from which few leave."""
+    rng = np.random.default_rng(0)
+    bought = [
+        np.sort(rng.choice(243, min(int(n), 243), replace=False)) for n in 2 + rng.poisson(rng.gamma(1.4, 23, 400))
+    ]
+    rows = [(len(days) - 1, days[-1] - days[0], 242 - days[0]) for days in bought]
+    return pd.DataFrame(rows, columns=["frequency", "recency", "T"])
+
+
+def test_figures_of_frequent_buyers_are_spread(frequent):
+    """Most stood in the last bar of rates and of repeats, in the first of drop-out, and outside the matrix."""
+    model = BetaGeoModel().fit(frequent)
+    for figure in (plots.purchase_rates(model), plots.repeat_purchases(model, frequent)):
+        heights = np.array([bar.get_height() for bar in figure.patches])
+        assert heights.max() < 0.5 * heights.sum()
+    actual = [bar.get_height() for bar in plots.repeat_purchases(model, frequent).patches]
+    names = [tick.get_text() for tick in plots.repeat_purchases(model, frequent).get_xticklabels()]
+    assert names[0] == "0"
+    assert names[-1].endswith("+")
+    first, last = map(int, names[1].split("–"))
+    assert actual[1] == frequent["frequency"].between(first, last).sum()
+    assert sum(actual[: len(names)]) == len(frequent)
+    ax = plots.dropout(model)
+    assert ax.get_xlim()[1] < 0.5
+    assert sum(bar.get_height() for bar in ax.patches) == pytest.approx(1.0, abs=1e-9)
+    assert "mean 0%" not in ax.texts[0].get_text()
+    ax = plots.recency_frequency(model, frequent, "expected_purchases", 30)
+    assert ax.get_xlim()[1] >= frequent["frequency"].quantile(0.995)
+    busiest = frequent.loc[frequent["frequency"].idxmax()]
+    ax = plots.customer_purchases(model, busiest, "39w")
+    assert "e+" not in ax.get_legend().get_texts()[0].get_text()
+
+
+def test_a_parameter_that_the_data_do_not_identify_is_hollow(frequent):
+    model = ParetoNBDModel().fit(frequent)
+    known = np.isfinite(model.summary_["high"]) & (model.summary_["high"] < 1e6 * model.summary_["low"])
+    assert known[["r", "alpha"]].all()
+    assert not known.all()
+    ax = plots.parameters(model)
+    assert [line.get_markerfacecolor() != "white" for line in ax.lines if line.get_marker() == "o"] == known.tolist()
+    assert "hollow" in ax.get_xlabel()
+
+
+def test_a_calibration_of_near_shares_has_ticks(tested):
+    """A logarithmic scale from 60% to 100% had none but 0."""
+    deciles = tested.deciles.copy()
+    returns = deciles["target"] == "return"
+    for column in ("predicted", "actual", "low", "high"):
+        deciles.loc[returns, column] = 0.6 + 0.35 * deciles.loc[returns, column]
+    ax = plots.calibration(replace(tested, deciles=deciles), "return")
+    assert len([tick for tick in ax.get_xticks() if 0 < tick <= ax.get_xlim()[1]]) >= 3
+
+
+def test_lines_of_seven_forecasts_are_told_apart(tested):
+    gains = [tested.gains.assign(model=f"rule {i}") for i in range(6)]
+    gains = pd.concat([tested.gains[tested.gains["model"] == "clvml"], *gains])
+    ax = plots.gain(replace(tested, gains=gains.drop_duplicates(["model", "target", "cut", "share"])))
+    assert len({to_hex(line.get_color()) for line in ax.lines[:-1]}) == 7
 
 
 @pytest.mark.parametrize("target", ["purchases", "spend", "return"])

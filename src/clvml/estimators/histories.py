@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clvml.errors import DataError
 from clvml.maths.sample import Floats
-from clvml.tables import check_summary
+from clvml.tables import check_frame, check_summary
 
 __all__ = ["NEW", "Customers", "Histories", "counts_of", "histories_of", "summary_frame"]
 
@@ -39,9 +39,12 @@ NEW = Histories(np.zeros(1), np.zeros(1), np.zeros(1), np.ones(1), np.zeros(1, d
 
 
 def summary_frame(customers: Customers) -> pd.DataFrame:
-    """A summary as a frame; of a single customer, one row, whose key `as_of` (if any) is that of the summary."""
-    if isinstance(customers, pd.DataFrame) or not isinstance(customers, pd.Series | Mapping):
-        return customers  # what is neither is refused by the contract of a summary
+    """A summary as a frame; of a single customer, one row, whose key `as_of` (if any) is that of the summary.
+
+    Raises DataError for what is neither.
+    """
+    if not isinstance(customers, Mapping) and not (isinstance(customers, pd.Series) and "frequency" in customers.index):
+        return check_frame(customers)  # a Series may be a row; a column is none
     fields = dict(customers)
     as_of = fields.pop("as_of", None)
     frame = pd.DataFrame([fields])

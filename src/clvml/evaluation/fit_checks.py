@@ -30,6 +30,7 @@ from clvml.scores.totals import total_interval_around
 __all__ = [
     "counts_of_repeats",
     "customer_history",
+    "groups_of_repeats",
     "holdout_by_past",
     "purchases_of",
     "spend_density",
@@ -42,6 +43,8 @@ Purchases = PurchaseModel | LifetimeValueModel
 _TAIL_CHANCE = 1e-6
 _HISTORY_POINTS = 250
 """Days at which a customer's history is looked at, at most, beside those of the purchases."""
+_USUAL_GROUPS, _MANY_REPEATS, _MOST_GROUPS = 7, 12, 10
+"""Numbers of repeat purchases that stand alone; what a tenth must exceed before they do not; groups then."""
 _LEAST_GROUP = 5
 """Customers of a group below which its mean has no interval."""
 
@@ -130,30 +133,46 @@ def track_purchases(
     return table
 
 
-def counts_of_repeats(model: Purchases, summary: pd.DataFrame, most: int = 7) -> pd.DataFrame:
+def groups_of_repeats(summary: pd.DataFrame, most: int | None = None) -> NDArray[np.int64]:
+    """Numbers of repeat purchases at which groups of customers begin; the last group has no end.
+
+    One by one up to `most`; unless given up to 7, and where more than a tenth of the customers have more than 12,
+    one-time buyers and groups of equal width.
+    """
+    if most is not None:
+        return np.arange(check_whole("most", most) + 1)
+    usual = float(summary["frequency"].quantile(0.9))
+    if usual <= _MANY_REPEATS:
+        return np.arange(_USUAL_GROUPS + 1)
+    width = next(m * 10**k for k in range(12) for m in (1, 2, 5) if usual <= _MOST_GROUPS * m * 10**k)
+    return np.concatenate([[0], np.arange(1, int(usual) + width + 1, width)])
+
+
+def counts_of_repeats(model: Purchases, summary: pd.DataFrame, most: int | None = None) -> pd.DataFrame:
     """How many customers made 0, 1, … repeat purchases, and how many the model expects at their ages.
 
-    One row a count: count (the last stands for all from `most` on), actual, expected.
+    One row a group (`groups_of_repeats`): count (where it begins; the last has no end), actual, expected.
     """
     purchases = purchases_of(model)
-    rows = _by_age(purchases, summary)
+    rows, starts = _by_age(purchases, summary), groups_of_repeats(summary, most)
     future, t = purchases._future(_as_new(rows)), rows.T / purchases.unit_days
-    chances = [float(rows.weight @ future.pmf(np.full(t.shape, float(n)), t)) for n in range(most)]
-    counts = np.bincount(np.minimum(summary["frequency"].to_numpy(np.intp), most), minlength=most + 1)
-    expected = [*chances, float(rows.weight.sum()) - sum(chances)]
-    return pd.DataFrame({"count": np.arange(most + 1), "actual": counts, "expected": expected})
+    reached = [float(rows.weight @ future.at_least(np.full(t.shape, float(n)), t)) for n in starts]
+    groups = np.searchsorted(starts, summary["frequency"].to_numpy(), side="right") - 1
+    expected = -np.diff(reached, append=0.0)
+    return pd.DataFrame({"count": starts, "actual": np.bincount(groups, minlength=len(starts)), "expected": expected})
 
 
-def holdout_by_past(model: Purchases, split: Split, most: int = 7) -> pd.DataFrame:
+def holdout_by_past(model: Purchases, split: Split, most: int | None = None) -> pd.DataFrame:
     """Mean purchases after the cut by the number of repeat purchases before it, beside those expected.
 
-    One row a number: past (the last stands for all from `most` on), customers, expected, actual, low and high (95%
-    interval of the actual mean; missing for fewer than five customers).
+    One row a group (`groups_of_repeats`): past (where it begins; the last has no end), customers, expected, actual, low
+    and high (95% interval of the actual mean; missing for fewer than five customers).
     """
     days = (as_date(split.holdout.attrs["end"]) - as_date(split.holdout.attrs["cut"])).days
+    starts = groups_of_repeats(split.summary, most)
     table = pd.DataFrame(
         {
-            "past": np.minimum(split.summary["frequency"].to_numpy(), most),
+            "past": starts[np.searchsorted(starts, split.summary["frequency"].to_numpy(), side="right") - 1],
             "expected": purchases_of(model).expected_purchases(split.summary, days),
             "actual": split.holdout["purchases"].to_numpy(np.float64),
         }

@@ -233,7 +233,7 @@ def _load(engine: Engine, source: Source, columns: Columns) -> str:
     else:
         engine.view("raw", source.parquet or scan_csv(source.csv))
     names = list(engine.columns("raw"))
-    columns.check(names)
+    columns.check(names, source.index_names)
     sql = source_sql(columns, "raw", names, engine.dialect)
     if not source.once:
         engine.view("source", sql)

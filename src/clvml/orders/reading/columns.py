@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from clvml.errors import DataError, OptionError, did_you_mean
+from clvml.errors import DataError, OptionError, did_you_mean, listed
 from clvml.orders.engines.duckdb import SCALE, Dialect, quoted
 from clvml.orders.reading.dates import DayOrder, date_sql
 from clvml.tables import SUMMARY
@@ -62,16 +62,21 @@ class Columns:
         """Roles of the covariates: covariate_0, covariate_1, …"""
         yield from ((f"covariate_{i}", name) for i, name in enumerate(self.covariates))
 
-    def check(self, known: Iterable[str]) -> None:
-        """Raise DataError for a column that the log does not have, OptionError for settings that contradict."""
+    def check(self, known: Iterable[str], index: Iterable[str] = ()) -> None:
+        """Raise DataError for a column that the log does not have, OptionError for settings that contradict.
+
+        index: what a frame has as its index, which is no column.
+        """
         known = list(known)
         self._check_kinds(known)
         for role, name in self.named().items():
             if name not in known:
                 setting = "covariates" if role.startswith("covariate_") else role
+                if name in index:
+                    raise DataError(f"'{name}' is the frame's index, not a column: reset_index() makes it one.")
                 raise DataError(
                     f"The log has no column '{name}' (wanted as {setting}).{did_you_mean(name, known)} "
-                    f"It has: {', '.join(known) or 'no columns'}. Say which column it is with {setting}='…'."
+                    f"It has: {listed(known) or 'no columns'}. Say which column it is with {setting}='…'."
                 )
         taken = {"channel", *(column.name for column in SUMMARY)} & set(self.covariates)
         if taken:

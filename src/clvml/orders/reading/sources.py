@@ -54,6 +54,8 @@ class Source(NamedTuple):
     database: DuckDBFile | Postgres | SqlDatabase | None = None
     files: tuple[str, ...] = ()
     """The files, where it is files."""
+    index_names: tuple[str, ...] = ()
+    """What is the index of a pandas frame, and so no column."""
 
 
 def open_source(source: Any, table: str | None = None, query: str | None = None) -> Source:
@@ -90,7 +92,8 @@ def _from_frame(source: Any) -> Source:
     if library == "pyspark":
         return _from_spark(source)
     if library == "pandas" and type(source).__name__ == "DataFrame":
-        return Source("pandas frame", table=_from_pandas(source))
+        index = tuple(str(name) for name in source.index.names if name is not None)
+        return Source("pandas frame", table=_from_pandas(source), index_names=index)
     if library == "polars" and type(source).__name__ in ("DataFrame", "LazyFrame"):
         return Source("polars frame", table=_from_polars(source))
     if library == "pyarrow":

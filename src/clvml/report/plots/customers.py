@@ -43,6 +43,8 @@ Purchases = PurchaseModel | LifetimeValueModel
 _SMALL_GROUP = 20
 """Customers below which no line is drawn."""
 _STEPS = 20
+_MANY_PURCHASES = 60
+"""Lines or bars of one customer beyond which lines are drawn as marks at the foot, and bars without gaps."""
 
 
 def customer_history(
@@ -93,7 +95,10 @@ def customer_history(
     bought = table.loc[table["purchase"], "day"]
     title = f"Customer {customer_id}: {len(bought)} purchase{'s' if len(bought) > 1 else ''}"
     ax = new_axes(ax, title, "", "probability", grid="y")
-    ax.vlines(bought, 0, 1, color=PALE, linewidth=1.5, label="purchase")
+    rug = len(bought) > _MANY_PURCHASES  # lines of that many would cover the rest
+    ax.vlines(
+        bought, 0, 0.06 if rug else 1, color=SOFT if rug else PALE, linewidth=0.8 if rug else 1.5, label="purchase"
+    )
     days = horizon_days(horizon, day)
     ax.plot(table["day"], table["p_alive"], color=SERIES[0], linewidth=1.5, linestyle="--", label="is a customer")
     ax.plot(table["day"], table["p_return"], color=SERIES[1], linewidth=2, label=f"buys in the next {days} days")
@@ -154,8 +159,8 @@ def customer_purchases(
         (inside, SERIES[0], f"{level:.0%} interval: {low[0]:.0f} to {high[0]:.0f}"),
         (~inside, PALE, "outside it"),
     ):
-        ax.bar(at[part], chance[part], color=colour, width=0.85, label=label)
-    ax.axvline(mean, color=INK, linewidth=1.5, linestyle="--", label=f"mean {mean:.2g}")
+        ax.bar(at[part], chance[part], color=colour, width=1.0 if most > _MANY_PURCHASES else 0.85, label=label)
+    ax.axvline(mean, color=INK, linewidth=1.5, linestyle="--", label=f"mean {mean:.3g}")
     whole_axis(ax.xaxis)
     percent_axis(ax.yaxis)
     legend(ax)
@@ -352,10 +357,10 @@ def value_at_risk(scores: pd.DataFrame, ax: Axes | None = None) -> Axes:
     most = float(np.max(np.asarray(cells.get_array())))
     cells.set_clim(0.3, 3.0 * most)  # the darkest cell stays grey, so that the flagged stand out
     flagged = shown[shown["flagged"]]
-    size = float(np.clip(3_000 / max(len(flagged), 1), 3, 16))
+    size = float(np.clip(3_000 / max(len(flagged), 1), 3, 30))
     ax.scatter(
         flagged["value_if_kept"], flagged["churn_probability"], s=size, color=SERIES[1], alpha=0.7, linewidths=0,
-        rasterized=True,
+        rasterized=True, clip_on=False, zorder=3,
     )  # fmt: skip
     name = f"{len(flagged):,} flagged of {len(scores):,} (grey: how many customers)"
     ax.scatter([], [], s=16, color=SERIES[1], label=name)

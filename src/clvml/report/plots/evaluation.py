@@ -21,6 +21,7 @@ from clvml.report.plots.style import (
     SOFT,
     date_axis,
     forest_rows,
+    group_names,
     legend,
     legend_below,
     money_axis,
@@ -64,18 +65,27 @@ def tracking(table: pd.DataFrame, cumulative: bool = False, ax: Axes | None = No
     end = "_total" if cumulative else ""
     y = "repeat purchases, added up" if cumulative else f"repeat purchases in {table.attrs.get('period', 7)} days"
     ax = new_axes(ax, "Repeat purchases, actual and expected", "", y, grid="y")
-    later = table[~table["known"]]
+    before, later = table[table["known"]], table[~table["known"]]
+    if cumulative and len(
+        before
+    ):  # after that day it goes on from what came, not from what was expected of new customers
+        known = before.iloc[[-1]]
+        came = {f"{name}_total": known["actual_total"] for name in ("expected", "low", "high")}
+        later = pd.concat([known.assign(**came), later])
     ax.plot(table["end"], table[f"actual{end}"], color=INK, linewidth=1.5, label="actual")
-    ax.plot(table["end"], table[f"expected{end}"], color=SERIES[0], linewidth=2, label="expected")
-    if len(later):
+    parts = [before, later] if cumulative else [table]
+    for part in parts:
+        name = "expected" if part is parts[0] else "_"
+        ax.plot(part["end"], part[f"expected{end}"], color=SERIES[0], linewidth=2, label=name)
+    if not table["known"].all():
         name = f"{table.attrs.get('level', 0.9):.0%} interval"
         ax.fill_between(
             later["end"], later[f"low{end}"], later[f"high{end}"], color=SERIES[0], alpha=0.18, linewidth=0, label=name
         )
-        known = table.loc[table["known"], "end"].max()
-        ax.axvline(known, color=SOFT, linewidth=1, linestyle="--")
+        day = before["end"].max()
+        ax.axvline(day, color=SOFT, linewidth=1, linestyle="--")
         ax.annotate(
-            "the model knows so far", (known, 1.0), xycoords=("data", "axes fraction"), xytext=(-4, -4),
+            "the model knows so far", (day, 1.0), xycoords=("data", "axes fraction"), xytext=(-4, -4),
             textcoords="offset points", ha="right", va="top", color=SOFT, fontsize=9,
         )  # fmt: skip
     date_axis(ax.xaxis)
@@ -86,7 +96,7 @@ def tracking(table: pd.DataFrame, cumulative: bool = False, ax: Axes | None = No
 
 
 def holdout_purchases(
-    model: PurchaseModel | LifetimeValueModel, split: Split, most: int = 7, ax: Axes | None = None
+    model: PurchaseModel | LifetimeValueModel, split: Split, most: int | None = None, ax: Axes | None = None
 ) -> Axes:
     """Purchases after a day by the number of repeat purchases before it, actual and expected.
 
@@ -96,8 +106,9 @@ def holdout_purchases(
         Fitted to the summary of the split.
     split : Split
         What `Transactions.split` gave.
-    most : int, default 7
-        The last point stands for so many and more.
+    most : int, optional
+        The last point stands for so many and more: 7 unless given, but where more than a tenth of the customers have
+        more than 12, points are of groups of equal width.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new ones unless given.
 
@@ -124,11 +135,13 @@ def holdout_purchases(
         ax, "Purchases after the cut, by those before it", "repeat purchases before the cut",
         "mean purchases after it", grid="y",
     )  # fmt: skip
-    at = table["past"].to_numpy(float)
+    starts = fit_checks.groups_of_repeats(split.summary, most)
+    at = np.searchsorted(starts, table["past"])
     ax.vlines(at, table["low"], table["high"], color=INK, linewidth=1.5)
     ax.plot(at, table["actual"], "o", color=INK, label="actual, 95% interval")
     ax.plot(at, table["expected"], "D-", color=SERIES[0], markersize=5, label=name)
-    ax.set_xticks(at, [f"{n:.0f}{'+' if n == most else ''}" for n in at])
+    names = group_names(starts)
+    ax.set_xticks(at, [names[i] for i in at])
     ax.set_ylim(bottom=0)
     legend(ax, loc="upper left")
     return ax
@@ -297,15 +310,12 @@ def _gains(tested: Backtest, target: str) -> pd.DataFrame:
     return table[list(dict.fromkeys(rows["model"]))]
 
 
-def _colour(i: int) -> str:
-    return SERIES[i % len(SERIES)]
-
-
 def _line(name: str, i: int) -> dict[str, Any]:
-    """Ours is drawn thick and above the others; of these, neighbours differ in colour and in their dashes."""
+    """Ours is drawn thick and above the others, in its own colour; of these, neighbours differ in their dashes too."""
     if name == OURS:
         return {"color": SERIES[0], "linewidth": 2.5, "zorder": 3}
-    return {"color": _colour(i), "linewidth": 1.4, "zorder": 2, "linestyle": DASHES[i % len(DASHES)]}
+    others = (*SERIES[1:], INK)
+    return {"color": others[(i - 1) % len(others)], "linewidth": 1.4, "zorder": 2, "linestyle": DASHES[i % len(DASHES)]}
 
 
 def totals(tested: Backtest, target: Literal["purchases", "spend"] = "spend", ax: Axes | None = None) -> Axes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from clvml.report.plots.style import (
     SERIES,
     SOFT,
     forest_rows,
+    group_names,
     legend,
     money_axis,
     new_axes,
@@ -43,11 +45,13 @@ Array = np.typing.NDArray[np.float64]
 _YEAR = 365.25
 _UNIDENTIFIED = 1e6
 """An interval whose ends are so many times apart says nothing."""
-_RATE_EDGES = np.array([0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, np.inf])
-_RATE_NAMES = ("<¼", "¼–½", "½–1", "1–2", "2–4", "4–8", "8–16", ">16")
+_RATE_BINS = 8
+_FRACTIONS = {0.25: "¼", 0.5: "½"}
 _DROPOUT_BINS = 20
+_NEARLY_ALL = 0.998
+"""Share of customers who leave so readily, from which no more of the scale is drawn."""
 _RECENCY_STEPS = 120
-_MOST_FREQUENCY = 30
+_FREQUENCY_STEPS = 50
 _QUANTITIES = {
     "p_return": "probability of a purchase in the next {days} days",
     "expected_purchases": "expected purchases in the next {days} days",
@@ -88,10 +92,13 @@ def purchase_rates(model: Purchases, ax: Axes | None = None) -> Axes:
     _refuse_chances(purchases, "a rate of purchases")
     stages = getattr(purchases, "k_", 1)
     r, alpha = purchases.params_.r, stages * purchases.params_.alpha * purchases.unit_days / _YEAR
-    share = np.diff(gamma.cdf(_RATE_EDGES, r, scale=1 / alpha))
+    edges = _rate_edges(float(gamma.ppf(0.98, r, scale=1 / alpha)))
+    share = np.diff(gamma.cdf(edges, r, scale=1 / alpha))
     ax = new_axes(ax, "How often customers buy", "purchases a year, while a customer", "% of customers", grid="y")
     ax.bar(np.arange(len(share)), share, color=SERIES[0], width=0.85)
-    ax.set_xticks(np.arange(len(share)), list(_RATE_NAMES))
+    names = [_FRACTIONS.get(edge, f"{edge:g}") for edge in edges[1:-1]]
+    between = [f"{a}–{b}" for a, b in pairwise(names)]
+    ax.set_xticks(np.arange(len(share)), [f"<{names[0]}", *between, f">{names[-1]}"])
     percent_axis(ax.yaxis)
     ax.set_ylim(0.0, 1.25 * float(share.max()))  # the note stands above the bars
     middle = float(gamma.ppf(0.5, r, scale=1 / alpha))
@@ -100,6 +107,12 @@ def purchase_rates(model: Purchases, ax: Axes | None = None) -> Axes:
         (0.98, 0.97), xycoords="axes fraction", ha="right", va="top", color=INK, fontsize=9,
     )  # fmt: skip
     return ax
+
+
+def _rate_edges(most: float) -> Array:
+    """Ends of groups of rates, each twice the one before: the last group begins at 16, or where `most` is far above."""
+    last = 2.0 ** np.floor(np.log2(max(most, 16.0)))
+    return np.array([0.0, *(last / 2.0 ** np.arange(_RATE_BINS - 1)[::-1]), np.inf])
 
 
 def dropout(model: Purchases, ax: Axes | None = None) -> Axes:
@@ -133,39 +146,61 @@ def dropout(model: Purchases, ax: Axes | None = None) -> Axes:
     >>> print(round(sum(bar.get_height() for bar in bars), 6))
     1.0
     """
-    edges = np.linspace(0.0, 1.0, _DROPOUT_BINS + 1)
-    share, when, mean = _dropout_shares(_of(model), edges)
+    chances = _dropout_chances(_of(model))
+    end = _shown_end(chances.below)
+    edges = np.linspace(0.0, end, _DROPOUT_BINS + 1)
+    share = np.diff(chances.below(edges))
+    share[-1] += 1.0 - share.sum()  # the few above
+    mean, when = chances.mean, chances.when
     ax = new_axes(ax, "How readily customers leave", f"probability of leaving {when}", "% of customers", grid="y")
-    ax.bar(edges[:-1], share, width=0.85 / _DROPOUT_BINS, align="edge", color=SERIES[1])
+    ax.bar(edges[:-1], share, width=0.85 * end / _DROPOUT_BINS, align="edge", color=SERIES[1])
     ax.axvline(mean, color=INK, linewidth=1.5)
     ax.annotate(
-        f"mean {mean:.0%}", (mean, 0.97), xycoords=("data", "axes fraction"), xytext=(6, 0),
+        f"mean {100 * mean:.2g}%", (mean, 0.97), xycoords=("data", "axes fraction"), xytext=(6, 0),
         textcoords="offset points", va="top", color=INK, fontsize=9,
     )  # fmt: skip
     percent_axis(ax.xaxis)
     percent_axis(ax.yaxis)
-    ax.set_xlim(0, 1)
+    ax.set_xlim(0, end)
+    ax.set_ylim(0, 1.12 * float(share.max()))  # the mean stands above the bars
     return ax
 
 
-def _dropout_shares(purchases: PurchaseModel, edges: Array) -> tuple[Array, str, float]:
-    """Share of customers between the edges of the probability, of leaving when, and its mean."""
+class _Chances(NamedTuple):
+    """How a probability of leaving is spread over customers: the share of them below one, its mean, of leaving when."""
+
+    below: Callable[[Array], Array]
+    mean: float
+    when: str
+
+
+def _shown_end(below: Callable[[Array], Array]) -> float:
+    """1, or where nearly all leave less readily, a round number that few exceed."""
+    ends = np.array([m * 10.0**-k for k in range(1, 7) for m in (5.0, 2.0, 1.0)])
+    enough = ends[below(ends) >= _NEARLY_ALL]
+    return float(enough[-1]) if len(enough) else 1.0
+
+
+def _dropout_chances(purchases: PurchaseModel) -> _Chances:
     from scipy.stats import beta, gamma
 
     found = purchases.params_._asdict()
     if "s" in found:
         scale = purchases.unit_days / _YEAR * found["beta"]
-        with np.errstate(divide="ignore"):
-            rate = -np.log1p(-edges)
-        mean = 1.0 - (scale / (scale + 1.0)) ** found["s"]
-        return np.diff(gamma.cdf(rate, found["s"], scale=1 / scale)), "within a year", float(mean)
+
+        def leaves_within_a_year(chance: Array) -> Array:
+            with np.errstate(divide="ignore"):
+                return np.asarray(gamma.cdf(-np.log1p(-chance), found["s"], scale=1 / scale))
+
+        mean = -np.expm1(found["s"] * -np.log1p(1.0 / scale))
+        return _Chances(leaves_within_a_year, float(mean), "within a year")
     if {"a", "b"} <= found.keys():
         a, b, when = found["a"], found["b"], "right after a purchase"
     elif "gamma" in found:
         a, b, when = found["gamma"], found["delta"], "before the next chance"
     else:
         raise OptionError(f"In {purchases.name} nobody leaves, so there is no drop-out to draw.")
-    return np.diff(beta.cdf(edges, a, b)), when, a / (a + b)
+    return _Chances(lambda chance: np.asarray(beta.cdf(chance, a, b)), a / (a + b), when)
 
 
 def recency_frequency(
@@ -183,7 +218,7 @@ def recency_frequency(
         Fitted.
     summary : pandas.DataFrame
         Its customers: the matrix is that of one as old as the oldest of them, up to the most purchases that one in 200
-        has.
+        has; above 50, not every number has a column.
     quantity : {'p_return', 'p_alive', 'expected_purchases'}
         What is drawn.
     horizon : int or str, default '3m'
@@ -212,22 +247,23 @@ def recency_frequency(
     days = horizon_days(horizon, summary.attrs.get("as_of"))
     label = _QUANTITIES[check_choice("quantity", quantity, _QUANTITIES)].format(days=days)
     age = int(summary["T"].max())
-    most = int(np.clip(np.ceil(summary["frequency"].quantile(0.995)), 3, _MOST_FREQUENCY))
+    most = max(3, int(np.ceil(summary["frequency"].quantile(0.995))))
+    columns = np.unique(np.linspace(0.0, most, min(most, _FREQUENCY_STEPS) + 1).round())
     silence = np.linspace(0, age, min(_RECENCY_STEPS, age) + 1)
-    x, s = (v.ravel() for v in np.meshgrid(np.arange(most + 1.0), silence))
+    x, s = (v.ravel() for v in np.meshgrid(columns, silence))
     possible = np.where(x == 0, s >= age, age - s >= x)
     rows = pd.DataFrame({"frequency": x, "recency": np.where(x > 0, np.maximum(age - s, x), 0.0), "T": float(age)})
     _add_covariates(rows, summary)
     values = purchases.p_alive(rows) if quantity == "p_alive" else getattr(purchases, quantity)(rows, days)
-    table = np.where(possible, values, np.nan).reshape(len(silence), most + 1)
+    table = np.where(possible, values, np.nan).reshape(len(silence), len(columns))
     table[:, 0] = table[-1, 0]  # one-time buyers have one age alone: shown along the whole column
     ax = new_axes(ax, f"{label[0].upper()}{label[1:]}", "repeat purchases", "days since the last purchase", grid="none")
-    mesh = ax.pcolormesh(np.arange(most + 1), silence, table, cmap="cividis", shading="nearest", rasterized=True)
+    mesh = ax.pcolormesh(columns, silence, table, cmap="cividis", shading="nearest", rasterized=True)
     if quantity != "expected_purchases":
         mesh.set_clim(0.0, 1.0)
     _colour_bar(ax, mesh, percent=quantity != "expected_purchases")
     whole_axis(ax.xaxis)
-    ax.axvline(0.5, color="white", linewidth=1.5)
+    ax.axvline(columns[1] / 2.0, color="white", linewidth=1.5)
     return ax
 
 
@@ -251,7 +287,7 @@ def _colour_bar(ax: Axes, mesh: Any, *, percent: bool) -> None:
         percent_axis(bar.ax.yaxis)
 
 
-def repeat_purchases(model: Purchases, summary: pd.DataFrame, most: int = 7, ax: Axes | None = None) -> Axes:
+def repeat_purchases(model: Purchases, summary: pd.DataFrame, most: int | None = None, ax: Axes | None = None) -> Axes:
     """How many customers made 0, 1, 2, … repeat purchases, beside what the model expects at their ages.
 
     Parameters
@@ -260,8 +296,9 @@ def repeat_purchases(model: Purchases, summary: pd.DataFrame, most: int = 7, ax:
         Fitted.
     summary : pandas.DataFrame
         The rows of the fit.
-    most : int, default 7
-        The last bar stands for so many and more.
+    most : int, optional
+        The last bar stands for so many and more: 7 unless given, but where more than a tenth of the customers have more
+        than 12, bars are of groups of equal width.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new ones unless given.
 
@@ -283,10 +320,10 @@ def repeat_purchases(model: Purchases, summary: pd.DataFrame, most: int = 7, ax:
     """
     table = fit_checks.counts_of_repeats(model, summary, most)
     ax = new_axes(ax, f"Repeat purchases: actual and {_of(model).name}", "repeat purchases", "customers", grid="y")
-    at = table["count"].to_numpy(np.float64)
+    at = np.arange(len(table))
     ax.bar(at - 0.2, table["actual"], width=0.38, color=PALE, label="actual")
     ax.bar(at + 0.2, table["expected"], width=0.38, color=SERIES[0], label=_of(model).name)
-    ax.set_xticks(at, [*(str(n) for n in range(most)), f"{most}+"])
+    ax.set_xticks(at, group_names(table["count"].to_numpy()))
     money_axis(ax.yaxis)
     legend(ax)
     return ax
@@ -348,7 +385,7 @@ def parameters(
     Returns
     -------
     matplotlib.axes.Axes
-        On a logarithmic scale; a parameter that the data do not identify has no interval.
+        On a logarithmic scale; a parameter that the data do not identify is hollow and has no interval.
 
     Raises
     ------
@@ -362,7 +399,7 @@ def parameters(
     ['r', 'alpha', 'a', 'b']
     """
     named = dict(models) if isinstance(models, Mapping) else {models.name: models}
-    rows, colours = [], []
+    rows, colours, known = [], [], []
     for i, (name, model) in enumerate(named.items()):
         prefix = f"{name}: " if len(named) > 1 else ""
         for parameter, row in model.summary_.iterrows():
@@ -371,12 +408,14 @@ def parameters(
             low, high = (row["low"] / base, row["high"] / base) if some else (row["coef"] / base,) * 2
             rows.append((f"{prefix}{parameter}  {row['coef']:.3g}", row["coef"] / base, low, high))
             colours.append(SERIES[i % len(SERIES)])
+            known.append(bool(some))
     title = f"Parameters of {next(iter(named))}" if len(named) == 1 else "Parameters"
     x = "estimate = 1, with its 95% interval" if relative else "estimate and 95% interval"
+    x += "" if all(known) else "; hollow: the data do not identify it"
     ax = new_axes(ax, title, x, "", size=(6.4, 1.2 + 0.32 * len(rows)), grid="x")
     names, middle, low, high = (list(column) for column in zip(*rows, strict=True))
     ax.set_xscale("log")
-    forest_rows(ax, names, middle, low, high, colours=colours, zero=1.0 if relative else None)
+    forest_rows(ax, names, middle, low, high, colours=colours, known=known, zero=1.0 if relative else None)
     _plain_log_ticks(ax)
     return ax
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
 
 __all__ = [
-    "DASHES", "GRID", "INK", "MARKERS", "PALE", "SERIES", "SOFT", "date_axis", "forest_rows", "legend",
+    "DASHES", "GRID", "INK", "MARKERS", "PALE", "SERIES", "SOFT", "date_axis", "forest_rows", "group_names", "legend",
     "legend_below", "log_money_axis", "money_axis", "new_axes", "percent_axis", "short", "spread_axes", "whole_axis",
 ]  # fmt: skip
 
@@ -32,6 +32,8 @@ MARKERS = "osD^vP"
 DASHES = ("-", (0, (5, 1.5)), (0, (5, 1.5, 1, 1.5)))
 """Line styles, by which lines differ without their colours."""
 _TEXT = 9
+_SPREAD = 10.0
+"""How many times as large as the smallest number the largest is, where a logarithmic scale is of use."""
 
 
 def new_axes(
@@ -91,10 +93,15 @@ def log_money_axis(axis: Any, low: float, high: float) -> None:
 
 
 def spread_axes(ax: Axes, values: Array, end: float) -> tuple[Axis, Axis]:
-    """Both axes logarithmic above the smallest value that is not 0, or a thousandth of the end; ticks at 1, 2, 5, …"""
+    """Both axes logarithmic above the smallest value that is not 0, or a thousandth of the end; ticks at 1, 2, 5, …
+
+    Where no value is a tenth of another they stay as they are: no tick would be between them.
+    """
     from matplotlib.ticker import FixedLocator, NullLocator
 
     least = max(float(values[values > 0].min(initial=end)), end / 1000.0)
+    if end < _SPREAD * least:
+        return ax.xaxis, ax.yaxis
     ticks = [m * 10.0**k for k in range(-4, 10) for m in (1, 2, 5) if least < m * 10.0**k < end]
     step = max(1, -(-len(ticks) // 6))
     for axis, scale in ((ax.xaxis, ax.set_xscale), (ax.yaxis, ax.set_yscale)):
@@ -110,6 +117,13 @@ def short(value: float) -> str:
         if abs(value) >= size * (0.99995 if size > 1e3 else 1.0):
             return f"{value / size:.3g}{letter}"
     return f"{value:.3g}"
+
+
+def group_names(starts: Sequence[int] | npt.NDArray[Any]) -> list[str]:
+    """Whole numbers from one start to the next in few characters; the last group has no end: 0, 1–10, 11+."""
+    ends = [*(int(n) - 1 for n in starts[1:]), None]
+    pairs = [(int(a), b) for a, b in zip(starts, ends, strict=True)]
+    return [f"{a}+" if b is None else f"{a}" if a == b else f"{a}–{b}" for a, b in pairs]
 
 
 def money_axis(axis: Any) -> None:
@@ -151,14 +165,16 @@ def forest_rows(
     high: Iterable[float],
     *,
     colours: Sequence[str] | None = None,
+    known: Sequence[bool] | None = None,
     zero: float | None = 0.0,
 ) -> None:
-    """An interval a name, the first on top; those without an end are drawn to the edge of the axes by matplotlib."""
+    """An interval a name, the first on top; those that are not known are hollow."""
     at = np.arange(len(names))[::-1]
     shades = list(colours or [SERIES[0]] * len(names))
-    for y, m, a, b, colour in zip(at, middle, low, high, shades, strict=True):
+    filled = list(known or [True] * len(names))
+    for y, m, a, b, colour, sure in zip(at, middle, low, high, shades, filled, strict=True):
         ax.plot([a, b], [y, y], color=colour, linewidth=2, solid_capstyle="round")
-        ax.plot(m, y, "o", color=colour, markersize=6)
+        ax.plot(m, y, "o", color=colour, markersize=6, markerfacecolor=colour if sure else "white")
     if zero is not None:
         ax.axvline(zero, color=SOFT, linewidth=1)
     ax.set_yticks(at, list(names))
