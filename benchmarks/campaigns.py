@@ -19,7 +19,8 @@ from scipy.stats import t
 
 from clvml.campaigns import Plan, Treatment, plan_audience, treatment_gains
 from clvml.campaigns.allocation import allocate
-from clvml.campaigns.learning.past import Delivered, campaign_rows, promised_and_delivered
+from clvml.campaigns.learning.past import Delivered, campaign_rows
+from clvml.campaigns.learning.promised import promised_and_delivered
 
 CUSTOMERS, CAMPAIGNS = 20_000, 10
 COST, BUDGET = 2.0, 10_000.0

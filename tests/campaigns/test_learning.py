@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import numpy as np
 import pandas as pd
@@ -183,7 +184,14 @@ def test_the_next_plan_is_made_from_what_was_learned():
     found = plan_audience(s, plan("next"), budget=300.0, past=past(late_alone))
     treated = found.table[found.table["group"] == "treat"]
     assert (treated["state"] == "late").mean() > 0.9
-    assert "learned from 4 past campaigns" in str(found)
+    text = " ".join(str(found).split())
+    assert "more per customer who gets it here, before its costs; learned from 4 past campaigns" in text
+    true = late_alone(s.set_index("customer_id").loc[treated["customer_id"]]).mean()
+    middle, low, high = (
+        float(x) for x in re.search(r"mail: brings (\S+), 90% interval (\S+) to (\S+) more", text).groups()
+    )
+    assert middle == pytest.approx((treated["expected_gain"] + treated["cost"]).mean(), abs=0.01)
+    assert low < true < high
     told = found.plan["totals"]
     assert told["expected_gain_low"] < told["expected_gain"] < told["expected_gain_high"]
     own = s.set_index("customer_id").loc[treated["customer_id"]]
@@ -202,6 +210,19 @@ def test_the_interval_of_a_stated_effect_is_that_of_its_prior():
     treated = unsure.table[unsure.table["group"] == "treat"]
     half = unsure.plan["totals"]["expected_gain_high"] - unsure.plan["totals"]["expected_gain"]
     assert half == pytest.approx(1.6448536 * 0.05 * treated["clv"].sum(), rel=1e-5)
+
+
+def test_of_an_assumed_effect_nothing_at_all_may_come():
+    s = scores(500)
+    rules = {"name": "x", "holdout_share": 0.0}
+    mail, sure = (Treatment(name="mail", contact_cost=1, save_rate=0.3, effect_sd=sd) for sd in (None, 0.01))
+    assumed, stated = (plan_audience(s, Plan(treatments=(t,), **rules)) for t in (mail, sure))
+    totals = assumed.plan["totals"]
+    assert totals["expected_gain_if_assumed_do_nothing"] == pytest.approx(-totals["cost"])
+    assert totals["expected_gain_low"] <= -totals["cost"]
+    assert f"these do: 'mail'; if it is nothing, all comes to -{totals['cost']:.0f})" in " ".join(str(assumed).split())
+    assert stated.plan["totals"]["expected_gain_low"] > 0
+    assert "if it is nothing" not in str(stated)
 
 
 def test_the_errors_of_the_treatments_of_a_plan_are_shared():

@@ -65,6 +65,18 @@ def lift_of(outcome, customers: str, measure: str):
     return next(x for x in outcome.lifts if (x.customers, x.measure) == (customers, measure))
 
 
+def test_parts_too_small_to_compare_are_named():
+    table = audience(400)
+    table.loc[:11, ["planned_treatment", "group"]] = "letter", "treat"
+    table.loc[:4, "group"] = "control"
+    outcome = measure_outcome(table, log(orders(table)))
+    assert {x.customers for x in outcome.lifts} == {"all", "call", "mail"}
+    assert (
+        "in 'all' alone, because there are fewer than 10 in a group: 'letter' (7 treated, 5 control)." in outcome.notes
+    )
+    assert not any("in 'all' alone" in note for note in measure_outcome(audience(400), log(orders(table))).notes)
+
+
 def test_a_known_effect_comes_back():
     table = audience(10_000)
     outcome = measure_outcome(table, log(orders(table)))

@@ -11,9 +11,9 @@ from clvml.campaigns.learning.past import (
     Delivered,
     campaign_rows,
     keep_campaign,
-    promised_and_delivered,
     read_campaigns,
 )
+from clvml.campaigns.learning.promised import promised_and_delivered, promised_text, track_record
 from clvml.errors import DataError
 
 
@@ -61,6 +61,21 @@ def test_promised_beside_delivered():
     assert total["delivered_low"] == pytest.approx(20 - np.sqrt(2) * 8)
     assert total["promised_high"] == pytest.approx(32 + np.sqrt(2) * 12)
     assert np.isnan(table["delivered"][2])
+
+
+def test_promised_and_delivered_in_words():
+    unknown = rows("autumn", "2011-11-30", delivered=Delivered()).assign(promised_low=np.nan, promised_high=np.nan)
+    one, all_three = (
+        promised_and_delivered(read_campaigns(p)) for p in (rows(), pd.concat([rows(), rows("a"), unknown]))
+    )
+    assert [line.split()[:2] for line in promised_text(one)] == [["campaign", "as"], ["spring", "2011-06-30"]]
+    assert [line.split() for line in promised_text(all_three)[-2:]] == [
+        ["autumn", "2011-11-30", "16.00", "not", "stated", "-", "not", "measured"],
+        ["all", "32.00", *["15.03", "to", "48.97", "20.00", "8.69", "to", "31.31"]],
+    ]
+    assert track_record(one) == ["the past campaign promised 16.00; measured were 10.00 (90% interval 2.00 to 18.00)"]
+    assert track_record(all_three)[0].startswith("the 2 past campaigns together promised 32.00; measured were 20.00")
+    assert track_record(promised_and_delivered(read_campaigns(unknown))) == []
 
 
 @pytest.mark.parametrize(

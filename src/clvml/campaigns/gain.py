@@ -8,13 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import betaincc, ndtr
+from scipy.special import betaincc, ndtr, ndtri
 
 from clvml.campaigns.treatments import Treatment
 
 __all__ = [
     "BASES",
     "LEARNED",
+    "NORMAL_90",
     "Array",
     "Belief",
     "Customers",
@@ -24,6 +25,7 @@ __all__ = [
     "incentive_of",
     "linear_gain",
     "sd_of",
+    "sd_of_sum",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -31,6 +33,8 @@ PRIOR_WEIGHT = 20.0
 """A save rate of .30 is then Beta(6, 14), the default of Verbraken et al. 2013 (IEEE TKDE 25) for an offer."""
 
 
+NORMAL_90 = float(ndtri(0.95))
+"""Standard deviations from the middle to either end of a 90% interval."""
 LEARNED = "learned"
 """The kind of an effect in money that past campaigns taught; through it customers return who would have stayed away."""
 
@@ -68,6 +72,11 @@ class Belief(NamedTuple):
     sd_of_sum: Callable[[Array], float] | None = None  # of a weighted sum over customers; None: all share one error
     campaigns: int = 0  # past ones that taught it
 
+    @property
+    def assumed(self) -> bool:
+        """Whether it is a plan's bare statement: nothing measured, and nothing said of how sure it is."""
+        return self.campaigns == 0 and self.sd is None
+
 
 class Economics(NamedTuple):
     """One treatment for every customer."""
@@ -79,6 +88,7 @@ class Economics(NamedTuple):
     extra_return: Array  # expected rise of the return probability; NaN where it is not known
     incentive: Array  # d: what one redemption costs
     slope: Array  # change of the gain with one unit of the effect
+    fixed: Array  # what it costs where it changes nothing: contact, and the incentives of those who buy anyway
 
 
 def sd_of(belief: Belief) -> Array:
@@ -88,6 +98,13 @@ def sd_of(belief: Belief) -> Array:
     if belief.kind == "save_rate":
         return np.asarray(np.sqrt(np.maximum(belief.mean * (1 - belief.mean), 0) / (PRIOR_WEIGHT + 1)))
     return np.abs(belief.mean) / 2
+
+
+def sd_of_sum(belief: Belief, weight: Array) -> float:
+    """Standard deviation of a weighted sum of effects; where nothing else is known, all customers share one error."""
+    if belief.sd_of_sum is not None:
+        return belief.sd_of_sum(weight)
+    return abs(float(weight @ sd_of(belief)))
 
 
 def incentive_of(t: Treatment, c: Customers, window_days: float | None) -> Array:
@@ -149,6 +166,7 @@ def economics(t: Treatment, belief: Belief, c: Customers, window_days: float | N
         extra_return=extra,
         incentive=d,
         slope=slope,
+        fixed=fixed,
     )
 
 

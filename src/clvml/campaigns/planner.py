@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import ndtri
 
 from clvml.campaigns.allocation import Allocation, allocate, allocate_exact
 from clvml.campaigns.control import draw_control, hash_uniform
 from clvml.campaigns.explore import Exploration, explored, left_to_learn
-from clvml.campaigns.gain import Array, sd_of
+from clvml.campaigns.gain import NORMAL_90, Array, sd_of_sum
 from clvml.campaigns.learning.measured import MeasuredEffect
 from clvml.campaigns.learning.past import read_campaigns
+from clvml.campaigns.learning.promised import promised_and_delivered, track_record
 from clvml.campaigns.lists import in_running, matched_ids, often_contacted, suppressed_ids
 from clvml.campaigns.options import (
     UNIT,
@@ -32,7 +32,7 @@ from clvml.campaigns.options import (
 )
 from clvml.campaigns.power import CONTRIBUTION, powers_of
 from clvml.campaigns.result import Audience, read_audience
-from clvml.campaigns.table import Draft, account_of, left_out_of, strata_of, table_of
+from clvml.campaigns.table import Draft, Promised, account_of, left_out_of, strata_of, table_of
 from clvml.campaigns.treatments import Plan
 from clvml.checks import check_amount
 from clvml.horizon import as_date
@@ -109,7 +109,8 @@ def plan_audience(
     table, ids = checked(scores, plan)
     as_of = as_date(table["as_of"].iloc[0])
     why, lists = _kept_out(plan, ids, as_of, suppress, contacts, running)
-    beliefs, sources = beliefs_of(table, plan, measured or {}, None if past is None else read_campaigns(past))
+    known = None if past is None else read_campaigns(past)
+    beliefs, sources = beliefs_of(table, plan, measured or {}, known)
     options = options_of(table, plan, beliefs, sources, why)
     tie = _order_of_equals(table, ids, plan)
     limit = float("inf") if budget is None else float(np.floor(budget * UNIT + 1e-6))
@@ -120,6 +121,7 @@ def plan_audience(
     rules = replace(plan, explore_share=plan.explore_share * scale)
     if plan.adapt_shares:
         notes += _adapted(plan, options, share, rules.explore_share)
+    notes += [] if known is None else track_record(promised_and_delivered(known))
     notes += lists
     notes += [f"'{t.name}' is for nobody in these scores" for t in plan.treatments if not eligible(t, table).any()]
     trial = explored(table, ids, rules, options, why != "", limit, left)
@@ -266,16 +268,18 @@ def _chosen(
     )
 
 
-def _promised(options: Options, found: Allocation, control: Mask) -> tuple[float, float]:
-    """5 and 95% points of the gain of all treated: what is not known of a treatment's effect is shared by them, and by
-    the treatments: who states one too high states all too high, and the same past taught all.
+def _promised(options: Options, found: Allocation, control: Mask) -> Promised:
+    """What is not known of a treatment's effect is shared by those treated, and by the treatments: who states one too
+    high states all too high, and the same past taught all. Of what is assumed alone, no effect at all is one of the
+    things that may be.
     """
-    sd = 0.0
+    sd, stated = 0.0, 0.0
     for a, (belief, e) in enumerate(zip(options.beliefs, options.economics, strict=True)):
-        weight = np.where((found.choice == a) & ~control, e.slope, 0.0)
-        sd += abs(float(weight @ sd_of(belief))) if belief.sd_of_sum is None else belief.sd_of_sum(weight)
-    half = float(ndtri(0.95)) * sd
-    return found.gain - half, found.gain + half
+        given = (found.choice == a) & ~control
+        sd += sd_of_sum(belief, np.where(given, e.slope, 0.0))
+        stated += float((e.gain + e.fixed)[given].sum()) if belief.assumed else 0.0
+    half = NORMAL_90 * sd
+    return Promised(found.gain - max(half, stated), found.gain + half, found.gain - stated)
 
 
 def _share(plan: Plan, table: pd.DataFrame, options: Options, tie: Array, limit: float) -> tuple[float, list[str]]:

@@ -115,11 +115,18 @@ class Audience:
             f"  (90% interval of that: {self._interval()})",
             f"  (the best possible choice under these limits would bring at most {bound})",
         ]
-        if totals["control"]:
+        if self.plan["assumed"]:
+            names = ", ".join(f"'{name}'" for name in self.plan["assumed"])
+            nothing = money(totals["expected_gain_if_assumed_do_nothing"])
+            text = f"(assumed, not measured, is what these do: {names}; if it is nothing, all comes to {nothing})"
+            lines += textwrap.wrap(text, 98, initial_indent="  ", subsequent_indent="   ")
+        if totals["gain_forgone"] > 0:
             lines.append(f"  leaving the control group alone gives up {forgone} of gain")
         if totals["explored"]:
             drawn = f"{totals['explored']:,} customers, half of them control,"
             lines.append(f"  {drawn} were drawn by chance, and so was their treatment, to learn what is not known")
+        if totals["explored"] and totals["explored"] == totals["treated"] + totals["control"]:
+            lines.append("  nobody is treated because that is expected to pay: all of it is the price of learning")
         lines += ["", f"  {'treatment':<28}{'treated':>10}{'control':>10}{'cost':>14}{'expected gain':>16}"]
         lines += [
             f"  {row['treatment'][:27]:<28}{row['treated']:>10,}{row['control']:>10,}"

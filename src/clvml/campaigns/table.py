@@ -11,15 +11,23 @@ import pandas as pd
 
 from clvml.campaigns.allocation import Allocation
 from clvml.campaigns.explore import EXPLORED_CONTROL
-from clvml.campaigns.gain import Array
+from clvml.campaigns.gain import NORMAL_90, Array, sd_of_sum
 from clvml.campaigns.options import NEEDED, UNIT, Options
 from clvml.campaigns.power import Power, predicted_sd
 from clvml.campaigns.result import AUDIENCE_COLUMNS
 from clvml.campaigns.treatments import Plan
-from clvml.display import money
+from clvml.display import money, money_in, unit_within
 from clvml.files import sha256
 
-__all__ = ["Draft", "account_of", "left_out_of", "strata_of", "table_of"]
+__all__ = ["Draft", "Promised", "account_of", "left_out_of", "strata_of", "table_of"]
+
+
+class Promised(NamedTuple):
+    """5 and 95% points of a campaign's gain, and what comes if treatments of assumed effect do nothing."""
+
+    low: float
+    high: float
+    if_nothing: float
 
 
 class Draft(NamedTuple):
@@ -34,7 +42,7 @@ class Draft(NamedTuple):
     free: Allocation  # what would be done if money were no limit
     share: float  # of control among those not explored
     explored: npt.NDArray[np.bool_]  # drawn by chance, and so is their treatment, to learn
-    promised: tuple[float, float]  # 5 and 95% points of the expected gain
+    promised: Promised
     power: tuple[Power, ...]
     as_of: dt.date
     notes: tuple[str, ...]
@@ -70,7 +78,7 @@ def table_of(draft: Draft) -> pd.DataFrame:
     days = horizon if draft.plan.window_days is None else min(horizon, draft.plan.window_days)
     columns = zip(
         control, planned, cost, gain, churn, value, threshold, scores["tier"], scores["state"],
-        scores["days_since_last"], scores["frequency"], strict=True,
+        scores["days_since_last"], scores["frequency"], draft.explored[rows], strict=True,
     )  # fmt: skip
     frame = pd.DataFrame(
         {
@@ -102,8 +110,8 @@ def table_of(draft: Draft) -> pd.DataFrame:
             "explored": draft.explored[rows],
             "propensity": np.round(1 - held, 6),
             "clv_sd": np.round(predicted_sd(scores), 4),
-            "promised_low": round(draft.promised[0], 4),
-            "promised_high": round(draft.promised[1], 4),
+            "promised_low": round(draft.promised.low, 4),
+            "promised_high": round(draft.promised.high, 4),
             "until": str(draft.as_of + dt.timedelta(days=days)),
         }
     )[list(AUDIENCE_COLUMNS)]
@@ -123,14 +131,16 @@ def _reason(
     state: str,
     days: int,
     frequency: int,
+    explored: bool,
 ) -> str:
     if control:
         return f"Control group: gets nothing, so that the effect of '{name}' can be measured."
     who = "Bought once" if frequency == 0 else f"{str(tier).capitalize()} customer"
     need = f" (treating pays from {threshold:.0%})" if np.isfinite(threshold) else ""
+    drawn = "drawn by chance, to learn what is not known; " if explored else ""
     return (
         f"{who}, {state}, last purchase {int(days)} days ago: {churn:.0%} likely to stay away{need}, "
-        f"worth {money(value)} if kept; '{name}' costs {money(cost)} and is expected to bring {money(gain)} net."
+        f"worth {money(value)} if kept; {drawn}'{name}' costs {money(cost)} and is expected to bring {money(gain)} net."
     )
 
 
@@ -165,12 +175,12 @@ def account_of(draft: Draft, frame: pd.DataFrame, left_out: pd.DataFrame) -> dic
             for cost, gain, treated in draft.free.curve
         ],
         "by_treatment": [_of_treatment(t.name, frame) for t in draft.plan.treatments],
-        "effects": [
-            f"{t.name}: {source}"
-            if source.startswith(("measured", "learned"))
-            else f"{t.name}: {_stated(*t.effect)}, {source}"
-            for t, source in zip(draft.plan.treatments, draft.options.sources, strict=True)
+        "assumed": [
+            t.name
+            for a, t in enumerate(draft.plan.treatments)
+            if draft.options.beliefs[a].assumed and (frame["treatment"] == t.name).any()
         ],
+        "effects": [_effect_text(draft, a) for a in range(len(draft.plan.treatments))],
         "left_out": [
             {"why": str(why), "customers": len(rows), "value_at_risk": round(float(rows["value_at_risk"].sum()), 2)}
             for why, rows in counts
@@ -179,6 +189,22 @@ def account_of(draft: Draft, frame: pd.DataFrame, left_out: pd.DataFrame) -> dic
         "power_text": [str(p) for p in draft.power],
         "notes": list(draft.notes),
     }
+
+
+def _effect_text(draft: Draft, a: int) -> str:
+    """What a treatment is believed to do; of what campaigns taught, in money for those who get it."""
+    t, source, belief = draft.plan.treatments[a], draft.options.sources[a], draft.options.beliefs[a]
+    if not belief.campaigns:
+        return f"{t.name}: {_stated(*t.effect)}, {source}"
+    given = ((draft.found.choice == a) & ~draft.control).astype(np.float64)
+    if belief.kind == "extra_return" or not given.any():
+        return f"{t.name}: {source}"
+    weight = given / given.sum()
+    middle, sd = float(weight @ belief.mean), sd_of_sum(belief, weight)
+    low, high = middle - NORMAL_90 * sd, middle + NORMAL_90 * sd
+    unit = unit_within(low, high)
+    figures = ", ".join((money_in(unit, middle), f"90% interval {money_in(unit, low)} to {money_in(unit, high)}"))
+    return f"{t.name}: brings {figures} more per customer who gets it here, before its costs; {source}"
 
 
 def _stated(kind: str, effect: float) -> str:
@@ -204,8 +230,9 @@ def _totals(draft: Draft, frame: pd.DataFrame) -> dict[str, Any]:
         "cost": round(draft.found.cost / UNIT, 4),
         "cost_if_all_redeem": round(float((frame["contact_cost"] + frame["incentive"])[treated].sum()), 4),
         "expected_gain": round(draft.found.gain, 4),
-        "expected_gain_low": round(draft.promised[0], 4),
-        "expected_gain_high": round(draft.promised[1], 4),
+        "expected_gain_low": round(draft.promised.low, 4),
+        "expected_gain_high": round(draft.promised.high, 4),
+        "expected_gain_if_assumed_do_nothing": round(draft.promised.if_nothing, 4),
         "explored": int(draft.explored[draft.found.choice >= 0].sum()),
         "bound": round(draft.found.bound, 4),
         "gain_forgone": round(float(gains[draft.found.choice[held], held].sum()), 4),

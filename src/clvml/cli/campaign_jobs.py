@@ -186,8 +186,8 @@ def _write_audience(found: Audience, target: Path, account: Path, others: Path |
 def outcome_job(open_log: Callable[[], Transactions], job: OutcomeJob) -> str:
     """Compare treated with control in the log, and keep a finished campaign; what is printed."""
     from clvml.campaigns.learning.past import read_campaigns
+    from clvml.campaigns.learning.promised import promised_text
     from clvml.campaigns.outcome import keep_outcome, measure_outcome
-    from clvml.campaigns.outcome.kept import promised_text
     from clvml.campaigns.outcome.window import campaign_log
 
     target = check_target(job.out, (".json",)) if job.out else None

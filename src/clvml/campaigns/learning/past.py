@@ -22,7 +22,16 @@ from clvml.files import write_aside
 from clvml.redaction import shown_id
 from clvml.tables import Column
 
-__all__ = ["PAST_CAMPAIGNS", "Delivered", "campaign_rows", "keep_campaign", "promised_and_delivered", "read_campaigns"]
+__all__ = [
+    "CAMPAIGN",
+    "DELIVERED",
+    "PAST_CAMPAIGNS",
+    "PROMISED",
+    "Delivered",
+    "campaign_rows",
+    "keep_campaign",
+    "read_campaigns",
+]
 
 PAST_CAMPAIGNS = (
     Column("campaign", "str", "name of the campaign's plan"),
@@ -50,10 +59,10 @@ PAST_CAMPAIGNS = (
 )
 """One row a customer of a finished campaign."""
 
-_CAMPAIGN = ("campaign", "as_of", "end")
-_PROMISED = ("promised", "promised_low", "promised_high")
-_DELIVERED = ("delivered", "delivered_low", "delivered_high")
-_UNKNOWN = ("clv_sd", *_PROMISED, *_DELIVERED)
+CAMPAIGN = ("campaign", "as_of", "end")
+PROMISED = ("promised", "promised_low", "promised_high")
+DELIVERED = ("delivered", "delivered_low", "delivered_high")
+_UNKNOWN = ("clv_sd", *PROMISED, *DELIVERED)
 """Columns that may be NaN."""
 
 
@@ -125,7 +134,7 @@ def read_campaigns(source: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFram
         if not files or not files[0].exists():
             raise DataError(f"No past campaigns are kept in '{source}'. `clvml outcome --campaigns` keeps them.")
         table = pd.concat([_checked(_read(file), f"file {file.name}") for file in files], ignore_index=True)
-    return _checked(table, "past campaigns").sort_values([*_CAMPAIGN, "customer_id"], ignore_index=True, kind="stable")
+    return _checked(table, "past campaigns").sort_values([*CAMPAIGN, "customer_id"], ignore_index=True, kind="stable")
 
 
 def _read(file: Path) -> pd.DataFrame:
@@ -134,27 +143,6 @@ def _read(file: Path) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"The past campaign '{file}' cannot be read: {first}") from None
-
-
-def promised_and_delivered(past: pd.DataFrame) -> pd.DataFrame:
-    """A row a campaign, the oldest first: campaign, as_of, end, treated, control, and what was promised and delivered.
-
-    The last row, `all`, adds up those campaigns of which both are known; its intervals take the errors of the campaigns
-    as independent.
-    """
-    groups = past.groupby([*_CAMPAIGN], sort=False)
-    table = groups[[*_PROMISED, *_DELIVERED]].first()
-    table.insert(0, "treated", groups["group"].agg(lambda g: int((g == "treat").sum())))
-    table.insert(1, "control", groups["group"].agg(lambda g: int((g == "control").sum())))
-    table = table.reset_index().sort_values(["as_of", "campaign"], ignore_index=True, kind="stable")
-    both = table[table["promised"].notna() & table["delivered"].notna()]
-    total: dict[str, Any] = {"campaign": "all", "as_of": "", "end": ""}
-    total |= {name: int(both[name].sum()) for name in ("treated", "control")}
-    for name in ("promised", "delivered"):
-        middle = float(both[name].sum())
-        down, up = (float(np.sqrt(((both[f"{name}_{side}"] - both[name]) ** 2).sum())) for side in ("low", "high"))
-        total |= {name: middle, f"{name}_low": middle - down, f"{name}_high": middle + up}
-    return pd.concat([table, pd.DataFrame([total])], ignore_index=True)[[*table]]
 
 
 def _checked(rows: pd.DataFrame, what: str) -> pd.DataFrame:

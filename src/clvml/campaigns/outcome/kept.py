@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from clvml.campaigns.learning.past import (
-    Delivered,
-    campaign_rows,
-    keep_campaign,
-    promised_and_delivered,
-    read_campaigns,
-)
+from clvml.campaigns.learning.past import Delivered, campaign_rows, keep_campaign, read_campaigns
+from clvml.campaigns.learning.promised import promised_and_delivered
 from clvml.campaigns.outcome.result import Outcome
 from clvml.campaigns.outcome.window import arms_of, campaign_log, purchases_within
 from clvml.campaigns.result import Audience, read_audience
 from clvml.horizon import as_date
 from clvml.orders.transactions import Transactions
 
-__all__ = ["delivered_by", "keep_outcome", "promised_text"]
+__all__ = ["delivered_by", "keep_outcome"]
 
 _DELIVERED_LEVEL = 0.90
 
@@ -58,16 +52,3 @@ def keep_outcome(
     )
     keep_campaign(rows, folder)
     return promised_and_delivered(read_campaigns(folder))
-
-
-def promised_text(campaigns: pd.DataFrame) -> list[str]:
-    """Lines of text: what each campaign promised and what it delivered, after costs, with 90% intervals."""
-    lines = [f"{'campaign':<26}{'as of':<12}{'promised':>12}{'delivered':>12}  90% interval of delivered"]
-    for row in campaigns.to_dict("records"):
-        measured = np.isfinite(row["delivered_low"])
-        interval = f"{row['delivered_low']:,.2f} to {row['delivered_high']:,.2f}" if measured else "not measured"
-        delivered = f"{row['delivered']:,.2f}" if measured else "-"
-        lines.append(
-            f"{row['campaign'][:25]:<26}{row['as_of']:<12}{row['promised']:>12,.2f}{delivered:>12}  {interval}"
-        )
-    return lines

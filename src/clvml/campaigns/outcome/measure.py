@@ -123,7 +123,7 @@ def measure_outcome(
         "control": control,
         "cost": cost,
         "level": level,
-        "notes": tuple(_notes(table, arms)),
+        "notes": (*_notes(table, arms), *_too_small(table, arms, by)),
     }
     if message := _without_comparison(arms):
         facts |= dict.fromkeys(_PROFIT_FIELDS, float("nan"))
@@ -160,6 +160,18 @@ def _parts(table: pd.DataFrame, arms: Arms, by: str | None) -> list[tuple[str, n
         for name, rows in parts
         if min((rows & arms.treated).sum(), (rows & ~arms.treated).sum()) >= MIN_GROUP_CUSTOMERS
     ]
+
+
+def _too_small(table: pd.DataFrame, arms: Arms, by: str | None) -> list[str]:
+    """Which parts of the audience are not compared by themselves, and why."""
+    if by is None or not (names := table[by].astype("string").fillna("?")).nunique() > 1:
+        return []
+    compared = {name for name, _ in _parts(table, arms, by)}
+    sizes = {str(name): int((names == name).sum()) for name in sorted(names.unique()) if str(name) not in compared}
+    treated = {name: int(((names == name) & arms.treated).sum()) for name in sizes}
+    few = ", ".join(f"'{name}' ({treated[name]:,} treated, {n - treated[name]:,} control)" for name, n in sizes.items())
+    least = f"fewer than {MIN_GROUP_CUSTOMERS} in a group"
+    return [f"in 'all' alone, because there are {least}: {few}."] if few else []
 
 
 class Compared(NamedTuple):
