@@ -85,7 +85,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     warn_of_neutralized(counts)
 
 
-def read_csv(path: str | os.PathLike[str]) -> pd.DataFrame:
+def read_csv(path: str | os.PathLike[str], separator: str = ",") -> pd.DataFrame:
     """What `write_csv` wrote: ids as text, as they were, and nothing but an empty field is missing."""
-    options: dict[str, Any] = {"keep_default_na": False, "na_values": [""], **_EXACT}
+    options: dict[str, Any] = {"sep": separator, "keep_default_na": False, "na_values": [""], **_EXACT}
     return restored(pd.read_csv(path, dtype={"customer_id": "string"}, **options))

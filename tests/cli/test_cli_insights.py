@@ -22,6 +22,7 @@ from clvml import (
 from clvml.cli import main
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.report.parts import Money
+from clvml.scores.segments import STATES, TIERS
 
 AS_OF = "1997-09-30"
 
@@ -69,6 +70,12 @@ def test_tiers_of_the_lines_up_to_a_day(here, capsys):
     code, _, _ = run(capsys, "tiers", "log.csv", "--margin", "0.3", "--out", "tiers.csv")
     assert code == 0
     assert set(pd.read_csv("tiers.csv")["tier"]) == {"good", "middle", "bad"}
+
+
+def test_tiers_of_lines_with_another_separator(here, capsys):
+    wanted = run(capsys, "tiers", "log.csv", "--margin", "0.3")
+    load_cdnow(sample=True).to_csv("semicolons.csv", index=False, sep=";")
+    assert run(capsys, "tiers", "semicolons.csv", "--margin", "0.3") == wanted
 
 
 def test_channels_with_their_costs(here, capsys):
@@ -123,6 +130,9 @@ def test_whatif_and_totals(here, scores, capsys):
     assert json.loads(out) == what_if(scores, retention=0.1).to_dict()
     code, out, _ = run(capsys, "totals", "scores.parquet", "--by", "tier", "--format", "csv")
     pd.testing.assert_frame_equal(pd.read_csv(io.StringIO(out)), expected_totals(scores, by="tier"), check_dtype=False)
+    for by, order in (("tier", TIERS), ("state", STATES)):
+        lines = run(capsys, "totals", "scores.parquet", "--by", by)[1].splitlines()[1:]
+        assert [re.split(r" {2,}", line)[0] for line in lines] == [name for name in order if name in set(scores[by])]
 
 
 def test_options_may_stand_in_the_file(here, capsys):

@@ -5,7 +5,9 @@ from collections import Counter
 
 import pytest
 
-from clvml.cli.printed import _time, scores_text, train_text
+from clvml import Transactions, load_cdnow
+from clvml.cli.printed import _time, check_text, scores_text, train_text
+from clvml.orders.data_report import DataReport, Rule
 from clvml.scores.flag import Economics
 from clvml.scores.stream import Tally
 
@@ -47,3 +49,17 @@ def test_why_nobody_is_flagged(trained, candidates, given, says):
 
 def test_a_length_of_time_is_told_in_the_unit_that_fits():
     assert [_time(days) for days in (0.5, 7.0, 90.0, 800.0)] == ["12 hours", "7 days", "3 months", "2.2 years"]
+
+
+def test_options_of_the_rules_stand_as_they_are_typed():
+    lines = load_cdnow(sample=True).assign(date=lambda t: t["date"].dt.tz_localize("UTC"))
+    said = check_text(Transactions(lines, returns="ignore").check())
+    assert "no purchase by itself; --free-orders makes it one" in said
+    assert "free_orders" not in said
+    report = DataReport(9, 9, None, None, (Rule("a", 1, "", "kept", "UTC (name it with timezone='…')"),
+                                           Rule("b", 1, "", "ignored", "left out (returns='ignore')")), 9,
+                        (Rule("c", 1, "", "kept", "leave them out (exclude)"),))  # fmt: skip
+    said = check_text(report)
+    assert "with --timezone …)" in said
+    assert "(--returns ignore)" in said
+    assert "out (--exclude)" in said

@@ -1,5 +1,6 @@
 """The page for a manager: what it says, what it leaves out, and that nothing from the log becomes part of its code."""
 
+import datetime as dt
 import re
 from dataclasses import replace
 
@@ -7,16 +8,37 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvml import Plan, Transactions, Treatment, backtest, load_cdnow, plan_audience
+from clvml import (
+    Plan,
+    Transactions,
+    Treatment,
+    backtest,
+    load_cdnow,
+    plan_audience,
+    profile,
+    second_purchases,
+)
 from clvml.errors import DataError, OptionError
 from clvml.insights.audit import base_audit
 from clvml.insights.channels import ChannelValue
 from clvml.report.page import make_page
 from clvml.report.parts import Money
+from clvml.report.sections.actions import actions
 from clvml.report.sections.channels import _most
-from clvml.report.sections.moved import _two_periods
+from clvml.report.sections.moved import _cut_quarters, _two_periods
 
 EVIL = "<script>alert(1)</script>'\"&"
+
+
+def from_before():
+    """200 customers who buy every 6 to 25 days from before the log's first day on, and 80 who come evenly after."""
+    first = pd.Timestamp("1997-01-01")
+    rows = [
+        (name, first + pd.Timedelta(days=day), 5.0 + name % 7)
+        for name in range(280)
+        for day in range(name % 6 if name < 200 else 30 + (name - 200) * 5 // 2, 212, 6 + name % 20)
+    ]
+    return pd.DataFrame(rows, columns=["customer_id", "date", "amount"])
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +130,28 @@ def test_others_at_risk_follow_the_flagged(scores):
     assert ids == [str(i) for i in wanted]
     assert "10 good customers may be leaving" in page
     assert "Good customers who may be leaving; then others at risk" in page
+
+
+def test_who_buys_on_for_less_is_told_beside_the_value_at_risk(scores):
+    some = scores.head(40).assign(flagged=False, at_risk=False, tier="good", state="late", decline=0.0)
+    some.loc[some.index[:3], "flagged"] = True
+    assert "Their value at risk" not in make_page(some).html
+    some.loc[some.index[0], ["state", "decline", "value_if_kept"]] = ["on rhythm", 0.447, 321.0]
+    page = make_page(some, currency="$").html
+    assert "3 good customers may be leaving; " in page
+    assert "1 of them still buys in time, but for 44% less than before. Their value at risk" in page
+    assert "more of the $321 that is expected" in page
+    some.loc[some.index[:3], ["state", "decline", "value_if_kept"]] = ["on rhythm", 0.6, 100.0]
+    assert "They still buy in time, but for at least 60% less than before." in make_page(some).html
+
+
+def test_one_is_one_and_a_small_chance_is_not_none(scores):
+    one = scores.head(40).assign(flagged=False, at_risk=False, p_leaving=0.003, days_since_last=1)
+    one.loc[one.index[0], "flagged"] = True
+    page = make_page(one).html
+    assert "1 good customer may be leaving; " in page
+    assert "&lt;1%" in page
+    assert "1 day ago" in page
 
 
 @pytest.mark.parametrize(
@@ -256,3 +300,35 @@ def test_what_was_refunded_of_earlier_purchases_is_said_beside_the_change():
         "The 365 days before brought €160; with €15.00 refunded since to others who bought then; the change is "
         "−€55.00: "
     )
+
+
+def test_quarters_that_are_not_whole_are_named():
+    shown = ["2010-Q4", "2011-Q1", "2011-Q2"]
+    begin = dt.date(2010, 12, 1)
+    assert _cut_quarters(shown, begin, "2011-05-31") == " (2010-Q4 from 2010-12-01 on, 2011-Q2 up to 2011-05-31)"
+    assert _cut_quarters(shown, dt.date(2010, 10, 1), "2011-06-30") == ""
+    assert _cut_quarters(shown[1:], begin, "2011-05-31") == " (2011-Q2 up to 2011-05-31)"
+
+
+def test_a_campaign_under_way_is_judged_by_all_looks():
+    ends = {"profit_low": -874.0, "profit_high": 1206.2, "profit_anytime_low": -1801.7, "profit_anytime_high": 1967.7}
+    outcome = {"campaign": "autumn", "profit": 267.5, "message": "profit 270 (-1,800 to 1,970).", **ends}
+    running = actions(Money("$", "1.234,5"), None, outcome | {"complete": False})
+    assert running.figures == (("the campaign 'autumn' brought so far", "$270", "−$1.800 to $1.970"),)
+    assert running.sentences == ("The campaign 'autumn'. profit 270 (−1.800 to 1.970).",)
+    over = actions(Money("$"), None, outcome | {"complete": True})
+    assert over.figures == (("the campaign 'autumn' brought", "$270", "−$870 to $1,210"),)
+
+
+def test_customers_from_before_the_log_are_said_and_their_first_day_is_not_compared(trained):
+    log = Transactions(from_before())
+    scores = trained.score(log, "1997-07-31")
+    html = make_page(scores, log=log).html
+    assert "Customers from before: 200, first seen in the first 28 days of the log, 11 in the 28 after" in html
+    assert "month of the first order" not in html
+    found = profile(scores, log)
+    assert {"month of the first order", "weekday of the first order"}.isdisjoint(d.attribute for d in found.differences)
+    assert "Not compared: weekday of the first order and month of the first order, for 200 customers" in (
+        " ".join(str(found).split())
+    )
+    assert "Read this with care: 200 customers were first seen" in str(second_purchases(log, "1997-07-31"))

@@ -76,3 +76,18 @@ def test_what_else_there_is_to_say():
     assert "; spends 41% less than before; worth" in sentence(decline=0.412, state="on rhythm")
     assert sentence(tier="bad", contribution=-12.6).endswith("in the next 90 days; has brought -13 so far.")
     assert sentence(tier="bad", contribution=3.0).endswith("worth 1,234 over 91 days if they buy.")
+
+
+def test_no_chance_is_rounded_to_none_or_all():
+    rhythm = {"state": "on rhythm"}
+    assert "; less than 1% likely to buy nothing in the next 90 days; " in sentence(p_leaving=0.004, **rhythm)
+    assert "; more than 99% likely to buy nothing in the next 90 days; " in sentence(p_leaving=0.996, **rhythm)
+    assert "; spends more than 99% less than before; " in sentence(decline=0.998, **rhythm)
+
+
+def test_small_amounts_keep_their_cents():
+    assert sentence(value_if_kept=3.456).endswith("; worth 3.46 over 91 days if they buy.")
+    assert sentence(value_if_kept=0.4).endswith("; worth 0.40 over 91 days if they buy.")
+    assert sentence(value_if_kept=12.3).endswith("; worth 12 over 91 days if they buy.")
+    assert sentence(tier="bad", contribution=-0.26).endswith("; has brought -0.26 so far.")
+    assert sentence(tier="bad", contribution=0.0).endswith("; has brought 0 so far.")

@@ -314,9 +314,10 @@ def monitored(opened: Callable[[], tuple[Transactions, pd.DataFrame]], job: Moni
     return f"{text}\n\nrun      {run}" + (f"\nreport   {target}" if target else ""), bool(report.due)
 
 
-def read_table(path: Path, what: str) -> pd.DataFrame:
+def read_table(path: Path, what: str, separators: str = ",") -> pd.DataFrame:
     """A table from Parquet (a folder of such files, too, as Spark writes it) or CSV, customer ids of a CSV as text.
 
+    separators: of the fields of a CSV, those that may be; the one that its first line has most of is taken.
     Raises DataError where it cannot be read.
     """
     if path.is_dir():
@@ -327,7 +328,14 @@ def read_table(path: Path, what: str) -> pd.DataFrame:
     if kind not in (".parquet", ".csv"):
         raise OptionError(f"The {what} '{path}' end in neither .parquet nor .csv.")
     with _as_data_error(path, what, kind[1:]):
-        return pd.read_parquet(path) if kind == ".parquet" else read_csv(path)
+        return pd.read_parquet(path) if kind == ".parquet" else read_csv(path, _separator(path, separators))
+
+
+def _separator(path: Path, separators: str) -> str:
+    if len(separators) == 1:
+        return separators
+    with path.open(encoding="utf-8-sig") as file:
+        return max(separators, key=file.readline().count)
 
 
 def _read_folder(path: Path, what: str) -> pd.DataFrame:

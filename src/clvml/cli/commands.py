@@ -100,9 +100,11 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
     """What is unusual about a log, and what is done about it."""
     import json
 
+    from clvml.cli.printed import check_text
+
     log = open_log(source, columns)
     report = log.check(as_of)
-    click.echo(json.dumps(report.to_dict(), indent=1, default=str) if as_json else str(report))
+    click.echo(json.dumps(report.to_dict(), indent=1, default=str) if as_json else check_text(report))
     if not report.customers:
         raise ClvError(report.why_empty())
     if as_of is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,16 +21,35 @@ if TYPE_CHECKING:
     from clvml.estimators.learned.audit import Audit
     from clvml.estimators.uncertainty.totals import LevelSd
     from clvml.evaluation.backtest import Backtest
-    from clvml.orders.data_report import DataReport
+    from clvml.orders.data_report import DataReport, Rule
     from clvml.scores.model import ClvModel
     from clvml.scores.stream import Tally
 
-__all__ = ["backtest_text", "flagged_table", "parameters_table", "scores_text", "train_text"]
+__all__ = ["backtest_text", "check_text", "flagged_table", "parameters_table", "scores_text", "train_text"]
+
+
+def check_text(report: DataReport) -> str:
+    """What `clvml check` found, with options as they are typed on a command line."""
+    typed = {name: tuple(map(_as_typed, getattr(report, name))) for name in ("rules", "outliers")}
+    return str(dataclasses.replace(report, **typed))
+
+
+_OPTION = re.compile(r"\b(free_orders|timezone|returns)=(?:True|'([^']*)')|\((exclude)\)")
+"""Arguments of `Transactions` in the messages of rules."""
+
+
+def _as_typed(rule: Rule) -> Rule:
+    return dataclasses.replace(rule, message=_OPTION.sub(_option, rule.message))
+
+
+def _option(found: re.Match[str]) -> str:
+    name, value, bracketed = found.groups()
+    return f"(--{bracketed})" if bracketed else f"--{name.replace('_', '-')}{f' {value}' if value else ''}"
 
 
 def train_text(model: ClvModel, report: DataReport, tested: Backtest | None, where: Sequence[str]) -> str:
     """The log, what was learned from it, how good that would have been, and where it is."""
-    parts = [heading("The log"), str(report), heading("What was learned"), parameters_table(model)]
+    parts = [heading("The log"), check_text(report), heading("What was learned"), parameters_table(model)]
     if tested is not None:
         parts += [backtest_text(tested)]
     return "\n".join([*parts, heading("Where it is"), *where])
@@ -236,7 +257,7 @@ def scores_text(tally: Tally, model: ClvModel, outliers: Mapping[str, str] | Non
             f"tiers      {_counts(tally.tiers, segments.TIERS)}",
             wrapped(f"states     {_counts(tally.states, segments.STATES)}", hang=11),
             *_totals(tally, model.level_sd),
-            f"flagged    {_good_customers(tally.flagged)} at risk, {tally.value_at_risk:,.0f} value at risk",
+            f"flagged    {_good_customers(tally.flagged)} at risk, {money(tally.value_at_risk)} value at risk",
             f"win back   {_good_customers(tally.win_back)} who lapsed",
             heading("Flagged: most value at risk"),
             flagged_table(tally.top) if tally.flagged else wrapped(_nobody(tally, model)),
@@ -301,8 +322,8 @@ def flagged_table(scores: pd.DataFrame, rows: int = 10) -> str:
         ["customer_id", "value_at_risk", "p_leaving", "break_even", "state", "next_purchase_due", "reason"]
     ].copy()
     table["customer_id"] = shown_ids(table["customer_id"])
-    table["value_at_risk"] = table["value_at_risk"].map("{:,.0f}".format)
+    table["value_at_risk"] = table["value_at_risk"].map(money)
     for chance in ("p_leaving", "break_even"):
-        table[chance] = table[chance].map("{:.2f}".format)
+        table[chance] = table[chance].map(lambda share: f"{share:.2f}" if share >= 0.005 else "<0.01")
     table["next_purchase_due"] = table["next_purchase_due"].dt.date
     return grid(table, words=("reason",))

@@ -10,26 +10,33 @@ import pandas as pd
 
 from clvml.checks import check_choice
 from clvml.errors import DataError, did_you_mean
-from clvml.horizon import as_date
+from clvml.horizon import EPOCH, as_date
+from clvml.orders.beginning import Beginning, beginning_of
 from clvml.orders.transactions import Transactions
 
 __all__ = [
+    "DAY_OF_FIRST_ORDER",
     "INGREDIENTS",
+    "MISSING",
     "RETURNED_SHARE",
     "KnownAt",
     "attributes_of",
     "attributes_of_lines",
     "attributes_of_summary",
     "bought_after",
+    "known_before",
 ]
 
 KnownAt = Literal["first_order", "as_of"]
 INGREDIENTS = ("purchases", "mean gap (days)", "days since last purchase", "amount per purchase")
 """Attributes that a model works the value out from: that the best have more of them says nothing."""
+DAY_OF_FIRST_ORDER = ("weekday of the first order", "month of the first order")
 RETURNED_SHARE = "returned share"
 """Of what was bought: the attribute that is written in percent."""
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MISSING = "(missing)"
+"""The word of those of whom an attribute is not known."""
 MAX_WORDS = 20
 """Words of an attribute that are kept apart; the rarer ones count as 'other'."""
 
@@ -38,15 +45,17 @@ def attributes_of(log: Transactions, as_of: Any, *, known_at: KnownAt = "as_of")
     """One row a customer by the log's own columns, customer_id first; `attributes_of_lines` takes further columns.
 
     first_order: amount, weekday and month of the first purchase day, and the channel. as_of: rhythm, spending, returns
-    and covariates as well.
+    and covariates as well. Weekday and month are left out where most customers bought before the log begins.
     """
-    _check_known_at(known_at)
     return attributes_of_summary(log.summarize(as_of), known_at=known_at)
 
 
 def attributes_of_summary(summary: pd.DataFrame, *, known_at: KnownAt = "as_of") -> pd.DataFrame:
     """`attributes_of` a log that has been summarized."""
+    _check_known_at(known_at)
     table = _first_day(summary["customer_id"], summary["first_date"], summary["first_amount"])
+    if known_before(summary) is not None:
+        table = table.drop(columns=list(DAY_OF_FIRST_ORDER))
     if "channel" in summary:
         table["channel"] = _words(summary["channel"])
     if known_at == "first_order":
@@ -155,6 +164,14 @@ def bought_after(log: Transactions, as_of: Any, days: int) -> pd.DataFrame:
     return customers.merge(after, on="customer_id", how="left").fillna({"contribution": 0.0})
 
 
+def known_before(summary: pd.DataFrame) -> Beginning | None:
+    """Of whom the log begins after their first order: the day of it is that of the log then, not theirs."""
+    if summary.empty:
+        return None
+    first = (summary["first_date"] - pd.Timestamp(EPOCH)).dt.days.to_numpy(np.float64)
+    return beginning_of(first, float((first + summary["T"].to_numpy(np.float64)).max()))
+
+
 def _check_known_at(known_at: str) -> None:
     check_choice("known_at", known_at, ("first_order", "as_of"))
 
@@ -166,8 +183,8 @@ def _first_day(ids: pd.Series, first: pd.Series, amount: pd.Series) -> pd.DataFr
         {
             "customer_id": ids.to_numpy(),
             "first order amount": amount.to_numpy(np.float64),
-            "weekday of the first order": np.array(_WEEKDAYS)[dates.day_of_week],
-            "month of the first order": np.array(_MONTHS)[dates.month - 1],
+            DAY_OF_FIRST_ORDER[0]: np.array(_WEEKDAYS)[dates.day_of_week],
+            DAY_OF_FIRST_ORDER[1]: np.array(_MONTHS)[dates.month - 1],
         }
     )
 
@@ -176,15 +193,13 @@ def _column(used: pd.DataFrame, customer: str, amount: str, name: str) -> pd.Ser
     """One attribute by customer: the mean of numbers, or the word with most money."""
     if pd.api.types.is_numeric_dtype(used[name]):
         return used.groupby(customer)[name].mean().astype(np.float64)
-    money = (
-        used.assign(**{name: used[name].astype("string").fillna("(missing)")}).groupby([customer, name])[amount].sum()
-    )
+    money = used.assign(**{name: used[name].astype("string").fillna(MISSING)}).groupby([customer, name])[amount].sum()
     top = money.reset_index().sort_values([customer, amount, name], ascending=[True, False, True])
     return top.drop_duplicates(customer).set_index(customer)[name]
 
 
 def _words(values: pd.Series) -> pd.Series:
     """Words as text, the rare ones as 'other'."""
-    words = values.astype("string").fillna("(missing)")
+    words = values.astype("string").fillna(MISSING)
     common = words.value_counts().index[:MAX_WORDS]
     return words.where(words.isin(common), "other").astype(object)

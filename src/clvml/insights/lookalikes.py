@@ -24,6 +24,8 @@ __all__ = ["LookAlikes", "look_alikes"]
 
 Array = npt.NDArray[np.float64]
 MIN_CUSTOMERS = 50
+LEAST_LIFT = 1.1
+"""Good customers among the first tenth, over their share in all, from which to act on the first tenth."""
 """On either side of the split, below which nothing is learned."""
 
 
@@ -83,7 +85,12 @@ class LookAlikes:
             f"AUC {self.auc:.3f} ({self.auc_low:.3f} to {self.auc_high:.3f}), "
             f"{self.lift:.2f} times as many good customers among the top 10%. "
         )
-        text += "Usable." if self.usable else "Not better than chance: do not use it."
+        if not self.usable:
+            text += "Not better than chance: do not use it."
+        elif self.lift < LEAST_LIFT:
+            text += "Better than chance in order, but its first tenth holds hardly more good customers than others do."
+        else:
+            text += "Usable."
         return "\n".join(textwrap.wrap(text, 98))
 
     def __repr__(self) -> str:

@@ -14,7 +14,15 @@ from scipy.special import ndtr, ndtri
 
 from clvml.checks import check_level, check_share
 from clvml.errors import DataError, did_you_mean
-from clvml.insights.attributes import INGREDIENTS, RETURNED_SHARE, KnownAt, attributes_of
+from clvml.insights.attributes import (
+    DAY_OF_FIRST_ORDER,
+    INGREDIENTS,
+    MISSING,
+    RETURNED_SHARE,
+    KnownAt,
+    attributes_of_summary,
+    known_before,
+)
 from clvml.orders.transactions import Transactions
 from clvml.tables import canonical_ids, finite_column
 
@@ -115,6 +123,8 @@ class Profile:
         One for each number and each word of an attribute, the largest first.
     left_out : tuple of str
         Attributes that are not compared, because the value is worked out from them.
+    note : str
+        Why the day of the first order is not compared, where it is not.
     """
 
     customers: int
@@ -123,6 +133,7 @@ class Profile:
     known_at: str
     differences: tuple[Difference, ...]
     left_out: tuple[str, ...] = ()
+    note: str = ""
 
     def to_frame(self) -> pd.DataFrame:
         """One row a difference, with is_significant and its sentence."""
@@ -147,6 +158,8 @@ class Profile:
         elif alike:
             text = f"No difference beyond chance: {', '.join(sorted(alike))}."
             lines += textwrap.wrap(text, 96, initial_indent="  ", subsequent_indent="    ")
+        if self.note:
+            lines += textwrap.wrap(self.note, 96, initial_indent="  ", subsequent_indent="    ")
         if self.left_out:
             text = f"Not compared, for {self.by} is worked out from them: {', '.join(self.left_out)}."
             lines += textwrap.wrap(text, 96, initial_indent="  ", subsequent_indent="    ")
@@ -220,7 +233,12 @@ def profile(
     check_level(level)
     if by not in scores:
         raise DataError(f"The scores have no column '{by}'.{did_you_mean(by, map(str, scores))}")
-    table = log if isinstance(log, pd.DataFrame) else attributes_of(log, scores["as_of"].iloc[0], known_at=known_at)
+    table, note = log, ""
+    if isinstance(table, Transactions):
+        summary = table.summarize(scores["as_of"].iloc[0])
+        table = attributes_of_summary(summary, known_at=known_at)
+        if (before := known_before(summary)) is not None:
+            note = f"Not compared: {' and '.join(DAY_OF_FIRST_ORDER)}, for {before.first:,} customers were {before}."
     own = finite_column(scores, by, "scores")
     if not scores["customer_id"].reset_index(drop=True).equals(table["customer_id"].reset_index(drop=True)):
         value = pd.Series(own, index=canonical_ids(scores["customer_id"]))
@@ -237,7 +255,8 @@ def profile(
     found = [d for name in names for d in _compare(str(name), table[name], best, level)]
     q = benjamini_hochberg(np.array([d.p_value for d in found]))
     corrected = [replace(d, q_value=float(rate)) for d, rate in zip(found, q, strict=True)]
-    return Profile(len(own), count, by, known_at, tuple(sorted(corrected, key=lambda d: -abs(d.delta))), left_out)
+    ranked = tuple(sorted(corrected, key=lambda d: -abs(d.delta)))
+    return Profile(len(own), count, by, known_at, ranked, left_out, note)
 
 
 def cliffs_delta(best: Array, rest: Array) -> tuple[float, float]:
@@ -282,14 +301,26 @@ def _compare(name: str, values: pd.Series, best: npt.NDArray[np.bool_], level: f
         centres = float(np.median(ours)), float(np.median(theirs))
         return [_difference(name, "", centres, cliffs_delta(ours, theirs), level)]
     codes, words = _coded(values)
-    of_best, counts = np.bincount(codes[best], minlength=len(words)), np.bincount(codes, minlength=len(words))
-    common = sorted((word, i) for i, word in enumerate(words) if counts[i] >= MIN_WORD_CUSTOMERS)
-    if len(words) == 1:
+    if MISSING not in words:
+        return _compare_words(name, codes, words, best, level)
+    # Of whom an attribute is not known nobody can say that they have a word less often.
+    known = codes != words.index(MISSING)
+    found = _compare_words(f"{name} where known", codes[known], words, best[known], level)
+    return [*found, *_compare_words(name, known.astype(np.intp), [MISSING], best, level)]
+
+
+def _compare_words(
+    name: str, codes: npt.NDArray[np.intp], words: list[str], best: npt.NDArray[np.bool_], level: float
+) -> list[Difference]:
+    """The shares of each word among the best and the rest; codes beyond the words are of none of them."""
+    size = max(len(words), int(codes.max(initial=0)) + 1)
+    of_best, counts = np.bincount(codes[best], minlength=size), np.bincount(codes, minlength=size)
+    there, m, n = np.count_nonzero(counts), int(best.sum()), int((~best).sum())
+    if there < 2 or min(m, n) < 1:
         return []
-    if len(common) == len(words) == 2:
+    common = sorted((word, i) for i, word in enumerate(words) if counts[i] >= MIN_WORD_CUSTOMERS)
+    if len(common) == there == 2:
         common = common[1:]  # the other word says the same
-    m = int(best.sum())
-    n = len(best) - m
     shares = [(word, float(of_best[i] / m), float((counts[i] - of_best[i]) / n)) for word, i in common]
     return [_difference(name, word, (p, q), delta_of_shares(p, m, q, n), level) for word, p, q in shares]
 
@@ -297,7 +328,7 @@ def _compare(name: str, values: pd.Series, best: npt.NDArray[np.bool_], level: f
 def _coded(values: pd.Series) -> tuple[npt.NDArray[np.intp], list[str]]:
     """The place of each value among the words that there are, and these."""
     codes, found = pd.factorize(values)
-    words = ["(missing)" if code == len(found) else str(found[code]) for code in range(len(found) + 1)]
+    words = [MISSING if code == len(found) else str(found[code]) for code in range(len(found) + 1)]
     place, unique = pd.factorize(np.array(words, dtype=object))
     codes = place[codes]  # a missing value has the code -1
     used = np.bincount(codes, minlength=len(unique)) > 0

@@ -11,6 +11,7 @@ import pandas as pd
 
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.horizon import as_date, day_number
+from clvml.insights.attributes import known_before
 from clvml.maths.rhythm import AT_RISK_SHARE, LATE_SHARE
 from clvml.maths.waiting import WaitingCurve, waiting_curve
 from clvml.orders.transactions import Transactions
@@ -49,12 +50,15 @@ class SecondPurchases:
     waiting : pandas.DataFrame
         One row a customer who has bought once: customer_id, days_since_last, group, act_from, act_until, timing:
         "early" (before act_from), "now", "late" (after act_until), "lapsed" (hardly any come now).
+    note : str
+        What to know where most customers bought before the log begins.
     """
 
     as_of: str
     within: int
     groups: pd.DataFrame
     waiting: pd.DataFrame
+    note: str = ""
 
     def to_frame(self) -> pd.DataFrame:
         """One row a group."""
@@ -82,6 +86,8 @@ class SecondPurchases:
             + ", ".join(f"{counts.get(timing, 0):,} {timing}" for timing in TIMINGS)
             + ".",
         ]
+        if self.note:
+            lines.append(self.note)
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -131,7 +137,8 @@ def second_purchases(log: Transactions, as_of: Any, *, by: str | None = None) ->
     known = _watched(log, as_of)
     if not known["again"].any():
         raise DataError(f"Nobody has bought a second time up to {as_date(as_of)}: there is no time to learn.")
-    attributes = _attributes(log.summarize(as_of))
+    summary = log.summarize(as_of)
+    attributes = _attributes(summary)
     if by is not None and by not in attributes:
         raise OptionError(
             f"by='{by}' is not known of first orders here.{did_you_mean(by, attributes)} "
@@ -153,7 +160,14 @@ def second_purchases(log: Transactions, as_of: Any, *, by: str | None = None) ->
         ]
     within = min(_watched_days(age[mine]) for _, _, mine in chosen)  # shares by different days do not compare
     groups = pd.DataFrame([_row(name, value, waited, again, mine, within) for name, value, mine in chosen])
-    return SecondPurchases(str(as_date(as_of)), int(within), groups, _waiting(known, groups, by, attributes))
+    before = known_before(summary)
+    note = (
+        f"Read this with care: {before.first:,} customers were {before}, and what is called a second purchase here is "
+        "a later one of theirs, which comes sooner."
+        if before is not None
+        else ""
+    )
+    return SecondPurchases(str(as_date(as_of)), int(within), groups, _waiting(known, groups, by, attributes), note)
 
 
 def _watched(log: Transactions, as_of: Any) -> pd.DataFrame:

@@ -1,4 +1,5 @@
-"""What heads lists and carries totals wrongly: test and house accounts, outsize orders, and a few who bring most.
+"""What heads lists and carries totals wrongly: test and house accounts, outsize orders, a few who bring most, and
+customers from before the log.
 
 A log of clean orders shows none of them. What is far from all others is measured on the log's own scale: sizes of
 orders, and lines of customers, are about lognormal, so their median and 99% point say how large the largest of so many
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from clvml.horizon import day_of_number
+from clvml.orders.beginning import beginning_of
 from clvml.orders.data_report import Rule
 from clvml.orders.engines.duckdb import Dialect, Engine, statement
 from clvml.redaction import ids_are_hidden, shown_id
@@ -66,7 +68,7 @@ NO_OUTLIERS = Outliers((), {})
 
 
 def find_outliers(engine: Engine, *, by_order: bool, whole_ids: bool, kept: str, as_of: int) -> Outliers:
-    """Look at the lines up to a day: twice, and twice more where there is something to name.
+    """Look at the lines up to a day: three times, and twice more where there is something to name.
 
     by_order: whether the lines have order ids; whole_ids: whether all ids are numbers; kept: which lines count.
     """
@@ -75,7 +77,7 @@ def find_outliers(engine: Engine, *, by_order: bool, whole_ids: bool, kept: str,
     spoiled = {row[0]: f"an order of {row[3]:,.2f}" for row in reversed(orders) if not row[4]}
     named = [*spoiled, *(row[0] for row in accounts)]
     reasons = [*spoiled.values(), *("a test or house account" for _ in accounts)]
-    found = (_accounts_rule(accounts), outsize, large)
+    found = (_accounts_rule(accounts), outsize, large, _beginning_rule(engine, kept, as_of))
     return Outliers(
         tuple(rule for rule in found if rule is not None), dict(zip(canonical_ids(named), reasons, strict=True))
     )
@@ -193,3 +195,17 @@ def _share_rule(large: Sequence[tuple[Any, ...]], revenue: float) -> Rule | None
     hang = "every total hangs on them" if share >= 0.25 else "totals move with them"
     message = f"{who} made {share:.0%} of revenue: {hang}"
     return Rule("revenue of a few", len(large), shown, "kept", message)
+
+
+def _beginning_rule(engine: Engine, kept: str, as_of: int) -> Rule | None:
+    """Customers whose first order in the log is not their first."""
+    each = (
+        "SELECT customer_id, MIN(day) AS first, MAX(day) AS last FROM lines "
+        f"WHERE clean AND {kept} AND amount > 0 AND day <= {as_of} GROUP BY customer_id"
+    )
+    rows = engine.rows(f"SELECT first, COUNT(*), MAX(last) FROM ({each}) AS c GROUP BY first")
+    if not rows:
+        return None
+    first, customers, last = zip(*rows, strict=True)
+    found = beginning_of(first, max(last), customers)
+    return None if found is None else Rule("customers from before", found.first, "", "kept", str(found))

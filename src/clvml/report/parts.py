@@ -87,7 +87,7 @@ class Money:
         return f"{amount:{digits}}".replace(".", self.numbers[-2])
 
 
-_NUMBER = re.compile(r"(?<![\w.,@-])(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+)(?![\w@-]|[.,]\d)")
+_NUMBER = re.compile(r"(?<![\w.,@-])-?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+)(?![\w@-]|[.,]\d)")
 """A number with a thousands sign or decimals; what stands in an id or a day is none."""
 
 

@@ -23,6 +23,8 @@ MIN_OWN_GAPS = 3
 _MAX_DAYS = 2**20
 """More days than a gap has."""
 _NO_DECLINE = 0
+_SMALL = 10.0
+"""Below it an amount is written with its cents."""
 
 
 class ReasonInputs(NamedTuple):
@@ -56,21 +58,23 @@ def reasons(inputs: ReasonInputs, horizon_days: int) -> pa.Array:
     import pyarrow.compute as pc
 
     bad = (inputs.tier == BAD) & (inputs.contribution <= 0)
-    amount = np.rint(np.where(bad, inputs.contribution, inputs.value_if_kept))
+    amount = np.where(bad, inputs.contribution, inputs.value_if_kept)
+    cents = np.rint(100 * np.where(np.abs(amount) < _SMALL, amount, np.rint(amount)))
     ahead = _days(horizon_days)
 
     def money(code: int) -> str:
-        amount, loses = divmod(code, 2)
-        return f"; has brought {amount:,} so far." if loses else f"; worth {amount:,} over {ahead} if they buy."
+        whole, loses = divmod(code, 2)
+        worth = f"{whole / 100:,.{0 if abs(whole) >= 100 * _SMALL or whole == 0 else 2}f}"
+        return f"; has brought {worth} so far." if loses else f"; worth {worth} over {ahead} if they buy."
 
     parts = (
         _texts(_history_codes(inputs), _history),
         _texts(_silence_codes(inputs), _silence),
         _texts(_late_codes(inputs), _late),
-        _texts(np.rint(100 * inputs.p_leaving), lambda percent: f"; {percent}% likely to buy nothing in the next "),
+        _texts(np.rint(100 * inputs.p_leaving), lambda code: f"; {_percent(code)} likely to buy nothing in the next "),
         _texts(inputs.leaving_days, _days),
         _texts(np.rint(100 * inputs.decline), _decline),
-        _texts(2 * amount + bad, money),
+        _texts(2 * cents + bad, money),
     )
     return pc.binary_join_element_wise(*parts, "")
 
@@ -133,7 +137,12 @@ def _late(code: int) -> str:
 
 
 def _decline(percent: int) -> str:
-    return "" if percent == _NO_DECLINE else f"; spends {percent}% less than before"
+    return "" if percent == _NO_DECLINE else f"; spends {_percent(percent)} less than before"
+
+
+def _percent(rounded: int) -> str:
+    """A share in percent; what is rounded to 0 or 100 is neither."""
+    return {0: "less than 1%", 100: "more than 99%"}.get(rounded, f"{rounded}%")
 
 
 def _texts(codes: NDArray[Any], text: Callable[[int], str]) -> pa.Array:

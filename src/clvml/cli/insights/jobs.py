@@ -217,14 +217,17 @@ def whatif_answer(scores: Path, **settings: Any) -> Answer:
 
 def totals_answer(scores: Path, *, by: str | None, level: float, **settings: Any) -> Answer:
     """What groups of customers are expected to buy, spend and be worth, with intervals."""
+    from clvml.scores.segments import STATES, TIERS
     from clvml.scores.totals import expected_totals
 
     found = expected_totals(read_table(scores, "scores"), by=by, level=level, **settings)
-    shown = found[["group", "customers"]].assign(
+    order = {word: place for place, word in enumerate((*TIERS, *STATES))}
+    rows = found.sort_values("group", key=lambda group: group.map(order), kind="stable", ignore_index=True)
+    shown = rows[["group", "customers"]].assign(
         **{
             f"{name} ({100 * level:.0f}% interval)": [
                 f"{mid:,.0f} ({low:,.0f} to {high:,.0f})"
-                for mid, low, high in zip(found[name], found[f"{name}_low"], found[f"{name}_high"], strict=True)
+                for mid, low, high in zip(rows[name], rows[f"{name}_low"], rows[f"{name}_high"], strict=True)
             ]
             for name in ("purchases", "spend", "clv")
         }
@@ -298,7 +301,7 @@ def _note_lost(lines: int, of: int, what: str) -> None:
 def _lines_of(path: Path, columns: list[str]) -> pd.DataFrame:
     from clvml.errors import did_you_mean
 
-    lines = read_table(path, "order lines")
+    lines = read_table(path, "order lines", separators=",;\t|")
     for name in columns:
         if name not in lines:
             raise DataError(f"'{path}' has no column '{name}'.{did_you_mean(name, map(str, lines))}")

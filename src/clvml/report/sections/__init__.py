@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from clvml.errors import DataError, OptionError
+from clvml.horizon import day_of_number
 from clvml.insights.audit import audit_days
 from clvml.insights.channels import channel_values_of
 from clvml.orders.data_report import DataReport
@@ -62,7 +63,7 @@ def sections_of(
 def _moved(booked: BookedDays, as_of: str, money: Money) -> Section | None:
     """How value has moved; None where nobody bought in the last period."""
     try:
-        return moved(audit_days(booked, as_of), money)
+        return moved(audit_days(booked, as_of), money, day_of_number(int(booked.day.min())))
     except DataError:
         return None
 

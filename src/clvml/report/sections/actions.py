@@ -71,17 +71,11 @@ def actions(money: Money, plan: Mapping[str, Any] | None, outcome: Mapping[str, 
                 ),
             )
         )
-        notes += [*plan.get("power_text", ()), *plan.get("notes", ())]
+        notes += [money.rewritten(str(note)) for note in (*plan.get("power_text", ()), *plan.get("notes", ()))]
     if outcome is not None:
-        sentences.append(str(outcome["message"]))
+        sentences.append(f"The campaign '{outcome['campaign']}'. {money.rewritten(str(outcome['message']))}")
         if outcome.get("profit") is not None:
-            figures.append(
-                Figure(
-                    f"the last campaign, '{outcome['campaign']}', brought",
-                    money(outcome["profit"]),
-                    f"{money.about(outcome['profit_low'])} to {money.about(outcome['profit_high'])}",
-                )
-            )
+            figures.append(_brought(outcome, money))
     return Section(
         "actions",
         "What to do with whom, and did it pay?",
@@ -90,3 +84,12 @@ def actions(money: Money, plan: Mapping[str, Any] | None, outcome: Mapping[str, 
         tables=tuple(tables),
         notes=tuple(notes),
     )
+
+
+def _brought(outcome: Mapping[str, Any], money: Money) -> Figure:
+    """What a campaign brought, with the interval by which its message judges: before the end that for all looks."""
+    looks = "" if outcome.get("complete", True) or "profit_anytime_low" not in outcome else "_anytime"
+    low, high = (float(outcome[f"profit{looks}_{end}"]) for end in ("low", "high"))
+    name = f"the campaign '{outcome['campaign']}' brought{' so far' if looks else ''}"
+    shown = (money.within(low, high, amount) for amount in (low, high))
+    return Figure(name, money.within(low, high, float(outcome["profit"])), " to ".join(shown))

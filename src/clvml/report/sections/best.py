@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.display import Cell, Figure, Head, Table
-from clvml.insights.attributes import attributes_of_summary
+from clvml.insights.attributes import MISSING, attributes_of_summary
 from clvml.insights.profiles import Difference, profile
 from clvml.insights.profit import ProfitTiers, profit_tiers, whale_curve
 from clvml.report import charts
@@ -83,7 +83,7 @@ def _apart_sentence(apart: list[Difference], money: Money) -> str:
     """The greatest difference, in words."""
     if not apart:
         return "Nothing that the log knows sets the best tenth apart beyond chance."
-    first = apart[0]
+    first = next((d for d in apart if d.value != MISSING), apart[0])
     if first.value:
         often = "more" if first.delta > 0 else "less"
         text = f"{first.attribute} is '{first.value}' {often} often"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,13 @@ def leaving(scores: pd.DataFrame, money: Money, *, channels: pd.Series | None, r
     good = scores.loc[scores["tier"] == "good", ["state", "value_at_risk"]]
     by_state = good.groupby("state")["value_at_risk"].sum().sort_values(ascending=False)
     said = (
-        _sentences(flagged, float(by_state.sum()), int(scores["horizon_days"].iloc[0]), money)
+        [
+            *_sentences(flagged, money),
+            *_in_decline(scores, len(flagged), money),
+            f"Anybody may fail to buy in the next {int(scores['horizon_days'].iloc[0])} days, which puts "
+            f"{money.about(float(by_state.sum()))} at risk with all good customers. Flagged are those whose silence or "
+            "decline is unusual, where a treatment is expected to pay.",
+        ]
         if len(flagged)
         else _nobody(len(good), n_flag_candidates(scores), money)
     )
@@ -73,17 +80,31 @@ def _nobody(n_good: int, candidates: int, money: Money) -> list[str]:
     ]
 
 
-def _sentences(flagged: pd.Series, of_good: float, days: int, money: Money) -> list[str]:
+def _sentences(flagged: pd.Series, money: Money) -> list[str]:
     stake = money(float(flagged.sum()))
-    found = [f"{money.count(len(flagged))} good customers may be leaving; {stake} is at risk with them."]
+    who = "customer" if len(flagged) == 1 else "customers"
+    found = [f"{money.count(len(flagged))} good {who} may be leaving; {stake} is at risk with them."]
     if len(flagged) > 2 * TOP_OF_LIST and flagged.sum() > 0:
         share = flagged.head(TOP_OF_LIST).sum() / flagged.sum()
         found.append(f"The first {TOP_OF_LIST} of the list hold {share:.0%} of that.")
-    found.append(
-        f"Anybody may fail to buy in the next {days} days, which puts {money.about(of_good)} at risk with all good "
-        "customers. Flagged are those whose silence or decline is unusual, where a treatment is expected to pay."
-    )
     return found
+
+
+def _in_decline(scores: pd.DataFrame, n_flagged: int, money: Money) -> list[str]:
+    """What the value at risk, which counts silence alone, does not say of flagged customers who buy on for less."""
+    if "decline" not in scores:
+        return []
+    found = scores.loc[scores["flagged"] & (scores["decline"] > 0), ["decline", "value_if_kept"]]
+    if found.empty:
+        return []
+    who = "They" if len(found) == n_flagged else f"{money.count(len(found))} of them"
+    still = f"{who} still {'buys' if len(found) == 1 and len(found) < n_flagged else 'buy'} in time, but"
+    least = math.floor(100 * float(found["decline"].min()))
+    less = f"at least {least}%" if len(found) > 1 else f"{least}%"
+    return [
+        f"{still} for {less} less than before. Their value at risk is small because it counts silence alone: more of "
+        f"the {money(float(found['value_if_kept'].sum()))} that is expected if they go on buying may be lost."
+    ]
 
 
 def _table(shown: pd.DataFrame, n_flagged: int, money: Money, channels: pd.Series | None, *, redact: bool) -> Table:
@@ -114,15 +135,24 @@ def _row(name: str, row: dict[Any, Any], chance: str, money: Money, channels: pd
     line = [
         Cell(name),
         Cell(money(row["value_at_risk"]), round(float(row["value_at_risk"]), 2)),
-        Cell(f"{row[chance]:.0%}", round(float(row[chance]), 4)),
+        Cell(_chance(float(row[chance])), round(float(row[chance]), 4)),
         Cell(str(row["tier"])),
         Cell(str(row["state"])),
-        Cell(f"{int(row['days_since_last'])} days ago", float(row["days_since_last"])),
+        Cell(_ago(int(row["days_since_last"])), float(row["days_since_last"])),
         Cell(str(row["reason"])),
     ]
     if channels is not None:
         line.insert(5, Cell(str(channels.get(row["customer_id"], "unknown"))))
     return line
+
+
+def _chance(share: float) -> str:
+    """In whole percent; a chance is neither none nor all of it."""
+    return "<1%" if share < 0.005 else ">99%" if share >= 0.995 else f"{share:.0%}"
+
+
+def _ago(days: int) -> str:
+    return "1 day ago" if days == 1 else f"{days} days ago"
 
 
 def _words(values: pd.Series) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pandas as pd
@@ -21,11 +22,13 @@ WHO = {
     "lapsed": "bought before and not since",
 }
 """What the customers of each group did."""
+SHORT = {"lapsed": "not since"}
+"""Groups whose name is a state of a customer too, and another thing there."""
 SHOWN_QUARTERS = 16
 
 
-def moved(audit: BaseAudit, money: Money) -> Section:
-    """How has value moved? The five lenses of the customer-base audit."""
+def moved(audit: BaseAudit, money: Money, begin: dt.date) -> Section:
+    """How has value moved? The five lenses of the customer-base audit. begin: the first day of the log."""
     two = audit.two_periods.to_dict("records")
     has_cohorts = len(audit.cohorts) > 0 and bool(audit.cohorts["age"].max() > 0)
     sentences = [_one_period(audit, money)]
@@ -38,7 +41,7 @@ def moved(audit: BaseAudit, money: Money) -> Section:
         "How has value moved?",
         tuple(sentences),
         tuple(_figures(audit, two, money)),
-        tuple(_charts(audit, two, money, has_cohorts=has_cohorts)),
+        tuple(_charts(audit, two, money, begin, has_cohorts=has_cohorts)),
         (_two_periods_table(two, money),) if two else (),
     )
 
@@ -87,16 +90,18 @@ def _figures(audit: BaseAudit, two: list[dict[Any, Any]], money: Money) -> list[
             found.append(Figure(f"against the {audit.period_days} days before", f"{change:+.0%}".replace("-", "−")))
         found += [
             Figure("new customers", money.count(groups["new"]["customers"]), money.change(groups["new"]["change"])),
-            Figure("lapsed", money.count(groups["lapsed"]["customers"]), money.change(groups["lapsed"]["change"])),
+            Figure(WHO["lapsed"], money.count(groups["lapsed"]["customers"]), money.change(groups["lapsed"]["change"])),
         ]
     return found
 
 
-def _charts(audit: BaseAudit, two: list[dict[Any, Any]], money: Money, *, has_cohorts: bool) -> list[Chart]:
+def _charts(
+    audit: BaseAudit, two: list[dict[Any, Any]], money: Money, begin: dt.date, *, has_cohorts: bool
+) -> list[Chart]:
     found = []
     if two:
         axes = charts.changes(
-            [str(row["group"]) for row in two],
+            [SHORT.get(row["group"], str(row["group"])) for row in two],
             [float(row["change"]) for row in two],
             before=float(sum(row["before"] for row in two)),
             after=float(sum(row["after"] for row in two)),
@@ -105,8 +110,10 @@ def _charts(audit: BaseAudit, two: list[dict[Any, Any]], money: Money, *, has_co
         title = f"Net amount of the last {audit.period_days} days beside the {audit.period_days} before"
         found.append(chart(axes, "moved-two", title))
     whole = audit.whole.pivot_table(index="quarter", columns="cohort", values="net", fill_value=0.0)
-    axes = charts.stacked(whole.tail(SHOWN_QUARTERS), write=money.tick)
-    found.append(chart(axes, "moved-whole", "Net amount by quarter, by the year in which customers first bought"))
+    shown = whole.tail(SHOWN_QUARTERS)
+    axes = charts.stacked(shown, write=money.tick)
+    title = "Net amount by quarter, by the year in which customers first bought"
+    found.append(chart(axes, "moved-whole", f"{title}{_cut_quarters(list(shown.index), begin, audit.as_of)}"))
     if has_cohorts:
         title = "How many of each cohort still buy, by quarter"
         found.append(chart(charts.cohort_lines(audit.cohorts), "moved-cohorts", title))
@@ -117,6 +124,17 @@ def _charts(audit: BaseAudit, two: list[dict[Any, Any]], money: Money, *, has_co
     title = f"Net amount of the last {audit.period_days} days by tenth of its buyers, the best first"
     found.append(chart(tenths, "moved-tenths", title))
     return found
+
+
+def _cut_quarters(shown: list[str], begin: dt.date, as_of: str) -> str:
+    """Which of the quarters shown are not whole: their bars are low for that alone."""
+    first, last = pd.Period(begin, "Q"), pd.Period(as_of, "Q")
+    parts = []
+    if shown[0] == first.strftime("%Y-Q%q") and first.start_time.date() < begin:
+        parts.append(f"{shown[0]} from {begin} on")
+    if shown[-1] == last.strftime("%Y-Q%q") and last.end_time.date() > dt.date.fromisoformat(as_of):
+        parts.append(f"{shown[-1]} up to {as_of}")
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _two_periods_table(two: list[dict[Any, Any]], money: Money) -> Table:

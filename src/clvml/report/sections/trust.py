@@ -63,7 +63,8 @@ def trust(backtest: Mapping[str, Any] | None, money: Money, report: DataReport |
 
 def _outlier(rule: Rule) -> str:
     count = "" if rule.message.startswith(f"{rule.rows:,} ") else f"{rule.rows:,}, "
-    return f"{rule.name.capitalize()}: {count}{rule.message}. The first: {rule.first}."
+    first = f" The first: {rule.first}." if rule.first else ""
+    return f"{rule.name.capitalize()}: {count}{rule.message}.{first}"
 
 
 def _captured(backtest: Mapping[str, Any]) -> pd.Series:
