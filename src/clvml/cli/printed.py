@@ -30,8 +30,8 @@ __all__ = ["backtest_text", "check_text", "flagged_table", "parameters_table", "
 
 def check_text(report: DataReport) -> str:
     """What `clvml check` found, with options as they are typed on a command line."""
-    typed = {name: tuple(map(_as_typed, getattr(report, name))) for name in ("rules", "outliers")}
-    return str(dataclasses.replace(report, **typed))
+    rules, outliers = (tuple(map(_as_typed, found)) for found in (report.rules, report.outliers))
+    return str(dataclasses.replace(report, rules=rules, outliers=outliers))
 
 
 _OPTION = re.compile(r"\b(free_orders|timezone|returns)=(?:True|'([^']*)')|\((exclude)\)")

@@ -101,7 +101,7 @@ class Monitor:
             )
         lines.append(f"joined since, not scored: {self._joined()}")
         lines += ["shift of the customers (population stability index; above 0.25 is a shift):"]
-        lines += [_drift_line(*row, self.days) for row in self.drift.itertuples(index=False, name=None)]
+        lines += [_drift_line(self.days, *row) for row in self.drift.itertuples(index=False, name=None)]
         lines += [f"A new model is due: {reason}." for reason in self.due] or ["No new model is due."]
         return "\n".join(lines)
 
@@ -116,7 +116,7 @@ class Monitor:
 _NAMES = {"purchases": "purchases", "spend": "spend", "return": "returners"}
 
 
-def _drift_line(column: str, psi: float, same_age: float, days: int) -> str:
+def _drift_line(days: int, column: str, psi: float, same_age: float) -> str:
     if column == "T":
         return f"  {column:18}{psi:>7.3f}, as everybody who was there then is {days:,} days older"
     same = f"among customers of like age {same_age:.3f}" if np.isfinite(same_age) else "too few of like age to compare"

@@ -11,7 +11,7 @@ import pandas as pd
 from clvml.checks import check_choice
 from clvml.errors import DataError, did_you_mean
 from clvml.horizon import EPOCH, as_date
-from clvml.orders.beginning import Beginning, beginning_of
+from clvml.orders.outliers import Beginning, beginning_of
 from clvml.orders.transactions import Transactions
 
 __all__ = [

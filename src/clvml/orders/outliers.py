@@ -13,17 +13,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from clvml.horizon import day_of_number
-from clvml.orders.beginning import beginning_of
 from clvml.orders.data_report import Rule
 from clvml.orders.engines.duckdb import Dialect, Engine, statement
 from clvml.redaction import ids_are_hidden, shown_id
 from clvml.tables import canonical_ids
 
-__all__ = ["NO_OUTLIERS", "Outliers", "find_outliers"]
+__all__ = ["NO_OUTLIERS", "Beginning", "Outliers", "beginning_of", "find_outliers"]
 
 CHANCE = 0.001
 """That a lognormal log of any size has one value above the fence."""
@@ -44,6 +43,11 @@ MAX_FEW, RARE = 10, 0.001
 CLASSES = 20
 """Classes of sizes for each factor e."""
 SHOWN = 3
+BEGINNING_DAYS = 28
+MANY_TIMES = 2.0
+"""So many times as many customers are first seen in the first days as in as many days after."""
+MANY_ERRORS = 3.0
+"""Standard errors of the difference of the two counts, beyond chance."""
 NEVER = 1e300
 """Lines that nobody has, where there are too few customers to say how many are too many."""
 
@@ -209,3 +213,43 @@ def _beginning_rule(engine: Engine, kept: str, as_of: int) -> Rule | None:
     first, customers, last = zip(*rows, strict=True)
     found = beginning_of(first, max(last), customers)
     return None if found is None else Rule("customers from before", found.first, "", "kept", str(found))
+
+
+class Beginning(NamedTuple):
+    """How many customers were first seen in the first days of a log, and in as many days after these.
+
+    New customers come about evenly. Where far more are first seen in the first weeks than in those after, most of these
+    were customers before; a shop that opened with many looks the same.
+    """
+
+    first: int
+    after: int
+
+    def __str__(self) -> str:
+        return (
+            f"first seen in the first {BEGINNING_DAYS} days of the log, {self.after:,} in the {BEGINNING_DAYS} after: "
+            "most bought before it begins, so that their first order here is not their first"
+        )
+
+
+def beginning_of(first_days: ArrayLike, last: float, customers: ArrayLike = 1) -> Beginning | None:
+    """The customers of the first days, where most of them were customers before.
+
+    first_days: day numbers of first purchases; customers: how many had theirs then; last: the last day of the log. None
+    too where the log has not twice as many days.
+
+    Examples
+    --------
+    >>> from clvml.orders.outliers import beginning_of
+    >>> beginning_of([*[3] * 90, *range(100)], 200).first, beginning_of(range(100), 200)
+    (118, None)
+    """
+    days = np.asarray(first_days, dtype=np.float64)
+    weights = np.broadcast_to(np.asarray(customers, dtype=np.float64), days.shape)
+    begin = float(days.min())
+    if last - begin + 1 < 2 * BEGINNING_DAYS:
+        return None
+    place = (days - begin) // BEGINNING_DAYS
+    first, after = (int(weights[place == n].sum()) for n in (0, 1))
+    is_many = first > MANY_TIMES * after and first - after > MANY_ERRORS * float(np.sqrt(first + after))
+    return Beginning(first, after) if is_many else None
