@@ -116,4 +116,11 @@ def test_only_those_are_drawn_who_may_be_treated():
 
 
 def test_what_is_left_to_learn_falls_with_the_campaigns_that_taught():
-    assert left_to_learn([0, 1, 2, 9, 50]).tolist() == [1, 1 / 2, 1 / 3, 0.1, 0.1]
+    assert [left_to_learn([k], np.ones(1))[0] for k in (0, 1, 2, 9, 50)] == [1, 1 / 2, pytest.approx(1 / 3), 0.1, 0.1]
+
+
+def test_treatments_count_by_what_they_would_get_if_all_were_known():
+    share, part = left_to_learn([9, 0], np.array([0.95, 0.05]))
+    assert share == pytest.approx(0.95 * 0.1 + 0.05)  # one that hardly matters keeps little open
+    assert part.tolist() == [0.95, 0.5]
+    assert left_to_learn([3, 3], np.array([1.0, 0.0]))[1].tolist() == [1.0, 0.1]  # never nothing: times change

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -179,6 +180,20 @@ def test_unequal_propensities_are_corrected_for():
     assert table.empty
 
 
+def test_small_campaigns_teach_together():
+    """Of each campaign 20 treated and 20 control: too few to learn from one."""
+    small = past(constant).groupby(["campaign", "group"]).sample(20, random_state=0).assign(propensity=0.5)
+    one, all_four = (
+        learn_effect(rows, "mail", "extra_contribution", 4.0, 2.0)
+        for rows in (small[small["campaign"] == "past 0"], small)
+    )
+    assert one is None
+    assert (all_four.campaigns, all_four.treated, all_four.control) == (4, 80, 80)
+    mean, sd = all_four.effect(scores(500))
+    assert np.mean(np.abs(mean - 6.0) < 2.6 * sd) > 0.9
+    assert sd.mean() < 4.0
+
+
 def test_the_next_plan_is_made_from_what_was_learned():
     s = scores(1500, seed=9)
     found = plan_audience(s, plan("next"), budget=300.0, past=past(late_alone))
@@ -281,13 +296,26 @@ def test_shares_for_learning_fall_with_the_campaigns_that_taught():
     assert tried == [pytest.approx(600 * share, abs=2) for share in (0.2, 0.1, 0.04)]
     assert "20.0% of the budget is left to chance and 20.0% of those planned are control: no past" in str(found[0])
     told = found[2].plan["notes"][0]
-    assert told.startswith(
-        "4.0% of the budget is left to chance and 4.0% of those planned are control, of 20.0%, 20.0%"
-    )
-    assert "past campaigns that taught ('mail' 4)" in told
+    assert told.startswith("4.0% of the budget is left to chance and 4.0% of those planned are control; in a first")
+    assert told.endswith("at most by ten: 'mail' 4 (100% of the money, if what all do were known)")
     stated = plan_audience(s, plan("next", **rules | {"adapt_shares": False}), budget=600.0, past=past(by_value, 4))
     assert stated.plan["totals"]["control_share"] == 0.2
     assert not any("left to chance" in note for note in stated.plan["notes"])
+
+
+def test_a_treatment_that_is_known_to_be_worse_is_hardly_tried():
+    """Four campaigns showed that the call does no more than the mail, which costs less."""
+    s, mail = scores(4000, seed=9), past(by_value, 4)
+    both = pd.concat([mail, mail.assign(planned_treatment="call", customer_id=mail["customer_id"] + "c")])
+    call = Treatment(name="call", contact_cost=6.0, save_rate=0.2)
+    rules = plan("next", explore_share=0.4, adapt_shares=True)
+    tried, first = (
+        plan_audience(s, replace(rules, treatments=(*rules.treatments, call)), budget=600.0, past=known).table
+        for known in (both, None)
+    )
+    spent = [t[t["explored"]].groupby("planned_treatment")["cost"].sum() for t in (tried, first)]
+    assert spent[0]["call"] < 0.2 * spent[0]["mail"]
+    assert spent[1]["call"] == pytest.approx(spent[1]["mail"], rel=0.2)
 
 
 def test_explored_discounts_still_leave_sure_buyers_alone():

@@ -36,12 +36,17 @@ class Exploration(NamedTuple):
     control: npt.NDArray[np.bool_]
 
 
-def left_to_learn(campaigns: Sequence[int]) -> Array:
-    """The part of the shares stated for learning that is left for each treatment, by the past campaigns that gave it:
-    all, then a half, a third and so on. So what is given up in all grows with the logarithm of the number of campaigns,
-    as the least possible does (Auer, Cesa-Bianchi & Fischer 2002, Machine Learning 47, epsilon-n-greedy).
+def left_to_learn(campaigns: Sequence[int], matter: Array) -> tuple[float, Array]:
+    """Of the shares stated for learning the part that is left, and how the money for exploration is split.
+
+    A treatment leaves all before any campaign gave it, then a half, a third and so on, so what is given up in all grows
+    with the logarithm of the number of campaigns, as the least possible does (Auer, Cesa-Bianchi & Fischer 2002,
+    Machine Learning 47, epsilon-n-greedy). matter: its share of the money if what all do were known. By it treatments
+    count here, and get money by chance: of one that would get none, more is not worth its price.
     """
-    return np.maximum(1 / (1 + np.asarray(campaigns, dtype=np.float64)), MIN_LEARNING)
+    taught = np.asarray(campaigns)
+    left = np.maximum(1 / (1 + taught), MIN_LEARNING)
+    return float(left @ matter), np.where(taught > 0, np.maximum(matter, MIN_LEARNING), 1 / len(taught))
 
 
 def explored(

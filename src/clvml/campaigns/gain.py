@@ -21,6 +21,7 @@ __all__ = [
     "Customers",
     "Economics",
     "break_even",
+    "drawn_effect",
     "economics",
     "incentive_of",
     "linear_gain",
@@ -71,6 +72,8 @@ class Belief(NamedTuple):
     sd: float | Array | None  # None: Beta of PRIOR_WEIGHT for a save rate, half of the mean otherwise
     sd_of_sum: Callable[[Array], float] | None = None  # of a weighted sum over customers; None: all share one error
     campaigns: int = 0  # past ones that taught it
+    draw: Callable[[pd.DataFrame, Array], Array] | None = None  # effects on customers, by `unknown` standard normals
+    unknown: int = 1
 
     @property
     def assumed(self) -> bool:
@@ -105,6 +108,15 @@ def sd_of_sum(belief: Belief, weight: Array) -> float:
     if belief.sd_of_sum is not None:
         return belief.sd_of_sum(weight)
     return abs(float(weight @ sd_of(belief)))
+
+
+def drawn_effect(belief: Belief, customers: pd.DataFrame, rows: npt.NDArray[np.intp], normal: Array) -> Array:
+    """One draw of what may be, for the customers of these rows of the scores; where nothing else is known, all share
+    one error.
+    """
+    if belief.draw is not None:
+        return belief.draw(customers, normal)
+    return np.asarray(belief.mean[rows] + normal[0] * sd_of(belief)[rows])
 
 
 def incentive_of(t: Treatment, c: Customers, window_days: float | None) -> Array:

@@ -187,7 +187,8 @@ def _belief(
         return Belief(kind, np.full(len(table), value), t.effect_sd), t.effect_source
     mean, sd = learned.effect(table)
     summed = functools.partial(learned.sd_of_sum, table)
-    return Belief(LEARNED, rounded(mean), rounded(sd), summed, learned.campaigns), str(learned)
+    belief = Belief(LEARNED, rounded(mean), rounded(sd), summed, learned.campaigns, learned.draw, len(learned.mean))
+    return belief, str(learned)
 
 
 def options_of(

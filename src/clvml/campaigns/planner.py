@@ -19,6 +19,7 @@ from clvml.campaigns.gain import NORMAL_90, Array, sd_of_sum
 from clvml.campaigns.learning.measured import MeasuredEffect
 from clvml.campaigns.learning.past import read_campaigns
 from clvml.campaigns.learning.promised import promised_and_delivered, track_record
+from clvml.campaigns.learning.thompson import shares_if_known
 from clvml.campaigns.lists import in_running, matched_ids, often_contacted, suppressed_ids
 from clvml.campaigns.options import (
     UNIT,
@@ -115,16 +116,17 @@ def plan_audience(
     tie = _order_of_equals(table, ids, plan)
     limit = float("inf") if budget is None else float(np.floor(budget * UNIT + 1e-6))
     share, notes = _share(plan, table, options, tie, limit)
-    left = left_to_learn([b.campaigns if plan.adapt_shares else 0 for b in options.beliefs])
-    scale = float(left.mean())
-    share = share if plan.control_share == "power" else share * scale
-    rules = replace(plan, explore_share=plan.explore_share * scale)
+    scale, part = 1.0, np.ones(len(plan.treatments))
     if plan.adapt_shares:
-        notes += _adapted(plan, options, share, rules.explore_share)
+        matter = _matter(table, ids, plan, options, why, limit)
+        scale, part = left_to_learn([b.campaigns for b in options.beliefs], matter)
+        share = share if plan.control_share == "power" else share * scale
+        notes += _adapted(plan, options, share, scale * plan.explore_share, matter)
+    rules = replace(plan, explore_share=plan.explore_share * scale)
     notes += [] if known is None else track_record(promised_and_delivered(known))
     notes += lists
     notes += [f"'{t.name}' is for nobody in these scores" for t in plan.treatments if not eligible(t, table).any()]
-    trial = explored(table, ids, rules, options, why != "", limit, left)
+    trial = explored(table, ids, rules, options, why != "", limit, part)
     control, found = _chosen(table, ids, rules, options, trial, share, limit, tie)
     free = found if budget is None else _allocate(plan, options, float("inf"), control, tie)
     drawn = trial.choice >= 0
@@ -137,17 +139,31 @@ def plan_audience(
     return Audience(frame, left_out, account_of(draft, frame, left_out), power)
 
 
-def _adapted(plan: Plan, options: Options, share: float, explore_share: float) -> list[str]:
+def _matter(
+    table: pd.DataFrame, ids: list[str], plan: Plan, options: Options, why: npt.NDArray[Any], limit: float
+) -> Array:
+    """How much each treatment matters: its share of the money if what all do were known; equal before any campaign."""
+    if not any(b.campaigns for b in options.beliefs):
+        return np.full(len(plan.treatments), 1 / len(plan.treatments))
+    sure = 1 - table["churn_probability"].to_numpy(np.float64) >= plan.sure_buyer
+    may = np.column_stack([eligible(t, table) & ~(sure & t.discounts) & (why == "") for t in plan.treatments])
+    return shares_if_known(table, ids, plan, options, may, limit)
+
+
+def _adapted(plan: Plan, options: Options, share: float, explore_share: float, matter: Array) -> list[str]:
     """What is left to chance, and why so much."""
     known = [b.campaigns for b in options.beliefs]
-    counts = ", ".join(f"'{t.name}' {k}" for t, k in zip(plan.treatments, known, strict=True))
-    start = "" if plan.control_share == "power" else f", {plan.control_share:.1%} control"
     said = f"{explore_share:.1%} of the budget is left to chance and {share:.1%} of those planned are control"
     if not any(known):
         return [f"{said}: no past campaign has taught what the treatments do"] if plan.explore_share else []
+    start = "" if plan.control_share == "power" else f" and {plan.control_share:.1%} control"
+    counts = ", ".join(
+        f"'{t.name}' {k} ({part:.0%} of the money, if what all do were known)"
+        for t, k, part in zip(plan.treatments, known, matter, strict=True)
+    )
     return [
-        f"{said}, of {plan.explore_share:.1%}{start} in a first campaign: divided by one more than the past campaigns "
-        f"that taught ({counts}), but never by more than ten"
+        f"{said}; in a first campaign {plan.explore_share:.1%}{start}, divided by one more than the past campaigns "
+        f"that taught, at most by ten: {counts}"
     ]
 
 

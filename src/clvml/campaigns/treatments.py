@@ -156,8 +156,9 @@ class Plan:
         them, at the most this share of all, each with a treatment drawn for them, half of them control.
     adapt_shares : bool
         With past campaigns: control_share (where it is a number) and explore_share are those of a first campaign; after
-        one campaign with the treatments half of them, after two a third, and so on, but never less than a tenth. Of the
-        budget left to chance a treatment gets the more, the fewer campaigns gave it.
+        one campaign with a treatment half of them, after two a third, and so on, but never less than a tenth. A
+        treatment counts by the money that it would get if what all treatments do were known, by what is believed of
+        them; so it does where the budget left to chance is split.
     holdout_share : float, 0 to 1
         Share of all customers that no campaign of this salt ever treats, to see what all campaigns together do.
     sure_buyer : float, 0 to 1
