@@ -126,7 +126,12 @@ SCORES = (
         "of the same tier brought in the log's own past",
         "money",
     ),
-    Column("value_at_risk", "float64", "churn_probability * value_if_kept", "money"),
+    Column(
+        "value_at_risk",
+        "float64",
+        "value_if_kept times the share that may be lost: churn_probability, and of the rest what a decline takes",
+        "money",
+    ),
     Column("tier", "str", "good, middle or bad, by contribution and the value if kept before they fell silent"),
     Column(
         "state",

@@ -52,7 +52,8 @@ def test_what_the_log_says_is_passed_on(scores, frame):
 def test_definitions(scores):
     p, churn, kept = scores["p_return"], scores["churn_probability"], scores["value_if_kept"]
     assert (p + churn).to_numpy() == pytest.approx(np.ones(len(scores)))
-    assert scores["value_at_risk"].tolist() == (churn * kept).tolist()
+    lost = churn + p * scores["decline"]
+    assert scores["value_at_risk"].to_numpy() == pytest.approx((lost * kept).to_numpy(), rel=1e-12)
     assert (p * kept).to_numpy() == pytest.approx(
         scores["clv"].to_numpy(), rel=1e-9
     )  # nothing is earned from the silent

@@ -109,7 +109,7 @@ def score_rows(
     contribution = _contribution(frame, margin)
     tier_value = _before_silence(own_kept, leaving, asked, leaving.clock_days(own_horizon, as_of))
     break_even = rules.economics.break_even(own_kept)
-    risk = _share_lost(p_leaving, 1.0 - own["p_return"], falling)
+    risk = _share_lost(np.minimum(p_leaving, 1.0 - own["p_return"]), falling)
     columns = {
         "customer_id": frame["customer_id"] if "customer_id" in frame else np.arange(len(frame)),
         **{column: frame[column].to_numpy() for column in ("frequency", "recency", "T", "monetary_value")},
@@ -140,7 +140,8 @@ def scores_table(rows: ScoredRows, cutoffs: segments.Cutoffs) -> pa.Table:
     columns = dict(rows.columns)
     columns["days_since_last"] = columns["T"] - columns["recency"]
     columns["churn_probability"] = 1.0 - columns["p_return"]
-    columns["value_at_risk"] = columns["churn_probability"] * columns["value_if_kept"]
+    lost = _share_lost(columns["churn_probability"], columns["decline"])
+    columns["value_at_risk"] = lost * columns["value_if_kept"]
     columns["tier"] = segments.assign_tiers(columns["tier_value"], columns["contribution"], cutoffs)
     good = columns["tier"] == segments.GOOD
     columns["flagged"] = columns["at_risk"] & good
@@ -246,15 +247,15 @@ def _share_sooner(leaving: LeavingModel, asked: Asked, state: segments.Ranks) ->
     return share
 
 
-def _share_lost(p_leaving: Floats, churn: Floats, falling: Floats) -> Floats:
-    """The share of the value if kept that may be lost: all of it by who stays silent through the horizon and through
-    three own gaps, of the others what a fall of spend takes.
+def _share_lost(gone: Floats, falling: Floats) -> Floats:
+    """The share of the value if kept that may be lost: all of it with the probability to be gone, otherwise what a fall
+    of spend takes.
 
-    Three gaps of a fast buyer are soon over, and many are back within the horizon; a slow one may well be silent for
-    the horizon and on rhythm. The longer silence implies the shorter, so that its probability is the lesser of both.
+    To the flag who is gone stays silent through the horizon and through three own gaps. Three gaps of a fast buyer are
+    soon over, and many are back within the horizon; a slow one may well be silent for the horizon and on rhythm. The
+    longer silence implies the shorter, so that its probability is the lesser of both.
     """
-    lost = np.minimum(p_leaving, churn)
-    return 1.0 - (1.0 - lost) * (1.0 - falling)
+    return gone + (1.0 - gone) * falling
 
 
 def _longest(frame: pd.DataFrame) -> NDArray[np.bool_]:
