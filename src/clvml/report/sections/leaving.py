@@ -91,20 +91,17 @@ def _sentences(flagged: pd.Series, money: Money) -> list[str]:
 
 
 def _in_decline(scores: pd.DataFrame, n_flagged: int, money: Money) -> list[str]:
-    """What the value at risk, which counts silence alone, does not say of flagged customers who buy on for less."""
+    """How many of the flagged buy on for less."""
     if "decline" not in scores:
         return []
-    found = scores.loc[scores["flagged"] & (scores["decline"] > 0), ["decline", "value_if_kept"]]
+    found = scores.loc[scores["flagged"] & (scores["decline"] > 0), "decline"]
     if found.empty:
         return []
     who = "They" if len(found) == n_flagged else f"{money.count(len(found))} of them"
     still = f"{who} still {'buys' if len(found) == 1 and len(found) < n_flagged else 'buy'} in time, but"
-    least = math.floor(100 * float(found["decline"].min()))
+    least = math.floor(100 * float(found.min()))
     less = f"at least {least}%" if len(found) > 1 else f"{least}%"
-    return [
-        f"{still} for {less} less than before. Their value at risk is small because it counts silence alone: more of "
-        f"the {money(float(found['value_if_kept'].sum()))} that is expected if they go on buying may be lost."
-    ]
+    return [f"{still} for {less} less than before."]
 
 
 def _table(shown: pd.DataFrame, n_flagged: int, money: Money, channels: pd.Series | None, *, redact: bool) -> Table:
