@@ -230,8 +230,8 @@ def check_summary(frame: pd.DataFrame, needs: Iterable[str]) -> pd.DataFrame:
 
 
 def check_frame(frame: object, needs: Iterable[str] = ()) -> pd.DataFrame:
-    """The summary itself. Raises DataError, with what to do, where it is no frame of pandas: arrays one by one, as other
-    packages take them, or another library's frame.
+    """The summary itself. Raises DataError, with what to do, where it is no frame of pandas: arrays one by one, as
+    other packages take them, or another library's frame.
     """
     if isinstance(frame, pd.DataFrame):
         return frame
