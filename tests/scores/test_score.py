@@ -130,7 +130,8 @@ def test_reasons_speak_of_the_row_they_stand_in(scores):
     assert (reason.str.contains("of the gaps of customers like them") == (few & ~in_time)).all()
     assert (reason.str.contains("of second purchases come sooner") == (once & ~in_time)).all()
     assert (reason.str.contains("has brought") == (scores["contribution"] <= 0)).all()
-    chance = reason.str.extract(r"(\d+)% likely to buy nothing")[0].astype(int)
+    chance = reason.str.extract(r"(less than 1|more than 99|\d+)% likely to buy nothing")[0]
+    chance = chance.replace({"less than 1": "0", "more than 99": "100"}).astype(int)  # none is rounded to none or all
     assert (chance - 100 * scores["p_leaving"]).abs().max() <= 0.5 + 1e-9
     ahead = reason.str.extract(r"in the next ([\d,]+) day")[0].str.replace(",", "").astype(int)
     assert ahead.tolist() == scores["leaving_days"].tolist()
