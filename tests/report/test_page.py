@@ -82,6 +82,30 @@ def test_sections_without_material_are_left_out(scores):
     assert re.findall(r'<section id="(\w+)"', make_page(scores).html) == ["worth", "leaving"]
 
 
+def test_every_question_is_answered_at_the_head(full, scores):
+    """Whoever reads nothing else knows what the base is worth, whom to keep, and whom to treat."""
+    head = re.search(r"<nav.*?</nav>", full, flags=re.DOTALL)[0]
+    answers = [" ".join(re.sub("<[^>]+>", " ", text).split()) for text in re.findall(r"</a>(.*?)</li>", head)]
+    flagged, good = int(scores["flagged"].sum()), int((scores["tier"] == "good").sum())
+    first = scores[scores["flagged"]].nlargest(3, "value_at_risk")["customer_id"]
+    assert re.fullmatch(r"€[\d.]+k? in the next \d+ days; in nine cases of ten €[\d.,]+k? to €[\d.,]+k?\.", answers[0])
+    assert answers[1] == f"{flagged} of {good} good customers; first of them {', '.join(map(str, first))}."
+    assert re.fullmatch(r"The best fifth brought \d+% so far. Nobody costs.", answers[2])
+    assert re.fullmatch(r"Treat \d+, leave \d+ alone; expected gain €[\d,]+ after a cost of €[\d.]+.", answers[3])
+    assert re.fullmatch(r"[+−]\d+% in the last \d+ days against those before.", answers[5])
+    assert re.fullmatch(r"Tested on the log&#39;s own past: \d of 2 totals came within their interval.", answers[6])
+    hidden = make_page(scores.assign(customer_id=[f"cust-{i}" for i in scores["customer_id"]]), redact=True).html
+    assert f"{flagged} of {good} good customers.</li>" in hidden
+    assert "Nobody is flagged of" in make_page(scores.assign(flagged=False)).html
+
+
+def test_contribution_without_costs_is_called_so(scores, cdnow_log):
+    said = "The log knows neither margin nor costs, so all that is paid counts as contribution."
+    assert said in make_page(scores, log=cdnow_log).html
+    earning = Transactions(load_cdnow(sample=True), margin=0.3)
+    assert said not in make_page(scores, log=earning).html
+
+
 def test_totals_are_those_of_the_scores(full, scores):
     assert f"€{scores['clv'].sum():,.0f}" in full
     assert f"{scores['flagged'].sum():,}" in full
@@ -323,7 +347,10 @@ def test_customers_from_before_the_log_are_said_and_their_first_day_is_not_compa
     log = Transactions(from_before())
     scores = trained.score(log, "1997-07-31")
     html = make_page(scores, log=log).html
-    assert "Customers from before: 200, first seen in the first 28 days of the log, 11 in the 28 after" in html
+    assert (
+        "Customers from before: 200, first seen in the first 28 days of the log, 11 in the 28 after: most of them"
+        in html
+    )
     assert "month of the first order" not in html
     found = profile(scores, log)
     assert {"month of the first order", "weekday of the first order"}.isdisjoint(d.attribute for d in found.differences)

@@ -261,6 +261,7 @@ def scores_text(tally: Tally, model: ClvModel, outliers: Mapping[str, str] | Non
             f"win back   {_good_customers(tally.win_back)} who lapsed",
             heading("Flagged: most value at risk"),
             flagged_table(tally.top) if tally.flagged else wrapped(_nobody(tally, model)),
+            *_decline_note(tally.top),
             *_outliers_note(tally.top, outliers),
         ]
     )
@@ -282,6 +283,14 @@ def _nobody(tally: Tally, model: ClvModel) -> str:
         f"at the {assumed}{costs.contact_cost:,.2f} a contact and {costs.incentive:,.2f} an incentive; "
         "`clvml train --contact-cost … --incentive …`, or ClvModel(contact_cost=…, incentive=…), takes your own costs."
     )
+
+
+def _decline_note(top: pd.DataFrame) -> list[str]:
+    """What the value at risk does not count of those shown."""
+    if "decline" not in top or not (top["flagged"] & (top["decline"] > 0)).any():
+        return []
+    note = "Who spends less than before still buys: value at risk counts silence alone, and not what is lost with that."
+    return [wrapped(note)]
 
 
 def _outliers_note(top: pd.DataFrame, outliers: Mapping[str, str] | None) -> list[str]:

@@ -228,7 +228,7 @@ class Beginning(NamedTuple):
     def __str__(self) -> str:
         return (
             f"first seen in the first {BEGINNING_DAYS} days of the log, {self.after:,} in the {BEGINNING_DAYS} after: "
-            "most bought before it begins, so that their first order here is not their first"
+            "most of them bought before it begins, so that their first order here is not their first"
         )
 
 

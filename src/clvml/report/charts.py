@@ -203,7 +203,8 @@ def stacked(table: pd.DataFrame, *, write: Write) -> Axes:
     step = max(1, -(-len(table) // 5))
     ax.set_xticks(np.arange(len(table))[::step], list(table.index[::step]))
     ax.grid(visible=False, axis="x")
-    ax.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0.0, 1.0))
+    if len(table.columns) > 1:
+        ax.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0.0, 1.0))
     _money_axis(ax.yaxis, write)
     return ax
 

@@ -113,6 +113,8 @@ class Section:
     charts: tuple[Chart, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
+    short: str = ""
+    """The answer in a few words, for the head of the page."""
 
 
 def chart(axes: Any, name: str, title: str) -> Chart:

@@ -47,7 +47,7 @@ def sections_of(
     if cac and known is None:
         raise OptionError("Costs of channels need a log whose channels are known: Transactions(..., channel=...).")
     found = [
-        worth(scores, money, backtest),
+        worth(scores, money, backtest, earns_all=summary is not None and _earns_all(summary)),
         leaving(scores, money, channels=known, redact=redact, rows=rows),
         None if summary is None else best(scores, money, summary),
         actions(money, plan, outcome),
@@ -66,6 +66,11 @@ def _moved(booked: BookedDays, as_of: str, money: Money) -> Section | None:
         return moved(audit_days(booked, as_of), money, day_of_number(int(booked.day.min())))
     except DataError:
         return None
+
+
+def _earns_all(summary: pd.DataFrame) -> bool:
+    """Whether contribution is the amount, as where the log has neither margin nor costs."""
+    return bool((summary["contribution"] == summary["amount"]).all())
 
 
 def _data_report(log: Transactions | None, as_of: str, redact: bool) -> DataReport | None:

@@ -83,7 +83,23 @@ def actions(money: Money, plan: Mapping[str, Any] | None, outcome: Mapping[str, 
         tuple(figures),
         tables=tuple(tables),
         notes=tuple(notes),
+        short=_short(plan, outcome, money),
     )
+
+
+def _short(plan: Mapping[str, Any] | None, outcome: Mapping[str, Any] | None, money: Money) -> str:
+    """Whom to treat; else what came."""
+    if plan is not None:
+        totals = plan["totals"]
+        low, gain, high = (float(totals[f"expected_gain{end}"]) for end in ("_low", "", "_high"))
+        return (
+            f"Treat {money.count(totals['treated'])}, leave {money.count(totals['control'])} alone; expected gain "
+            f"{money.within(low, high, gain)} after a cost of {money(totals['cost'])}."
+        )
+    if outcome is None or outcome.get("profit") is None:
+        return ""
+    brought = _brought(outcome, money)
+    return f"{brought.label.capitalize()} {brought.value}, {brought.range}."
 
 
 def _brought(outcome: Mapping[str, Any], money: Money) -> Figure:

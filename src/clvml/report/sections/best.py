@@ -31,14 +31,25 @@ def best(scores: pd.DataFrame, money: Money, summary: pd.DataFrame) -> Section:
         _figures(tiers, money),
         charts=(_whale(brought),) if tiers.total > 0 else (),  # a share of nothing, or of a loss, says nothing
         tables=(_apart_table(apart[:SHOWN_DIFFERENCES], money),) if apart else (),
+        short=_short(tiers, money),
     )
+
+
+def _short(tiers: ProfitTiers, money: Money) -> str:
+    """Who earns, and how many cost."""
+    costing = f"{money.count(tiers.losing)} cost more than they brought." if tiers.losing else "Nobody costs."
+    if tiers.total <= 0:
+        return costing
+    earned = float(tiers.table.loc[tiers.table["tier"] == "good", "contribution"].sum())
+    return f"The best fifth brought {money.percent(earned / tiers.total)} so far. {costing}"
 
 
 def _apart(scores: pd.DataFrame, summary: pd.DataFrame) -> list[Difference]:
     """What sets the best tenth apart beyond chance; nothing where there is one customer."""
     if len(scores) < 2:
         return []
-    return [d for d in profile(scores, attributes_of_summary(summary)).differences if d.is_significant]
+    found = [d for d in profile(scores, attributes_of_summary(summary)).differences if d.is_significant]
+    return sorted(found, key=lambda d: d.value == MISSING)  # of whom little is known comes last
 
 
 def _whale(brought: NDArray[np.float64]) -> Chart:
@@ -83,16 +94,21 @@ def _apart_sentence(apart: list[Difference], money: Money) -> str:
     """The greatest difference, in words."""
     if not apart:
         return "Nothing that the log knows sets the best tenth apart beyond chance."
-    first = next((d for d in apart if d.value != MISSING), apart[0])
+    first = apart[0]
     if first.value:
         often = "more" if first.delta > 0 else "less"
-        text = f"{first.attribute} is '{first.value}' {often} often"
+        word = _word(first, "'")
+        text = f"{first.attribute} is {word} {often} often"
         return f"What sets the best tenth apart most: {text} ({first.shares})."
     higher = "higher" if first.delta > 0 else "lower"
     return (
         f"What sets the best tenth apart most: a {higher} {first.attribute}, half of them above "
         f"{_number(first, first.best, money)}, half of the rest above {_number(first, first.rest, money)}."
     )
+
+
+def _word(found: Difference, quote: str = "") -> str:
+    return "not known" if found.value == MISSING else f"{quote}{found.value}{quote}"
 
 
 def _apart_table(apart: list[Difference], money: Money) -> Table:
@@ -103,7 +119,7 @@ def _apart_table(apart: list[Difference], money: Money) -> Table:
         heads,
         tuple(
             (
-                Cell(f"{d.attribute}: {d.value}" if d.value else f"{d.attribute} (median)"),
+                Cell(f"{d.attribute}: {_word(d)}" if d.value else f"{d.attribute} (median)"),
                 Cell(f"{d.best:.0%}" if d.value else _number(d, d.best, money)),
                 Cell(f"{d.rest:.0%}" if d.value else _number(d, d.rest, money)),
                 Cell(_difference(d)),

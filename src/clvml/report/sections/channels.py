@@ -56,7 +56,16 @@ def channels(money: Money, found: Channels, cac: Mapping[str, float] | None) -> 
             "What a customer of a channel costs is not in the log: `clvml report --cac CHANNEL=MONEY` or "
             "`make_page(..., cac=...)` sets it beside.",
         ),
+        short=_short(shown, money),
     )
+
+
+def _short(rows: Sequence[ChannelValue], money: Money) -> str:
+    """The best channel, where one is."""
+    first = rows[0]
+    if len(rows) == 1 or len({row.shrunk for row in rows}) == 1:
+        return "No channel differs from others beyond chance." if len(rows) > 1 else ""
+    return f"A customer of '{first.channel}' is worth {money(first.ltv)}, the best bet of {len(rows)} channels."
 
 
 def _cells(row: ChannelValue, money: Money, *, costs: bool) -> list[Cell]:

@@ -15,6 +15,8 @@ from clvml.scores.segments import n_flag_candidates
 
 __all__ = ["leaving"]
 
+SHOWN_FIRST = 3
+"""Customers that the head of the page names."""
 TOP_OF_LIST = 10
 """Customers at the top of the list whose share of the value at risk is said."""
 
@@ -54,7 +56,19 @@ def leaving(scores: pd.DataFrame, money: Money, *, channels: pd.Series | None, r
         else (),
         (_table(shown, len(flagged), money, channels, redact=redact),) if len(shown) else (),
         ("A flag says that somebody may be going. Whether a treatment keeps them, only a control group can show.",),
+        short=_short(shown[shown["flagged"]], len(flagged), len(good), money, redact=redact),
     )
+
+
+def _short(shown: pd.DataFrame, n_flagged: int, n_good: int, money: Money, *, redact: bool) -> str:
+    """How many, and who stands first."""
+    if not n_flagged:
+        return f"Nobody is flagged of {money.count(n_good)} good customers."
+    found = f"{money.count(n_flagged)} of {money.count(n_good)} good customers"
+    if redact or shown.empty:
+        return f"{found}."
+    first = [str(customer) for customer in shown["customer_id"].head(SHOWN_FIRST)]
+    return f"{found}{'; first of them ' if n_flagged > len(first) else ': '}{', '.join(first)}."
 
 
 def _listed(scores: pd.DataFrame, rows: int) -> tuple[pd.Series, pd.DataFrame]:

@@ -29,7 +29,7 @@ SHOWN_QUARTERS = 16
 
 def moved(audit: BaseAudit, money: Money, begin: dt.date) -> Section:
     """How has value moved? The five lenses of the customer-base audit. begin: the first day of the log."""
-    two = audit.two_periods.to_dict("records")
+    two = [row for row in audit.two_periods.to_dict("records") if row["customers"] or row["group"] in ("new", "lapsed")]
     has_cohorts = len(audit.cohorts) > 0 and bool(audit.cohorts["age"].max() > 0)
     sentences = [_one_period(audit, money)]
     if two:
@@ -43,7 +43,21 @@ def moved(audit: BaseAudit, money: Money, begin: dt.date) -> Section:
         tuple(_figures(audit, two, money)),
         tuple(_charts(audit, two, money, begin, has_cohorts=has_cohorts)),
         (_two_periods_table(two, money),) if two else (),
+        short=_short(audit, two),
     )
+
+
+def _short(audit: BaseAudit, two: list[dict[Any, Any]]) -> str:
+    """How much more or less came than before."""
+    before = sum(row["before"] for row in two)
+    if before <= 0:
+        return ""
+    change = sum(row["after"] for row in two) / before - 1
+    return f"{_signed(change)} in the last {audit.period_days} days against those before."
+
+
+def _signed(change: float) -> str:
+    return f"{change:+.0%}".replace("-", "−")
 
 
 def _one_period(audit: BaseAudit, money: Money) -> str:
@@ -87,7 +101,7 @@ def _figures(audit: BaseAudit, two: list[dict[Any, Any]], money: Money) -> list[
         before = sum(row["before"] for row in two)
         if before > 0:
             change = sum(row["after"] for row in two) / before - 1
-            found.append(Figure(f"against the {audit.period_days} days before", f"{change:+.0%}".replace("-", "−")))
+            found.append(Figure(f"against the {audit.period_days} days before", _signed(change)))
         found += [
             Figure("new customers", money.count(groups["new"]["customers"]), money.change(groups["new"]["change"])),
             Figure(WHO["lapsed"], money.count(groups["lapsed"]["customers"]), money.change(groups["lapsed"]["change"])),
@@ -112,7 +126,7 @@ def _charts(
     whole = audit.whole.pivot_table(index="quarter", columns="cohort", values="net", fill_value=0.0)
     shown = whole.tail(SHOWN_QUARTERS)
     axes = charts.stacked(shown, write=money.tick)
-    title = "Net amount by quarter, by the year in which customers first bought"
+    title = "Net amount by quarter" + (", by the year in which customers first bought" if shown.shape[1] > 1 else "")
     found.append(chart(axes, "moved-whole", f"{title}{_cut_quarters(list(shown.index), begin, audit.as_of)}"))
     if has_cohorts:
         title = "How many of each cohort still buy, by quarter"

@@ -58,7 +58,21 @@ def trust(backtest: Mapping[str, Any] | None, money: Money, report: DataReport |
         )
         sentences += [money.rewritten(_outlier(rule)) for rule in report.outliers]
         tables.append(_data(report, money))
-    return Section("trust", "Can I trust it?", tuple(sentences), tuple(figures), tuple(found), tuple(tables))
+    return Section(
+        "trust",
+        "Can I trust it?",
+        tuple(sentences),
+        tuple(figures),
+        tuple(found),
+        tuple(tables),
+        short="It was not tested on the log's own past." if backtest is None else _short(backtest),
+    )
+
+
+def _short(backtest: Mapping[str, Any]) -> str:
+    inside = _inside(backtest)
+    held = f": {sum(inside)} of {len(inside)} totals came within their interval" if inside else ""
+    return f"Tested on the log's own past{held}."
 
 
 def _outlier(rule: Rule) -> str:

@@ -16,8 +16,10 @@ from clvml.scores.totals import expected_totals
 __all__ = ["worth"]
 
 
-def worth(scores: pd.DataFrame, money: Money, backtest: Mapping[str, Any] | None) -> Section:
-    """What is my base worth, and how sure is that?"""
+def worth(
+    scores: pd.DataFrame, money: Money, backtest: Mapping[str, Any] | None, *, earns_all: bool = False
+) -> Section:
+    """What is my base worth, and how sure is that? earns_all: whether the log knows of no costs."""
     days = int(scores["horizon_days"].iloc[0])
     sure = expected_totals(scores).iloc[0]
     low, high = money.about(sure["clv_low"]), money.about(sure["clv_high"])
@@ -28,6 +30,7 @@ def worth(scores: pd.DataFrame, money: Money, backtest: Mapping[str, Any] | None
         f"Over the next {days} days the {money.count(len(scores))} customers are expected to bring {money(total)} "
         f"(contribution, discounted to today). In nine cases of ten it should lie between {low} and {high}. "
         "That takes in how far such totals were off at earlier days of this log, and of many others.",
+        "The log knows neither margin nor costs, so all that is paid counts as contribution." if earns_all else "",
         f"The best tenth of them is expected to bring {top / total:.0%} of it." if total > 0 else "",
     ]
     past = None if backtest is None else _past_chart(backtest, money)
@@ -65,6 +68,7 @@ def worth(scores: pd.DataFrame, money: Money, backtest: Mapping[str, Any] | None
             ),
             *((past,) if past is not None else ()),
         ),
+        short=f"{money.about(total)} in the next {days} days; in nine cases of ten {low} to {high}.",
     )  # fmt: skip
 
 
