@@ -180,20 +180,6 @@ def test_unequal_propensities_are_corrected_for():
     assert table.empty
 
 
-def test_small_campaigns_teach_together():
-    """Of each campaign 20 treated and 20 control: too few to learn from one."""
-    small = past(constant).groupby(["campaign", "group"]).sample(20, random_state=0).assign(propensity=0.5)
-    one, all_four = (
-        learn_effect(rows, "mail", "extra_contribution", 4.0, 2.0)
-        for rows in (small[small["campaign"] == "past 0"], small)
-    )
-    assert one is None
-    assert (all_four.campaigns, all_four.treated, all_four.control) == (4, 80, 80)
-    mean, sd = all_four.effect(scores(500))
-    assert np.mean(np.abs(mean - 6.0) < 2.6 * sd) > 0.9
-    assert sd.mean() < 4.0
-
-
 def test_the_next_plan_is_made_from_what_was_learned():
     s = scores(1500, seed=9)
     found = plan_audience(s, plan("next"), budget=300.0, past=past(late_alone))

@@ -56,8 +56,7 @@ _PRIORS = tuple(
 _SIMPLER = 2.0
 """How many times likelier none is than each width of additions and deviations, beforehand."""
 _FEW = 30
-"""Customers in a group below which a campaign teaches nothing by itself."""
-_CAMPAIGN = ("campaign", "as_of")
+"""Customers in a group below which a campaign teaches nothing."""
 
 
 class _Lesson(NamedTuple):
@@ -128,22 +127,15 @@ def learn_effects(past: pd.DataFrame, stated: Mapping[str, StatedEffect]) -> dic
         weighed = [p._replace(log_evidence=p.log_evidence + others[prior.form]) for prior, p in found[name].items()]
         treated = sum(int((rows["group"] == "treat").sum()) for rows in parts)
         control = sum(map(len, parts)) - treated
-        campaigns = sum(rows.groupby(list(_CAMPAIGN)).ngroups for rows in parts)
-        learned[name] = LearnedEffect(*_averaged(weighed), scales[name], campaigns, treated, control)
+        learned[name] = LearnedEffect(*_averaged(weighed), scales[name], len(parts), treated, control)
     return learned
 
 
 def _parts_of(past: pd.DataFrame, treatment: str) -> list[pd.DataFrame]:
-    """The campaigns that gave the treatment to enough customers of both groups, and all smaller ones as one."""
+    """The campaigns that gave the treatment, with enough customers of both groups."""
     own = past[past["planned_treatment"] == treatment]
-    campaigns = [rows for _, rows in own.groupby(list(_CAMPAIGN))]
-    small = [rows for rows in campaigns if not _enough(rows)]
-    together = pd.concat(small) if small else own.iloc[:0]
-    return [*filter(_enough, campaigns), *([together] if _enough(together) else [])]
-
-
-def _enough(rows: pd.DataFrame) -> bool:
-    return rows["group"].nunique() == 2 and int(rows["group"].value_counts().min()) >= _FEW
+    parts = [rows for _, rows in own.groupby(["campaign", "as_of"])]
+    return [rows for rows in parts if rows["group"].nunique() == 2 and rows["group"].value_counts().min() >= _FEW]
 
 
 def _scale(rows: pd.DataFrame) -> Array:
