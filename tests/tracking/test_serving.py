@@ -138,7 +138,7 @@ def test_the_whole_registry_on_a_real_server(empty_store, tmp_path, monkeypatch,
 
 def test_models_serve_answers_what_the_model_says(store, tmp_path, trained, trained_frame, report):
     tracking.log_run(trained, report, register="clv", tracking_uri=store)
-    tracking.set_champion("clv", 1, tracking_uri=store)
+    tracking.promote("clv", 1, "The first.", tracking_uri=store)
     rows = trained_frame.head(40)[["customer_id", *trained.needs()]]
     one = rows[rows["frequency"] == 0].head(1)  # no gaps: null in every column of them
     port = free_port()

@@ -206,7 +206,7 @@ class TestLoad:
 
     def test_a_version_in_a_file_beside_the_job_is_found_without_mlflow(self, own, trained, trained_frame, monkeypatch):
         info, place = own
-        tracking.set_champion("clv", 1)
+        tracking.promote("clv", 1, "The first.")
         for uri in ("models:/clv/1", "models:/clv@champion"):
             with connect() as client:
                 by_mlflow = _find(client, uri)
@@ -252,7 +252,7 @@ class TestLoad:
         with pytest.raises(ModelError, match=r"There is no tracking database .*mlflow\.db\. Train"):
             tracking.load_model("models:/clv@champion")
         with pytest.raises(ModelError, match="no tracking database"):
-            tracking.set_champion("clv", 1)
+            tracking.promote("clv", 1, "The first.")
         assert tracking.champion_metrics("clv") is None
         assert not list(tmp_path.iterdir())
 
@@ -343,7 +343,6 @@ class TestRegistry:
         assert champion.settings["horizon_days"] == "182"
 
         second = tracking.log_run(trained, report, {"backtest/wape": 0.6}, register="clv")
-        tracking.set_challenger("clv", second.version)
         tracking.reject("clv", second.version, "WAPE .60 against .50 of version 1.")
         assert tracking.champion_metrics("clv").version == "1"
         client = MlflowClient(store, store)
@@ -356,14 +355,13 @@ class TestRegistry:
 
         tracking.promote("clv", second.version, "By hand.")
         assert client.get_registered_model("clv").aliases == {"champion": 2}
-        tracking.set_champion("clv", 1)
+        tracking.promote("clv", 1, "And back.")
         assert tracking.champion_metrics("clv").version == "1"
 
     def test_unknown_versions(self, own):
-        for change in (tracking.set_champion, tracking.set_challenger):
-            with pytest.raises(ModelError, match=r"'clv' has no version 9\. It has: 1\."):
-                change("clv", 9)
         for judge in (tracking.promote, tracking.reject):
+            with pytest.raises(ModelError, match=r"'clv' has no version 9\. It has: 1\."):
+                judge("clv", 9, "no")
             with pytest.raises(ModelError, match=r"No model is registered as 'other'\. Registered: clv\."):
                 judge("other", 1, "no")
 

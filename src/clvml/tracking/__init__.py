@@ -8,15 +8,7 @@ usage statistics are switched off for the process (MLFLOW_DISABLE_TELEMETRY, DO_
 from clvml.tracking.monitored import log_monitor
 from clvml.tracking.preflight import check_store
 from clvml.tracking.record import RunInfo, log_run
-from clvml.tracking.registry import (
-    Champion,
-    champion_metrics,
-    load_model,
-    promote,
-    reject,
-    set_challenger,
-    set_champion,
-)
+from clvml.tracking.registry import Champion, champion_metrics, load_model, promote, reject
 
 __all__ = [
     "Champion",
@@ -28,6 +20,4 @@ __all__ = [
     "log_run",
     "promote",
     "reject",
-    "set_challenger",
-    "set_champion",
 ]

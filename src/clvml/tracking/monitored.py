@@ -3,52 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Protocol
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from clvml.tracking.preflight import open_run
 from clvml.tracking.store import connect, experiment_of, tracking_address
 
-__all__ = ["Monitored", "log_monitor"]
+if TYPE_CHECKING:
+    from clvml.evaluation.monitoring import Monitor
+
+__all__ = ["log_monitor"]
 
 _TAG_LIMIT = 5000
 """Characters that MLflow keeps of a tag."""
 
 
-class Monitored(Protocol):
-    """A look back, as `clvml.monitor` makes it."""
-
-    @property
-    def as_of(self) -> str:
-        """Day of the scores."""
-
-    @property
-    def until(self) -> str:
-        """Day up to which they were compared."""
-
-    @property
-    def deciles(self) -> pd.DataFrame:
-        """Calibration."""
-
-    @property
-    def drift(self) -> pd.DataFrame:
-        """Shift of the customers."""
-
-    @property
-    def due(self) -> tuple[str, ...]:
-        """Why a new model is due."""
-
-    def metrics(self) -> dict[str, float]:
-        """Flat names."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-
-
-def log_monitor(
-    report: Monitored, model: str = "", *, experiment: str = "clvml", tracking_uri: str | None = None
-) -> str:
+def log_monitor(report: Monitor, model: str = "", *, experiment: str = "clvml", tracking_uri: str | None = None) -> str:
     """Keep what became of scores as a run, and give its id. model: what the scores say of theirs.
 
     Raises ModelError where the store refuses; the run is then marked as failed.

@@ -66,11 +66,8 @@ def check_store(experiment: str, *, tracking_uri: str | None = None) -> list[str
                 "by --experiment."
             )
         client.set_experiment_tag(place, "clvml.version", __version__)
-        return [note for run in _open_runs(client, place) if (note := _closed(client, run))]
-
-
-def _open_runs(client: MlflowClient, place: str) -> list[Run]:
-    return list(client.search_runs([place], "attributes.status = 'RUNNING'", max_results=100))
+        running = client.search_runs([place], "attributes.status = 'RUNNING'", max_results=100)
+        return [note for run in running if (note := _closed(client, run))]
 
 
 def _closed(client: MlflowClient, run: Run) -> str:

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -24,26 +24,13 @@ from clvml.tracking.store import connect, experiment_of, tracking_address
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from clvml.evaluation.backtest import Backtest
     from clvml.orders.data_report import DataReport
 
-__all__ = ["Backtested", "RunInfo", "data_digest", "log_run"]
+__all__ = ["RunInfo", "data_digest", "log_run"]
 
 _MODEL = "model"
 """Name of the model within its run."""
-
-
-class Backtested(Protocol):
-    """A backtest, as `clvml.evaluation.backtest` makes it."""
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """Tidy: cut, model, target, metric, value."""
-
-    def metrics(self) -> dict[str, float]:
-        """Flat names, baselines beside the model."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
 
 
 class RunInfo(NamedTuple):
@@ -64,7 +51,7 @@ class RunInfo(NamedTuple):
 def log_run(
     model: ClvModel,
     log_report: DataReport,
-    backtest: Backtested | Mapping[str, float] | None = None,
+    backtest: Backtest | Mapping[str, float] | None = None,
     *,
     experiment: str = "clvml",
     register: str | None = None,
@@ -79,7 +66,7 @@ def log_run(
     with connect(tracking_uri, create=True) as client:
         address = tracking_address(tracking_uri)
         place = experiment_of(client, experiment, address)
-        with open_run(client, place, _run_name(model)) as run_id:
+        with open_run(client, place, f"as of {model.as_of_}, {model.horizon_days_} days") as run_id:
             metrics = _metrics(model, backtest)
             model_id, digest = _log_model(client, place, run_id, model, metrics)
             _log_facts(client, run_id, model, log_report, digest)
@@ -91,10 +78,6 @@ def log_run(
                 version = register_version(client, register, model_id, run_id, digest, _described(model))
     uri = f"models:/{model_id}" if version is None else f"models:/{register}/{version}"
     return RunInfo(run_id, experiment, uri, register, version, digest, address)
-
-
-def _run_name(model: ClvModel) -> str:
-    return f"as of {model.as_of_}, {model.horizon_days_} days"
 
 
 def _log_model(
@@ -147,7 +130,7 @@ def _log_facts(client: MlflowClient, run_id: str, model: ClvModel, report: DataR
         client.log_text(run_id, "\n".join(model.notes_) + "\n", "notes.txt")
 
 
-def _log_backtest(client: MlflowClient, run_id: str, backtest: Backtested | Mapping[str, float] | None) -> None:
+def _log_backtest(client: MlflowClient, run_id: str, backtest: Backtest | Mapping[str, float] | None) -> None:
     if backtest is None or isinstance(backtest, Mapping):
         return
     client.log_dict(run_id, backtest.to_dict(), "backtest.json")
@@ -191,7 +174,7 @@ def _fitted(model: ClvModel) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "parameter", "estimate", "standard_error"])
 
 
-def _metrics(model: ClvModel, backtest: Backtested | Mapping[str, float] | None) -> dict[str, float]:
+def _metrics(model: ClvModel, backtest: Backtest | Mapping[str, float] | None) -> dict[str, float]:
     """By name, grouped by `/`: backtest, audit of the classifier, fitted parameters. Only finite numbers."""
     values: dict[str, Any] = {"customers": model.n_customers_, "threshold": model.threshold_}
     for row in _fitted(model).itertuples():

@@ -27,8 +27,6 @@ __all__ = [
     "promote",
     "register_version",
     "reject",
-    "set_challenger",
-    "set_champion",
 ]
 
 DIGEST = "clvml.digest"
@@ -75,24 +73,10 @@ def register_version(client: MlflowClient, name: str, model_id: str, run_id: str
     return str(version.version)
 
 
-def set_champion(name: str, version: str | int, *, tracking_uri: str | None = None) -> None:
-    """Let a version be `models:/NAME@champion`. Raises ModelError where there is no such version."""
-    _set_alias(name, _CHAMPION, version, tracking_uri)
-
-
-def set_challenger(name: str, version: str | int, *, tracking_uri: str | None = None) -> None:
-    """Let a version be `models:/NAME@challenger`. Raises ModelError where there is no such version."""
-    _set_alias(name, _CHALLENGER, version, tracking_uri)
-
-
-def _set_alias(name: str, alias: str, version: str | int, tracking_uri: str | None) -> None:
-    with connect(tracking_uri) as client:
-        _version(client, name, str(version))
-        client.set_registered_model_alias(name, alias, str(version))
-
-
 def promote(name: str, version: str | int, reason: str, *, tracking_uri: str | None = None) -> None:
-    """Make a version the champion, and write down why. It is then no challenger any more."""
+    """Make a version the champion, and write down why. It is then no challenger any more. Raises ModelError where there
+    is no such version.
+    """
     with connect(tracking_uri) as client:
         found = _version(client, name, str(version))
         _judge(client, found, "promoted", reason)
@@ -102,9 +86,11 @@ def promote(name: str, version: str | int, reason: str, *, tracking_uri: str | N
 
 
 def reject(name: str, version: str | int, reason: str, *, tracking_uri: str | None = None) -> None:
-    """Write down why a version does not become the champion. Aliases stay as they are."""
+    """Write down why a version does not become the champion; it is the challenger. Raises as `promote` does."""
     with connect(tracking_uri) as client:
-        _judge(client, _version(client, name, str(version)), "rejected", reason)
+        found = _version(client, name, str(version))
+        _judge(client, found, "rejected", reason)
+        client.set_registered_model_alias(name, _CHALLENGER, found.version)
 
 
 def _judge(client: MlflowClient, found: ModelVersion, verdict: str, reason: str) -> None:

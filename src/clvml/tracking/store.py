@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 __all__ = [
-    "artifacts_beside",
     "artifacts_folder",
     "connect",
     "database_missing",
@@ -57,14 +56,8 @@ def tracking_address(tracking_uri: str | None = None) -> str:
     return named or f"{_SQLITE}{Path.cwd() / 'mlflow.db'}"
 
 
-def artifacts_beside(address: str) -> str | None:
-    """Where an SQLite store keeps its artifacts: beside the file. None: the server's own choice."""
-    folder = artifacts_folder(address)
-    return None if folder is None else folder.as_uri()
-
-
 def artifacts_folder(address: str) -> Path | None:
-    """The same as a path."""
+    """Where an SQLite store keeps its artifacts: beside the file. None: the server's own choice."""
     database = embedded_database(address)
     return None if database is None else database.parent / "mlartifacts"
 
@@ -157,8 +150,9 @@ def experiment_of(client: MlflowClient, name: str, address: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    beside = artifacts_beside(address)
-    return str(client.create_experiment(name, artifact_location=beside and f"{beside}/{name}"))
+    folder = artifacts_folder(address)
+    place = None if folder is None else f"{folder.as_uri()}/{name}"
+    return str(client.create_experiment(name, artifact_location=place))
 
 
 @contextmanager
