@@ -58,7 +58,7 @@ def horizon_days(horizon: int | str, as_of: Any = None, name: str = "horizon") -
 
     Months and years have no fixed length, so they need `as_of`. Raises OptionError on anything else, under the name.
     """
-    found = _FORM.fullmatch(str(horizon)) if not isinstance(horizon, bool) else None
+    found = _FORM.fullmatch(str(horizon))
     number = int(found[1]) if found else 0
     if found is None or number < 1:
         raise OptionError(

@@ -122,8 +122,7 @@ SCORES = (
     Column(
         "value_if_kept",
         "float64",
-        "expected discounted contribution if the customer buys in the horizon, less that if silent; by what customers "
-        "of the same tier brought in the log's own past",
+        "expected discounted contribution if the customer buys in the horizon, less that if silent",
         "money",
     ),
     Column(

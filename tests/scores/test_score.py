@@ -169,7 +169,7 @@ SETTINGS = {"as_of": CUT, "horizon": 182, "own_horizon": 182, "name": "m", "marg
 
 def parts_of(trained):
     """What rows are scored by."""
-    return trained.model_, trained.flag_rules
+    return trained.model_, trained.leaving_, trained.economics_
 
 
 def told(part):
@@ -229,7 +229,8 @@ def test_who_is_good_does_not_change_while_they_fall_silent(trained, trained_fra
     """
     again = trained_frame[trained_frame["frequency"] >= 2].reset_index(drop=True)
     later = again.assign(T=again["T"] + 21, days_since_last=again["days_since_last"] + 21)
-    first, second = (score_rows(f, trained.value_, trained.flag_rules, **SETTINGS).columns for f in (again, later))
+    by = trained.value_, trained.leaving_, trained.economics_
+    first, second = (score_rows(f, *by, **SETTINGS).columns for f in (again, later))
     open_ = second["state"] != segments.LAPSED
     assert open_.sum() > 20
     kept = [columns["clv"] / columns["p_return"] for columns in (first, second)]

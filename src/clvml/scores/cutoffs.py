@@ -4,33 +4,28 @@ one machine, or on Spark, where counts alone come to the driver.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clvml.errors import DataError
 from clvml.estimators.forecast import ForecastCache
-from clvml.estimators.learned.hybrid import HybridValueModel
-from clvml.estimators.learned.leaving.model import LeavingModel
-from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.horizon import as_date
 from clvml.maths.customers import SummarySettings
 from clvml.orders.summaries import CustomerDays, customer_days, no_purchase
 from clvml.orders.transactions import Transactions
 from clvml.resources import Resources, in_order
-from clvml.scores.score import TierValues, tier_values
+from clvml.scores.score import TierRule, TierValues
 from clvml.scores.segments import Cutoffs, cutoffs, rank_of_cutoffs
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
     from clvml.orders.engines.spark import SparkEngine
 
-__all__ = ["KEYS", "TierRule", "cutoff_keys", "cutoffs_of_base", "part_rows", "sortable"]
+__all__ = ["KEYS", "cutoff_keys", "cutoffs_of_base", "part_rows", "sortable"]
 
 KEYS = {"tier_value_key": "tier_value", "contribution_key": "contribution"}
 """What the tiers are cut by, in a form that sorts exactly: columns of `clvml.scores.score.TierValues`."""
@@ -48,27 +43,6 @@ _SIGN = np.int64(2**63 - 1)
 def part_rows(resources: Resources) -> int:
     """How many customers are scored at once, so that as many parts as there are threads stay within the memory."""
     return max(MIN_PART_ROWS, min(MAX_PART_ROWS, resources.arrays // (ROW_BYTES * (resources.n_workers + 1))))
-
-
-class TierRule(NamedTuple):
-    """What the tiers are cut by: a fitted model, and the shares of the tiers."""
-
-    model: HybridValueModel | LifetimeValueModel
-    leaving: LeavingModel
-    horizon: int
-    margin: float
-    good_share: float
-    bad_share: float
-    as_of: str
-
-    def values(self, frame: pd.DataFrame, cache: ForecastCache | None = None) -> TierValues:
-        """Of some customers."""
-        frame.attrs = {"as_of": self.as_of}
-        return tier_values(frame, self.model, self.leaving, self.horizon, self.margin, self.as_of, cache)
-
-    def cutoffs(self, values: TierValues) -> Cutoffs:
-        """Of a base whose values are known."""
-        return cutoffs(values.tier_value, values.contribution, self.good_share, self.bad_share)
 
 
 def cutoffs_of_base(log: Transactions, rule: TierRule, window: int) -> Cutoffs:
@@ -95,12 +69,8 @@ def _on_spark(log: Transactions, rule: TierRule, window: int, cache: ForecastCac
     keys = booked.mapInArrow(
         _Keys(engine.broadcast((rule, cache)), settings), ", ".join(f"{key} BIGINT" for key in KEYS)
     )
-    name = f"tier_keys_{uuid.uuid4().hex}"
-    engine.keep_frame(name, keys)
-    try:
+    with engine.kept(keys) as name:
         found = cutoff_keys(engine, name, rule.good_share, rule.bad_share, rule.as_of)
-    finally:
-        engine.free(name)
     return Cutoffs(*_from_sortable(np.array(found)).tolist())
 
 

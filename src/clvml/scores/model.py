@@ -37,7 +37,7 @@ from clvml.orders.snapshots import take_snapshots
 from clvml.orders.transactions import Transactions
 from clvml.progress import Progress
 from clvml.scores import score as scoring, segments
-from clvml.scores.cutoffs import TierRule, cutoffs_of_base
+from clvml.scores.cutoffs import cutoffs_of_base
 from clvml.scores.flag import Economics, assumed_economics
 from clvml.scores.saved import read_model, write_model
 from clvml.tables import check_summary
@@ -177,12 +177,12 @@ class ClvModel(Estimator):
         progress = Progress("fit", 4)
         part, now = self._learn_values(log, as_of, progress, trial=True)
         self.leaving_ = LeavingModel(seasonality=self.seasonality, seed=self.seed).fit(
-            part, self.as_of_, self._base().purchases_, self.window_, now=now
+            part, self.as_of_, self.value_.purchases_, self.window_, now=now
         )
         if self.leaving_.season_ is not None:
             self.notes_.append(self.leaving_.season_.clock.reason)
         progress.step()
-        rule = TierRule(
+        rule = scoring.TierRule(
             self.model_,
             self.leaving_,
             self.horizon_days_,
@@ -192,7 +192,10 @@ class ClvModel(Estimator):
             self.as_of_,
         )
         values = rule.values(now)
-        self.cutoffs_ = cutoffs_of_base(log, rule, self.window_) if _samples(part, log) else rule.cutoffs(values)
+        if _samples(part, log):
+            self.cutoffs_ = cutoffs_of_base(log, rule, self.window_)
+        else:
+            self.cutoffs_ = self.tier_cutoffs(values.tier_value, values.contribution)
         good = segments.assign_tiers(values.tier_value, values.contribution, self.cutoffs_) == segments.GOOD
         self.economics_ = self._economics(float(np.median(values.value_if_kept[good if good.any() else slice(None)])))
         progress.step()
@@ -245,10 +248,6 @@ class ClvModel(Estimator):
         same_window = isinstance(past, DataError) or past.window == self.window_
         return part, summary if same_window else self.frame(part)
 
-    def _base(self) -> LifetimeValueModel:
-        """BTYD as `model_` has it."""
-        return self.model_.value_ if isinstance(self.model_, HybridValueModel) else self.model_
-
     def _economics(self, good_value: float) -> Economics:
         return assumed_economics(good_value, self.contact_cost, self.incentive, self.save_rate, self.redemption)
 
@@ -279,26 +278,36 @@ class ClvModel(Estimator):
                 raise past
             hybrid = HybridValueModel(churn=churn).fit(past)
         except DataError as error:
-            self.value_ = whole or value.fit(summary)
+            base = whole or value.fit(summary)
             self.notes_.append(
-                f"Predictions are those of {_base_name(self.value_)} alone, without corrections learned from the log's "
-                f"own past. {error}"
+                f"Predictions are those of {_base_name(base)} alone, without corrections learned from the log's own "
+                f"past. {error}"
             )
-            self.model_: HybridValueModel | LifetimeValueModel = self.value_
-            self.churn_, self.window_ = None, self.horizon_days_
-            self.threshold_ = float(np.median(1.0 - self.value_.p_return(summary)))
+            self.model_: HybridValueModel | LifetimeValueModel = base
+            self.window_ = self.horizon_days_
+            self.threshold_ = float(np.median(1.0 - base.p_return(summary)))
             return
-        self.model_, self.churn_ = hybrid if whole is None else hybrid.rebased(whole), hybrid.churn_
-        self.value_ = hybrid.value_
+        self.model_ = hybrid if whole is None else hybrid.rebased(whole)
         self.window_ = hybrid.churn_.window_
         if trial:
             self.threshold_ = hybrid.churn_.threshold_
         self.notes_ += hybrid.churn_.leaks_
 
     @property
+    def value_(self) -> LifetimeValueModel:
+        """BTYD, of which `model_` is the correction, or which it is."""
+        self._check_fitted("model_")
+        return self.model_.value_ if isinstance(self.model_, HybridValueModel) else self.model_
+
+    @property
+    def churn_(self) -> ChurnClassifier | None:
+        """The classifier of `model_`; None where BTYD predicts alone."""
+        self._check_fitted("model_")
+        return self.model_.churn_ if isinstance(self.model_, HybridValueModel) else None
+
+    @property
     def level_(self) -> Level | None:
         """Which level of all customers together was used, and why; None where the base predicts alone."""
-        self._check_fitted("model_")
         return None if self.churn_ is None else self.churn_.level_
 
     def _margin(self, amount: float, contribution: float) -> float:
@@ -405,12 +414,13 @@ class ClvModel(Estimator):
         -------
         ScoredRows
         """
-        self._check_fitted("model_")
-        day = self._day(frame)
+        self._check_fitted("cutoffs_")
+        day = str(frame.attrs.get("as_of", self.as_of_))
         return scoring.score_rows(
             frame,
             self.model_,
-            self.flag_rules,
+            self.leaving_,
+            self.economics_,
             as_of=day,
             horizon=self.horizon_days_ if horizon is None else horizon_days(horizon, day),
             own_horizon=self.horizon_days_,
@@ -419,12 +429,6 @@ class ClvModel(Estimator):
             level_sd=self.level_sd,
             cache=cache,
         )
-
-    @property
-    def flag_rules(self) -> scoring.FlagRules:
-        """Who is about to leave, and whom to keep."""
-        self._check_fitted("cutoffs_")
-        return scoring.FlagRules(self.leaving_, self.economics_)
 
     def tier_cutoffs(self, tier_value: Floats, contribution: Floats) -> segments.Cutoffs:
         """Where the tiers of a base begin.
@@ -439,9 +443,6 @@ class ClvModel(Estimator):
         Cutoffs
         """
         return segments.cutoffs(tier_value, contribution, self.good_share, self.bad_share)
-
-    def _day(self, frame: pd.DataFrame) -> str:
-        return str(frame.attrs.get("as_of", self.as_of_))
 
     @property
     def level_sd(self) -> LevelSd:
@@ -460,15 +461,13 @@ class ClvModel(Estimator):
 
     def without_corrections(self) -> Self:
         """The same by BTYD alone, which needs no more of a customer than frequency, recency, T and monetary_value."""
-        self._check_fitted("model_")
         base = copy.copy(self)
-        base.model_, base.churn_, base.leaving_ = self.value_, None, self.leaving_.without_members()
+        base.model_, base.leaving_ = self.value_, self.leaving_.without_members()
         return base
 
     @property
     def name(self) -> str:
         """What the scores say of their model."""
-        self._check_fitted("model_")
         learned = "" if self.churn_ is None else " + snapshots"
         return f"{_base_name(self.value_)}{learned}, trained as of {self.as_of_}"
 
@@ -541,28 +540,16 @@ class ClvModel(Estimator):
             Where a part breaks its contract.
         """
         model = cls(**payload["settings"])
-        model.as_of_, model.notes_, model.data_report_ = (
-            str(payload["as_of"]),
-            list(payload["notes"]),
-            dict(payload["data_report"]),
-        )
-        model.horizon_days_, model.window_, model.n_customers_ = (
-            int(payload["horizon_days"]),
-            int(payload["window"]),
-            int(payload["n_customers"]),
-        )
-        model.threshold_, model.margin_ = float(payload["threshold"]), float(payload["margin"])
-        good, bad = payload["edges"]
-        model.cutoffs_ = segments.Cutoffs(float(good), float(bad))
+        model.as_of_, model.notes_, model.data_report_ = payload["as_of"], payload["notes"], payload["data_report"]
+        model.horizon_days_, model.window_ = int(payload["horizon_days"]), int(payload["window"])
+        model.n_customers_, model.margin_ = int(payload["n_customers"]), float(payload["margin"])
+        model.threshold_ = float(payload["threshold"])
+        model.cutoffs_ = segments.Cutoffs(*map(float, payload["edges"]))
         model.leaving_ = LeavingModel.from_dict(payload["leaving"])
         model.economics_ = Economics(*map(float, payload["economics"]))
         model.calendar_ = dict(payload["settings"]["calendar"] or {})
-        if payload["model"]["type"] == "HybridValueModel":
-            hybrid = HybridValueModel.from_dict(payload["model"])
-            model.model_, model.churn_, model.value_ = hybrid, hybrid.churn_, hybrid.value_
-        else:
-            model.value_ = LifetimeValueModel.from_dict(payload["model"])
-            model.model_, model.churn_ = model.value_, None
+        corrected = payload["model"]["type"] == "HybridValueModel"
+        model.model_ = (HybridValueModel if corrected else LifetimeValueModel).from_dict(payload["model"])
         return model
 
     def save(self, folder: str | os.PathLike[str]) -> Path:

@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
-    "FlagRules",
     "ScoredRows",
+    "TierRule",
     "TierValues",
     "score_rows",
     "scores_table",
-    "tier_values",
     "to_frame",
 ]
 
@@ -56,13 +55,6 @@ class ScoredRows(NamedTuple):
     """How far the level of all customers together can be off: of purchases, and of spend."""
 
 
-class FlagRules(NamedTuple):
-    """Who is about to leave, and whom to keep."""
-
-    leaving: LeavingModel
-    economics: Economics
-
-
 class TierValues(NamedTuple):
     """Of each customer, over the model's own horizon."""
 
@@ -75,7 +67,8 @@ class TierValues(NamedTuple):
 def score_rows(
     frame: pd.DataFrame,
     model: HybridValueModel | LifetimeValueModel,
-    rules: FlagRules,
+    leaving: LeavingModel,
+    economics: Economics,
     *,
     as_of: str,
     horizon: int,
@@ -89,12 +82,11 @@ def score_rows(
 
     Each row depends on itself alone, so a base may be scored in parts.
 
-    rules: who is about to leave, and whom to keep; own_horizon: days ahead that tiers and flag are about; margin: what
-    of the amount is earned, used where the frame has no contribution of its own; level_sd: of the model, which the
-    scores carry along (None: what logs show in general); cache: what the batches of a base have
-    in common, see `clvml.estimators.forecast`.
+    leaving, economics: who is about to leave, and whom to keep; own_horizon: days ahead that tiers and flag are about;
+    margin: what of the amount is earned, used where the frame has no contribution of its own; level_sd: of the model,
+    which the scores carry along (None: what logs show in general); cache: what the batches of a base have in common,
+    see `clvml.estimators.forecast`.
     """
-    leaving = rules.leaving
     ahead = model._customer_forecast(frame, cache)
     forecast = model._prediction_columns(ahead, horizon)
     own = forecast if horizon == own_horizon else model._value_columns(ahead, own_horizon)
@@ -108,7 +100,7 @@ def score_rows(
     falling = np.where(state == segments.ON_RHYTHM, _decline(frame, leaving.window_, value), 0.0)
     contribution = _contribution(frame, margin)
     tier_value = _before_silence(own_kept, leaving, asked, leaving.clock_days(own_horizon, as_of))
-    break_even = rules.economics.break_even(own_kept)
+    break_even = economics.break_even(own_kept)
     risk = _share_lost(np.minimum(p_leaving, 1.0 - own["p_return"]), falling)
     columns = {
         "customer_id": frame["customer_id"] if "customer_id" in frame else np.arange(len(frame)),
@@ -169,21 +161,25 @@ def to_frame(scores: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def tier_values(
-    frame: pd.DataFrame,
-    model: HybridValueModel | LifetimeValueModel,
-    leaving: LeavingModel,
-    horizon: int,
-    margin: float,
-    as_of: str,
-    cache: ForecastCache | None = None,
-) -> TierValues:
-    """What the tiers of this base are cut by. cache: what the parts of a base have in common."""
-    ahead = model._customer_forecast(frame, cache)
-    kept = _value_if_kept(model._value_columns(ahead, horizon))
-    asked = leaving.asked(frame, ahead.p_alive, as_of)
-    before = _before_silence(kept, leaving, asked, leaving.clock_days(horizon, as_of))
-    return TierValues(kept, before, _contribution(frame, margin))
+class TierRule(NamedTuple):
+    """What the tiers of a base are cut by: a fitted model, and the shares of the tiers."""
+
+    model: HybridValueModel | LifetimeValueModel
+    leaving: LeavingModel
+    horizon: int
+    margin: float
+    good_share: float
+    bad_share: float
+    as_of: str
+
+    def values(self, frame: pd.DataFrame, cache: ForecastCache | None = None) -> TierValues:
+        """Of some customers. cache: what the parts of a base have in common."""
+        frame.attrs = {"as_of": self.as_of}
+        ahead = self.model._customer_forecast(frame, cache)
+        kept = _value_if_kept(self.model._value_columns(ahead, self.horizon))
+        asked = self.leaving.asked(frame, ahead.p_alive, self.as_of)
+        before = _before_silence(kept, self.leaving, asked, self.leaving.clock_days(self.horizon, self.as_of))
+        return TierValues(kept, before, _contribution(frame, self.margin))
 
 
 def _before_silence(kept: Floats, leaving: LeavingModel, asked: Asked, horizon: float) -> Floats:
