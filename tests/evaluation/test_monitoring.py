@@ -11,7 +11,7 @@ import pytest
 
 from clvml import Transactions, monitor
 from clvml.errors import DataError, OptionError
-from clvml.evaluation.monitoring import stability_index
+from clvml.evaluation.drift import drift_table, stability_index
 from tests.support import logs
 
 AS_OF, HORIZON = "2024-01-01", 100  # day 364 of the logs
@@ -182,9 +182,40 @@ def test_metrics_have_flat_names():
 
 def test_the_report_fits_the_page():
     log = Transactions(small())
-    text = str(monitor(log, scored(log)))
-    assert max(map(len, text.splitlines())) <= 100
-    assert "joined since, not scored: 1 customer, 40% of the spend" in text
+    report = monitor(log, scored(log))
+    lines = str(report).splitlines()
+    assert len(lines) == 12
+    assert max(map(len, lines)) <= 100
+    assert lines[0] == "Scores as of 2024-01-01 against the 100 days to 2024-04-10, 4 customers"
+    assert " ".join(lines[3].split()) == "spend 80 60 0.75 Gini 0.000 (1 is perfect, 0 is chance)"
+    assert lines[5] == "joined since, not scored: 1 customer, 40% of the spend"
+
+
+def test_the_report_as_a_dict_is_its_tables():
+    log = Transactions(small())
+    report = monitor(log, scored(log))
+    told = report.to_dict()
+    assert {(row["target"], row["metric"]) for row in told["table"]} >= {
+        *((target, metric) for target in ("purchases", "spend") for metric in ("bias", "deviance", "gini")),
+        *(("return", metric) for metric in ("auc", "brier", "calibration_error")),
+    }
+    assert len(told["deciles"]) == len(report.deciles) == 12
+    assert [row["column"] for row in told["drift"]] == ["frequency", "T", "days_since_last", "monetary_value"]
+    assert told["drift"][0]["same_age"] is None
+
+
+def test_purchases_where_none_were_expected_are_due():
+    log = Transactions(small())
+    nothing = scored(log, expected_purchases=0.0, expected_spend=0.0, p_return=0.0)
+    assert "purchases came to inf times what was expected" in monitor(log, nothing).due
+
+
+def test_an_age_is_judged_from_thirty_customers_on():
+    age, bought = np.full(30, 50.0), np.arange(30.0)
+    frames = pd.DataFrame({"T": age, "frequency": bought}), pd.DataFrame({"T": age, "frequency": bought + 100})
+    assert drift_table(*frames, ["frequency"])["same_age"].item() > 0.25
+    assert math.isnan(drift_table(frames[0], frames[1].head(29), ["frequency"])["same_age"].item())
+    assert math.isnan(drift_table(frames[0].head(29), frames[1], ["frequency"])["same_age"].item())
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from clvml.checks import check_seed, check_whole
 from clvml.display import Figure, card, table_of
@@ -26,28 +25,19 @@ from clvml.estimators.learned.ensemble.special_days import calendar_of
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.evaluation.deciles import captured, decile_table
+from clvml.evaluation.differences import paired_differences
 from clvml.horizon import as_date, horizon_days
 from clvml.maths import metrics
 from clvml.orders.summaries import net_spend
 from clvml.orders.transactions import Transactions
 from clvml.progress import Progress
-from clvml.resources import each_in_order, one_thread, side_by_side
+from clvml.resources import one_thread, side_by_side
 from clvml.scores.model import ClvModel
 from clvml.scores.totals import expected_totals
 
 __all__ = ["Backtest", "backtest"]
 
-Floats = NDArray[np.float64]
-
 OURS = "clvml"
-_LOSSES = (
-    ("purchases", "deviance", -1),
-    ("spend", "deviance", -1),
-    ("spend", "gini", 1),
-    ("return", "auc", 1),
-    ("return", "brier", -1),
-)
-"""What differences are taken of: target, metric, and 1 where more is better."""
 _SHOWN = (
     ("purchases", "bias", "bias"),
     ("purchases", "deviance", "dev."),
@@ -61,8 +51,6 @@ _SHOWN = (
 )
 _TOTALS = ("purchases_low", "purchases_high", "spend_low", "spend_high")
 """Ends of the 90% intervals of the totals, named as the columns of `expected_totals`."""
-_CELLS_AT_ONCE = 200_000
-"""Resampled weights measured at once: so many, and their sums, stay in the processor's cache."""
 _GAIN_SHARES = np.arange(1, 21) / 20.0
 
 
@@ -230,15 +218,16 @@ def backtest(
         with one_thread():  # of the BLAS: its own would spin beside ours
             forecasts, actual, facts = _forecasts(log, day, days, settings, champion, others or {})
             tables.append(_table(forecasts, actual).assign(cut=day.isoformat()))
-            differences.append(_differences(forecasts, actual, bootstrap, seed, threads).assign(cut=day.isoformat()))
+            compared = paired_differences(forecasts, actual, OURS, bootstrap, seed, threads)
+            differences.append(compared.assign(cut=day.isoformat()))
         described.append({"cut": day.isoformat()} | facts)
         deciles.append(_calibration(forecasts[OURS], actual).assign(cut=day.isoformat()))
         gains.append(_gains(forecasts, actual).assign(cut=day.isoformat()))
         progress.step()
-    table, compared, calibrated, gained = (
+    table, differing, calibrated, gained = (
         _first(pd.concat(parts, ignore_index=True)) for parts in (tables, differences, deciles, gains)
     )
-    return Backtest(table, compared, pd.DataFrame(described), calibrated, gained, days)
+    return Backtest(table, differing, pd.DataFrame(described), calibrated, gained, days)
 
 
 def _first(table: pd.DataFrame) -> pd.DataFrame:
@@ -401,94 +390,6 @@ def _gains(forecasts: dict[str, Forecast], actual: pd.DataFrame) -> pd.DataFrame
                 share = captured(actual[target].to_numpy(float), ranked, _GAIN_SHARES)
                 found.append(pd.DataFrame({"model": name, "target": target, "share": _GAIN_SHARES, "captured": share}))
     return pd.concat(found, ignore_index=True)
-
-
-def _differences(
-    forecasts: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int, seed: int, threads: int
-) -> pd.DataFrame:
-    """Ours less each baseline's, with the 2.5% and 97.5% points over resampled customers, the same ones for both."""
-    draws = _resampled(forecasts, actual, bootstrap, seed, threads)
-    rows = []
-    for name in (n for n in forecasts if n != OURS):
-        for target, metric, better in _LOSSES:
-            ours, theirs = draws[OURS].get((target, metric)), draws[name].get((target, metric))
-            if ours is None or theirs is None:
-                continue
-            gap = ours - theirs
-            known = gap[1:][np.isfinite(gap[1:])]  # a resample of customers who are all alike has no AUC
-            low, high = np.quantile(known, [0.025, 0.975]) if known.size else (np.nan, np.nan)
-            rows.append((name, target, metric, gap[0], low, high, _word(better * low, better * high)))
-    return pd.DataFrame(rows, columns=["baseline", "target", "metric", "difference", "low", "high", "verdict"])
-
-
-def _word(low: float, high: float) -> str:
-    low, high = min(low, high), max(low, high)
-    return "better" if low > 0 else "worse" if high < 0 else "no clear difference"
-
-
-def _resampled(
-    forecasts: dict[str, Forecast], actual: pd.DataFrame, bootstrap: int, seed: int, threads: int
-) -> dict[str, dict[tuple[str, str], Floats]]:
-    """Each metric of each forecast on the customers themselves (first) and on `bootstrap` resamples of them."""
-    apart = {name: f for name, f in forecasts.items() if name == OURS or f is not forecasts[OURS]}
-    tested = {name: _Tested.of(forecast, actual) for name, forecast in apart.items()}
-    money = actual["spend"].to_numpy(float)
-    by_money = metrics.Ranking.of(money)
-
-    def measure(weight: Floats) -> dict[str, dict[tuple[str, str], Floats]]:
-        best = metrics.gain_area(money, by_money, weight)
-        return {name: dict(forecast.measure(weight, best)) for name, forecast in tested.items()}
-
-    blocks = list(each_in_order(measure, _weights(len(actual), bootstrap, seed), threads))
-    drawn = {
-        name: {key: np.concatenate([block[name][key] for block in blocks]) for key in found}
-        for name, found in blocks[0].items()
-    }
-    return {name: drawn.get(name, drawn[OURS]) for name in forecasts}  # a champion may be ours
-
-
-def _weights(n: int, bootstrap: int, seed: int) -> Iterator[Floats]:
-    """Blocks of weights (b, n): ones first, then multinomial draws."""
-    yield np.ones((1, n))
-    rng = np.random.default_rng(seed)
-    block = max(1, _CELLS_AT_ONCE // n)
-    for start in range(0, bootstrap, block):
-        b = min(block, bootstrap - start)
-        drawn = rng.integers(0, n, size=(b, n)) + n * np.arange(b)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=b * n).reshape(b, n).astype(float)
-
-
-class _Tested(NamedTuple):
-    """What the metrics of a forecast need whatever the weights: losses, one a customer, and orders."""
-
-    money: Floats
-    bought: Floats
-    losses: dict[tuple[str, str], Floats]
-    by_spend: metrics.Ranking | None
-    by_return: metrics.Ranking | None
-
-    @classmethod
-    def of(cls, forecast: Forecast, actual: pd.DataFrame) -> Self:
-        counts, money = actual["purchases"].to_numpy(float), actual["spend"].to_numpy(float)
-        bought, losses = (counts > 0).astype(float), dict[tuple[str, str], Floats]()
-        purchases, spend, p_return, is_probability = forecast
-        if purchases is not None:
-            losses["purchases", "deviance"] = metrics.poisson_losses(counts, purchases, metrics.least(counts))
-        if spend is not None:
-            losses["spend", "deviance"] = metrics.tweedie_losses(money, spend, metrics.least(money))
-        if p_return is not None and is_probability:
-            losses["return", "brier"] = (p_return - bought) ** 2
-        rankings = (None if score is None else metrics.Ranking.of(score) for score in (spend, p_return))
-        return cls(money, bought, losses, *rankings)
-
-    def measure(self, w: Floats, best: Floats) -> Iterator[tuple[tuple[str, str], Floats]]:
-        """Each metric for weights (b, n). best: the gain area of the actual order."""
-        for key, losses in self.losses.items():
-            yield key, w @ losses / w.sum(axis=1)
-        if self.by_spend is not None:
-            yield ("spend", "gini"), metrics.share_of_best(metrics.gain_area(self.money, self.by_spend, w), best)
-        if self.by_return is not None:
-            yield ("return", "auc"), metrics.auc_of_ranking(self.bought, self.by_return, w)
 
 
 def _verdict(baseline: Any, rows: pd.DataFrame) -> str:

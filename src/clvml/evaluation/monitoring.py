@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clvml.errors import DataError, OptionError
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.evaluation.deciles import decile_table
+from clvml.evaluation.drift import MIN_JUDGED_CUSTOMERS, drift_table
 from clvml.horizon import as_date
 from clvml.maths import metrics
 from clvml.orders.transactions import Transactions
@@ -20,7 +21,7 @@ from clvml.redaction import shown_id
 from clvml.scores.totals import level_sd_of, total_interval_around
 from clvml.tables import canonical_ids, finite_column
 
-__all__ = ["Monitor", "monitor", "stability_index"]
+__all__ = ["Monitor", "monitor"]
 
 Floats = NDArray[np.float64]
 
@@ -30,8 +31,6 @@ _LEVEL = 0.95
 _DRIFT_EDGE = 0.25
 """A population stability index above it is a shift by the usual reading: under .1 none, up to .25 some."""
 _AUC_EDGE = 0.55
-MIN_JUDGED_CUSTOMERS = 30
-"""Customers on each side below which a ranking, and customers in a bin below which an age, is not judged."""
 MIN_DAYS = 7
 """Days that must have passed."""
 _YEAR = 365
@@ -176,7 +175,7 @@ def monitor(log: Transactions, scores: pd.DataFrame) -> Monitor:
     rows = [(t, name, value) for t, y in actual.items() for name, value in _measures(t, y, forecast[t])]
     table = pd.DataFrame(rows, columns=["target", "metric", "value"])
     deciles = decile_table(actual, forecast)
-    drift = _drift(matched, log.summarize(until))
+    drift = drift_table(matched, log.summarize(until), _SUMMARY)
     joined = float(held.attrs["late_joiner_spend"])
     total = joined + float(actual["spend"].sum())
     return Monitor(
@@ -195,21 +194,6 @@ def monitor(log: Transactions, scores: pd.DataFrame) -> Monitor:
             *_shifted(drift),
         ),
     )
-
-
-def stability_index(then: Floats, now: Floats, weight: Floats | None = None) -> float:
-    """Population stability index sum (q - p) ln(q / p) over tenths of `then`; an empty tenth counts as half a row.
-
-    weight: of the rows of `now`.
-    """
-    edges = np.unique(np.quantile(then, np.linspace(0, 1, 11)[1:-1]))
-    bins = len(edges) + 1
-    p = np.bincount(np.searchsorted(edges, then, side="right"), minlength=bins) / len(then)
-    q = np.bincount(np.searchsorted(edges, now, side="right"), weights=weight, minlength=bins)
-    q = q / q.sum()
-    either = (p > 0) | (q > 0)
-    p, q = np.maximum(p[either], 0.5 / len(then)), np.maximum(q[either], 0.5 / len(now))
-    return float(((q - p) * np.log(q / p)).sum())
 
 
 def _one_day(scores: pd.DataFrame) -> tuple[dt.date, int]:
@@ -309,32 +293,6 @@ def _measures(target: str, y: Floats, p: Floats) -> list[tuple[str, float]]:
         return [*level, ("auc", metrics.auc(y, p)), ("brier", metrics.brier(y, p)), ("calibration_error", error)]
     deviance = metrics.poisson_deviance if target == "purchases" else metrics.tweedie_deviance
     return [*level, ("deviance", deviance(y, p)), ("gini", metrics.gini(y, p))]
-
-
-def _drift(then: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
-    rows = []
-    for name in _SUMMARY:
-        a, b = then[name].to_numpy(np.float64), now[name].to_numpy(np.float64)
-        ages = then["T"].to_numpy(np.float64), now["T"].to_numpy(np.float64)
-        rows.append((name, stability_index(a, b), float("nan") if name == "T" else _at_same_age(a, b, *ages)))
-    return pd.DataFrame(rows, columns=["column", "psi", "same_age"])
-
-
-def _at_same_age(then: Floats, now: Floats, age_then: Floats, age_now: Floats) -> float:
-    """The index with `now` weighted to the ages of `then`, over tenths of age that both have; NaN for under a half.
-
-    A customer's purchases add up as they grow older: in a log without new customers their count shifts though nothing
-    has changed.
-    """
-    edges = np.unique(np.quantile(age_then, np.linspace(0, 1, 11)))
-    bins = len(edges) + 1
-    i, j = np.searchsorted(edges, age_then, side="right"), np.searchsorted(edges, age_now, side="right")
-    p, q = np.bincount(i, minlength=bins), np.bincount(j, minlength=bins)
-    both = (p >= MIN_JUDGED_CUSTOMERS) & (q >= MIN_JUDGED_CUSTOMERS)
-    if p[both].sum() < len(then) / 2:
-        return float("nan")
-    weight = np.divide(p, q, out=np.zeros(bins), where=both)
-    return stability_index(then[both[i]], now[both[j]], weight[j][both[j]])
 
 
 def _ratio(actual: float, expected: float) -> float:
