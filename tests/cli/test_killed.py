@@ -24,7 +24,7 @@ from clvml import ClvModel, Transactions, locks
 from clvml.errors import ClvWarning, OptionError
 from clvml.files import working_on, write_aside
 from clvml.locks import Lock
-from clvml.orders.state.kept_lines import STATE_FILE
+from clvml.orders.state.folder import STATE_FILE
 from clvml.scores.kept import keep_scores
 from tests.support.logs import START, shop
 

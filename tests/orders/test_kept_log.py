@@ -86,7 +86,8 @@ def same(kept, full, as_of=AS_OF):
     one = kept.summarize(as_of, 30)
     pd.testing.assert_frame_equal(one, other, check_exact=True)
     assert one.attrs == other.attrs
-    days = [log._log.engine.frame(f"SELECT * FROM ({log._days(as_date(as_of))}) ORDER BY ALL") for log in (kept, full)]
+    logs = (kept._log, full._log)
+    days = [log.engine.frame(f"SELECT * FROM ({log.days(as_date(as_of))}) ORDER BY ALL") for log in logs]
     pd.testing.assert_frame_equal(*days, check_exact=True)
     assert (kept.first_date, kept.last_date) == (full.first_date, full.last_date)
     few = [log.sample(5, as_of).summarize(as_of, 30) for log in (kept, full)]

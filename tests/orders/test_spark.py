@@ -28,7 +28,8 @@ from clvml.cli import main
 from clvml.cli.spark_job import _address
 from clvml.errors import DataError, NotFittedError, OptionError
 from clvml.maths import comparison
-from clvml.orders.engines.spark import gathered, read_source
+from clvml.orders.engines.spark import gathered
+from clvml.orders.engines.spark_session import read_source
 from clvml.orders.spark_tables import fit_tables_on_spark
 from clvml.orders.summaries import customer_days
 from clvml.scores.cutoffs import _from_sortable, _nth, sortable

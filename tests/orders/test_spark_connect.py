@@ -9,7 +9,8 @@ import pytest
 
 from clvml import ClvModel, Transactions, load_cdnow
 from clvml.errors import OptionError
-from clvml.orders.engines.spark import SparkEngine, start_session
+from clvml.orders.engines.spark import SparkEngine
+from clvml.orders.engines.spark_session import start_session
 from tests.support.spark import ConnectServer, assert_same_model, assert_same_scores, free_port, need_spark
 
 AS_OF = "1997-09-30"

@@ -42,6 +42,22 @@ def _cut(batch, lines):
     return [batch[i : i + lines] for i in range(0, batch.num_rows, lines)] + [batch[:0]]
 
 
+@pytest.mark.parametrize("name", ["{}", "O'Neill {}"])
+def test_what_was_booked_comes_with_the_summary(name, monkeypatch):
+    """The same as is asked of each alone, whatever the parts, for those who have a purchase."""
+    monkeypatch.setattr("clvml.orders.transactions.PART_CUSTOMERS", 500)
+    log = Transactions(cdnow(name), margin=0.4)
+    summary, booked = log.summary_and_days(CUT)
+    pd.testing.assert_frame_equal(summary, log.summarize(CUT), check_exact=True)
+    days = log.purchase_days(CUT)
+    days = days[days["customer_id"].isin(summary["customer_id"])]
+    assert np.repeat(summary["customer_id"].to_numpy(), booked.counts).tolist() == days["customer_id"].tolist()
+    assert booked.day.tolist() == days["day"].tolist()
+    assert booked.purchase.tolist() == (days["purchase"] == 1).tolist()
+    for money in ("amount", "contribution"):
+        assert (getattr(booked, money) / booked.units).tolist() == days[money].tolist()
+
+
 def test_a_customer_may_fill_many_batches():
     days = pd.date_range("2020-01-01", periods=500)
     rows = [(1, d, 1.0) for d in days[:3]] + [(2, d, 2.0) for d in days] + [(3, days[9], 3.0)]
@@ -154,10 +170,10 @@ def test_repeated_lines_are_counted_on_the_way(as_of):
     rare = pd.DataFrame({"customer_id": range(100, 160), "date": rows["date"].min(), "amount": 1.0, "shop": "c"})
     rows = pd.concat([rows, rare, rare.iloc[::7]])
     quick, slow = Transactions(rows), Transactions(rows)
-    assert quick._log.counts_duplicates("day")
+    assert quick._log.counts_duplicates
     told = quick.summarize(as_of).attrs["data_report"]
     assert told == slow.check(as_of, examples=False).to_dict()
     assert told["rules"]["exact duplicate"]["rows"] == int(rows.duplicated().sum())
-    assert not quick._log.counts_duplicates("day")  # counted once
+    assert not quick._log.counts_duplicates  # counted once
     orders = Transactions(rows.assign(order="x"), order="order")
-    assert not orders._log.counts_duplicates("day")
+    assert not orders._log.counts_duplicates

@@ -177,7 +177,7 @@ def _opened(source: tuple[str, ...], settings: dict[str, Any]) -> Transactions:
 
     engine, master = settings.pop("engine"), settings.pop("master")
     if engine == "spark":
-        from clvml.orders.engines.spark import read_source, start_session
+        from clvml.orders.engines.spark_session import read_source, start_session
 
         return Transactions(read_source(start_session(master), source), **settings)
     if master is not None:

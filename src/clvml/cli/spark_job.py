@@ -19,7 +19,8 @@ from clvml.cli.terminal import Terminal
 from clvml.errors import DataError, OptionError
 from clvml.files import check_export, check_folder, working_on, write_folder_aside
 from clvml.horizon import as_date
-from clvml.orders.engines.spark import as_data_error, gathered, read_source, rows_of_customers
+from clvml.orders.engines.spark import as_data_error, gathered, rows_of_customers
+from clvml.orders.engines.spark_session import read_source
 from clvml.redaction import shown_id
 from clvml.scores import segments
 from clvml.scores.kept import scores_path

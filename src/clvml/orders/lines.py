@@ -12,7 +12,7 @@ from clvml.orders.reading.columns import Columns, Probe, lines_sql, missing_id, 
 from clvml.orders.reading.csv_files import encodings_of, scan_csv
 from clvml.orders.reading.databases import LINE, DuckDBFile, Postgres, SqlDatabase
 from clvml.orders.reading.dates import DayOrder, shows_day_first, shows_month_first, zoned_text, zoneless_text
-from clvml.orders.reading.rules import Condition, Policy, line_rules, log_rules, rule_settings
+from clvml.orders.reading.rules import Condition, Policy, line_rules, log_rules
 from clvml.orders.reading.sources import Source
 from clvml.resources import WHOLE_MACHINE, Resources
 
@@ -24,7 +24,6 @@ __all__ = [
     "LoadedLines",
     "Policy",
     "TextEvidence",
-    "order_sums_sql",
 ]
 
 RETURNS_FILTERS = {"net": "TRUE", "ignore": "amount >= 0", "error": "TRUE"}
@@ -75,9 +74,7 @@ class TextEvidence(NamedTuple):
 
     def probe(self) -> Probe:
         """What follows from it."""
-        order = DayOrder.UNKNOWN
-        if bool(self.day_first) != bool(self.month_first):
-            order = DayOrder.DAY_FIRST if self.day_first else DayOrder.MONTH_FIRST
+        order = DayOrder.shown_by(self.day_first, self.month_first)
         mixed_zones = self.zoned > 0 and self.zoneless > 0
         return Probe(not self.other_ids, order, mixed_zones=mixed_zones, text_ids=self.text_ids > 0)
 
@@ -154,8 +151,7 @@ class LoadedLines:
     @functools.cached_property
     def line_rules(self) -> list[Condition]:
         """The rules that a line can break alone."""
-        settings = rule_settings(self.policy)
-        return line_rules(self.columns, self.types, self.probe, self.engine.dialect, settings)
+        return line_rules(self.columns, self.types, self.probe, self.engine.dialect, self.policy)
 
     @functools.cached_property
     def log_rules(self) -> list[Condition]:
@@ -182,31 +178,6 @@ class LoadedLines:
     def counted(self) -> bool:
         """Whether the rules have been counted."""
         return self._report is not None
-
-
-def order_sums_sql(lines: Lines) -> str:
-    """The SELECT of what adds up of each order, from the lines that count; without refunds a third of the time is
-    saved.
-    """
-    columns, policy = lines.columns, lines.policy
-    refunds = policy.returns == "net" and lines.extent.refunds > 0
-    by_order = columns.order is not None
-    sold, returned = (f"SUM(CASE WHEN amount {sign} 0 THEN ABS(amount) ELSE 0 END)" for sign in "><")
-    return statement(
-        "order_sums",
-        keys="customer_id, day, order_id" if by_order else "customer_id, day",
-        order="order_id" if by_order else "CAST(NULL AS STRING)",
-        service=_service(by_order=by_order),
-        gross=sold if refunds else "SUM(amount)",
-        refunds=returned if refunds else "0",
-        kept=RETURNS_FILTERS[policy.returns],
-        free="CAST(SUM(CASE WHEN amount = 0 THEN 1 ELSE 0 END) AS INTEGER)" if policy.free_orders else "0",
-    )
-
-
-def _service(*, by_order: bool) -> str:
-    """The cost of serving an order: a column tells it on every line of an order; a line without order id is one."""
-    return "CASE WHEN order_id IS NULL THEN SUM(service) ELSE MAX(service) END" if by_order else "SUM(service)"
 
 
 def _engine(source: Source, timezone: str, resources: Resources) -> Engine:

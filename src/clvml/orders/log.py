@@ -10,11 +10,14 @@ from clvml.errors import DataError
 from clvml.horizon import as_date, day_number, day_of_number
 from clvml.orders.data_report import Counts, DataReport, Rule, with_examples
 from clvml.orders.engines.duckdb import SCALE, statement
-from clvml.orders.lines import RETURNS_FILTERS, Extent, Lines, order_sums_sql
+from clvml.orders.lines import RETURNS_FILTERS, Extent, Lines
 from clvml.orders.outliers import Outliers, find_outliers
 from clvml.orders.reading.rules import Condition
 
-__all__ = ["Log"]
+__all__ = ["PERIODS", "Log"]
+
+PERIODS = {"day": "day", "week": "CAST(FLOOR(day / 7.0) AS INTEGER) * 7"}
+"""The SQL of the day that stands for a purchase's period, by the setting `grain`."""
 
 NEVER_DAY, FIRST_DAY = 99_999_999, -99_999_999
 """Day numbers after and before all others."""
@@ -30,8 +33,9 @@ _CANCELLED = "EXISTS (SELECT 1 FROM cancelled_days AS v WHERE v.customer_id = t.
 class Log:
     """lines (typed, nothing dropped) -> order totals -> ledger (what was booked, with the day of its cancellation)."""
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: Lines, grain: str) -> None:
         self.lines, self.engine, self.columns, self.policy = lines, lines.engine, lines.columns, lines.policy
+        self._period = PERIODS[grain]
         self._has_ledger = False
 
     @property
@@ -86,10 +90,11 @@ class Log:
             as_of=NEVER_DAY if as_of is None else day_number(as_date(as_of)),
         )
 
-    def days(self, as_of: dt.date, after: dt.date | None, period: str) -> str:
+    def days(self, as_of: dt.date, after: dt.date | None = None) -> str:
         """The SELECT of customer-days booked after one day and known on another; see sql/days.sql."""
         span = {"as_of": day_number(as_of), "after": FIRST_DAY if after is None else day_number(after)}
-        apart = self.columns.order is None and period == "day"
+        period = self._period
+        apart = self.columns.order is None and period == PERIODS["day"]
         if apart and not self.usable.refunds:
             return statement("plain_days", order_totals=self._order_totals(), **span)
         self._make_ledger()
@@ -100,27 +105,29 @@ class Log:
         cancelled = f"(SELECT * FROM ledger AS t WHERE {_CANCELLED}) AS t"
         return f"{plain} UNION ALL {statement('days', ledger=cancelled, period=period, **span)}"
 
-    def bookings(self, as_of: dt.date, period: str, *, line_hash: bool = False) -> str:
+    def bookings(self, as_of: dt.date, *, line_hash: bool = False) -> str:
         """The SELECT of what was booked by a day, for `clvml.orders.summaries`: a row a customer and day, or several.
 
-        line_hash: with a hash of the whole line, of a log that is `plain`.
+        line_hash: with a hash of the whole line, of a log that is plain.
         """
-        if self.plain(period):
+        if self.is_plain:
             return self._plain_lines(as_of, line_hash)
-        return statement("bookings", days=self.days(as_of, None, period))
+        return statement("bookings", days=self.days(as_of))
 
-    def plain(self, period: str) -> bool:
+    @property
+    def is_plain(self) -> bool:
         """Whether all that is needed of a customer-day is the sum of its lines."""
-        if period != "day":
+        if self._period != PERIODS["day"]:
             return False
         flat = isinstance(self.columns.service_cost, int | float)  # of each customer-day
         return not (flat or self.columns.order or self.usable.refunds or self.policy.free_orders)
 
-    def counts_duplicates(self, period: str) -> bool:
+    @property
+    def counts_duplicates(self) -> bool:
         """Whether whoever reads the bookings should count their customers and duplicates, for a report not yet made:
         they are lines, and all lines that count.
         """
-        plain = self.plain(period) and not self.lines.extent.refunds and self.engine.gathers
+        plain = self.is_plain and not self.lines.extent.refunds and self.engine.gathers
         return plain and not self.lines.counted
 
     def counts_of_bookings(self, as_of: dt.date, customers: int, repeats: int) -> Counts:
@@ -172,13 +179,29 @@ class Log:
 
 
 def _order_totals_sql(lines: Lines) -> str:
-    columns = lines.columns
-    flat = columns.service_cost
-    flat_cost = repr(float(flat)) if isinstance(flat, int | float) else "0"
+    """The SELECT of what was sold, returned and earned in each order, from the lines that count; without refunds a
+    third of the time is saved.
+    """
+    columns, policy = lines.columns, lines.policy
+    by_order, flat = columns.order is not None, columns.service_cost
+    refunds = policy.returns == "net" and lines.extent.refunds > 0
+    sold, returned = (f"SUM(CASE WHEN amount {sign} 0 THEN ABS(amount) ELSE 0 END)" for sign in "><")
     costly = columns.margin is not None or columns.cost is not None or flat is not None
+    flat_cost = repr(float(flat)) if isinstance(flat, int | float) else "0"
     cost = f"CASE WHEN gross > 0 OR free > 0 THEN {flat_cost} ELSE 0 END"
-    contribution = f"contribution - service - {cost}" if costly else "gross - refunds"
-    return statement("order_totals", sums=order_sums_sql(lines), contribution=contribution)
+    # A column tells the cost of an order on every line of it; a line without an order id is one.
+    service = "CASE WHEN order_id IS NULL THEN SUM(service) ELSE MAX(service) END" if by_order else "SUM(service)"
+    return statement(
+        "order_totals",
+        keys="customer_id, day, order_id" if by_order else "customer_id, day",
+        order="order_id" if by_order else "CAST(NULL AS STRING)",
+        gross=sold if refunds else "SUM(amount)",
+        refunds=returned if refunds else "0",
+        contribution=f"contribution - service - {cost}" if costly else "gross - refunds",
+        service=service,
+        free="CAST(SUM(CASE WHEN amount = 0 THEN 1 ELSE 0 END) AS INTEGER)" if policy.free_orders else "0",
+        kept=RETURNS_FILTERS[policy.returns],
+    )
 
 
 def _after(as_of: Any) -> list[Condition]:

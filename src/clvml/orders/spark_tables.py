@@ -5,7 +5,6 @@ counts of them come to the driver.
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,22 +47,15 @@ def fit_tables_on_spark(booked: SparkBookings, as_of: dt.date, max_rows: int = M
     Raises DataError where nobody has bought by the day.
     """
     engine, frame, settings = booked
-    name, spend = (f"{what}_{uuid.uuid4().hex}" for what in ("histories", "spend"))
-    engine.keep_frame(name, frame.mapInArrow(_Histories(settings), _SCHEMA))
-    try:
+    with engine.kept(frame.mapInArrow(_Histories(settings), _SCHEMA)) as name:
         totals = _totals(engine, name)
         if not totals.customers:
             raise DataError(no_purchase(as_of))
         history = ", ".join(HISTORY)
         counts = _sorted(engine, f"SELECT {history}, COUNT(*) AS customers FROM {name} GROUP BY {history}", HISTORY)
         counts.attrs = {"as_of": as_of.isoformat()}
-        engine.keep(spend, _SPEND.format(name=name))
-        try:
+        with engine.kept(engine.relation(_SPEND.format(name=name))) as spend:
             pairs = _spend(engine, spend, max_rows)
-        finally:
-            engine.free(spend)
-    finally:
-        engine.free(name)
     return FitTables(counts, pairs, totals.amount, totals.contribution)
 
 

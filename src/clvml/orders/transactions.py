@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,11 @@ import pandas as pd
 from clvml.checks import check_amount, check_choice, check_seed, check_whole
 from clvml.errors import DataError, OptionError
 from clvml.horizon import EPOCH, as_date, day_number
-from clvml.maths.customers import Days, SummarySettings
+from clvml.maths.customers import SummarySettings
 from clvml.orders.data_report import Counts, DataReport
 from clvml.orders.engines.duckdb import ID_KEY, UNITS, id_key, quoted, statement
 from clvml.orders.lines import RETURNS_FILTERS, LoadedLines, Policy
-from clvml.orders.log import Log
+from clvml.orders.log import PERIODS, Log
 from clvml.orders.outliers import Outliers
 from clvml.orders.reading.columns import Columns
 from clvml.orders.reading.sources import open_source
@@ -43,11 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Split", "Transactions"]
 
-T = TypeVar("T")
 BATCH_LINES = PART_CUSTOMERS = 122_880
 """Lines drawn from the engine at once, and customers of a part: those of a row group of DuckDB."""
-PERIODS = {"day": "day", "week": "CAST(FLOOR(day / 7.0) AS INTEGER) * 7"}
-"""The SQL of the day that stands for a purchase's period, by the setting `grain`."""
 
 
 class Split(NamedTuple):
@@ -191,7 +188,7 @@ class Transactions:
             self._lines = LoadedLines(opened, columns, policy, self._resources)
         else:
             self._lines = KeptLines(opened, columns, policy, self._resources, state)
-        self._log = Log(self._lines)
+        self._log = Log(self._lines, grain)
         self._is_sample = False
         self._span: tuple[dt.date, dt.date] | None = None
 
@@ -233,7 +230,7 @@ class Transactions:
         """Whether all that was known of a customer on a day is the sum of their lines up to it: nothing is cancelled
         later, and no attribute changes.
         """
-        return not self.on_spark and self._log.plain(PERIODS[self._grain]) and not self._carried()
+        return not self.on_spark and self._log.is_plain and not self._carried()
 
     @property
     def lines(self) -> int:
@@ -335,25 +332,24 @@ class Transactions:
         1            2          1       12  272          11.770
         2            3          0        0  272           0.000
         """
-        return self._summarize(as_date(as_of), window, _nothing_else)[0]
+        return self._summarize(as_date(as_of), window, booked=False)[0]
 
     def summary_and_days(self, as_of: Any) -> tuple[pd.DataFrame, BookedDays]:
         """`summarize(as_of)`, and what was booked of its customers on each day, from one pass over the lines."""
-        summary, parts = self._summarize(as_date(as_of), None, CustomerDays.booked)
+        summary, parts = self._summarize(as_date(as_of), None, booked=True)
         return summary, joined_days(parts)
 
-    def _summarize(
-        self, day: dt.date, window: int | None, also: Callable[[CustomerDays, Days], T]
-    ) -> tuple[pd.DataFrame, list[T]]:
-        """The summary, and what `also` makes of each part on the way."""
+    def _summarize(self, day: dt.date, window: int | None, *, booked: bool) -> tuple[pd.DataFrame, list[BookedDays]]:
+        """The summary and, where it is wanted, what was booked of each part of its customers."""
         self.check_begun(day)
         # The lines by the day, being all lines that count, also show how many customers and duplicates there are, which
         # is quicker than to ask the engine.
-        counts = self._log.counts_duplicates(PERIODS[self._grain])
+        counts = self._log.counts_duplicates
 
-        def work(part: CustomerDays) -> tuple[dict[str, Any], T, int, int]:
+        def work(part: CustomerDays) -> tuple[dict[str, Any], list[BookedDays], int, int]:
             days = part.days()
-            return part.summary_columns(days), also(part, days), len(part.ids), part.duplicates() if counts else 0
+            bookings = [part.booked(days)] if booked else []
+            return part.summary_columns(days), bookings, len(part.ids), part.duplicates() if counts else 0
 
         found = list(in_order(work, self._parts(day, window, PART_CUSTOMERS, counts), self._resources.n_workers - 1))
         summary = concat_columns([columns for columns, *_ in found]) if found else pd.DataFrame()
@@ -367,7 +363,7 @@ class Transactions:
             known = self._log.counts_of_bookings(day, customers, duplicates)
         report = self._log.report(day, known=known)
         summary.attrs = {"as_of": day.isoformat(), "data_report": report.to_dict()}
-        return summary, [other for _, other, *_ in found]
+        return summary, [bookings for _, some, *_ in found for bookings in some]
 
     def customer_days(
         self, as_of: Any, window: int | None = None, rows: int = PART_CUSTOMERS
@@ -453,7 +449,7 @@ class Transactions:
         self.check_begun(day)
         known = f"clean AND day <= {day_number(day)}"
         found = self._log.engine.rows(f"SELECT COUNT(DISTINCT customer_id) FROM lines WHERE {known}")[0][0]
-        if found <= customers and self._log.engine.gathers:
+        if found <= customers and not self.on_spark:
             return self
         sql = statement(
             "sample",
@@ -600,7 +596,7 @@ class Transactions:
         """
         day = as_date(as_of)
         self.check_begun(day)
-        sql = statement("counts", days=self._days(day), as_of=self._settings(day).as_of)
+        sql = statement("counts", days=self._log.days(day), as_of=self._settings(day).as_of)
         return self._log.engine.frame(sql).rename(columns={"age": "T"})
 
     def activity(self, after: Any, until: Any) -> pd.DataFrame:
@@ -636,7 +632,7 @@ class Transactions:
         first, last = as_date(after, "after"), as_date(until, "until")
         if last <= first:
             raise OptionError(f"until={last} must lie after after={first}.")
-        self._gather("Activity")
+        self._check_not_on_spark("Activity")
         return self._log.engine.frame(self._activity(first, last))
 
     def spark_activity(self, after: Any, until: Any) -> Any:
@@ -649,7 +645,7 @@ class Transactions:
     def _activity(self, after: dt.date, until: dt.date) -> str:
         """The SELECT of what every customer did within (after, until]."""
         self.check_begun(until)
-        return statement("activity", days=self._days(until, after), until=day_number(until))
+        return statement("activity", days=self._log.days(until, after), until=day_number(until))
 
     def purchase_days(self, as_of: Any) -> pd.DataFrame:
         """Every day on which something of a customer was booked, as it was known on a day.
@@ -683,9 +679,9 @@ class Transactions:
         1            1  9875         1   29.73         29.73
         """
         day = as_date(as_of)
-        self._gather("A row for every customer and day")
+        self._check_not_on_spark("A row for every customer and day")
         self.check_begun(day)
-        return self._log.engine.frame(statement("purchase_days", days=self._days(day)))
+        return self._log.engine.frame(statement("purchase_days", days=self._log.days(day)))
 
     def contribution_by_age(self, as_of: Any, width: float) -> pd.DataFrame:
         """Contribution of each customer by periods since the first purchase.
@@ -721,9 +717,9 @@ class Transactions:
         if check_amount("width", width) == 0:
             raise OptionError("width=0 is no length of a period. Give days, such as 30.")
         day = as_date(as_of)
-        self._gather("Contribution by age")
+        self._check_not_on_spark("Contribution by age")
         self.check_begun(day)
-        sql = statement("contribution_by_age", days=self._days(day), width=repr(float(width)))
+        sql = statement("contribution_by_age", days=self._log.days(day), width=repr(float(width)))
         found = self._log.engine.frame(sql)
         origin = np.datetime64(EPOCH.isoformat(), "s")
         found.insert(1, "first_date", origin + found.pop("first_day").to_numpy().astype("timedelta64[D]"))
@@ -815,7 +811,7 @@ class Transactions:
         return holdout
 
     def _parts(self, as_of: Any, window: int | None, rows: int, line_hash: bool) -> Iterator[CustomerDays]:
-        self._gather("A part of the summary")
+        self._check_not_on_spark("A part of the summary")
         sql = f"SELECT * FROM ({self._bookings(as_of, line_hash)}) AS b ORDER BY customer_id, day"
         return customer_days(self._log.engine.batches(sql, BATCH_LINES), rows, self._settings(as_of, window))
 
@@ -823,20 +819,16 @@ class Transactions:
         """The SELECT of what was booked by a day, in no order."""
         day = as_date(as_of)
         self.check_begun(day)
-        return self._log.bookings(day, PERIODS[self._grain], line_hash=line_hash)
-
-    def _days(self, as_of: dt.date, after: dt.date | None = None) -> str:
-        """The SELECT of customer-days; see sql/days.sql."""
-        return self._log.days(as_of, after, PERIODS[self._grain])
+        return self._log.bookings(day, line_hash=line_hash)
 
     def _settings(self, as_of: Any, window: int | None = None) -> SummarySettings:
         today = day_number(as_date(as_of))
         window = None if window is None else check_whole("window", window)
         return SummarySettings(today // 7 * 7 if self._grain == "week" else today, today, window, UNITS)
 
-    def _gather(self, what: str) -> None:
-        """Refuse to collect a row for every customer on the driver of a cluster."""
-        if not self._log.engine.gathers:
+    def _check_not_on_spark(self, what: str) -> None:
+        """Raise OptionError where a row for every customer would be collected on the driver of a cluster."""
+        if self.on_spark:
             raise OptionError(
                 f"{what} is a row for every customer, and on Spark all of them would be collected on the driver. Use "
                 "log.sample(customers, as_of), which collects so many customers; fit_tables(as_of) and counts(as_of), "
@@ -858,7 +850,3 @@ class Transactions:
     def _carried_value(self, role: str, pick: str, as_of: dt.date, customers: pd.Series) -> pd.Series:
         sql = statement("covariate", column=f"src_{role}", pick=pick, as_of=day_number(as_of))
         return customers.map(self._log.engine.frame(sql).set_index("customer_id")["value"])
-
-
-def _nothing_else(part: CustomerDays, days: Days) -> None:
-    """A part of which the summary alone is wanted."""

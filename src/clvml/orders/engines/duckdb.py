@@ -9,7 +9,7 @@ import itertools
 import re
 import textwrap
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, OptionError
@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["DUCKDB", "ID_KEY", "SCALE", "UNITS", "Dialect", "Engine", "id_key", "quoted", "statement"]
+__all__ = [
+    "DUCKDB",
+    "ID_KEY",
+    "SCALE",
+    "UNITS",
+    "Dialect",
+    "Engine",
+    "id_key",
+    "literal",
+    "literals",
+    "quoted",
+    "statement",
+]
 
 SCALE = 4
 """Digits after the point of all money. DECIMAL sums are exact: the same in any row order, on any number of threads, on
@@ -98,6 +110,16 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(value: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def literals(values: Iterable[str]) -> str:
+    """A list of texts in SQL."""
+    return f"[{', '.join(map(literal, values))}]"
+
+
 class Engine:
     """A DuckDB in memory, with its own time zone; what does not fit in memory goes to a folder of temporary files.
 
@@ -119,14 +141,14 @@ class Engine:
             # DuckDB's own would stand between the lines of a result.
             self._connection.execute("SET enable_progress_bar = false")
         spill = str(resources.temporary())
-        self.run(f"SET temp_directory = {_literal(spill)}")
+        self.run(f"SET temp_directory = {literal(spill)}")
         if resources.engine_memory is not None:
             self.run(f"SET memory_limit = '{resources.engine_memory} B'")
             self.run("SET preserve_insertion_order = false")
         if resources.threads is not None:
             self.run(f"SET threads = {resources.threads}")
         try:
-            self._connection.execute(f"SET TimeZone = {_literal(timezone)}")
+            self._connection.execute(f"SET TimeZone = {literal(timezone)}")
         except self._error:
             raise OptionError(
                 f"timezone={timezone!r} is unknown. Name one of the IANA data base, such as 'UTC' or 'Europe/London'."
@@ -134,13 +156,17 @@ class Engine:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """A block in which no other thread asks. A forgotten stream may be ended by another thread than began it."""
+        """A block in which no other thread asks; what the engine raises becomes DataError. A forgotten stream may be
+        ended by another thread than began it.
+        """
         me = threading.get_ident()
         with self._turn:
             self._turn.wait_for(lambda: not self._asking or self._asking[0] == me)
             self._asking.append(me)
         try:
             yield
+        except self._error as error:
+            raise DataError(_message(error)) from error
         finally:
             with self._turn:
                 self._asking.pop()
@@ -153,8 +179,8 @@ class Engine:
         if self._closed:
             return
         self._closed = True
-        self.run(f"SET allowed_paths = {_texts(files)}")
-        self.run(f"SET allowed_directories = {_texts([] if folder is None else [folder])}")
+        self.run(f"SET allowed_paths = {literals(files)}")
+        self.run(f"SET allowed_directories = {literals([] if folder is None else [folder])}")
         self.run("SET enable_external_access = false")
         self.run("SET lock_configuration = true")
 
@@ -179,11 +205,8 @@ class Engine:
 
     def run(self, sql: str) -> None:
         """Execute a statement for its effect."""
-        try:
-            with self._alone():
-                self._connection.execute(sql).fetchall()
-        except self._error as error:
-            raise DataError(_message(error)) from error
+        with self._alone():
+            self._connection.execute(sql).fetchall()
 
     def view(self, name: str, sql: str) -> None:
         """Name a statement; it runs when it is read."""
@@ -199,29 +222,20 @@ class Engine:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """All rows of a small result."""
-        try:
-            with self._alone():
-                found: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()
-        except self._error as error:
-            raise DataError(_message(error)) from error
+        with self._alone():
+            found: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()
         return found
 
     def frame(self, sql: str) -> pd.DataFrame:
         """A result as a pandas frame."""
-        try:
-            with self._alone():
-                found: pd.DataFrame = self._connection.execute(sql).df()
-        except self._error as error:
-            raise DataError(_message(error)) from error
+        with self._alone():
+            found: pd.DataFrame = self._connection.execute(sql).df()
         return found
 
     def arrow(self, sql: str) -> pa.Table:
         """A result as an arrow table."""
-        try:
-            with self._alone():
-                return self._connection.sql(sql).to_arrow_table()
-        except self._error as error:
-            raise DataError(_message(error)) from error
+        with self._alone():
+            return self._connection.sql(sql).to_arrow_table()
 
     def batches(self, sql: str, rows: int) -> Iterator[pa.RecordBatch]:
         """A result in batches of at most so many rows, as they are drawn; until the last is, ask nothing else."""
@@ -230,17 +244,8 @@ class Engine:
         with self._alone():
             try:
                 yield from self._connection.sql(sql).to_arrow_reader(rows)
-            except (self._error, pa.ArrowException) as error:
+            except pa.ArrowException as error:
                 raise DataError(_message(error)) from error
-
-
-def _texts(values: Sequence[str]) -> str:
-    """A list of texts in SQL."""
-    return f"[{', '.join(map(_literal, values))}]"
-
-
-def _literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _message(error: Exception) -> str:

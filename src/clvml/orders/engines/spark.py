@@ -4,26 +4,17 @@ are. Only numbers and counts come to the driver.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
-import glob
-import os
-import re
-import socket
-import sys
 import textwrap
-import urllib.parse
 import uuid
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clvml.errors import DataError, OptionError, without_secrets
+from clvml.errors import DataError, OptionError
 from clvml.maths.customers import SummarySettings
 from clvml.orders.engines.duckdb import ID_KEY, SCALE, Dialect, Engine, id_key
-from clvml.orders.reading.lakes import DELTA_LOG, ICEBERG_METADATA
 from clvml.tables import canonical_ids
 
 if TYPE_CHECKING:
@@ -37,9 +28,9 @@ __all__ = [
     "SparkEngine",
     "as_data_error",
     "gathered",
-    "read_source",
+    "one_line",
     "rows_of_customers",
-    "start_session",
+    "spark_errors",
 ]
 
 _MONEY = f"DECIMAL(18, {SCALE})"
@@ -112,7 +103,7 @@ class SparkEngine(Engine):
             self.session.conf.set(key, value)
         try:
             self.session.conf.set("spark.sql.session.timeZone", timezone)
-        except _errors():
+        except spark_errors():
             raise OptionError(
                 f"timezone={timezone!r} is unknown. Name one of the IANA data base, such as 'UTC' or 'Europe/London'."
             ) from None
@@ -164,6 +155,16 @@ class SparkEngine(Engine):
 
         self._kept[name] = frame.persist(StorageLevel.DISK_ONLY)
         frame.createOrReplaceTempView(name)
+
+    @contextlib.contextmanager
+    def kept(self, frame: DataFrame) -> Iterator[str]:
+        """The name under which the rows of a frame are kept for the time of the with statement."""
+        name = f"clvml_{uuid.uuid4().hex}"
+        self.keep_frame(name, frame)
+        try:
+            yield name
+        finally:
+            self.free(name)
 
     def free(self, name: str) -> None:
         """Free what was kept under a name; what still reads it makes it again."""
@@ -254,7 +255,7 @@ def _is_stopped(session: SparkSession) -> bool:
 
 
 @functools.cache
-def _errors() -> tuple[type[Exception], ...]:
+def spark_errors() -> tuple[type[Exception], ...]:
     """What Spark raises."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
@@ -267,115 +268,12 @@ def as_data_error(what: str = "read the log") -> Iterator[None]:
     """Spark's own message, in one line, as DataError."""
     try:
         yield
-    except _errors() as error:
-        raise DataError(f"Spark could not {what}: {_one_line(error)}") from error
+    except spark_errors() as error:
+        raise DataError(f"Spark could not {what}: {one_line(error)}") from error
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """What Spark says, or the cause that it names."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     cause = [line for line in lines if line.startswith("Caused by:")]
     return textwrap.shorten((cause or lines or [type(error).__name__])[-1 if cause else 0], 400)
-
-
-def start_session(master: str | None = None) -> SparkSession:
-    """The session that is running, or one of a cluster (default: what Spark's own configuration says), or of a Spark
-    Connect server (sc://…).
-
-    Raises OptionError where pyspark or Java is missing.
-    """
-    try:
-        from pyspark.errors import PySparkRuntimeError
-        from pyspark.sql import SparkSession
-    except ImportError:
-        raise OptionError("pyspark is not installed. Spark is an extra: pip install 'clvml[spark]'.") from None
-    if master is not None and master.startswith("sc://"):
-        return _connected(master)
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else the workers take the python3 of their PATH
-    watched, warehouse = str(sys.stderr.isatty()).lower(), Path("spark-warehouse").absolute()
-    if not warehouse.exists():
-        atexit.register(_tidy, warehouse)
-    builder = SparkSession.builder.appName("clvml").config("spark.ui.showConsoleProgress", watched)
-    try:
-        return (builder.master(master) if master else builder).getOrCreate()
-    except (PySparkRuntimeError, *_errors()) as error:
-        raise OptionError(
-            f"Spark does not start: {_one_line(error)} It needs Java 17 or newer on PATH or in JAVA_HOME, and a "
-            "cluster that answers."
-        ) from error
-
-
-def _connected(url: str) -> SparkSession:
-    """A session of a Spark Connect server. Raises OptionError where its client is missing, or nothing answers: asked
-    first, for the client itself tries again for ten minutes.
-    """
-    from pyspark.sql import SparkSession
-
-    parts = urllib.parse.urlsplit(url)
-    try:
-        socket.create_connection((parts.hostname or "", parts.port or _CONNECT_PORT), timeout=10).close()
-        return SparkSession.builder.remote(url).getOrCreate()
-    except (OSError, ValueError) as error:
-        raise OptionError(
-            f"Spark Connect does not answer at {without_secrets(url)}: {error}. Check the address and the server."
-        ) from None
-    except ImportError as error:
-        raise OptionError(f"{_one_line(error)} The client of Spark Connect: pip install 'pyspark[connect]'.") from error
-    except _errors() as error:
-        raise OptionError(f"Spark Connect at {without_secrets(url)} refuses: {_one_line(error)}") from error
-
-
-_CONNECT_PORT = 15002
-"""Where a server listens by default."""
-
-
-def _tidy(warehouse: Path) -> None:
-    """Take away the empty folder that Spark makes where it is started, unless another is set."""
-    with contextlib.suppress(OSError):
-        warehouse.rmdir()
-
-
-def read_source(session: SparkSession, sources: Sequence[str]) -> DataFrame:
-    """A table of the session's catalog by its name, or files that Spark can read, anywhere: Parquet, or CSV as text.
-
-    CSV files must have the same first line; a line with another number of fields is an error.
-    """
-    paths = [_absolute(source) for source in sources]
-    with as_data_error():
-        if len(paths) == 1 and _TABLE.fullmatch(paths[0]):
-            return session.table(paths[0])
-        if not all(path.lower().endswith(_CSV) for path in paths):
-            _check_no_lake(session, paths)
-            return session.read.parquet(*paths)
-        head = session.read.text(paths).first()
-        header = head[0] if head else ""
-        session.conf.set("spark.sql.csv.parser.columnPruning.enabled", "false")  # else other fields go unseen
-        return session.read.csv(
-            paths,
-            header=True,
-            sep=max(_DELIMITERS, key=header.count),
-            escape='"',
-            mode="FAILFAST",
-            enforceSchema=False,
-        )
-
-
-def _check_no_lake(session: SparkSession, paths: Sequence[str]) -> None:
-    """Refuse the folder of a Delta or Iceberg table, whose files hold deleted rows, too."""
-    for path in paths:
-        for kind, mark in (("a Delta", DELTA_LOG), ("an Iceberg", ICEBERG_METADATA)):
-            with contextlib.suppress(*_errors()):  # raised where there is no such file
-                session.read.text(f"{path}/{mark}").schema  # noqa: B018
-                raise OptionError(
-                    f"{path} is {kind} table, whose files hold deleted rows, too. Name it as a table of the session's "
-                    "catalog, such as shop.orders."
-                )
-
-
-def _absolute(path: str) -> str:
-    """A local path as this process means it: Java keeps the folder in which it was started."""
-    return os.path.abspath(path) if "://" not in path and glob.glob(path) else path
-
-
-_TABLE = re.compile(r"[A-Za-z_`][\w`]*([.][\w`]+){0,2}(?<![.]parquet)(?<![.]pq)(?<![.]csv)(?<![.]tsv)(?<![.]txt)")
-_CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
-_DELIMITERS = ",;\t|"

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import IO
 
 from clvml.errors import DataError
+from clvml.orders.engines.duckdb import literal, literals
 
-__all__ = ["check_content", "encodings_of", "scan_csv", "text"]
+__all__ = ["CSV_ENDINGS", "DELIMITERS", "check_content", "encodings_of", "scan_csv"]
 
-_DELIMITERS = ",;\t|"
-
+CSV_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
+DELIMITERS = ",;\t|"
 
 _OTHER_KINDS = {
     b"\x1f\x8b": "compressed by gzip: end its name in .csv.gz",
@@ -87,15 +88,10 @@ def scan_csv(files: Sequence[str], encodings: Mapping[str, str] | None = None) -
 
 def _scan(files: list[str], encoding: str, layout: tuple[str, ...]) -> str:
     delimiter, *names = layout
-    columns = ", ".join(f"{text(name)}: 'VARCHAR'" for name in names)
-    form = f"""delim = {text(delimiter)}, quote = '"', escape = '"', encoding = '{encoding}'"""
+    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
+    form = f"""delim = {literal(delimiter)}, quote = '"', escape = '"', encoding = '{encoding}'"""
     options = f"auto_detect = false, header = true, {form}"
-    return f"SELECT * FROM read_csv([{', '.join(map(text, files))}], columns = {{{columns}}}, {options})"
-
-
-def text(value: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + value.replace("'", "''") + "'"
+    return f"SELECT * FROM read_csv({literals(files)}, columns = {{{columns}}}, {options})"
 
 
 def _layout(file: str, encoding: str) -> tuple[str, ...]:
@@ -112,7 +108,7 @@ def _layout(file: str, encoding: str) -> tuple[str, ...]:
     header = head.decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace").rstrip("\r\n")
     if not header.strip():
         raise DataError(f"{file} is empty: a log in CSV starts with a line of column names.")
-    delimiter = max(_DELIMITERS, key=header.count)
+    delimiter = max(DELIMITERS, key=header.count)
     names = [name.strip() or f"column{i}" for i, name in enumerate(next(csv.reader([header], delimiter=delimiter)), 1)]
     twice = {name for name in names if names.count(name) > 1}
     if twice:

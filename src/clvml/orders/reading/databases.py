@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from clvml.errors import DataError, OptionError, did_you_mean
-from clvml.orders.engines.duckdb import quoted
-from clvml.orders.reading.csv_files import text
+from clvml.orders.engines.duckdb import literal, quoted
 from clvml.orders.reading.sql_databases import driver_of, stream_rows, words_of
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ class DuckDBFile(NamedTuple):
         stem = Path(self.path).stem
         name = quoted(f"log_{stem}" if stem.lower() in _RESERVED else stem)
         try:
-            engine.run(f"ATTACH {text(self.path)} AS {name} (READ_ONLY)")
+            engine.run(f"ATTACH {literal(self.path)} AS {name} (READ_ONLY)")
         except DataError as error:
             if "lock" not in str(error):
                 raise

@@ -61,6 +61,13 @@ class DayOrder(Enum):
     DAY_FIRST = "day/month/year"
     MONTH_FIRST = "month/day/year"
 
+    @classmethod
+    def shown_by(cls, day_first: int, month_first: int) -> DayOrder:
+        """What a column shows of which so many texts can only be the one, and so many the other."""
+        if bool(day_first) == bool(month_first):
+            return cls.UNKNOWN
+        return cls.DAY_FIRST if day_first else cls.MONTH_FIRST
+
 
 def _plain(text: str) -> str:
     """Whether a text is a day as engines themselves write it, 2011-04-03: most are, and this is a quick way to tell."""

@@ -28,17 +28,12 @@ def days_of_column(values: pd.Series) -> npt.NDArray[np.datetime64]:
     engine = Engine()
     engine.register("given", pa.table({"place": np.arange(len(column)), "value": column}))
     kind = engine.columns("given")["value"]
-    value = text_of(kind, "value", engine.dialect) if kind == "VARCHAR" else "value"
-    order = _day_order(engine, value) if kind == "VARCHAR" else DayOrder.UNKNOWN
+    value, order = "value", DayOrder.UNKNOWN
+    if kind == "VARCHAR":
+        value = text_of(kind, "value", engine.dialect)
+        shown = shows_day_first(value, engine.dialect), shows_month_first(value, engine.dialect)
+        counts = ", ".join(f"COUNT(*) FILTER ({condition})" for condition in shown)
+        order = DayOrder.shown_by(*engine.rows(f"SELECT {counts} FROM given")[0])
     found = engine.frame(f"SELECT {date_sql(kind, value, order, engine.dialect)} AS day FROM given ORDER BY place")
     days: npt.NDArray[np.datetime64] = found["day"].to_numpy("datetime64[D]")
     return np.where(days >= _EARLIEST, days, np.datetime64("NaT", "D"))
-
-
-def _day_order(engine: Engine, text: str) -> DayOrder:
-    """What the column shows: unknown where no value, or values of both kinds, tell day from month."""
-    day_first, month_first = shows_day_first(text, engine.dialect), shows_month_first(text, engine.dialect)
-    day, month = engine.rows(f"SELECT COUNT(*) FILTER ({day_first}), COUNT(*) FILTER ({month_first}) FROM given")[0]
-    if bool(day) == bool(month):
-        return DayOrder.UNKNOWN
-    return DayOrder.DAY_FIRST if day else DayOrder.MONTH_FIRST

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from clvml.horizon import day_number
-from clvml.orders.engines.duckdb import ID_KEY, SCALE, Dialect, id_key
+from clvml.orders.engines.duckdb import ID_KEY, SCALE, Dialect, id_key, literal
 from clvml.orders.reading.columns import MISSING_WORDS, Columns, Probe, finite, flag_words, number_of, text_of
 from clvml.orders.reading.dates import DayOrder, day_month_text, is_zoned, zoneless_text
 
-__all__ = ["Condition", "Policy", "line_rules", "log_rules", "rule_settings"]
+__all__ = ["Condition", "Policy", "line_rules", "log_rules"]
 
 
 PLACEHOLDER_DAYS = tuple(day_number(day) for day in ("1900-01-01", "1970-01-01", "9999-12-31"))
@@ -29,7 +29,7 @@ class Policy(NamedTuple):
     @property
     def excluded_sql(self) -> str:
         """Whether the customer of a line is one of them."""
-        ids = ", ".join("'" + id_key(customer).replace("'", "''") + "'" for customer in self.exclude)
+        ids = ", ".join(literal(id_key(customer)) for customer in self.exclude)
         return f"({ID_KEY.format(x='customer_id')} IN ({ids}))" if ids else "FALSE"
 
 
@@ -46,27 +46,16 @@ class Condition(NamedTuple):
     """The statement that counts the rows, where that is not the number of rows that meet `sql`."""
 
 
-def rule_settings(policy: Policy) -> dict[str, str]:
-    """What the rules say of the policy."""
-    zone, free = policy.timezone, policy.free_orders
-    return {
-        "zero": "a purchase (free_orders=True)" if free else "no purchase by itself; free_orders=True makes it one",
-        "zone": zone if zone != "UTC" else "UTC (name the business's own with timezone='…')",
-        "returns": policy.returns,
-        "excluded": policy.excluded_sql,
-    }
-
-
 def line_rules(
-    columns: Columns, types: Mapping[str, str], probe: Probe, dialect: Dialect, setting: Mapping[str, str]
+    columns: Columns, types: Mapping[str, str], probe: Probe, dialect: Dialect, policy: Policy
 ) -> list[Condition]:
-    """The rules that one row can break alone. setting: what `rule_settings` gives.
+    """The rules that one row can break alone.
 
     Only of the few lines without a day or an amount is the text looked at: half the time of all rules.
     """
     no_date, no_amount = (_blank(role, types, dialect) for role in ("date", "amount"))
     number = number_of("amount", types, dialect)
-    plain = finite(number)
+    plain, zone = finite(number), policy.timezone
     rules = [
         Condition("missing id", "customer_id IS NULL", "dropped", "nobody to count it for"),
         Condition("missing date", f"day IS NULL AND {no_date}", "dropped", "no day to count it on"),
@@ -95,8 +84,15 @@ def line_rules(
             "kept",
             "1900-01-01, 1970-01-01 and 9999-12-31 often stand for no date; leave such lines out if they do",
         ),
-        Condition("zero amount", "clean AND amount = 0", "kept", setting["zero"]),
-        Condition("negative amount", "clean AND amount < 0", *_REFUNDS[setting["returns"]]),
+        Condition(
+            "zero amount",
+            "clean AND amount = 0",
+            "kept",
+            "a purchase (free_orders=True)"
+            if policy.free_orders
+            else "no purchase by itself; free_orders=True makes it one",
+        ),
+        Condition("negative amount", "clean AND amount < 0", *_REFUNDS[policy.returns]),
         Condition(
             "fine amount",
             f"clean AND ABS({number} - ROUND({number}, {SCALE})) > 1e-9 * (1 + ABS({number}))",
@@ -107,7 +103,7 @@ def line_rules(
             "time zone",
             f"clean AND {_zoned(types, dialect)}",
             "converted",
-            f"to {setting['zone']}; the day may differ from the one written",
+            f"to {zone if zone != 'UTC' else _UNNAMED_ZONE}; the day may differ from the one written",
         ),
         Condition(
             "mixed time zones",
@@ -125,12 +121,13 @@ def line_rules(
         ),
         Condition("padded id", _padded(types, dialect), "converted", "white space around the id is taken off"),
     ]
-    if setting["excluded"] != "FALSE":
-        left_out = f"day IS NOT NULL AND amount IS NOT NULL AND COALESCE({setting['excluded']}, FALSE)"
+    if policy.exclude:
+        left_out = f"day IS NOT NULL AND amount IS NOT NULL AND COALESCE({policy.excluded_sql}, FALSE)"
         rules.append(Condition("excluded customer", left_out, "dropped", "left out, as exclude says"))
     return rules + _optional_rules(columns, types, dialect)
 
 
+_UNNAMED_ZONE = "UTC (name the business's own with timezone='…')"
 _REFUNDS = {
     "net": ("netted", "taken out of the money; never a purchase"),
     "ignore": ("ignored", "left out altogether (returns='ignore')"),

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, OptionError, did_you_mean
-from clvml.orders.reading.csv_files import check_content, text
+from clvml.orders.engines.duckdb import literals
+from clvml.orders.reading.csv_files import CSV_ENDINGS, check_content
 from clvml.orders.reading.databases import (
     DuckDBFile,
     Postgres,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Source", "check_distinct", "open_source", "scan_parquet", "source_of_files"]
 
 _PARQUET = (".parquet", ".pq")
-_CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 _KNOWN = (
     "a pandas, polars or Spark frame, a pyarrow Table, Dataset or RecordBatchReader, a DuckDB relation, "
     "a path, glob or list of paths (Parquet, CSV, a DuckDB file), or postgresql://…, mysql://…, mariadb://…, sqlite:///…"
@@ -220,18 +220,18 @@ def check_distinct(files: Sequence[str]) -> None:
 
 def scan_parquet(files: Sequence[str]) -> str:
     """The SQL that reads Parquet files by column name; folders such as day=2026-01-01 are columns."""
-    return f"SELECT * FROM read_parquet([{', '.join(map(text, files))}], union_by_name = true)"
+    return f"SELECT * FROM read_parquet({literals(files)}, union_by_name = true)"
 
 
 def _kind(file: str) -> str:
     lowered = file.lower()
     if lowered.endswith(_PARQUET):
         return "parquet"
-    if lowered.endswith(_CSV):
+    if lowered.endswith(CSV_ENDINGS):
         check_content(file)
         return "csv"
     raise OptionError(
-        f"{file}: unknown kind of file. A log is Parquet ({', '.join(_PARQUET)}) or CSV ({', '.join(_CSV)})."
+        f"{file}: unknown kind of file. A log is Parquet ({', '.join(_PARQUET)}) or CSV ({', '.join(CSV_ENDINGS)})."
     )
 
 
@@ -242,7 +242,7 @@ def _expand(path: str) -> list[str]:
             f"{label_of(path)}: remote files are not fetched. Copy it here, or pass a pyarrow Dataset that reads it."
         )
     if os.path.isdir(path):
-        files = sorted(str(p) for kind in (*_PARQUET, *_CSV) for p in Path(path).rglob(f"*{kind}"))
+        files = sorted(str(p) for kind in (*_PARQUET, *CSV_ENDINGS) for p in Path(path).rglob(f"*{kind}"))
         if not files:
             raise DataError(f"The folder {path} holds no Parquet or CSV file.")
         return files

@@ -9,4 +9,17 @@ SELECT
     CAST({contribution} AS DECIMAL(18, {scale})) AS contribution,
     CASE WHEN gross > 0 OR free > 0 THEN 1 ELSE 0 END AS orders,
     free
-FROM ({sums}) AS sums
+FROM (
+    SELECT
+        customer_id,
+        day,
+        {order} AS order_id,
+        CAST({gross} AS DECIMAL(18, {scale})) AS gross,
+        CAST({refunds} AS DECIMAL(18, {scale})) AS refunds,
+        SUM(contribution) AS contribution,
+        {service} AS service,
+        {free} AS free
+    FROM lines
+    WHERE clean AND {kept}
+    GROUP BY {keys}
+) AS sums
