@@ -62,6 +62,8 @@ def test_what_is_wrong_is_named(columns, message):
 def test_missing_columns():
     with pytest.raises(DataError, match=r"no column 'frequency'\. Did you mean 'Frequency'\? It has: Frequency"):
         check_summary(pd.DataFrame({"Frequency": [1]}), BTYD)
+    with pytest.raises(DataError, match=r"no column 'frequency'\. It has: none\.$"):
+        check_summary(pd.DataFrame(), BTYD)
     with pytest.raises(
         DataError, match=r"one pandas DataFrame with the columns frequency, recency, T, not a builtins.dict"
     ):

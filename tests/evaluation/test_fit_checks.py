@@ -7,8 +7,6 @@ import pytest
 from clvml import BetaGeoModel, GammaGammaModel, LifetimeValueModel, ParetoNBDModel, track_purchases
 from clvml.errors import DataError, NotFittedError, OptionError
 from clvml.evaluation import fit_checks
-from clvml.evaluation.deciles import captured, decile_table
-from clvml.maths import metrics
 
 CUT, END = "1997-09-30", "1998-06-30"
 models = pytest.mark.parametrize("cls", [BetaGeoModel, ParetoNBDModel])
@@ -136,23 +134,3 @@ def test_a_history_is_what_the_model_said_then(fitted, cdnow_log):
         assert row["p_return"] == pytest.approx(model.p_return(aged, "13w")[0], rel=1e-12)
     with pytest.raises(DataError, match="no purchase"):
         fit_checks.customer_history(model, cdnow_log, 9_999, CUT)
-
-
-def test_gains_are_those_of_the_metrics():
-    rng = np.random.default_rng(0)
-    y, p = rng.gamma(0.3, 10.0, 1_000), rng.integers(0, 7, 1_000).astype(float)
-    shares = np.arange(1, 21) / 20
-    found = captured(y, p, shares)
-    assert found[3] == pytest.approx(metrics.top_share(y, p, 0.2)[1])  # ties by expectation
-    assert found[-1] == pytest.approx(1.0)
-    assert (captured(y, y, shares) >= found - 1e-12).all()
-    assert np.isnan(captured(np.zeros(5), p[:5], shares)).all()
-
-
-def test_intervals_of_tenths_hold_the_truth_as_often_as_they_say():
-    rng, inside = np.random.default_rng(0), []
-    for _ in range(200):
-        p = rng.uniform(0.02, 0.3, 1_000)
-        table = decile_table({"return": (rng.random(1_000) < p).astype(float)}, {"return": p})
-        inside.append(((table["low"] <= table["predicted"]) & (table["predicted"] <= table["high"])).mean())
-    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)

@@ -90,10 +90,13 @@ def test_few_who_bring_most(clean):
     log = with_lines(log, "user2@mail.example", [400.0] * 30)
     count, first, message = named(log)["revenue of a few"]
     assert count == 2
-    assert first.startswith("user1@mail.example (")
     total = clean["amount"].sum() + 27_000
-    own = clean.loc[clean["customer_id"].isin(["user1@mail.example", "user2@mail.example"]), "amount"].sum() + 27_000
-    assert message.startswith(f"2 customers made {own / total:.0%} of revenue")
+    own = clean.groupby("customer_id")["amount"].sum()
+    shares = [(own[f"user{i}@mail.example"] + more) / total for i, more in ((1, 15_000), (2, 12_000))]
+    assert first == f"user1@mail.example ({shares[0]:.0%}); user2@mail.example ({shares[1]:.0%})"
+    assert message == f"2 customers made {sum(shares):.0%} of revenue: every total hangs on them"
+    less = with_lines(clean, "user1@mail.example", [0.08 * clean["amount"].sum() / 30] * 30)
+    assert named(less)["revenue of a few"][2].endswith("of revenue: totals move with them")
 
 
 def test_redacted_findings_name_nobody(clean):

@@ -43,6 +43,9 @@ def test_own_gaps_where_there_are_enough():
         "5 purchases, 30 days apart on average; no purchase for 61 days, longer than any gap before and by the season "
         "1.5 times their mean gap; "
     )
+    assert sentence(frequency=3, recency=90).startswith(
+        "4 purchases, 30 days apart on average; no purchase for 61 days, 2.0 times their mean gap and longer"
+    )
     assert sentence(state="on rhythm") == "5 purchases, 30 days apart on average; no purchase for 61 days" + AHEAD
 
 

@@ -29,6 +29,7 @@ def test_totals_are_the_sums_and_groups_add_up(scores):
     tiers = expected_totals(scores, by="tier")
     assert tiers["customers"].sum() == len(scores)
     assert tiers["spend"].sum() == pytest.approx(row["spend"])
+    assert row["group"] == "all"
 
 
 def test_without_a_level_the_interval_is_that_of_a_sum_of_independent_customers():
@@ -47,6 +48,13 @@ def test_the_level_is_shared_so_that_groups_do_not_shrink_it(scores):
     assert narrow["spend_low"] > wide["spend_low"]
     reach = np.hypot(COMMON_LEVEL_SD, np.log(narrow["spend_high"] / narrow["spend"]) / 1.6448536)
     assert np.log(wide["spend_high"] / wide["spend"]) == pytest.approx(1.6448536 * reach)
+
+
+def test_a_lower_level_makes_narrower_intervals(scores):
+    wide, narrow = (expected_totals(scores, level=level).iloc[0] for level in (0.9, 0.5))
+    for name in ("purchases", "spend", "clv"):
+        reach = [np.log(found[f"{name}_high"] / found[name]) for found in (wide, narrow)]
+        assert reach[1] / reach[0] == pytest.approx(0.6744898 / 1.6448536)
 
 
 def test_a_stream_tells_the_same_totals(trained, cdnow_log, scores, tmp_path):
@@ -78,5 +86,10 @@ def test_messages(scores):
         expected_totals(scores, by="tiers")
     with pytest.raises(DataError, match="have no 'tier'"):
         expected_totals(scores.assign(tier=scores["tier"].where(scores["tier"] != "good")), by="tier")
+    turned = scores.assign(clv_low=scores["clv_high"] + 1)
+    with pytest.raises(DataError, match=r"clv_low is above clv_high in 2,349 of 2,349 rows of the scores\."):
+        expected_totals(turned)
+    with pytest.raises(DataError, match=r"'clv' of the scores does not hold a finite number in 2,349 of 2,349 rows"):
+        expected_totals(scores.assign(clv=np.nan))
     with pytest.raises(OptionError, match="level_sd=-1 is no standard deviation"):
         expected_totals(scores, level_sd=LevelSd(-1, 0.1))
