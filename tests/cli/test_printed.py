@@ -8,6 +8,7 @@ import pytest
 from clvml import Transactions, load_cdnow
 from clvml.cli.printed import _time, check_text, scores_text, train_text
 from clvml.orders.data_report import DataReport, Rule
+from clvml.orders.outliers import NO_OUTLIERS
 from clvml.scores.flag import Economics
 from clvml.scores.stream import Tally
 
@@ -40,7 +41,7 @@ def test_why_nobody_is_flagged(trained, candidates, given, says):
     model.economics_ = Economics(20.0, 5.0, 0.3, 1.0)
     text = " ".join(
         scores_text(
-            Tally(customers=100, tiers=Counter(good=20), clv=1e3, flag_candidates=candidates), model, {}
+            Tally(customers=100, tiers=Counter(good=20), clv=1e3, flag_candidates=candidates), model, NO_OUTLIERS
         ).split()
     )
     assert says in text
@@ -63,13 +64,3 @@ def test_options_of_the_rules_stand_as_they_are_typed():
     assert "with --timezone …)" in said
     assert "(--returns ignore)" in said
     assert "out (--exclude)" in said
-
-
-def test_who_spends_less_is_told_beside_the_value_at_risk(trained, cdnow_log):
-    top = trained.score(cdnow_log).head(3).assign(flagged=True, decline=0.0)
-    tally = Tally(customers=100, tiers=Counter(good=20), clv=1e3, flagged=3, value_at_risk=9.5, top=top)
-    assert "Who spends less" not in scores_text(tally, trained, {})
-    tally.top = top.assign(decline=[0.0, 0.6, 0.0])
-    text = scores_text(tally, trained, {})
-    assert "Who spends less than before still buys: value at risk counts silence alone" in text
-    assert "9.50 value at risk" in text

@@ -5,6 +5,7 @@ import pytest
 
 from clvml import Transactions, load_cdnow
 from clvml.errors import OptionError
+from clvml.orders.outliers import beginning_of
 from clvml.redaction import ids_hidden
 from tests.support.logs import shop
 
@@ -129,3 +130,33 @@ def test_numbers_are_excluded_however_they_are_written():
     assert Transactions(log, exclude=["1.0", 2]).check().customers == log["customer_id"].nunique() - 2
     with pytest.raises(OptionError, match="no list of customer ids"):
         Transactions(log, exclude="1")
+
+
+def weekly(lines_of_week):
+    """So many lines in each week up to 2024-06-30, of customers who are there from the first week on."""
+    end, weeks = pd.Timestamp("2024-06-30"), len(lines_of_week)
+    days = [end - pd.Timedelta(days=7 * (weeks - 1 - w) + i % 7) for w, n in enumerate(lines_of_week) for i in range(n)]
+    return pd.DataFrame({"customer_id": [i % 30 for i in range(len(days))], "date": days, "amount": 5.0})
+
+
+def test_last_weeks_of_which_orders_are_missing_are_named():
+    rules = {rule.name: rule for rule in Transactions(weekly([40, 44] * 6 + [6, 9])).check().outliers}
+    assert rules["thin last weeks"].rows == 15
+    assert rules["thin last weeks"].message.startswith(
+        "in the last 2 weeks, 6 to 9 a week where it was 40 to 44: if orders are missing, load them"
+    )
+    log = Transactions(weekly([40, 44] * 6 + [6, 9]))
+    assert "thin last weeks" not in {rule.name for rule in log.check("2024-06-16").outliers}
+
+
+@pytest.mark.parametrize("last", [[40, 9], [30, 25], [9, 40]])
+def test_one_thin_week_or_a_slow_time_is_no_alarm(last):
+    found = Transactions(weekly([40, 44] * 6 + last)).check().outliers
+    assert "thin last weeks" not in {rule.name for rule in found}
+
+
+def test_customers_from_before_the_log():
+    assert beginning_of(range(100), 200) is None
+    assert beginning_of([3] * 90, 40) is None
+    assert beginning_of([0, 1, 30], 90, [50, 30, 12]) == (80, 12)
+    assert beginning_of([0, 30], 90, [12, 5]) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clvml.evaluation.backtest import Backtest
+    from clvml.orders.outliers import Outliers
     from clvml.orders.transactions import Transactions
     from clvml.scores.model import ClvModel
     from clvml.scores.sinks.tables import ScoresTable
@@ -274,9 +275,9 @@ def predict_job(open_log: Callable[[], Transactions], job: PredictJob) -> str:
         return _predict(open_log, job, target)
 
 
-def outliers_of(log: Transactions, as_of: str) -> Mapping[str, str] | None:
-    """Why the value of a customer may not be theirs; None of a log that is too large to look."""
-    return log.outliers(as_of).customers if log.lines <= OUTLIER_LINES else None
+def outliers_of(log: Transactions, as_of: str) -> Outliers | None:
+    """Whose value may not be theirs, and what else heads lists wrongly; None of a log that is too large to look."""
+    return log.outliers(as_of) if log.lines <= OUTLIER_LINES else None
 
 
 def _predict(open_log: Callable[[], Transactions], job: PredictJob, target: Path | ScoresTable) -> str:

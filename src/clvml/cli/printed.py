@@ -12,6 +12,7 @@ import pandas as pd
 
 from clvml.cli.terminal import grid, heading, wrapped
 from clvml.display import money
+from clvml.orders.outliers import THIN_WEEKS_RULE
 from clvml.redaction import shown_id, shown_ids
 from clvml.scores import segments
 from clvml.scores.totals import total_interval_around
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from clvml.estimators.uncertainty.totals import LevelSd
     from clvml.evaluation.backtest import Backtest
     from clvml.orders.data_report import DataReport, Rule
+    from clvml.orders.outliers import Outliers
     from clvml.scores.model import ClvModel
     from clvml.scores.stream import Tally
 
@@ -245,10 +247,10 @@ def _audit_text(audit: Audit, threshold: float) -> str:
     )
 
 
-def scores_text(tally: Tally, model: ClvModel, outliers: Mapping[str, str] | None) -> str:
+def scores_text(tally: Tally, model: ClvModel, outliers: Outliers | None) -> str:
     """Counts of the base, its totals with intervals, and the flagged with the most value at risk.
 
-    outliers: why the value of a customer may not be theirs, by canonical id; None where nobody looked.
+    outliers: what is named of the log; None where nobody looked.
     """
     return "\n".join(
         [
@@ -261,7 +263,6 @@ def scores_text(tally: Tally, model: ClvModel, outliers: Mapping[str, str] | Non
             f"win back   {_good_customers(tally.win_back)} who lapsed",
             heading("Flagged: most value at risk"),
             flagged_table(tally.top) if tally.flagged else wrapped(_nobody(tally, model)),
-            *_decline_note(tally.top),
             *_outliers_note(tally.top, outliers),
         ]
     )
@@ -285,23 +286,21 @@ def _nobody(tally: Tally, model: ClvModel) -> str:
     )
 
 
-def _decline_note(top: pd.DataFrame) -> list[str]:
-    """What the value at risk does not count of those shown."""
-    if "decline" not in top or not (top["flagged"] & (top["decline"] > 0)).any():
-        return []
-    note = "Who spends less than before still buys: value at risk counts silence alone, and not what is lost with that."
-    return [wrapped(note)]
-
-
-def _outliers_note(top: pd.DataFrame, outliers: Mapping[str, str] | None) -> list[str]:
-    """Which of the customers shown may stand there by what was no sale to them."""
+def _outliers_note(top: pd.DataFrame, outliers: Outliers | None) -> list[str]:
+    """Last weeks that are thin, and which of the customers shown may stand there by what was no sale to them."""
     if outliers is None:
         return ["Test accounts and outsize orders were not looked for in so many lines; `clvml check` does."]
     ids = [] if top.empty else canonical_ids(top["customer_id"])
-    found = [f"{shown_id(customer)} ({outliers[customer]})" for customer in ids if customer in outliers]
+    why = outliers.customers
+    found = [f"{shown_id(customer)} ({why[customer]})" for customer in ids if customer in why]
+    notes = [
+        wrapped(f"{rule.name.capitalize()}: {rule.rows:,} lines {rule.message}.")
+        for rule in outliers.rules
+        if rule.name == THIN_WEEKS_RULE
+    ]
     if not found:
-        return []
-    return [wrapped(f"Look at {', '.join(found)}: `clvml check` says why, --exclude leaves a customer out.")]
+        return notes
+    return [*notes, wrapped(f"Look at {', '.join(found)}: `clvml check` says why, --exclude leaves a customer out.")]
 
 
 def _totals(tally: Tally, level_sd: LevelSd) -> list[str]:

@@ -1,5 +1,5 @@
-"""What heads lists and carries totals wrongly: test and house accounts, outsize orders, a few who bring most, and
-customers from before the log.
+"""What heads lists and carries totals wrongly: test and house accounts, outsize orders, a few who bring most, customers
+from before the log, and last weeks of which orders are missing.
 
 A log of clean orders shows none of them. What is far from all others is measured on the log's own scale: sizes of
 orders, and lines of customers, are about lognormal, so their median and 99% point say how large the largest of so many
@@ -22,7 +22,7 @@ from clvml.orders.engines.duckdb import Dialect, Engine, statement
 from clvml.redaction import ids_are_hidden, shown_id
 from clvml.tables import canonical_ids
 
-__all__ = ["NO_OUTLIERS", "Beginning", "Outliers", "beginning_of", "find_outliers"]
+__all__ = ["NO_OUTLIERS", "THIN_WEEKS_RULE", "Beginning", "Outliers", "beginning_of", "find_outliers"]
 
 CHANCE = 0.001
 """That a lognormal log of any size has one value above the fence."""
@@ -48,6 +48,12 @@ MANY_TIMES = 2.0
 """So many times as many customers are first seen in the first days as in as many days after."""
 MANY_ERRORS = 3.0
 """Standard errors of the difference of the two counts, beyond chance."""
+THIN_WEEKS_RULE = "thin last weeks"
+USUAL_WEEKS, THIN_WEEKS = 8, 4
+"""Weeks that say how many lines are usual, and the last ones, which are held against them."""
+THIN = 0.5
+"""A week is thin that has less than so much of the lowest of the usual ones."""
+MIN_WEEK_LINES = 20
 NEVER = 1e300
 """Lines that nobody has, where there are too few customers to say how many are too many."""
 
@@ -72,7 +78,7 @@ NO_OUTLIERS = Outliers((), {})
 
 
 def find_outliers(engine: Engine, *, by_order: bool, whole_ids: bool, kept: str, as_of: int) -> Outliers:
-    """Look at the lines up to a day: three times, and twice more where there is something to name.
+    """Look at the lines up to a day: four times, and twice more where there is something to name.
 
     by_order: whether the lines have order ids; whole_ids: whether all ids are numbers; kept: which lines count.
     """
@@ -81,7 +87,7 @@ def find_outliers(engine: Engine, *, by_order: bool, whole_ids: bool, kept: str,
     spoiled = {row[0]: f"an order of {row[3]:,.2f}" for row in reversed(orders) if not row[4]}
     named = [*spoiled, *(row[0] for row in accounts)]
     reasons = [*spoiled.values(), *("a test or house account" for _ in accounts)]
-    found = (_accounts_rule(accounts), outsize, large, _beginning_rule(engine, kept, as_of))
+    found = (_accounts_rule(accounts), outsize, large, *_ends(engine, kept, as_of))
     return Outliers(
         tuple(rule for rule in found if rule is not None), dict(zip(canonical_ids(named), reasons, strict=True))
     )
@@ -201,18 +207,37 @@ def _share_rule(large: Sequence[tuple[Any, ...]], revenue: float) -> Rule | None
     return Rule("revenue of a few", len(large), shown, "kept", message)
 
 
-def _beginning_rule(engine: Engine, kept: str, as_of: int) -> Rule | None:
-    """Customers whose first order in the log is not their first."""
-    each = (
-        "SELECT customer_id, MIN(day) AS first, MAX(day) AS last FROM lines "
-        f"WHERE clean AND {kept} AND amount > 0 AND day <= {as_of} GROUP BY customer_id"
-    )
+def _ends(engine: Engine, kept: str, as_of: int) -> tuple[Rule | None, Rule | None]:
+    """What the ends of the log make of its customers: those from before it, and last weeks that are thin."""
+    bought = f"FROM lines WHERE clean AND {kept} AND amount > 0 AND day <= {as_of}"
+    each = f"SELECT customer_id, MIN(day) AS first, MAX(day) AS last {bought} GROUP BY customer_id"
     rows = engine.rows(f"SELECT first, COUNT(*), MAX(last) FROM ({each}) AS c GROUP BY first")
     if not rows:
+        return None, None
+    first, customers, lasts = zip(*rows, strict=True)
+    last = max(lasts)
+    found = beginning_of(first, last, customers)
+    before = None if found is None else Rule("customers from before", found.first, "", "kept", str(found))
+    weeks = np.zeros(THIN_WEEKS + USUAL_WEEKS, dtype=np.int64)
+    days = f"SELECT day, COUNT(*) {bought} AND day > {last - 7 * len(weeks)} GROUP BY day"
+    for day, lines in engine.rows(days):
+        weeks[(last - day) // 7] += lines
+    return before, _thin_rule(weeks)
+
+
+def _thin_rule(weeks: NDArray[np.int64]) -> Rule | None:
+    """Last weeks, the last first, with far fewer lines than those before."""
+    usual = weeks[THIN_WEEKS:]
+    thin = np.flatnonzero(weeks[:THIN_WEEKS] >= THIN * usual.min())
+    n = int(thin[0]) if len(thin) else THIN_WEEKS
+    if n < 2 or usual.min() < MIN_WEEK_LINES:
         return None
-    first, customers, last = zip(*rows, strict=True)
-    found = beginning_of(first, max(last), customers)
-    return None if found is None else Rule("customers from before", found.first, "", "kept", str(found))
+    lines = int(weeks[:n].sum())
+    message = (
+        f"in the last {n} weeks, {weeks[:n].min():,} to {weeks[:n].max():,} a week where it was {usual.min():,} to "
+        f"{usual.max():,}: if orders are missing, load them, for who bought then looks silent; else a season has ended"
+    )
+    return Rule(THIN_WEEKS_RULE, lines, "", "kept", message)
 
 
 class Beginning(NamedTuple):
