@@ -19,6 +19,7 @@ def sentence(**given):
         "p_leaving": 0.346,
         "leaving_days": 90,
         "decline": 0.0,
+        "decline_days": 46,
         "value_if_kept": 1234.4,
         "contribution": 210.0,
         "state": "late",
@@ -76,7 +77,7 @@ def test_who_has_bought_once_has_no_rhythm():
 def test_what_else_there_is_to_say():
     assert "; no purchase for" not in sentence(days_since_last=0, state="on rhythm")
     assert "; bought on the last day that is known; " in sentence(days_since_last=0, state="on rhythm")
-    assert "; spends 41% less than before; worth" in sentence(decline=0.412, state="on rhythm")
+    assert "; spent 41% less in the last 46 days than before; worth" in sentence(decline=0.412, state="on rhythm")
     assert sentence(tier="bad", contribution=-12.6).endswith("in the next 90 days; has brought -13 so far.")
     assert sentence(tier="bad", contribution=3.0).endswith("worth 1,234 over 91 days if they buy.")
 

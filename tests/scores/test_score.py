@@ -87,6 +87,14 @@ def test_tiers_states_and_the_flag(scores, trained):
     assert (scores["flagged"] == (scores["at_risk"] & (scores["tier"] == "good"))).all()
 
 
+def test_a_silence_is_at_most_as_likely_as_a_shorter_one(scores):
+    days, horizon = scores["leaving_days"], scores["horizon_days"]
+    p, churn = scores["p_leaving"], scores["churn_probability"]
+    assert (p >= churn)[days <= horizon].all()
+    assert (p <= churn)[days >= horizon].all()
+    assert (p != churn).mean() > 0.5
+
+
 def test_somebody_is_flagged(scores):
     """The list that the package exists for is neither empty nor everybody."""
     assert 0 < scores["flagged"].sum() < len(scores) / 10

@@ -22,7 +22,6 @@ MIN_OWN_GAPS = 3
 """Gaps from which a customer's own mean gap is a rhythm; with fewer they are compared with customers like them."""
 _MAX_DAYS = 2**20
 """More days than a gap has."""
-_NO_DECLINE = 0
 _SMALL = 10.0
 """Below it an amount is written with its cents."""
 
@@ -44,6 +43,8 @@ class ReasonInputs(NamedTuple):
     p_leaving: Floats
     leaving_days: Floats
     decline: Floats
+    decline_days: NDArray[Any]
+    """Those of late, in which the decline shows."""
     value_if_kept: Floats
     contribution: Floats
     state: Ranks
@@ -73,7 +74,7 @@ def reasons(inputs: ReasonInputs, horizon_days: int) -> pa.Array:
         _texts(_late_codes(inputs), _late),
         _texts(np.rint(100 * inputs.p_leaving), lambda code: f"; {_percent(code)} likely to buy nothing in the next "),
         _texts(inputs.leaving_days, _days),
-        _texts(np.rint(100 * inputs.decline), _decline),
+        _texts(_decline_codes(inputs), _decline),
         _texts(2 * cents + bad, money),
     )
     return pc.binary_join_element_wise(*parts, "")
@@ -136,8 +137,14 @@ def _late(code: int) -> str:
     return f", {times}{' and longer than any gap before' if longest else ''}"
 
 
-def _decline(percent: int) -> str:
-    return "" if percent == _NO_DECLINE else f"; spends {_percent(percent)} less than before"
+def _decline_codes(inputs: ReasonInputs) -> NDArray[Any]:
+    percent = np.rint(100 * inputs.decline)
+    return np.where(percent == 0, 0.0, 101 * inputs.decline_days + percent)
+
+
+def _decline(code: int) -> str:
+    days, percent = divmod(code, 101)
+    return "" if percent == 0 else f"; spent {_percent(percent)} less in the last {_days(days)} than before"
 
 
 def _percent(rounded: int) -> str:

@@ -13,7 +13,7 @@ from clvml.estimators.forecast import ForecastCache
 from clvml.estimators.learned.hybrid import HybridValueModel
 from clvml.estimators.learned.leaving.decline import MIN_BEFORE, decline
 from clvml.estimators.learned.leaving.features import GAPS_TO_LEAVE, Asked
-from clvml.estimators.learned.leaving.model import LeavingModel
+from clvml.estimators.learned.leaving.model import KnownReturn, LeavingModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.maths import rhythm
@@ -93,7 +93,9 @@ def score_rows(
     kept = _value_if_kept(forecast)
     own_kept = kept if own is forecast else _value_if_kept(own)
     asked = leaving.asked(frame, forecast["p_alive"], as_of)
-    p_leaving = leaving.p_leaving_of(asked, frame)
+    learned = isinstance(model, HybridValueModel)
+    known = KnownReturn(own["p_return"], own_horizon, as_of) if learned else None
+    p_leaving = leaving.p_leaving_of(asked, frame, known)
     limits = _state_limits(leaving, asked)
     state = segments.assign_states(asked.x, asked.since, limits, asked.p_alive)
     value = model.value_ if isinstance(model, HybridValueModel) else model
@@ -119,6 +121,7 @@ def score_rows(
         "overdue": _share_sooner(leaving, asked, state),
         "gaps": asked.since / np.maximum(asked.t_x / np.maximum(asked.x, 1.0), 1.0),
         "longest": _longest(frame),
+        "decline_days": np.full(len(state), -(-leaving.window_ // 2)),
         "by_season": np.full(len(state), leaving.season_ is not None),
     }
     off = level_sd or LevelSd()

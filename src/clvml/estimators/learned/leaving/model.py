@@ -37,7 +37,7 @@ from clvml.orders.past import Past
 from clvml.orders.transactions import Transactions
 from clvml.resources import each_in_order, one_thread, side_by_side
 
-__all__ = ["LeavingAudit", "LeavingModel"]
+__all__ = ["KnownReturn", "LeavingAudit", "LeavingModel"]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -197,6 +197,15 @@ class Season(NamedTuple):
     """Fitted to histories by the clock: P(alive) falls with silence in the season."""
 
 
+class KnownReturn(NamedTuple):
+    """What a model that was taught apart says of each customer's return, over the same days for all."""
+
+    p_return: Floats
+    days: int
+    """Ahead, by the calendar."""
+    as_of: Any
+
+
 class LeavingModel(Estimator):
     """P(silent through three of one's own gaps), for every customer with a first purchase.
 
@@ -327,13 +336,28 @@ class LeavingModel(Estimator):
         """Probability of no purchase within `asked(...).until` days; frame: summary and features; its p_alive."""
         return self.p_leaving_of(self.asked(frame, p_alive, as_of), frame)
 
-    def p_leaving_of(self, asked: Asked, frame: pd.DataFrame) -> Floats:
-        """The same from what `asked` gave."""
+    def p_leaving_of(self, asked: Asked, frame: pd.DataFrame, known: KnownReturn | None = None) -> Floats:
+        """The same from what `asked` gave; known: what a model that was taught apart says of a return, if any.
+
+        Two estimates of one silence err apart: between them is nearer to the truth, and who is picked for a high one
+        is picked less for its error. The nearer the days of the other are to the own, the more it counts, up to as much
+        as this. And a silence is at most as likely as a shorter one.
+        """
         base = base_log_hazard(asked, self.rhythm_)
-        if self.members_ is None:
-            return np.exp(-np.exp(base))
-        hazard = self.blend_.apply(self.members_.log_hazards(features(asked, frame, base), base))
-        return np.exp(-np.exp(np.clip(hazard, -12.0, 4.0)))
+        hazard = base
+        if self.members_ is not None:
+            hazard = np.clip(
+                self.blend_.apply(self.members_.log_hazards(features(asked, frame, base), base)), -12.0, 4.0
+            )
+        if known is None:
+            return np.exp(-np.exp(hazard))
+        silent = 1.0 - known.p_return
+        over = asked._replace(days=np.full_like(base, self.clock_days(known.days, known.as_of)))
+        carried = np.log(-np.log(np.clip(silent, 1e-5, 1 - 1e-5))) + base - base_log_hazard(over, self.rhythm_)
+        weight = 0.5 * np.minimum(asked.until / known.days, known.days / asked.until)
+        p: Floats = np.exp(-np.exp(np.clip(hazard + weight * (carried - hazard), -12.0, 4.0)))
+        p = np.where(asked.until <= known.days, np.maximum(p, silent), p)
+        return np.where(asked.until >= known.days, np.minimum(p, silent), p)
 
     def without_members(self) -> Self:
         """The same by its base alone and one regularity for all, which needs no features."""
