@@ -86,7 +86,7 @@ def test_no_chance_is_rounded_to_none_or_all():
     rhythm = {"state": "on rhythm"}
     assert "; less than 1% likely to buy nothing in the next 90 days; " in sentence(p_leaving=0.004, **rhythm)
     assert "; more than 99% likely to buy nothing in the next 90 days; " in sentence(p_leaving=0.996, **rhythm)
-    assert "; spends more than 99% less than before; " in sentence(decline=0.998, **rhythm)
+    assert "; spent more than 99% less in the last 46 days than before; " in sentence(decline=0.998, **rhythm)
 
 
 def test_small_amounts_keep_their_cents():
