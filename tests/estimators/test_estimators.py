@@ -280,6 +280,12 @@ def test_spend_intervals_hold_what_they_promise(summary, fitted):
     assert (spend <= high).mean() == pytest.approx(0.95, abs=0.03)  # a little too sure, as every BG/NBD
 
 
+def test_settings_of_a_part_that_is_not_given_are_refused():
+    with pytest.raises(OptionError, match=r"spend=None has no setting 'prior'\. Give spend a model"):
+        LifetimeValueModel().set_params(spend__prior="weak")
+    assert LifetimeValueModel(spend=GammaGammaModel()).set_params(spend__prior="weak").spend.prior == "weak"
+
+
 def test_bad_lifetime_settings_are_refused(summary):
     with pytest.raises(OptionError, match="margin"):
         LifetimeValueModel(margin=0).fit(summary)

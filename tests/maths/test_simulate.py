@@ -15,6 +15,7 @@ BETA_GEO = bgnbd.Params(0.24, 31.0, 0.8, 2.4)
 MODELS = {
     "bgnbd": (bgnbd, BETA_GEO),
     "never leaves": (bgnbd, bgnbd.without_dropout(0.6, 40.0)),
+    "hardly ever leaves": (bgnbd, bgnbd.Params(0.24, 31.0, 0.004, 0.9)),
     "mbgnbd": (mbgnbd, BETA_GEO),
     "paretonbd": (paretonbd, paretonbd.Params(0.55, 74.0, 0.6, 82.0)),
     "pareto, never leaves": (paretonbd, paretonbd.without_dropout(0.6, 40.0)),

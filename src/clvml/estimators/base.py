@@ -48,7 +48,10 @@ class Estimator:
                     f"{type(self).__name__} has no setting '{name}'.{did_you_mean(name, own)} It has: {', '.join(own)}."
                 )
             if rest:
-                getattr(self, name).set_params(**{rest: value})
+                part = getattr(self, name)
+                if not isinstance(part, Estimator):
+                    raise OptionError(f"{name}={part!r} has no setting '{rest}'. Give {name} a model to set it of.")
+                part.set_params(**{rest: value})
             else:
                 setattr(self, name, value)
         return self

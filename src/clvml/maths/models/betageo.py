@@ -265,7 +265,7 @@ def leave(counts: Floats, a: float | Floats, B: Floats, rng: np.random.Generator
     """The purchases that would come, cut off after the one at which each customer leaves: geometric, p ~ Beta(a, B)."""
     out, some = counts.copy(), np.flatnonzero(counts)
     p = rng.beta(np.broadcast_to(a, counts.shape)[some], B[some])
-    with np.errstate(divide="ignore"):  # p = 0 or 1: never leaves, or at once
+    with np.errstate(divide="ignore", over="ignore"):  # p = 0, or nearly, or 1: never leaves, or at once
         occasions = 1.0 + np.floor(-rng.standard_exponential(some.size) / np.log1p(-p))
     out[some] = np.minimum(counts[some], occasions)
     return out

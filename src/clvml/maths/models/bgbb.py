@@ -225,7 +225,7 @@ class ChancesFuture(NamedTuple):
     def simulate(self, t: float, rng: np.random.Generator) -> Floats:
         """One draw of how many of the next t chances each customer takes: a binomial count over those they live to."""
         theta, p = rng.beta(self.gamma, self.d), rng.beta(self.a, self.b)
-        with np.errstate(divide="ignore"):  # theta = 0 or 1: stays, or sees no more than the next
+        with np.errstate(divide="ignore", over="ignore"):  # theta = 0, or nearly, or 1: stays, or sees no more
             lived = 1.0 + np.floor(-rng.standard_exponential(theta.shape) / np.log1p(-theta))
         lived = np.where(rng.random(theta.shape) < self.p_alive, np.minimum(lived, np.floor(t)), 0.0)
         return rng.binomial(lived.astype(np.int64), p).astype(np.float64)
