@@ -141,6 +141,17 @@ def test_without_customers_the_errors_are_missing_and_that_is_said(fitted):
     assert np.isnan(back.log_likelihood_)
 
 
+def test_a_fitter_of_weeks_that_is_taken_for_days_is_told(summary, lifetimes):
+    weeks = lifetimes.BetaGeoFitter().fit(summary["frequency"], summary["recency"] / 7, summary["T"] / 7)
+    with pytest.warns(ClvWarning, match="do not look like days.*time_unit='week'"):
+        from_lifetimes(weeks)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = from_lifetimes(weeks, time_unit="week")
+    ours = BetaGeoModel().fit(summary).expected_purchases(summary, "39w")
+    np.testing.assert_allclose(model.expected_purchases(summary, "39w"), ours, rtol=1e-3)
+
+
 def test_a_penalised_fit_is_no_maximum_and_that_is_said(summary, lifetimes):
     theirs = fit_of_theirs(lifetimes.BetaGeoFitter(penalizer_coef=0.1), summary)
     with pytest.warns(ClvWarning, match="not those of maximum likelihood"):

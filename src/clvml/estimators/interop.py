@@ -109,7 +109,7 @@ def from_lifetimes(fitter: Any, time_unit: Literal["day", "week"] = "day") -> Pu
 
     Standard errors, covariance and log-likelihood are computed anew from the customers that the fitter keeps (those of
     lifetimes are wrong off the diagonal); where it keeps none, or its parameters are not those of maximum likelihood,
-    they are missing and a ClvWarning says so.
+    they are missing and a ClvWarning says so. So does one where the customers that it keeps do not look like days.
 
     Parameters
     ----------
@@ -133,6 +133,8 @@ def from_lifetimes(fitter: Any, time_unit: Literal["day", "week"] = "day") -> Pu
         fitter, cls, params
     )
     saved["settings"] = {} if cls is GammaGammaModel else {"time_unit": time_unit}
+    if cls is not GammaGammaModel and time_unit == "day":
+        _tell_of_weeks(fitter)
     model: PurchaseModel | GammaGammaModel = cls.from_dict(saved)
     return model
 
@@ -154,6 +156,23 @@ def _quality(fitter: Any, cls: Any, params: dict[str, float]) -> dict[str, Any]:
         return saved | counts | {"log_likelihood": found.value}
     status = FitStatus.CONVERGED.name
     return counts | {"covariance": jsonable(covariance), "log_likelihood": found.value, "status": status}
+
+
+def _tell_of_weeks(fitter: Any) -> None:
+    """Warns of a fitter whose customers have times that are hardly days."""
+    data = getattr(fitter, "data", None)
+    if not isinstance(data, pd.DataFrame) or not {"frequency", "recency", "T"} <= set(data.columns):
+        return
+    x, t_x, T = (data[name].to_numpy(np.float64) for name in ("frequency", "recency", "T"))
+    odd = (t_x % 1 != 0) | (T % 1 != 0) | (x > t_x)
+    if odd.any():
+        warnings.warn(
+            f"recency and T do not look like days for {odd.sum():,} of {odd.size:,} customers of this "
+            f"{type(fitter).__name__}. If it was fitted in weeks, say so with time_unit='week'; otherwise 39 weeks "
+            "ahead are taken for 273.",
+            ClvWarning,
+            stacklevel=3,
+        )
 
 
 class _NoCustomers:
