@@ -105,6 +105,17 @@ def test_regular_gaps_are_told_and_worth_their_stages(regular):
     assert f"gains {gain:,.0f} log-likelihood units over " in compared.reason
 
 
+def test_what_speaks_against_a_better_likelihood_is_said(regular):
+    """Of what came just as BG/NBD expects it, regular gaps foretell the less."""
+    came = BetaGeoModel().fit(regular).expected_purchases(regular, 180).round()
+    later = pd.DataFrame({"customer_id": regular["customer_id"], "purchases": came})
+    later.attrs = {"cut": "2024-01-01", "end": "2024-06-29"}
+    found = compare([BetaGeoModel(), BetaGeoErlangModel(k=2)], regular, later)
+    assert found.recommended == "BG/NBD"
+    assert "BG/CNBD-2 has a lower AIC by" in found.reason
+    assert ", but predicted clearly worse; out of time BG/CNBD-2 is clearly worse by purchases." in found.reason
+
+
 def test_regularity_at_its_ends():
     even = regularity(np.full(9, 3.0), np.full(9, 30.0), np.full(9, 3 * np.log(10.0)), np.ones(9))
     assert even == (pytest.approx(1e3), np.inf)

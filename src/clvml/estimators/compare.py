@@ -262,7 +262,7 @@ def _reason(table: pd.DataFrame, chosen: str, k: float, fitted: dict[str, Purcha
         parts.append(f"purchases come in bursts (k = {k:.2g}), which none of these models describes")
     elif np.isfinite(k):
         parts.append(f"gaps between purchases are about random (k = {k:.2g})")
-    parts.append(_gain(table, chosen, fitted))
+    parts.append(_gain(table, chosen, fitted, behind))
     if behind:
         worse = ", ".join(sorted(behind))
         parts.append(f"out of time {worse} {'is' if len(behind) == 1 else 'are'} clearly worse by purchases")
@@ -271,7 +271,7 @@ def _reason(table: pd.DataFrame, chosen: str, k: float, fitted: dict[str, Purcha
     return "; ".join(parts) + "."
 
 
-def _gain(table: pd.DataFrame, chosen: str, fitted: dict[str, PurchaseModel]) -> str:
+def _gain(table: pd.DataFrame, chosen: str, fitted: dict[str, PurchaseModel], behind: set[str]) -> str:
     """Log-likelihood over the best of those with other stages (is regularity worth it?), else over the next best."""
     others = [name for name in table.index if name != chosen]
     if not others:
@@ -285,7 +285,8 @@ def _gain(table: pd.DataFrame, chosen: str, fitted: dict[str, PurchaseModel]) ->
         fewer = table.loc[chosen, "parameters"] < table.loc[runner_up, "parameters"]
         return f"{chosen} describes them as well as {runner_up}" + (" with fewer parameters" if fewer else "")
     if gap < 0.0:
-        return f"{runner_up} has a lower AIC by {-gap:,.0f}, but how its fit ended or the holdout speaks against it"
+        against = "predicted clearly worse" if runner_up in behind else "its parameters are not the data's alone"
+        return f"{runner_up} has a lower AIC by {-gap:,.0f}, but {against}"
     if gain < 1.0:
         return f"{chosen} has fewer parameters than {runner_up} for about the same log-likelihood"
     return f"{chosen} gains {gain:,.0f} log-likelihood units over {runner_up}"
