@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from clvml import Transactions, load_cdnow
-from clvml.cli.printed import _time, check_text, scores_text, train_text
+from clvml.cli.printed import _leaves_in_time, _time, check_text, scores_text, train_text
 from clvml.orders.data_report import DataReport, Rule
 from clvml.orders.outliers import NO_OUTLIERS
 from clvml.scores.flag import Economics
@@ -64,3 +64,11 @@ def test_options_of_the_rules_stand_as_they_are_typed():
     assert "with --timezone …)" in said
     assert "(--returns ignore)" in said
     assert "out (--exclude)" in said
+
+
+def test_a_half_life_beyond_the_log_is_not_told():
+    """From 7 months nobody knows that half of all are gone after 14 years."""
+    assert _leaves_in_time(1.0, 100.0, 211.0) == ", leaves for good within 3.3 months in half of all cases,"
+    assert _leaves_in_time(1.0, 300.0, 100.0) == (
+        ", leaves for good in 25% of all cases within 3.3 months, the length of the log,"
+    )

@@ -12,6 +12,7 @@ import pandas as pd
 
 from clvml.cli.terminal import grid, heading, wrapped
 from clvml.display import money
+from clvml.horizon import as_date
 from clvml.orders.outliers import THIN_WEEKS_RULE
 from clvml.redaction import shown_id, shown_ids
 from clvml.scores import segments
@@ -198,27 +199,34 @@ def _in_words(model: ClvModel) -> str:
     """The mean customer that the parameters describe."""
     purchases, spend = model.value_.purchases_, model.value_.spend_.mean_
     yearly = _YEAR * purchases.params_.r / (purchases.params_.alpha * purchases.unit_days)
-    leaves = _leaves(purchases.params_._asdict(), purchases.unit_days)
+    first = model.data_report_.get("first")
+    known = 50 * _YEAR if first is None else float((as_date(model.as_of_) - as_date(first)).days + 1)
+    leaves = _leaves(purchases.params_._asdict(), purchases.unit_days, known)
     return (
         f"In words: of {model.n_customers_:,} customers the average one, while active, buys {yearly:.2g} times a year "
         f"after the first purchase{leaves} and spends {money(spend)} at each."
     )
 
 
-def _leaves(params: dict[str, float], unit_days: float) -> str:
-    """How soon customers leave for good, where the model says so."""
+def _leaves(params: dict[str, float], unit_days: float, known: float) -> str:
+    """How soon customers leave for good, where the model says so. known: days of the log."""
     if "s" in params:
-        return _leaves_in_time(params["s"], params["beta"] * unit_days)
+        return _leaves_in_time(params["s"], params["beta"] * unit_days, known)
     if "a" not in params:
         return ""
     chance = params["a"] / (params["a"] + params["b"])
     return f", leaves for good after {100 * chance:.0f}% of them," if chance > 0.005 else ", does not leave for good,"
 
 
-def _leaves_in_time(s: float, beta: float) -> str:
-    """By when half of all customers have left: the time t with (beta / (beta + t))^s = 1/2."""
+def _leaves_in_time(s: float, beta: float, known: float) -> str:
+    """By when half of all customers have left: the time t with (beta / (beta + t))^s = 1/2. Where that is beyond
+    the log, how many have left within its length.
+    """
     days = beta * (2.0 ** min(1.0 / s, 60.0) - 1.0)
-    return f", leaves for good within {_time(days)} in half of all cases," if days < 50 * _YEAR else ", does not leave,"
+    if days <= known:
+        return f", leaves for good within {_time(days)} in half of all cases,"
+    left = 100 * (1.0 - (beta / (beta + known)) ** s)
+    return f", leaves for good in {left:.0f}% of all cases within {_time(known)}, the length of the log,"
 
 
 _YEAR = 365.25

@@ -76,7 +76,7 @@ def line_rules(
             "unparsable amount",
             f"amount IS NULL AND NOT {no_amount} AND COALESCE({plain}, TRUE)",
             "dropped",
-            "no plain number (or above 14 digits); write 1234.50 without currency or thousands sign",
+            "no plain number (or above 14 digits); write 1234.50: a decimal point, no currency, no thousands sign",
         ),
         Condition(
             "placeholder date",
