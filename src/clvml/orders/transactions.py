@@ -356,7 +356,9 @@ class Transactions:
         if summary.empty:
             raise DataError(no_purchase(day))
         for pick, role, name in self._carried():
-            summary[name] = self._carried_value(role, pick, day, summary["customer_id"])
+            sql = statement("covariate", column=f"src_{role}", pick=pick, as_of=day_number(day))
+            values = self._log.engine.frame(sql).set_index("customer_id")["value"]
+            summary[name] = summary["customer_id"].map(values)
         known: Counts | None = None
         if counts:
             customers, duplicates = sum(n for *_, n, _ in found), sum(n for *_, n in found)
@@ -846,7 +848,3 @@ class Transactions:
         columns = self._log.columns
         channel = [("MIN", "channel", "channel")] if columns.channel else []
         return channel + [("MAX", role, name) for role, name in columns.covariate_roles()]
-
-    def _carried_value(self, role: str, pick: str, as_of: dt.date, customers: pd.Series) -> pd.Series:
-        sql = statement("covariate", column=f"src_{role}", pick=pick, as_of=day_number(as_of))
-        return customers.map(self._log.engine.frame(sql).set_index("customer_id")["value"])

@@ -359,7 +359,7 @@ class ClvModel(Estimator):
         DataError
             For a column that is missing, or a value that no history can have.
         """
-        self._check_fitted("model_")
+        self._check_fitted("cutoffs_")
         rows = check_summary(summary_frame(frame), self.needs())
         return scoring.to_frame(scoring.scores_table(self.score_rows(rows, horizon), self.cutoffs_))
 
@@ -390,7 +390,7 @@ class ClvModel(Estimator):
         ClvWarning
             Where the log ended long before that day.
         """
-        self._check_fitted("model_")
+        self._check_fitted("cutoffs_")
         warn_of_silence(log, as_date(as_of or self.as_of_))
         rows = self.score_rows(self.frame(log, as_of), horizon, cache=ForecastCache(log.lines))
         cutoffs = self.tier_cutoffs(rows.columns["tier_value"], rows.columns["contribution"])

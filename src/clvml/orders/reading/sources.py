@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["Source", "check_distinct", "open_source", "scan_parquet", "source_of_files"]
+__all__ = ["Source", "check_distinct", "open_source", "source_of_files"]
 
 _PARQUET = (".parquet", ".pq")
 _KNOWN = (
@@ -202,7 +202,9 @@ def source_of_files(paths: Sequence[Any]) -> Source:
     if len(kinds) > 1:
         raise OptionError(f"Parquet and CSV files cannot be mixed in one log ({label}). Read them apart.")
     if kinds == {"parquet"}:
-        return Source(label, parquet=scan_parquet(found), files=tuple(found))
+        # By column name; folders such as day=2026-01-01 are columns.
+        sql = f"SELECT * FROM read_parquet({literals(found)}, union_by_name = true)"
+        return Source(label, parquet=sql, files=tuple(found))
     return Source(label, csv=tuple(found), once=True, files=tuple(found))
 
 
@@ -216,11 +218,6 @@ def check_distinct(files: Sequence[str]) -> None:
             also = "" if known == file else f" (as {known} too)"
             raise OptionError(f"{file} is named twice{also}, so its orders would count twice. Name each file once.")
         first[place] = file
-
-
-def scan_parquet(files: Sequence[str]) -> str:
-    """The SQL that reads Parquet files by column name; folders such as day=2026-01-01 are columns."""
-    return f"SELECT * FROM read_parquet({literals(files)}, union_by_name = true)"
 
 
 def _kind(file: str) -> str:
