@@ -242,3 +242,26 @@ def test_sentences_in_the_units_of_what_they_say():
     assert lower.sentence.endswith("lower for the best in 75% of pairs (70% to 80%).")
     word = Difference("channel", "web", 0.4, 0.3, 0.1, 0.05, 0.15, 0.001, 0.001)
     assert word.sentence.endswith("(difference +10 p, +5 to +15).")
+
+
+def test_few_customers_are_not_compared_and_no_interval_leaves_its_range():
+    few = pd.DataFrame({"customer_id": range(17), "value_if_kept": np.arange(17.0)})
+    known = pd.DataFrame({"customer_id": range(17), "size": np.arange(17.0), "way": ["a"] * 12 + ["b"] * 5})
+    assert profile(few, known, top=0.1).differences == ()
+    size = profile(few, known, top=0.3).differences[0]
+    assert (size.attribute, size.delta, size.high) == ("size", 1.0, 1.0)
+    noisy = known.assign(size=[0.0, 9, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 6.5, 15, 16])
+    assert all(-1.0 <= d.low <= d.high <= 1.0 for d in profile(few, noisy, top=0.3).differences)
+
+
+def test_words_are_compared_where_they_are_known():
+    """Of the best half is known twice as often; among those of whom it is, no word is more frequent."""
+    n = 400
+    scores = pd.DataFrame({"customer_id": range(n), "value_if_kept": np.arange(n, 0, -1.0)})
+    words = [None if i % 10 >= (8 if i < 200 else 4) else "ab"[i % 2] for i in range(n)]
+    found = profile(scores, pd.DataFrame({"customer_id": range(n), "income": words}), top=0.5)
+    told = {(d.attribute, d.value): d for d in found.differences}
+    assert told["income where known", "b"].delta == 0.0
+    assert told["income", "(missing)"].delta == pytest.approx(-0.4)
+    assert told["income", "(missing)"].is_significant
+    assert len(told) == 2

@@ -330,6 +330,7 @@ def test_quarters_that_are_not_whole_are_named():
     begin = dt.date(2010, 12, 1)
     assert _cut_quarters(shown, begin, "2011-05-31") == " (2010-Q4 from 2010-12-01 on, 2011-Q2 up to 2011-05-31)"
     assert _cut_quarters(shown, dt.date(2010, 10, 1), "2011-06-30") == ""
+    assert _cut_quarters(shown, dt.date(2010, 10, 4), "2011-06-28") == ""
     assert _cut_quarters(shown[1:], begin, "2011-05-31") == " (2011-Q2 up to 2011-05-31)"
 
 

@@ -267,13 +267,17 @@ def scores_text(tally: Tally, model: ClvModel, outliers: Outliers | None) -> str
             f"tiers      {_counts(tally.tiers, segments.TIERS)}",
             wrapped(f"states     {_counts(tally.states, segments.STATES)}", hang=11),
             *_totals(tally, model.level_sd),
-            f"flagged    {_good_customers(tally.flagged)} at risk, {money(tally.value_at_risk)} value at risk",
+            f"flagged    {_good_customers(tally.flagged)} at risk, {_at_stake(tally)} value at risk",
             f"win back   {_good_customers(tally.win_back)} who lapsed",
             heading("Flagged: most value at risk"),
             flagged_table(tally.top) if tally.flagged else wrapped(_nobody(tally, model)),
             *_outliers_note(tally.top, outliers),
         ]
     )
+
+
+def _at_stake(tally: Tally) -> str:
+    return money(tally.value_at_risk) if tally.flagged else "0"
 
 
 def _good_customers(n: int) -> str:

@@ -33,6 +33,8 @@ MIN_WORD_CUSTOMERS = 10
 """A word that fewer customers have is not compared."""
 MAX_FALSE_DISCOVERIES = 0.05
 """False discovery rate at which a difference is reported (Benjamini & Hochberg)."""
+MIN_GROUP = 5
+"""Best customers, or others, without whom nothing is compared: of two customers chance makes any difference."""
 SHOWN_ATTRIBUTES = 12
 SHOWN_WORDS = 2
 """Words of one attribute in print, those that the best have more often and those that they have less often."""
@@ -296,7 +298,7 @@ def _compare(name: str, values: pd.Series, best: npt.NDArray[np.bool_], level: f
         numbers = values.to_numpy(np.float64)
         known = np.asarray(np.isfinite(numbers))
         ours, theirs = numbers[best & known], numbers[~best & known]
-        if min(len(ours), len(theirs)) < 2 or np.ptp(numbers[known]) == 0:
+        if min(len(ours), len(theirs)) < MIN_GROUP or np.ptp(numbers[known]) == 0:
             return []
         centres = float(np.median(ours)), float(np.median(theirs))
         return [_difference(name, "", centres, cliffs_delta(ours, theirs), level)]
@@ -316,7 +318,7 @@ def _compare_words(
     size = max(len(words), int(codes.max(initial=0)) + 1)
     of_best, counts = np.bincount(codes[best], minlength=size), np.bincount(codes, minlength=size)
     there, m, n = np.count_nonzero(counts), int(best.sum()), int((~best).sum())
-    if there < 2 or min(m, n) < 1:
+    if there < 2 or min(m, n) < MIN_GROUP:
         return []
     common = sorted((word, i) for i, word in enumerate(words) if counts[i] >= MIN_WORD_CUSTOMERS)
     if len(common) == there == 2:
@@ -342,7 +344,8 @@ def _difference(
     delta, se = found
     z = float(ndtri(0.5 + level / 2))
     p = float(2 * ndtr(-abs(delta) / se)) if se > 0 else float(delta == 0)
-    return Difference(name, word, *centres, delta, delta - z * se, delta + z * se, p, 1.0)
+    low, high = max(-1.0, delta - z * se), min(1.0, delta + z * se)
+    return Difference(name, word, *centres, delta, low, high, p, 1.0)
 
 
 def _written(attribute: str, value: float) -> str:

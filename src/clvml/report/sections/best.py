@@ -70,7 +70,7 @@ def _figures(tiers: ProfitTiers, money: Money) -> tuple[Figure, ...]:
 def _lowest(tiers: ProfitTiers) -> str:
     """The tier of those who cost: a fifth, and everyone else who brought nothing or less."""
     share = float((tiers.table["tier"] == "bad").mean())
-    return "the lowest fifth" if share < MORE_THAN_A_FIFTH else f"the lowest {share:.0%}"
+    return "the lowest fifth" if share < MORE_THAN_A_FIFTH else f"the lowest {share:.0%} of them"
 
 
 def _profit_sentences(tiers: ProfitTiers, money: Money) -> list[str]:

@@ -25,6 +25,8 @@ WHO = {
 SHORT = {"lapsed": "not since"}
 """Groups whose name is a state of a customer too, and another thing there."""
 SHOWN_QUARTERS = 16
+A_WEEK = 7
+"""Days without which a quarter is as good as whole."""
 
 
 def moved(audit: BaseAudit, money: Money, begin: dt.date) -> Section:
@@ -144,9 +146,9 @@ def _cut_quarters(shown: list[str], begin: dt.date, as_of: str) -> str:
     """Which of the quarters shown are not whole: their bars are low for that alone."""
     first, last = pd.Period(begin, "Q"), pd.Period(as_of, "Q")
     parts = []
-    if shown[0] == first.strftime("%Y-Q%q") and first.start_time.date() < begin:
+    if shown[0] == first.strftime("%Y-Q%q") and (begin - first.start_time.date()).days > A_WEEK:
         parts.append(f"{shown[0]} from {begin} on")
-    if shown[-1] == last.strftime("%Y-Q%q") and last.end_time.date() > dt.date.fromisoformat(as_of):
+    if shown[-1] == last.strftime("%Y-Q%q") and (last.end_time.date() - dt.date.fromisoformat(as_of)).days > A_WEEK:
         parts.append(f"{shown[-1]} up to {as_of}")
     return f" ({', '.join(parts)})" if parts else ""
 
