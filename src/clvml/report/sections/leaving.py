@@ -30,9 +30,9 @@ def leaving(scores: pd.DataFrame, money: Money, *, channels: pd.Series | None, r
         [
             *_sentences(flagged, money),
             *_in_decline(scores, len(flagged), money),
-            f"Anybody may fail to buy in the next {int(scores['horizon_days'].iloc[0])} days, which puts "
-            f"{money.about(float(by_state.sum()))} at risk with all good customers. Flagged are those whose silence or "
-            "decline is unusual, where a treatment is expected to pay.",
+            f"Anybody may fail to buy in the next {int(scores['horizon_days'].iloc[0])} days, or buy for "
+            f"less: {money.about(float(by_state.sum()))} is at risk with all good customers. "
+            "Flagged are those whose silence or decline is unusual, where a treatment is expected to pay.",
         ]
         if len(flagged)
         else _nobody(len(good), n_flag_candidates(scores), money)
