@@ -20,10 +20,13 @@ _SMALL_LOG = 2_000.0
 """Customers below which BTYD counts for more, in proportion: the members of a small log err by more than it gains."""
 _MIN_BASE = 0.15
 _BOOSTED = 0.5
-"""Most that P counts for against R: with many customers as much as R."""
+"""Most that P counts for against R: with much to learn from as much as R."""
 _BOOSTED_CUSTOMERS = 5_000.0
 """Customers with which P counts for half of that: it gains on large logs, where R has long learned all that it can, and
 loses on small ones."""
+_BOOSTED_PURCHASES = 3.0
+"""Purchases of one customer within a window with which it does, too: frequent buyers each tell much, and a base of
+random gaps is wrong about them. 2 or 4 move deviance over logs by 0.05%."""
 
 
 class Predicted(NamedTuple):
@@ -47,7 +50,8 @@ class Blend(NamedTuple):
         purchases, returns = float(of.weight @ of.purchases), float(of.weight @ (of.purchases > 0))
         customers = float(of.weight.sum())
         prior = _PRIOR * max(1.0, _SMALL_LOG / max(customers, 1.0))
-        boosted = _BOOSTED * customers / (customers + _BOOSTED_CUSTOMERS)
+        much = customers / _BOOSTED_CUSTOMERS + purchases / max(customers, 1.0) / _BOOSTED_PURCHASES
+        boosted = _BOOSTED * much / (1.0 + much)
         return cls(max(_MIN_BASE, prior / (prior + purchases)), prior / (prior + returns), boosted)
 
     def of(self, views: Views, far: Expectation) -> Predicted:
