@@ -16,8 +16,9 @@ Floats = NDArray[np.float64]
 
 _PRIOR = 300.0
 """Labelled purchases, and returns, for which BTYD counts."""
-_SMALL_LOG = 2_000.0
-"""Customers below which BTYD counts for more, in proportion: the members of a small log err by more than it gains."""
+_SMALL_LOG = 500.0
+"""Customers below which BTYD counts for more, in proportion: of so few the members err by more than they gain. With
+2,000 small logs lose half a percent; without it 3 of 20 draws of 200 customers were worse than BTYD by 2%."""
 _MIN_BASE = 0.15
 _BOOSTED = 0.5
 """Most that P counts for against R: with much to learn from as much as R."""
