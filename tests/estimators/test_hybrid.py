@@ -11,7 +11,7 @@ from clvml import ChurnClassifier, ClvModel, HybridValueModel, take_snapshots
 from clvml.errors import ClvWarning, DataError, NotFittedError
 from clvml.estimators.forecast import CustomerForecast
 from clvml.estimators.learned.distribution import LEVEL, predictive_intervals
-from clvml.estimators.learned.ensemble.blend import Blend, Predicted
+from clvml.estimators.learned.ensemble.blend import Predicted
 from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.ensemble.members import Examples, Members
 from clvml.estimators.learned.expectation import Expectation, expect
@@ -55,17 +55,6 @@ def test_the_first_purchase_counts_in_what_the_next_ones_are_expected_to_bring()
     assert given_all == pytest.approx(spend.expected_spend(everything))
     assert np.ptp(given_all[frame["frequency"] == 0]) > 0  # of those who bought once, too
     assert np.ptp(spend.expected_spend(frame)[frame["frequency"] == 0]) == 0
-
-
-def test_boosting_counts_for_more_the_more_customers_there_are_and_the_more_each_of_them_buys():
-    def boosted(customers, purchases):
-        n = np.full(customers, purchases)
-        expected = Expectation.of(np.full(customers, 0.5), n, np.ones(customers))
-        examples = Examples(np.zeros((customers, 1)), n, n, expected, np.zeros((customers, 3)), np.ones(customers))
-        return Blend.by_evidence(examples).boosted
-
-    assert 0.0 < boosted(500, 1.0) < boosted(5_000, 1.0) < boosted(50_000, 1.0) < 0.5
-    assert boosted(500, 1.0) < boosted(500, 5.0) < boosted(500, 50.0) < 0.5
 
 
 def test_more_time_brings_more_of_everything():

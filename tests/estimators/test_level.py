@@ -10,6 +10,7 @@ import pytest
 from clvml.errors import OptionError
 from clvml.estimators.learned.ensemble.blend import Blend, Predicted
 from clvml.estimators.learned.ensemble.level import NO_LEVEL, Level, PastWindow, drawn_to_base
+from clvml.estimators.learned.ensemble.members import Examples
 from clvml.estimators.learned.ensemble.special_days import calendar_of, log_factor
 from clvml.estimators.learned.expectation import NO_FACTORS, CommonFactors, Expectation, hazard_shift, log_hazard
 from clvml.horizon import day_number
@@ -222,14 +223,23 @@ def test_the_shift_of_hazards_gives_the_mean_return():
 
 
 def test_btyd_counts_for_less_the_more_there_was_to_learn_from():
-    from clvml.estimators.learned.ensemble.members import Examples
-
     shares = []
     for n in (100, 2_000, 50_000):
         bought = np.tile([1.0, 0.0], n // 2)
         nothing = Expectation.of(bought, bought, bought)
         examples = Examples(np.zeros((n, 1)), bought, bought, nothing, np.zeros((n, 3)), np.ones(n))
         shares.append(Blend.by_evidence(examples))
-    assert shares[0].base > 0.99 > shares[1].base > shares[2].base == 0.15
+    assert shares[0].base > 0.95 > shares[1].base > shares[2].base == 0.15
     assert shares[1].base == pytest.approx(300 / 1300)
     assert shares[0].base_return > shares[1].base_return > shares[2].base_return
+
+
+def test_boosting_counts_for_more_the_more_customers_there_are_and_the_more_each_of_them_buys():
+    def boosted(customers, purchases):
+        n = np.full(customers, purchases)
+        expected = Expectation.of(np.full(customers, 0.5), n, np.ones(customers))
+        examples = Examples(np.zeros((customers, 1)), n, n, expected, np.zeros((customers, 3)), np.ones(customers))
+        return Blend.by_evidence(examples).boosted
+
+    assert 0.0 < boosted(500, 1.0) < boosted(5_000, 1.0) < boosted(50_000, 1.0) < 0.5
+    assert boosted(500, 1.0) < boosted(500, 5.0) < boosted(500, 50.0) < 0.5
