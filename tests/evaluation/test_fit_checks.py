@@ -97,6 +97,18 @@ def test_repeat_counts_are_those_of_every_customer(cls, fitted, split):
     assert table["actual"].tolist()[:3] == [(split.summary["frequency"] == n).sum() for n in range(3)]
 
 
+def test_covariates_tell_customers_of_one_age_apart(split):
+    """Each customer is expected to do what a newcomer with their covariates does."""
+    summary = split.summary.head(100).assign(dear=lambda t: (t["first_amount"] > 30).astype(float))
+    model = BetaGeoModel(covariates=("dear",)).fit(summary)
+    table = fit_checks.counts_of_repeats(model, summary, most=2)
+    new = summary.assign(frequency=0, recency=0)
+    ages = summary["T"].to_numpy()
+    none = sum(model.pmf(new.iloc[[i]].assign(T=0), 0, int(age))[0] for i, age in enumerate(ages))
+    assert table["expected"].iloc[0] == pytest.approx(none, rel=1e-9)
+    assert table["expected"].sum() == pytest.approx(100)
+
+
 def test_the_holdout_by_past_purchases_is_complete(fitted, split):
     table = fit_checks.holdout_by_past(fitted[BetaGeoModel], split)
     assert table["customers"].sum() == len(split.summary)

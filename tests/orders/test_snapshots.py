@@ -272,6 +272,15 @@ def test_before_the_log_and_no_day_at_all():
         take_snapshots(t, day(200), "soon")
 
 
+def test_days_before_the_first_purchase_are_no_past():
+    """A line of nothing 300 days before anybody bought: origins between have no customers."""
+    rows = shop(20, 400)
+    early = pd.DataFrame({"customer_id": [1], "date": [pd.Timestamp(day(0)) - pd.Timedelta(days=300)], "amount": [0.0]})
+    told = take_snapshots(Transactions(pd.concat([rows, early])), day(400), 60)
+    assert told.past["origin"].min() >= FIRST
+    assert len(told.past) > 0
+
+
 def test_months_are_counted_from_as_of():
     told = take_snapshots(log(shop(20, 500)), "2024-01-31", "1m", n_origins=1)
     assert told.horizon == 29

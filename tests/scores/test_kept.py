@@ -28,3 +28,6 @@ def test_what_cannot_be_kept_or_read_is_refused(tmp_path):
         read_history(tmp_path)
     with pytest.raises(DataError, match="hold 2 days"):
         keep_scores(pd.concat([scores("2011-08-31"), scores("2011-09-30")]), tmp_path)
+    keep_scores(scores("2011-08-31"), tmp_path).write_bytes(b"no Parquet")
+    with pytest.raises(DataError, match=r"The kept scores '.*as_of=2011-08-31/scores\.parquet' cannot be read: "):
+        read_history(tmp_path)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from copy import copy as shallow
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,10 @@ class TestRoundTrip:
 
     def test_the_same_model_gives_the_same_bytes(self, saved, trained, tmp_path):
         assert model_digest(trained.save(tmp_path / "again")) == model_digest(saved)
+
+    def test_settings_may_be_numbers_of_numpy(self, trained, tmp_path):
+        other = shallow(trained).set_params(seed=np.int64(3), good_share=np.float32(0.25))
+        assert ClvModel.load(other.save(tmp_path / "m")).get_params()["good_share"] == 0.25
 
     def test_what_could_not_be_measured_is_missing_again(self, saved, trained, tmp_path, monkeypatch):
         audit = trained.churn_.audit_._replace(returned_later=float("nan"))
@@ -246,6 +251,17 @@ class TestWhatIsRefused:
     def test_every_part_is_checked(self, copy, how, message):
         edit(copy, how)
         with pytest.raises(ModelError, match=message):
+            ClvModel.load(copy)
+
+    def test_a_file_larger_than_any_model(self, copy, monkeypatch):
+        monkeypatch.setattr("clvml.scores.saved._LARGEST", 100)
+        with pytest.raises(ModelError, match=r"manifest\.json has [0-9,]+ bytes; no model of clvml has more than 100"):
+            ClvModel.load(copy)
+
+    def test_a_number_beyond_all_doubles(self, copy):
+        text = (copy / "model.json").read_text()
+        change(copy, "model.json", text.replace('"margin": ', '"margin": 1e999, "x": ', 1).encode())
+        with pytest.raises(ModelError, match=r"no JSON of a model \(1e999 is no finite number\)"):
             ClvModel.load(copy)
 
     def test_no_json(self, copy):

@@ -14,6 +14,7 @@ from clvml import Transactions, load_cdnow
 from clvml.cli import main
 from clvml.errors import DataError, OptionError
 from clvml.orders.reading.sql_databases import connected
+from clvml.scores import cutoffs
 from clvml.scores.sinks.tables import target_of, write_table
 from clvml.scores.stream import scored_base, stream_scores
 from clvml.tables import SCORES
@@ -96,7 +97,9 @@ def same(found, scores):
     pd.testing.assert_frame_equal(found, scores.reset_index(drop=True), check_dtype=False, rtol=1e-14)
 
 
-def test_scores_are_what_the_file_holds_and_replace_those_of_before(base, trained, log, scores):
+def test_scores_are_what_the_file_holds_and_replace_those_of_before(base, trained, log, scores, monkeypatch):
+    monkeypatch.setattr(cutoffs, "MIN_PART_ROWS", 10)
+    monkeypatch.setattr(cutoffs, "MAX_PART_ROWS", 700)
     stream_scores(trained, log, out(base), as_of=CUT)
     same(rows_of(base), scores)
     few = Transactions(load_cdnow(sample=True).head(100))

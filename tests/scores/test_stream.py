@@ -8,7 +8,7 @@ import pytest
 from clvml import Transactions, load_cdnow
 from clvml.errors import DataError, OptionError
 from clvml.files import MARKER, check_folder, write_folder_aside
-from clvml.resources import resources_of
+from clvml.resources import Resources, resources_of
 from clvml.scores import cutoffs
 from clvml.scores.sinks import files
 from clvml.scores.stream import Tally, scored_base, stream_scores
@@ -70,6 +70,17 @@ def test_a_failure_leaves_nothing(trained, cdnow_log, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["s.parquet"]
     with pytest.raises(DataError, match="Nothing was booked up to 1990-01-01"):
         stream_scores(trained, cdnow_log, tmp_path / "s.parquet", as_of="1990-01-01")
+    refunds = Transactions(pd.DataFrame({"customer_id": [1, 2], "date": CUT, "amount": [-1.0, -2.0]}))
+    with pytest.raises(DataError, match=f"No purchase up to {CUT}"):
+        stream_scores(trained, refunds, tmp_path / "s.parquet", as_of=CUT)
+
+
+def test_a_place_without_room_for_temporary_files_is_told(trained, cdnow_log, tmp_path, monkeypatch):
+    """As where another job deletes the folder, or the disk is full."""
+    monkeypatch.setattr(Resources, "temporary", lambda _: tmp_path / "gone" / "clvml-1")
+    with pytest.raises(OptionError, match=r"could not be written in .*gone: No such file.* Name a folder with room as"):
+        stream_scores(trained, cdnow_log, tmp_path / "s.parquet", as_of=CUT)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_is_replaced_as_a_whole_and_only_if_it_is_ours(tmp_path):

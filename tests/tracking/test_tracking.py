@@ -456,6 +456,10 @@ class TestPyfunc:
         with pytest.raises(OptionError, match="as_of='soon' is not a day"):
             Scorer(trained).predict(example(trained), {"as_of": "soon"})
 
+    def test_a_text_where_a_number_should_be(self, trained):
+        with pytest.raises(DataError, match="The column 'recency' holds something that is no number"):
+            Scorer(trained).predict(example(trained).assign(recency=np.array(["long", 20], dtype=object)))
+
     def test_numbers_of_any_type_and_null(self, trained):
         rows = example(trained)
         plain = Scorer(trained).predict(rows.assign(gap_sd=np.nan))

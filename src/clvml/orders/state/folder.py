@@ -115,8 +115,6 @@ class State:
         inside = [path for path in found if self.folder in Path(path).parents]
         if inside:
             raise OptionError(f"The state {self.folder} lies among the files of the log: {inside[0]}. Move it away.")
-        if len(found) < len(source.files):
-            raise OptionError("A file of the log is named twice. A state holds each file once.")
         return found
 
     def _read(self) -> Manifest | str:
