@@ -145,6 +145,15 @@ def test_control_is_like_the_treated():
     assert by[a.table["stratum"].value_counts() > 100].between(0.17, 0.23).all()
 
 
+def test_value_at_risk_is_that_of_the_scores():
+    s = scores(200).assign(value_at_risk=lambda s: s["churn_probability"] * s["value_if_kept"])
+    s.loc[s.index[::7], "value_at_risk"] += 25.0  # who buys on for less
+    a = plan_audience(s, plan(), budget=100)
+    for table in (a.table, a.left_out):
+        wanted = s.set_index("customer_id").loc[table["customer_id"], "value_at_risk"]
+        assert table["value_at_risk"].to_numpy() == pytest.approx(wanted.to_numpy(), abs=1e-4)
+
+
 def test_at_risk_with_little_to_gain_is_left_out_and_counted():
     s = scores()
     s.loc[:9, ["state", "tier", "churn_probability", "value_if_kept"]] = ["at risk", "good", 0.7, 5.0]

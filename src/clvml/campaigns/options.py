@@ -40,7 +40,7 @@ NEEDED = (
 _MONEY = ("churn_probability", "value_if_kept", "clv", "expected_spend", "expected_purchases")
 _WHOLE = ("frequency", "days_since_last", "horizon_days")
 NUMBERS = (*_MONEY, *_WHOLE)
-_OPTIONAL = ("p_return", "p_alive", "clv_low", "clv_high")
+_OPTIONAL = ("p_return", "p_alive", "clv_low", "clv_high", "value_at_risk")
 _RANGES = {
     **dict.fromkeys(("churn_probability", "p_return", "p_alive"), (0.0, 1.0)),
     **dict.fromkeys(("expected_purchases", "frequency", "days_since_last"), (0.0, np.inf)),

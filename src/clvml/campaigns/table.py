@@ -96,7 +96,7 @@ def table_of(draft: Draft) -> pd.DataFrame:
             "churn_probability": np.round(churn, 6),
             "threshold": np.round(threshold, 4),
             "value_if_kept": np.round(value, 4),
-            "value_at_risk": np.round(churn * value, 4),
+            "value_at_risk": np.round(_value_at_risk(scores), 4),
             "tier": scores["tier"],
             "state": scores["state"],
             "stratum": strata_of(scores, draft.explored[rows]),
@@ -148,10 +148,17 @@ def left_out_of(draft: Draft) -> pd.DataFrame:
     """Everybody else, and why."""
     rows = np.flatnonzero(draft.found.choice < 0)
     why = np.where(draft.options.why == "", _why_not_chosen(draft), draft.options.why)
-    at_risk = (draft.table["churn_probability"] * draft.table["value_if_kept"]).to_numpy(np.float64)
+    at_risk = _value_at_risk(draft.table)
     columns = {name: draft.table[name].to_numpy()[rows] for name in ("tier", "state")}
     ids = draft.table["customer_id"].to_numpy()
     return pd.DataFrame({"customer_id": ids[rows], "why": why[rows], "value_at_risk": at_risk[rows], **columns})
+
+
+def _value_at_risk(scores: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """As the scores have it, who count a decline in it; where they are another's, of silence alone."""
+    if "value_at_risk" in scores:
+        return scores["value_at_risk"].to_numpy(np.float64)
+    return (scores["churn_probability"] * scores["value_if_kept"]).to_numpy(np.float64)
 
 
 def _why_not_chosen(draft: Draft) -> npt.NDArray[Any]:
