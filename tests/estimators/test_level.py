@@ -31,7 +31,7 @@ def test_a_year_ago_tells_the_season_of_a_short_window():
     assert level.season.purchases == pytest.approx(believed * math.log(1.31))
     assert level.factor == pytest.approx(1.31**believed)
     assert "The same weeks a year ago brought 31% more purchases" in level.reason
-    assert "taken at 94%" in level.reason
+    assert "94% of that is expected again" in level.reason
     assert "not foreseen" not in level.reason
 
 

@@ -48,6 +48,8 @@ _KNOWN_SEASON_SD = 0.6
 _PRIOR_WINDOWS = 4.0
 """Windows for which _UNKNOWN_SEASON_SD counts."""
 _MIN_SD = 0.06
+_HARDLY = 0.005
+"""Deviations below it are not told."""
 _MAX_LASTING_LOG_RATIO = 1.0
 """A past window further than this from BTYD's expectation, of returns as well, is a season or a failed fit: it says
 nothing of what lasts, but how far the level can be wrong.
@@ -221,13 +223,13 @@ def _reasons(
     if year_ago is not None:
         found.append(
             f"The same weeks a year ago brought {_purchases(year_ago.factors.purchases)} the model, fitted "
-            f"as of then, expected; taken at {season:.0%}."
+            f"as of then, expected{_again(year_ago.factors.purchases, season)}."
         )
     if past:
+        mean = _mean_factors(past).purchases
         found.append(
-            f"The {len(past)} past window{'s' * (len(past) > 1)} brought on average "
-            f"{_purchases(_mean_factors(past).purchases)} expected"
-            f"{' (later ones count for more)' * (len(past) > 1)}; taken at {lasts:.0%}."
+            f"The {len(past)} past window{'s' * (len(past) > 1)} brought on average {_purchases(mean)} expected"
+            f"{' (later ones count for more)' * (len(past) > 1)}{_again(mean, lasts)}."
         )
     if year_ago is None:
         found.append("The log does not know the weeks ahead of an earlier year: a season in them is not foreseen.")
@@ -238,9 +240,13 @@ def _reasons(
 
 def _purchases(log_ratio: float) -> str:
     more = math.expm1(log_ratio)
-    if abs(more) < 0.005:
+    if abs(more) < _HARDLY:
         return "as many purchases as"
     return f"{abs(more):.0%} {'more' if more > 0 else 'fewer'} purchases than"
+
+
+def _again(log_ratio: float, share: float) -> str:
+    return "" if abs(math.expm1(log_ratio)) < _HARDLY else f"; {share:.0%} of that is expected again"
 
 
 def _log_sds(past: list[PastWindow], known: float, window: int) -> tuple[float, float]:
