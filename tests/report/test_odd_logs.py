@@ -8,7 +8,7 @@ from clvml import Transactions
 from clvml.report.page import make_page
 from clvml.tables import SCORES
 
-N = 40
+N = 60
 KINDS = {"int64": 3, "float64": 0.5, "bool": False, "datetime64": pd.Timestamp("2024-06-30"), "str": "good"}
 
 
@@ -28,7 +28,7 @@ def log_of(amounts, days, **columns):
 
 
 TWO_YEARS = ["2023-02-01", "2024-06-30"]
-FEW_SPEND_MORE = [10.0 if customer < 4 else 0.5 for customer in range(N) for _ in TWO_YEARS]
+FEW_SPEND_MORE = [10.0 if customer < 6 else 0.5 for customer in range(N) for _ in TWO_YEARS]
 
 
 @pytest.mark.parametrize(
