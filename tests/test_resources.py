@@ -3,6 +3,7 @@
 import errno
 import tempfile
 import threading
+import warnings
 
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from clvml import Transactions
 from clvml.errors import OptionError
-from clvml.resources import one_thread
+from clvml.resources import each_in_order, one_thread, side_by_side
 
 
 def threads(*apis):
@@ -59,6 +60,29 @@ def test_blocks_of_two_threads_that_overlap_leave_no_cap_behind():
     ended.set()
     thread.join()
     assert threads() == {2}
+
+
+@pytest.mark.parametrize("at_once", [side_by_side, lambda *both: list(each_in_order(lambda work: work(), both[:2], 2))])
+def test_warning_filters_are_the_callers_after_threads(at_once):
+    """As pandas and scikit-learn do on two threads: each sets the filters anew, and the first to begin ends first."""
+    first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+
+    def first():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            first_is_in.set()
+            second_is_in.wait(10)
+        first_is_out.set()
+
+    def second():
+        first_is_in.wait(10)
+        with warnings.catch_warnings():
+            second_is_in.set()
+            first_is_out.wait(10)
+
+    before = list(warnings.filters)
+    at_once(first, second, 2)
+    assert warnings.filters == before
 
 
 def test_no_folder_takes_temporary_files(tmp_path, monkeypatch):

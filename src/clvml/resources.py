@@ -9,7 +9,9 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import uuid
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -117,7 +119,7 @@ def in_order(work: Callable[[T], R], parts: Iterable[T], threads: int) -> Iterat
     if not threads:
         yield from map(work, parts)
         return
-    with ThreadPoolExecutor(threads) as pool:
+    with _warning_filters_kept(), ThreadPoolExecutor(threads) as pool:
         waiting: collections.deque[Future[R]] = collections.deque()
         for part in parts:
             waiting.append(pool.submit(work, part))
@@ -136,10 +138,25 @@ def side_by_side(one: Callable[[], T], other: Callable[[], R], threads: int) -> 
     """What both give, which know nothing of each other: at once, where there is more than one thread."""
     if threads < 2:
         return one(), other()
-    with ThreadPoolExecutor(1) as pool:
+    with _warning_filters_kept(), ThreadPoolExecutor(1) as pool:
         first = pool.submit(one)
         second = other()
         return first.result(), second
+
+
+@contextmanager
+def _warning_filters_kept() -> Iterator[None]:
+    """A block of several threads, after which the process's warning filters are what they were.
+
+    pandas and scikit-learn set them anew for a moment; of two that do so at once, on two threads, one leaves behind
+    what it found of the other's, and the caller's own filters would be gone. Only the main thread puts them back: on
+    another one it would meddle itself.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with warnings.catch_warnings():
+        yield
 
 
 @contextmanager

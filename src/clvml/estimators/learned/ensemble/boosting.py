@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +19,7 @@ Floats = NDArray[np.float64]
 
 _EDGE_ROWS = 10_000
 """Rows from which the edges of bins are found at least, where there are as many."""
+_BINNING = threading.Lock()
 
 
 class Trees(NamedTuple):
@@ -47,9 +50,23 @@ class Trees(NamedTuple):
         del settings["max_rows"]
         weight = weight[some] / weight[some].mean()
         few = np.column_stack([_binned(column, weight, self.max_bins) for column in X[some].T])
+        grown = learner(early_stopping=False, **settings)
+        grown._bin_data = _one_at_a_time(grown._bin_data)
         with one_thread():
-            grown = learner(early_stopping=False, **settings).fit(few, y[some], sample_weight=weight)
+            grown.fit(few, y[some], sample_weight=weight)
         return Forest.of(grown)
+
+
+def _one_at_a_time(bins: Callable[..., Any]) -> Callable[..., Any]:
+    """Where scikit-learn makes bins it empties the process's warning filters for a moment, and warns where it finds
+    them empty, as another thread that makes bins may have left them.
+    """
+
+    def locked(*args: Any, **options: Any) -> Any:
+        with _BINNING:
+            return bins(*args, **options)
+
+    return locked
 
 
 def _binned(column: Floats, weight: Floats, bins: int) -> Floats:
