@@ -128,7 +128,8 @@ SCORES = (
     Column(
         "value_at_risk",
         "float64",
-        "value_if_kept times the share that may be lost: churn_probability, and of the rest what a decline takes",
+        "value_if_kept times the share that may be lost: churn_probability, and of the rest a third of a decline, for "
+        "as much lasts",
         "money",
     ),
     Column("tier", "str", "good, middle or bad, by contribution and the value if kept before they fell silent"),
@@ -141,8 +142,8 @@ SCORES = (
     Column(
         "at_risk",
         "bool",
-        "late, at risk or in decline, and treating pays: the lesser of p_leaving and churn_probability, or with it the "
-        "share of spend lost, is at least break_even",
+        "late, at risk or in decline, and treating pays: the lesser of p_leaving and churn_probability, or with it a "
+        "third of the decline, is at least break_even",
     ),
     Column("flagged", "bool", "tier good and at_risk: the list to act on"),
     Column("win_back", "bool", "tier good and lapsed: too late to keep, a list of its own"),
