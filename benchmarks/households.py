@@ -216,6 +216,8 @@ def leaving(table: pd.DataFrame, name: str, cut: str) -> Iterator[dict[str, Any]
     s = ClvModel(horizon=HORIZON).fit(log, cut).score(log, cut)
     following = table[table["date"] > day].groupby("customer_id")["date"].min()
     wait = (following.reindex(s["customer_id"]) - day).dt.days.fillna(np.inf).to_numpy()
+    spent = came(days_of(table), day, pd.Index(s["customer_id"]))["spend"].to_numpy()
+    yield from declines(s.assign(spent=spent), name, cut)
     s = s.assign(left=wait > s["leaving_days"])[s["leaving_days"] <= (table["date"].max() - day).days]
     groups = [(state, s[s["state"] == state]) for state in STATES]
     for group, some in [*groups, ("flagged", s[s["flagged"]]), ("all", s)]:
@@ -225,6 +227,18 @@ def leaving(table: pd.DataFrame, name: str, cut: str) -> Iterator[dict[str, Any]
                 "left": some["left"].mean(),
                 "auc": metrics.auc(some["left"], some["p_leaving"]) if some["left"].nunique() == 2 else np.nan,
             }
+
+
+def declines(s: pd.DataFrame, name: str, cut: str) -> Iterator[dict[str, Any]]:
+    """Of good customers on rhythm who are in decline: by how much they fell, and how far what followed stayed below
+    what was expected of them, beside those who are not.
+    """
+    s = s[(s["tier"] == "good") & (s["state"] == "on rhythm")]
+    fell = s["decline"] > 0
+    if fell.any():
+        ours, others = (some["spent"].sum() / some["expected_spend"].sum() for some in (s[fell], s[~fell]))
+        row = {"log": name, "cut": cut, "group": "in decline", "n": int(fell.sum())}
+        yield row | {"fell": s.loc[fell, "decline"].mean(), "short": 1.0 - ours / others}
 
 
 def against(found: pd.DataFrame) -> list[str]:
@@ -285,6 +299,16 @@ def who_leaves(found: pd.DataFrame) -> list[str]:
     return lines
 
 
+def in_decline(found: pd.DataFrame) -> str:
+    """The sentence on declines, by customer over all logs and days."""
+    fell, short = (np.average(found[column], weights=found["n"]) for column in ("fell", "short"))
+    return (
+        f"{found['n'].sum():,} good customers on rhythm were in decline, at {len(found)} logs and days. In the mean "
+        f"they had fallen by {fell:.2f},\nand spent {short:.2f} less in the {HORIZON} days that followed than was "
+        "expected of them, beside others who were good\nand on rhythm."
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of transactions.parquet and products.parquet")
@@ -315,6 +339,7 @@ def main() -> None:
         ece=ours["ECE"].mean(),
         bg=[found.loc[found["who"] == "BG/NBD", m].abs().mean() for m in LEVELS],
         leaving="\n".join(who_leaves(left)),
+        decline=in_decline(left[left["group"] == "in decline"]),
         every="\n".join(every_log(found)),
     )
     asked.out.write_text(text)
@@ -355,6 +380,10 @@ mean without its sign, and the mean AUC.
 | group | customers | p_leaving | stayed away | logs and days | difference | without sign | AUC |
 |---|--:|--:|--:|--:|--:|--:|--:|
 {leaving}
+
+## Declines
+
+{decline}
 
 ## Every log
 

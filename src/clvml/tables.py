@@ -128,8 +128,7 @@ SCORES = (
     Column(
         "value_at_risk",
         "float64",
-        "value_if_kept times the share that may be lost: churn_probability, and of the rest a third of a decline, for "
-        "as much lasts",
+        "value_if_kept times the share that may be lost: churn_probability, and of the rest a third of a decline",
         "money",
     ),
     Column("tier", "str", "good, middle or bad, by contribution and the value if kept before they fell silent"),

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from clvml.estimators.forecast import MIN_CORRECTED_TABLE_LINES, MIN_TABLE_LINES, ForecastCache
-from clvml.estimators.learned.leaving.decline import LASTING_SHARE
+from clvml.estimators.learned.leaving.decline import SHORTFALL_SHARE
 from clvml.maths import rhythm
 from clvml.scores import segments
 from clvml.scores.flag import NEVER
@@ -53,7 +53,7 @@ def test_what_the_log_says_is_passed_on(scores, frame):
 def test_definitions(scores):
     p, churn, kept = scores["p_return"], scores["churn_probability"], scores["value_if_kept"]
     assert (p + churn).to_numpy() == pytest.approx(np.ones(len(scores)))
-    lost = churn + p * LASTING_SHARE * scores["decline"]
+    lost = churn + p * SHORTFALL_SHARE * scores["decline"]
     assert scores["value_at_risk"].to_numpy() == pytest.approx((lost * kept).to_numpy(), rel=1e-12)
     assert (p * kept).to_numpy() == pytest.approx(
         scores["clv"].to_numpy(), rel=1e-9
@@ -80,7 +80,7 @@ def test_tiers_states_and_the_flag(scores, trained):
     assert 0.15 <= (scores["tier"] == "good").mean() <= 0.21
     late = scores["state"].isin(["late", "at risk"])
     lost = scores[["p_leaving", "churn_probability"]].min(axis=1)  # silent through three gaps and through the horizon
-    risk = 1 - (1 - lost) * (1 - LASTING_SHARE * scores["decline"])
+    risk = 1 - (1 - lost) * (1 - SHORTFALL_SHARE * scores["decline"])
     pays = (risk >= scores["break_even"]) & (scores["break_even"] < NEVER)
     assert (scores["at_risk"] == ((late | (scores["decline"] > 0)) & pays)).all()
     assert (scores["win_back"] == ((scores["state"] == "lapsed") & (scores["tier"] == "good"))).all()

@@ -16,7 +16,7 @@ import pandas as pd
 
 from clvml.campaigns.control import draw_control, hash_uniform
 from clvml.campaigns.gain import Array
-from clvml.campaigns.options import Options, customers_of, eligible
+from clvml.campaigns.options import Options, may_get
 from clvml.campaigns.treatments import Plan
 
 __all__ = ["EXPLORED_CONTROL", "MIN_LEARNING", "Exploration", "explored", "left_to_learn"]
@@ -86,8 +86,7 @@ def _treatment_by_chance(
     table: pd.DataFrame, ids: list[str], plan: Plan, options: Options, out: npt.NDArray[np.bool_], part: Array
 ) -> npt.NDArray[np.intp]:
     """One of the treatments that are for the customer, the likelier the less it costs; −1 where there is none."""
-    sure = 1 - customers_of(table).churn >= plan.sure_buyer
-    may = np.column_stack([eligible(t, table) & ~(sure & t.discounts) & ~out for t in plan.treatments])
+    may = may_get(table, plan, out)
     outlay = np.array([options.cost[may[:, a], a].mean() if may[:, a].any() else 0.0 for a in range(may.shape[1])])
     weight = may * part / np.maximum(outlay, max(_CHEAP * outlay.max(), 1.0))
     upto = weight.cumsum(axis=1)

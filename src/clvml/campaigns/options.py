@@ -28,6 +28,7 @@ __all__ = [
     "customers_of",
     "eligible",
     "kept_out",
+    "may_get",
     "options_of",
     "outlay_of",
     "rounded",
@@ -189,6 +190,12 @@ def _belief(
     summed = functools.partial(learned.sd_of_sum, table)
     belief = Belief(LEARNED, rounded(mean), rounded(sd), summed, learned.campaigns, learned.draw, len(learned.mean))
     return belief, str(learned)
+
+
+def may_get(table: pd.DataFrame, plan: Plan, out: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(customers, treatments): who may get what: it is for them, they are not out, and no discount for a sure buyer."""
+    sure = 1 - customers_of(table).churn >= plan.sure_buyer
+    return np.column_stack([eligible(t, table) & ~(sure & t.discounts) & ~out for t in plan.treatments])
 
 
 def options_of(

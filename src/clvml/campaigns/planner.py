@@ -28,6 +28,7 @@ from clvml.campaigns.options import (
     checked,
     eligible,
     kept_out,
+    may_get,
     options_of,
     rounded,
 )
@@ -145,9 +146,7 @@ def _matter(
     """How much each treatment matters: its share of the money if what all do were known; equal before any campaign."""
     if not any(b.campaigns for b in options.beliefs):
         return np.full(len(plan.treatments), 1 / len(plan.treatments))
-    sure = 1 - table["churn_probability"].to_numpy(np.float64) >= plan.sure_buyer
-    may = np.column_stack([eligible(t, table) & ~(sure & t.discounts) & (why == "") for t in plan.treatments])
-    return shares_if_known(table, ids, plan, options, may, limit)
+    return shares_if_known(table, ids, plan, options, may_get(table, plan, why != ""), limit)
 
 
 def _adapted(plan: Plan, options: Options, share: float, explore_share: float, matter: Array) -> list[str]:

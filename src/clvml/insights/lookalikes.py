@@ -24,9 +24,9 @@ __all__ = ["LookAlikes", "look_alikes"]
 
 Array = npt.NDArray[np.float64]
 MIN_CUSTOMERS = 50
+"""On either side of the split, below which nothing is learned."""
 LEAST_LIFT = 1.1
 """Good customers among the first tenth, over their share in all, from which to act on the first tenth."""
-"""On either side of the split, below which nothing is learned."""
 
 
 @dataclass(frozen=True, repr=False)

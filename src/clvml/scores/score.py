@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clvml.estimators.forecast import ForecastCache
 from clvml.estimators.learned.hybrid import HybridValueModel
-from clvml.estimators.learned.leaving.decline import LASTING_SHARE, MIN_BEFORE, decline
+from clvml.estimators.learned.leaving.decline import MIN_BEFORE, SHORTFALL_SHARE, decline
 from clvml.estimators.learned.leaving.features import GAPS_TO_LEAVE, Asked
 from clvml.estimators.learned.leaving.model import KnownReturn, LeavingModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
@@ -247,14 +247,14 @@ def _share_sooner(leaving: LeavingModel, asked: Asked, state: segments.Ranks) ->
 
 
 def _share_lost(gone: Floats, falling: Floats) -> Floats:
-    """The share of the value if kept that may be lost: all of it with the probability to be gone, otherwise what lasts
-    of a fall of spend.
+    """The share of the value if kept that may be lost: all of it with the probability to be gone, otherwise what a
+    fall of spend takes that is not expected already.
 
     To the flag who is gone stays silent through the horizon and through three own gaps. Three gaps of a fast buyer are
     soon over, and many are back within the horizon; a slow one may well be silent for the horizon and on rhythm. The
     longer silence implies the shorter, so that its probability is the lesser of both.
     """
-    return gone + (1.0 - gone) * LASTING_SHARE * falling
+    return gone + (1.0 - gone) * SHORTFALL_SHARE * falling
 
 
 def _longest(frame: pd.DataFrame) -> NDArray[np.bool_]:

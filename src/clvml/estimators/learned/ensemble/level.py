@@ -48,8 +48,8 @@ _KNOWN_SEASON_SD = 0.6
 _PRIOR_WINDOWS = 4.0
 """Windows for which _UNKNOWN_SEASON_SD counts."""
 _MIN_SD = 0.06
-_HARDLY = 0.005
-"""Deviations below it are not told."""
+_MIN_SHOWN_CHANGE = 0.005
+"""Smaller changes are not mentioned."""
 _MAX_LASTING_LOG_RATIO = 1.0
 """A past window further than this from BTYD's expectation, of returns as well, is a season or a failed fit: it says
 nothing of what lasts, but how far the level can be wrong.
@@ -240,13 +240,13 @@ def _reasons(
 
 def _purchases(log_ratio: float) -> str:
     more = math.expm1(log_ratio)
-    if abs(more) < _HARDLY:
+    if abs(more) < _MIN_SHOWN_CHANGE:
         return "as many purchases as"
     return f"{abs(more):.0%} {'more' if more > 0 else 'fewer'} purchases than"
 
 
 def _again(log_ratio: float, share: float) -> str:
-    return "" if abs(math.expm1(log_ratio)) < _HARDLY else f"; {share:.0%} of that is expected again"
+    return "" if abs(math.expm1(log_ratio)) < _MIN_SHOWN_CHANGE else f"; {share:.0%} of that is expected again"
 
 
 def _log_sds(past: list[PastWindow], known: float, window: int) -> tuple[float, float]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, betainc
 
-__all__ = ["LASTING_SHARE", "MIN_BEFORE", "decline"]
+__all__ = ["MIN_BEFORE", "SHORTFALL_SHARE", "decline"]
 
 Floats = NDArray[np.float64]
 
@@ -14,10 +14,9 @@ _CHANCE = 0.001
 """So seldom would steady customers show as much by chance, in either test. Few fall: at one in a hundred most of those
 found are found by chance, and spend next as they used to.
 """
-LASTING_SHARE = 1 / 3
-"""Of a fall, what the days that follow lack of it still: those who fell the most are in part who fell by chance. At 46
-cuts of CDNOW, Online Retail II and a grocer's logs 154 customers had fallen by .59, and bought .21 less in the 91 days
-that followed than before, beside others on rhythm (.52 and .22, .73 and .04, .60 and .22).
+SHORTFALL_SHARE = 1 / 3
+"""Of a fall, how far what follows stays below what is expected of the customer. The rest is in the expectation already,
+or was chance: those who fell the most did so in part by chance (`benchmarks/households.md`, Declines).
 """
 MIN_BEFORE = 4
 """Purchases before, with which there is a level to fall from."""
