@@ -66,9 +66,8 @@ def tracking(table: pd.DataFrame, cumulative: bool = False, ax: Axes | None = No
     y = "repeat purchases, added up" if cumulative else f"repeat purchases in {table.attrs.get('period', 7)} days"
     ax = new_axes(ax, "Repeat purchases, actual and expected", "", y, grid="y")
     before, later = table[table["known"]], table[~table["known"]]
-    if cumulative and len(
-        before
-    ):  # after that day it goes on from what came, not from what was expected of new customers
+    if cumulative and len(before):
+        # After that day it goes on from what came, not from what was expected of new customers.
         known = before.iloc[[-1]]
         came = {f"{name}_total": known["actual_total"] for name in ("expected", "low", "high")}
         later = pd.concat([known.assign(**came), later])
