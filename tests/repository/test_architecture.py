@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "architecture.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "architecture.md"
 NAMES = sorted(set(re.findall(r"`(clvml(?:\.\w+)+)`", PAGE.read_text(encoding="utf-8"))))
 
 
@@ -30,7 +30,7 @@ def test_every_name_on_the_page_exists(name):
 
 
 def test_the_rooms_of_the_page_are_those_of_the_package():
-    from tests.test_structure import ROOMS
+    from tests.repository.test_structure import ROOMS
 
     text = PAGE.read_text(encoding="utf-8")
     assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == [
