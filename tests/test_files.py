@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from clvml.errors import OptionError
-from clvml.files import check_export, check_target, write_aside
+from clvml.files import check_new_folder, check_target, write_aside
 
 
 def test_a_failure_leaves_what_was_there(tmp_path):
@@ -75,7 +75,7 @@ def test_targets_are_checked_before_the_work(tmp_path):
 
 
 def test_the_folder_of_a_model_may_be_made(tmp_path):
-    assert check_export(tmp_path / "models" / "clv") == tmp_path / "models" / "clv"
+    assert check_new_folder(tmp_path / "models" / "clv") == tmp_path / "models" / "clv"
     (tmp_path / "file").write_text("")
     with pytest.raises(OptionError, match=r"file is a file, so no folder can be made there"):
-        check_export(tmp_path / "file" / "clv")
+        check_new_folder(tmp_path / "file" / "clv")

@@ -20,7 +20,7 @@ from clvml.locks import Lock, runs
 
 __all__ = [
     "MARKER",
-    "check_export",
+    "check_new_folder",
     "check_folder",
     "check_target",
     "claim_folder",
@@ -65,7 +65,7 @@ def check_target(path: str | Path, suffixes: tuple[str, ...] = _TABLES, option: 
     return target
 
 
-def check_export(path: str | Path, option: str = "--export") -> Path:
+def check_new_folder(path: str | Path, option: str = "--out") -> Path:
     """A folder to come, once it can be made; asked before any work. option: that named it. Raises OptionError."""
     target = Path(path)
     try:
@@ -94,7 +94,7 @@ def working_on(target: Path, option: str = "--out") -> Iterator[None]:
 
 def check_folder(path: str | Path, option: str = "--out") -> Path:
     """A folder to come, an empty one, or one that this package filled and nobody added to. Raises OptionError."""
-    target = check_export(path, option)
+    target = check_new_folder(path, option)
     if not target.parent.is_dir():
         raise OptionError(f"{option} {target}: there is no folder {target.parent}. Create it, or choose another.")
     if target.is_symlink():

@@ -158,10 +158,10 @@ def one_customer(here):
 
 
 def test_train_registers_and_predict_finds_the_champion(here, store, clvml):
-    code, out, err = clvml("train", "log.csv", "--as-of", AS_OF, *TRAIN, "--export", "models/clv")
+    code, out, err = clvml("train", "log.csv", "--as-of", AS_OF, *TRAIN, "--out", "models/clv")
     assert code == 0
     assert "models:/clv/1, now @champion: the first champion of this name" in out
-    assert "export   models/clv" in out
+    assert "saved    models/clv" in out
     assert "In words: of 2,349 customers" in out
     assert max(len(line) for line in (out + err).splitlines() if str(here) not in line) <= PAGE
     for model, name in (("models:/clv@champion", "a.csv"), ("models:/clv/1", "b.csv"), ("models/clv", "c.csv")):
@@ -192,7 +192,7 @@ def test_a_champion_that_cannot_be_read_is_replaced_and_that_is_said(here, champ
 def test_a_log_of_one_customer(here, one_customer, store, clvml):
     (here / "runs").mkdir()
     elsewhere = ("--tracking-uri", f"sqlite:///{shutil.move('mlflow.db', here / 'runs')}")
-    code, out, _ = clvml("train", "one.csv", "--as-of", "2023-12-31", "--horizon", "12w", "--export", "one", *elsewhere)
+    code, out, _ = clvml("train", "one.csv", "--as-of", "2023-12-31", "--horizon", "12w", "--out", "one", *elsewhere)
     assert code == 0
     assert not (here / "mlflow.db").exists(), "runs are kept where they were asked for, and nowhere else"
     assert "One customer says nothing about how customers differ" in " ".join(out.split())
@@ -203,7 +203,7 @@ def test_a_log_of_one_customer(here, one_customer, store, clvml):
 
 
 def test_a_model_trained_from_a_state_is_the_same(here, one_customer, store, clvml):
-    train = ("train", one_customer, "--as-of", "2023-12-31", "--horizon", "12w", "--export")
+    train = ("train", one_customer, "--as-of", "2023-12-31", "--horizon", "12w", "--out")
     assert clvml(*train, "whole")[0] == 0
     for name, read in (
         ("first", "all 1 files were read, for the first time."),
@@ -220,12 +220,12 @@ def test_special_days_no_season_and_own_costs(one_customer, store, clvml):
     pd.DataFrame({"day": ["2023-12-01", "2024-01-10"], "factor": [3, 2.5]}).to_csv("days.csv", index=False)
     options = ("--as-of", "2023-12-31", "--horizon", "12w", "--calendar", "days.csv", "--no-seasonality")
     costs = ("--contact-cost", "2", "--incentive", "7.5", "--save-rate", "0.2", "--redemption", "0.5")
-    assert clvml("train", one_customer, *options, *costs, "--export", "special")[0] == 0
+    assert clvml("train", one_customer, *options, *costs, "--out", "special")[0] == 0
     model = load_model("special")
     assert model.economics_ == (2.0, 7.5, 0.2, 0.5)
     assert model.calendar_ == {"2023-12-01": 3.0, "2024-01-10": 2.5}
     assert not model.seasonality
-    assert clvml("train", one_customer, *options[:4], "--export", "plain")[0] == 0
+    assert clvml("train", one_customer, *options[:4], "--out", "plain")[0] == 0
     assert load_model("plain").seasonality
     assert load_model("plain").calendar_ == {}
 
@@ -274,7 +274,7 @@ MISTAKES = {
         ("backtest", "log.csv", "--cut", "1998-06-01", "--horizon", "39w"),
         "Choose a cut up to 1997-09-30",
     ),
-    "export over a file": (("train", "log.csv", "--as-of", AS_OF, "--export", "junk.xlsx"), "junk.xlsx is a file"),
+    "a model over a file": (("train", "log.csv", "--as-of", AS_OF, "--out", "junk.xlsx"), "junk.xlsx is a file"),
     "no calendar": (
         ("train", "log.csv", "--as-of", AS_OF, "--calendar", "days.csv"),
         "no file 'days.csv' for the days",

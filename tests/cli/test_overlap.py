@@ -53,7 +53,7 @@ def linked(kind):
         (("predict", "log.csv", *SCORE, "--out", "s.csv", "--history", "orders"), None),
         (("predict", "orders", *SCORE, "--out", "s.csv", "--history", "orders/old"), "--history orders/old lies in"),
         (("predict", "log.csv", *SCORE, "--out", "past/s.csv", "--history", "past"), "lies in past, which"),
-        (("train", "orders", "--as-of", AS_OF, "--export", "orders/model"), "--export orders/model lies in orders"),
+        (("train", "orders", "--as-of", AS_OF, "--out", "orders/model"), "--out orders/model lies in orders"),
         (("audience", "scores.csv", "--out", "scores.csv"), "--out scores.csv is scores.csv, which this job reads"),
         (("audience", "log.csv", "--contacts", "scores.csv", "--out", "scores.csv"), "(--contacts)"),
         (("audience", "log.csv", "--plan", "p.json", "--out", "p.csv"), "--json p.json is p.json, which"),

@@ -495,7 +495,7 @@ def test_the_whole_chain_runs_on_spark(spark, store, tmp_path, capsys):
     for engine in ("duckdb", "spark"):
         code, said = run(
             "train", "log.parquet", "--as-of", "1997-09-30", "--horizon", "13w", "--sample", "1200",
-            "--export", engine, "--tracking-uri", store, "--engine", engine,
+            "--out", engine, "--tracking-uri", store, "--engine", engine,
         )  # fmt: skip
         assert code == 0, said.err
     assert_same_model(ClvModel.load("spark"), ClvModel.load("duckdb"))

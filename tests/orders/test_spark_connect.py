@@ -42,7 +42,7 @@ def clvml(server, folder, *words):
 def test_train_and_predict(server, store, tmp_path):
     orders = load_cdnow(sample=True)
     orders[orders["customer_id"] % 2 == 0].to_parquet("log.parquet")  # 1,178 customers
-    words = ("train", "log.parquet", "--as-of", AS_OF, "--horizon", "13w", "--sample", "1000", "--export", "model")
+    words = ("train", "log.parquet", "--as-of", AS_OF, "--horizon", "13w", "--sample", "1000", "--out", "model")
     done = clvml(server, tmp_path, *words)
     assert done.returncode == 0, done.stderr
     log = Transactions("log.parquet")

@@ -13,7 +13,7 @@ import pandas as pd
 
 from clvml.cli.terminal import Terminal, heading, wrapped
 from clvml.errors import ClvError, DataError, OptionError
-from clvml.files import check_export, check_target, write_aside
+from clvml.files import check_new_folder, check_target, write_aside
 from clvml.redaction import shown_id
 from clvml.spreadsheets import read_csv
 
@@ -192,7 +192,7 @@ def outcome_job(open_log: Callable[[], Transactions], job: OutcomeJob) -> str:
 
     target = check_target(job.out, (".json",)) if job.out else None
     if job.campaigns is not None:
-        check_export(job.campaigns, "--campaigns")
+        check_new_folder(job.campaigns, "--campaigns")
         if _kept(job.campaigns) is not None:
             read_campaigns(job.campaigns)  # what cannot be read is said before another is kept beside it
     table = read_table(job.audience, "audience")

@@ -128,7 +128,7 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
     "--register", metavar="NAME", help="Register under this name; @champion if it is not worse than the present one."
 )
 @click.option(
-    "--export",
+    "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="Also write the model to a folder, such as models/clv.",
@@ -154,7 +154,7 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
         "seed",
         "sample",
         "register",
-        "export",
+        "out",
         "calendar",
         "no_seasonality",
         "experiment",
@@ -164,7 +164,7 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
     )
     job = TrainJob(as_of=as_of, **{name: settings.pop(name) for name in own})
     read = {"SOURCE": source, "--calendar": job.calendar, "--state": settings["state"]}
-    check_overlap({"--export": job.export}, read)
+    check_overlap({"--out": job.out}, read)
     trained = train_job(open_log(source, settings), job)
     click.echo(trained.text)
     context.exit(0 if trained.promoted is not False else 3)
@@ -177,7 +177,7 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
     "--model",
     required=True,
     metavar="URI",
-    help="models:/clv@champion, models:/clv/3, runs:/..., or the folder of an exported model.",
+    help="models:/clv@champion, models:/clv/3, runs:/..., or the folder of a saved model.",
 )
 @click.option(
     "--out",
@@ -339,7 +339,7 @@ def _refuse_unused(context: click.Context, *, universal: bool, ahead: bool) -> N
 @click.option("--level", type=float, default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--campaigns", type=click.Path(path_type=Path), help="Folder of past campaigns: keeps a finished one.")
 @click.option("--ahead", help="With --model: what it will be worth so far from its start, such as 12m.")
-@click.option("--model", help="With --ahead: models:/clv@champion, or the folder of an exported model.")
+@click.option("--model", help="With --ahead: models:/clv@champion, or the folder of a saved model.")
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
 @click.option("--universal", is_flag=True, help="All campaigns since --start; the plan stands in place of AUDIENCE.")
 @click.option("--spent", type=click.FloatRange(0), default=0.0, help="With --universal: what all campaigns cost.")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from clvml.cli.terminal import heading
-from clvml.files import check_export, claim_folder
+from clvml.files import check_new_folder, claim_folder
 
 __all__ = ["run_demo"]
 
@@ -25,13 +25,13 @@ def run_demo(out: Path, *, verbose: bool, quiet: bool) -> None:
     from clvml.orders.transactions import Transactions
 
     begun = time.perf_counter()
-    claim_folder(check_export(out, "--out"), _FILES)
+    claim_folder(check_new_folder(out, "--out"), _FILES)
     source, scores = out / "cdnow.csv", out / "scores.parquet"
     with Terminal(1, verbose=verbose, quiet=quiet).stage("write the CDNOW order log"):
         load_cdnow().to_csv(source, index=False)
     store = f"sqlite:///{(out / 'mlflow.db').resolve().as_posix()}"
     job = TrainJob(
-        _AS_OF, _HORIZON, register=_NAME, export=out / "model", tracking_uri=store, verbose=verbose, quiet=quiet
+        _AS_OF, _HORIZON, register=_NAME, out=out / "model", tracking_uri=store, verbose=verbose, quiet=quiet
     )
     trained = train_job(Transactions(str(source)), job)
     click.echo(trained.text)

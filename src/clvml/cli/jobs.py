@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from clvml.cli.printed import backtest_text, scores_text, train_text
 from clvml.cli.terminal import Terminal, wrapped
 from clvml.errors import DataError, ModelError, without_secrets
-from clvml.files import check_export, check_folder, check_target, working_on, write_aside
+from clvml.files import check_folder, check_new_folder, check_target, working_on, write_aside
 from clvml.horizon import as_date, day_number, day_of_number, horizon_days
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class TrainJob:
     sample: int | None = 100_000
     """Customers of a larger base that the backtest and what learns from rows are given."""
     register: str | None = None
-    export: Path | None = None
+    out: Path | None = None
     calendar: Path | None = None
     """Table of special days."""
     no_seasonality: bool = False
@@ -135,8 +135,8 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
         sample=job.sample,
     )
     show = Terminal(4, verbose=job.verbose, quiet=job.quiet)
-    if job.export:
-        check_replaceable(check_export(job.export))
+    if job.out:
+        check_replaceable(check_new_folder(job.out))
     with show.stage("check"):
         plan = backtest_plan(log, as_date(job.as_of), horizon_days(job.horizon, job.as_of))
         report = log.check(job.as_of)
@@ -154,8 +154,8 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
         tested = backtest(part, plan[0], plan[1], model=model, champion=champion) if plan else None
     with show.stage("train"):
         model.fit(log, job.as_of)
-        if job.export:
-            model.save(job.export)
+        if job.out:
+            model.save(job.out)
     if tested is None:
         show.note(
             "The log is too short for a backtest: this model is untested. Keep a longer history, or a shorter horizon."
@@ -244,8 +244,8 @@ def _where(run: Any, why: str, job: TrainJob) -> list[str]:
     lines = [f"run      {run.run_id}", f"store    {without_secrets(run.tracking_uri)}"]
     if job.register:
         lines.append(wrapped(f"model    models:/{job.register}/{run.version}, {why}", hang=9))
-    if job.export:
-        lines.append(f"export   {job.export}")
+    if job.out:
+        lines.append(f"saved    {job.out}")
     return lines
 
 
@@ -266,7 +266,7 @@ def _figures(model: ClvModel, tested: Backtest | None) -> dict[str, Any]:
 def predict_job(open_log: Callable[[], Transactions], job: PredictJob) -> str:
     """Load, score, write; what is printed."""
     if job.history is not None:
-        check_export(job.history, "--history")
+        check_new_folder(job.history, "--history")
     if not isinstance(job.out, Path):
         job.out.check()
         return _predict(open_log, job, job.out)

@@ -17,7 +17,7 @@ from clvml.cli.jobs import PredictJob, outliers_of
 from clvml.cli.printed import scores_text
 from clvml.cli.terminal import Terminal
 from clvml.errors import DataError, OptionError
-from clvml.files import check_export, check_folder, working_on, write_folder_aside
+from clvml.files import check_folder, check_new_folder, working_on, write_folder_aside
 from clvml.horizon import as_date
 from clvml.orders.engines.spark import as_data_error, gathered, rows_of_customers
 from clvml.orders.engines.spark_session import read_source
@@ -42,7 +42,7 @@ def predict_on_spark(open_log: Callable[[], Transactions], job: PredictJob) -> s
         raise OptionError("--out: Spark writes files, not tables of a data base. Name a folder, and load that.")
     targets = [place_of(str(job.out))]
     if job.history is not None:
-        check_export(job.history, "--history")
+        check_new_folder(job.history, "--history")
         targets.append(check_folder(scores_path(job.history, job.as_of), "--history"))
     with ExitStack() as held:
         for target, option in zip(targets, ("--out", "--history"), strict=False):

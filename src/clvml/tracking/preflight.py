@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from clvml import __version__
 from clvml.errors import ModelError
-from clvml.files import check_export
+from clvml.files import check_new_folder
 from clvml.locks import runs
 from clvml.tracking.store import artifacts_folder, connect, experiment_of, tracking_address
 
@@ -58,7 +58,7 @@ def check_store(experiment: str, *, tracking_uri: str | None = None) -> list[str
     with connect(tracking_uri, create=True) as client:
         folder = artifacts_folder(address)
         if folder is not None:
-            check_export(folder, "The artifacts of the tracking store")
+            check_new_folder(folder, "The artifacts of the tracking store")
         place = experiment_of(client, experiment, address)
         if client.get_experiment(place).lifecycle_stage != "active":
             raise ModelError(
