@@ -284,7 +284,15 @@ MISTAKES = {
         "calendar has no column 'day'.* Give a row for each special day",
     ),
     "margin of nothing": (("check", "log.csv", "--margin", "profit"), "no column 'profit'"),
-    "unknown option": (("train", "log.csv", "--as-off", AS_OF), "No such option:? '?--as-off.*--as-of"),
+    "unknown option": (("train", "log.csv", "--as-off", AS_OF), "train has no option --as-off. Did you mean '--as-of'"),
+    "option of another": (
+        ("insights", "lookalikes", "log.csv", "--scores", "s.csv"),
+        "lookalikes has no option --scores; it is one of monitor, insights profile, insights channels.",
+    ),
+    "option of many others": (
+        ("insights", "tiers", "log.csv", "--channel", "c"),
+        "one of check, train, predict and 8 more",
+    ),
     "unknown command": (("trian", "log.csv"), "No such command 'trian'"),
     "unknown choice": (("check", "log.csv", "--returns", "nett"), "'nett' is not one of 'net', 'ignore', 'error'"),
     "no source": (("check",), "Missing argument 'SOURCE"),

@@ -265,7 +265,7 @@ def test_nobody_to_treat_is_an_answer(here, clvml):
         (("scores.csv", "--contacts", "log.csv", "--json", "a.txt"), "--json a.txt must end in .json."),
         (("scores.csv", "--json", "gone/a.json"), "--json gone/a.json: there is no folder gone."),
         (("scores.csv", "--budget", "-1"), "Invalid value for '--budget'"),
-        (("scores.csv", "--suppres", "x"), "No such option"),
+        (("scores.csv", "--suppres", "x"), "has no option"),
     ],
 )
 def test_audience_messages(here, clvml, arguments, message):

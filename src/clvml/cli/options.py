@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ __all__ = [
 
 CONFIG = "clv.toml"
 """The file of options that is read where it lies in the folder."""
+_CLOSE = 0.7
+"""How alike an option must be to what was typed to be meant by it: click's 0.6 takes --cost for --scores."""
 _LOG_OPTIONS = (
     click.argument("source", nargs=-1, required=True),
     click.option("--customer", default="customer_id", show_default=True, help="Column of the customer."),
@@ -238,6 +241,18 @@ class Command(click.Command):
         for title, names in _GROUPS.items():
             _write_group(ctx, formatter, title, [p for p in params if p.name in names])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What was typed; of an option that it does not have, which commands do."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            having = [path for path, command in _commands(ctx.find_root().command) if name in _options_of(command)]
+            close = difflib.get_close_matches(name, _options_of(self), cutoff=_CLOSE)
+            whose = f"; it is one of {_some(having)}" if having else ""
+            message = f"{ctx.info_name} has no option {name}{whose}."
+            raise click.NoSuchOption(name, message, [] if having else close, ctx) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run it, once it is said what of its reach was not asked for on the command line."""
         _tell_reach(self, ctx)
@@ -257,6 +272,25 @@ class Commands(click.Group):
         """As they were added."""
         del ctx
         return list(self.commands)
+
+
+def _commands(group: click.Command, above: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command under a group, as it is typed."""
+    for name, command in getattr(group, "commands", {}).items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    """The first of them by name, the rest by number."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def _options_of(command: click.Command) -> list[str]:
+    return [name for option in command.params for name in option.opts if name.startswith("--")]
 
 
 _REACHING = ("model", "source", "table", "query", "tracking_uri", "master", "spill")
