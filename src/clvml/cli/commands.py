@@ -133,6 +133,12 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
     metavar="DIR",
     help="Also write the model to a folder, such as models/clv.",
 )
+@click.option(
+    "--backtest",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write the backtest as JSON, for `clvml report --backtest`.",
+)
 @treating_options
 @season_options
 @_STATE
@@ -155,6 +161,7 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
         "sample",
         "register",
         "out",
+        "backtest",
         "calendar",
         "no_seasonality",
         "experiment",
@@ -164,7 +171,7 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
     )
     job = TrainJob(as_of=as_of, **{name: settings.pop(name) for name in own})
     read = {"SOURCE": source, "--calendar": job.calendar, "--state": settings["state"]}
-    check_overlap({"--out": job.out}, read)
+    check_overlap({"--out": job.out, "--backtest": job.backtest}, read)
     trained = train_job(open_log(source, settings), job)
     click.echo(trained.text)
     context.exit(0 if trained.promoted is not False else 3)

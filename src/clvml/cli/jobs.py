@@ -59,6 +59,8 @@ class TrainJob:
     """Customers of a larger base that the backtest and what learns from rows are given."""
     register: str | None = None
     out: Path | None = None
+    backtest: Path | None = None
+    """Where the backtest is written too, for `clvml report`."""
     calendar: Path | None = None
     """Table of special days."""
     no_seasonality: bool = False
@@ -137,6 +139,7 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
     show = Terminal(4, verbose=job.verbose, quiet=job.quiet)
     if job.out:
         check_replaceable(check_new_folder(job.out))
+    target = check_target(job.backtest, (".json",)) if job.backtest else None
     with show.stage("check"):
         plan = backtest_plan(log, as_date(job.as_of), horizon_days(job.horizon, job.as_of))
         report = log.check(job.as_of)
@@ -152,6 +155,8 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
     with show.stage("backtest"):
         part = log if job.sample is None else log.sample(job.sample, job.as_of, job.seed)
         tested = backtest(part, plan[0], plan[1], model=model, champion=champion) if plan else None
+        if tested is not None and target is not None:
+            write_aside(target, tested.to_json)
     with show.stage("train"):
         model.fit(log, job.as_of)
         if job.out:
@@ -159,6 +164,7 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
     if tested is None:
         show.note(
             "The log is too short for a backtest: this model is untested. Keep a longer history, or a shorter horizon."
+            + (f" {target} is not written." if target else "")
         )
     with show.stage("record in MLflow"):
         figures = _figures(model, tested)
@@ -172,7 +178,7 @@ def train_job(log: Transactions, job: TrainJob) -> Trained:
             figures=figures,
         )
         promoted, why = _gate(job, run, tested, champion, unread)
-    where = _where(run, why, job) + ([log.state_note] if log.state_note else [])
+    where = _where(run, why, job, tested=tested is not None) + ([log.state_note] if log.state_note else [])
     return Trained(model, tested, run, promoted, train_text(model, report, tested, where))
 
 
@@ -240,12 +246,14 @@ def _against_champion(tested: Backtest) -> tuple[bool, str]:
     return row["verdict"] == "worse", f"{word} the champion in {' '.join(_DECLARED)}: {interval} at cut {row['cut']}"
 
 
-def _where(run: Any, why: str, job: TrainJob) -> list[str]:
+def _where(run: Any, why: str, job: TrainJob, *, tested: bool) -> list[str]:
     lines = [f"run      {run.run_id}", f"store    {without_secrets(run.tracking_uri)}"]
     if job.register:
         lines.append(wrapped(f"model    models:/{job.register}/{run.version}, {why}", hang=9))
     if job.out:
         lines.append(f"saved    {job.out}")
+    if job.backtest and tested:
+        lines.append(f"backtest {job.backtest}")
     return lines
 
 
@@ -317,8 +325,6 @@ def _kept(history: Path, as_of: str) -> Path:
 
 def backtest_job(log: Transactions, job: BacktestJob) -> str:
     """Test at each cut; what is printed."""
-    import json
-
     from clvml.estimators.interop import lifetimes_forecast
     from clvml.evaluation.backtest import backtest
     from clvml.scores.model import ClvModel
@@ -338,8 +344,7 @@ def backtest_job(log: Transactions, job: BacktestJob) -> str:
             seed=job.seed,
         )
     if target is not None:
-        text = json.dumps(tested.to_dict(), indent=1) + "\n"
-        write_aside(target, lambda aside: aside.write_text(text, encoding="utf-8"))
+        write_aside(target, tested.to_json)
     text = backtest_text(tested)
     if part.is_sample:
         text += "\n\n" + wrapped(

@@ -43,7 +43,8 @@ def trust(backtest: Mapping[str, Any] | None, money: Money, report: DataReport |
     tables: list[Table] = []
     if backtest is None:
         sentences.append(
-            "This page was given no test on the log's own past: `clvml backtest --out` makes one, --backtest shows it."
+            "This page was given no test on the log's own past: `clvml train --backtest` or `clvml backtest --out` "
+            "writes one, --backtest shows it."
         )
     else:
         captured = _captured(backtest)
@@ -65,7 +66,7 @@ def trust(backtest: Mapping[str, Any] | None, money: Money, report: DataReport |
         tuple(figures),
         tuple(found),
         tuple(tables),
-        short="It was not tested on the log's own past." if backtest is None else _short(backtest),
+        short="This page was given no test on the log's own past." if backtest is None else _short(backtest),
     )
 
 
