@@ -159,8 +159,8 @@ def test_at_risk_with_little_to_gain_is_left_out_and_counted():
     s.loc[:9, ["state", "tier", "churn_probability", "value_if_kept"]] = ["at risk", "good", 0.7, 5.0]
     a = plan_audience(s, plan(Treatment(name="call", contact_cost=4, save_rate=0.3, purpose="save"), holdout_share=0.0))
     why = a.left_out.set_index("customer_id")["why"]
-    assert (why.loc[1:10] == "at risk, but with too little to gain by treating them").all()
-    assert "at risk, but with too little to gain" in str(a)
+    assert (why.loc[1:10] == "at risk or in decline, but with too little to gain by treating them").all()
+    assert "at risk or in decline, but with too little to gain" in str(a)
 
 
 def test_no_discount_for_those_who_would_buy_anyway_but_a_call_is_fine():
@@ -208,9 +208,40 @@ def test_purposes():
         "second_purchase": s["state"].isin(["bought once: early", "bought once: overdue"]),
         "move_up": (s["tier"] == "middle") & s["state"].isin(["on rhythm", "late"]) & (s["frequency"] > 0),
         "win_back": (s["state"] == "lapsed") & s["tier"].isin(["good", "middle"]),
+        "reward": (s["tier"] == "good") & (s["state"] == "on rhythm") & (s["frequency"] > 0),
     }.items():
         a = plan_audience(s, plan(Treatment(name="x", lift=0.5, purpose=purpose), holdout_share=0.0))
         assert set(a.table["customer_id"]) == set(s.loc[rule, "customer_id"])
+
+
+def test_who_buys_for_less_gets_a_save_treatment_and_is_told_why():
+    """Good, on rhythm and in decline: a save treatment, no reward; with states of its own the state decides alone."""
+    s = scores().assign(decline=0.0)
+    good = (s["tier"] == "good") & (s["state"] == "on rhythm") & (s["frequency"] > 0)
+    falling = s.index[good][:5]
+    s.loc[falling, "decline"] = 0.6
+    save = Treatment(name="call", contact_cost=0.5, save_rate=0.3, purpose="save")
+    reward = Treatment(name="first look", contact_cost=0.1, lift=0.9, purpose="reward")
+    a = plan_audience(s, plan(save, reward, holdout_share=0.0, control_share=0.0))
+    chosen = a.table.set_index("customer_id")
+    declined = chosen.loc[s.loc[falling, "customer_id"]]
+    assert set(declined["treatment"]) == {"call"}
+    assert declined["reason"].str.contains(", spent 60% less of late than before, worth").all()
+    at_risk = s.set_index("customer_id").loc[declined.index]
+    lost = at_risk["churn_probability"] + (1 - at_risk["churn_probability"]) * 0.6 / 3
+    np.testing.assert_allclose(declined["expected_gain"], 0.3 * lost * at_risk["value_if_kept"] - 0.5, atol=1e-5)
+    rewarded = set(s.loc[good, "customer_id"]) - set(declined.index)
+    assert set(chosen.index[chosen["treatment"] == "first look"]) == rewarded
+    late = Treatment(name="call", contact_cost=0.5, save_rate=0.3, purpose="save", states=("late",))
+    assert set(plan_audience(s, plan(late)).table["state"]) == {"late"}
+
+
+def test_who_falls_too_little_is_left_out_and_told_why():
+    s = scores().assign(decline=0.0, state="on rhythm", tier="good", churn_probability=0.01, value_if_kept=10.0)
+    s.loc[:9, "decline"] = 0.3
+    why = plan_audience(s, plan(CALL, holdout_share=0.0)).left_out.set_index("customer_id")["why"]
+    assert (why.loc[1:10] == "at risk or in decline, but with too little to gain by treating them").all()
+    assert set(why.drop(range(1, 11))) == {"no treatment of the plan is for them"}
 
 
 def test_power_chooses_the_control_share():

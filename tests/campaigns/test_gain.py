@@ -9,11 +9,20 @@ from scipy import stats
 
 from clvml.campaigns.gain import BASES, LEARNED, Belief, Customers, break_even, economics, incentive_of, sd_of
 from clvml.campaigns.treatments import Treatment
+from clvml.estimators.learned.leaving.decline import share_lost
 
 
 def customers(**columns) -> Customers:
-    given = {"churn": 0.5, "value": 100.0, "clv": 50.0, "spend": 100.0, "purchases": 1.0, "horizon": 100.0}
-    return Customers(*np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, float)) for v in (given | columns).values())))
+    usual = {
+        "churn": 0.5,
+        "value": 100.0,
+        "clv": 50.0,
+        "spend": 100.0,
+        "purchases": 1.0,
+        "horizon": 100.0,
+        "decline": 0.0,
+    }
+    return Customers(*np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, float)) for v in (usual | columns).values())))
 
 
 RNG = np.random.default_rng(4)
@@ -64,6 +73,34 @@ def test_gain_by_enumeration(kind, effect):
     paid = f + d * (won + (1 - p) * rho)
     assert found.gain[0] == pytest.approx(brought - paid)
     assert found.cost[0] == pytest.approx(paid)
+
+
+def test_of_a_decline_the_save_rate_saves_what_it_takes_and_who_buys_on_redeems():
+    """Outcome by outcome: won back, stayed away, buys on for less than before (a third of the fall is lost)."""
+    p, V, fall, g, d, f, rho = 0.2, 300.0, 0.6, 0.3, 10.0, 1.0, 0.8
+    t, belief = (
+        Treatment(name="x", contact_cost=f, incentive=d, redemption=rho, save_rate=g),
+        Belief("save_rate", np.array([g]), None),
+    )
+    found = economics(t, belief, customers(churn=p, value=V, decline=fall), None)
+    paid = f + d * (p * g + (1 - p) * rho)
+    assert found.gain[0] == pytest.approx(p * g * V + (1 - p) * g * fall / 3 * V - paid)
+    assert found.cost[0] == pytest.approx(paid)
+    assert found.extra_return[0] == pytest.approx(p * g)
+
+
+def test_at_its_threshold_who_buys_for_less_is_worth_treating_for_nothing():
+    t, belief = (
+        Treatment(name="x", contact_cost=20, incentive=10, save_rate=0.3),
+        Belief("save_rate", np.array([0.3]), None),
+    )
+    some, much = customers(value=200, decline=0.3), customers(value=200, decline=1.0, churn=0.0)
+    at = break_even(np.array([0.3]), some, np.array([10.0]), 1.0, 20.0)
+    assert 0 < at[0] < break_even(np.array([0.3]), customers(value=200), np.array([10.0]), 1.0, 20.0)[0]
+    assert economics(t, belief, some._replace(churn=at), None).gain[0] == pytest.approx(0, abs=1e-9)
+    free = Treatment(name="x", contact_cost=19, save_rate=0.3)  # a third of 200 is lost, of which 0.3 is saved: 20
+    assert economics(free, belief, much, None).gain[0] == pytest.approx(1)
+    assert economics(free, belief, much, None).threshold[0] == 0
 
 
 def test_certainty_is_the_share_of_draws_in_which_it_pays():
@@ -127,6 +164,11 @@ def test_a_unit_of_an_effect_that_costs_nothing_is_worth_its_base(kind):
     table = pd.DataFrame({"churn_probability": MANY.churn, "value_if_kept": MANY.value, "clv": MANY.clv})
     free = Treatment(name="x", save_rate=0.3)
     np.testing.assert_allclose(economics(free, Belief(kind, np.ones(200), 0.1), MANY, None).slope, BASES[kind](table))
+    falling = MANY._replace(decline=np.linspace(0, 1, 200))
+    scores = table.assign(value_at_risk=share_lost(MANY.churn, falling.decline) * MANY.value)  # as the scores count it
+    np.testing.assert_allclose(
+        economics(free, Belief(kind, np.ones(200), 0.1), falling, None).slope, BASES[kind](scores)
+    )
 
 
 # --- what was learned in money ---

@@ -95,7 +95,7 @@ def test_the_reason_given_is_of_the_treatment_that_came_nearest():
         for treatments in (near, near[::-1]):
             assert set(reasons(plan_audience(sure, plan(*treatments)))) == {why}
     at_risk = plan_audience(five(state=["late", "at risk", "lapsed", "on rhythm", "late"]), plan(dear))
-    little = "at risk, but with too little to gain by treating them"
+    little = "at risk or in decline, but with too little to gain by treating them"
     assert reasons(at_risk).to_dict() == {i: little if i in "abe" else told[2] for i in "abcde"}
 
 

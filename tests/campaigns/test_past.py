@@ -52,6 +52,13 @@ def test_incentives_that_the_log_lacks_are_added_back_to_buyers():
     assert (kept["contribution"][kept["group"] == "control"] == 30).all()
 
 
+def test_value_at_risk_is_that_of_the_scores_and_of_silence_alone_where_none_was_kept():
+    at_risk = audience(value_at_risk=62.0)
+    kept = campaign_rows(at_risk, np.ones(10), np.full(10, 30.0), end="2011-08-29", delivered=MEASURED)
+    assert (kept["value_at_risk"] == 62).all()
+    assert (read_campaigns(kept.drop(columns="value_at_risk"))["value_at_risk"] == 50).all()
+
+
 def test_promised_beside_delivered():
     past = pd.concat([rows(), rows("summer", "2011-09-30"), rows("autumn", "2011-11-30", delivered=Delivered())])
     table = promised_and_delivered(read_campaigns(past))

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.special import betaincc, ndtr, ndtri
 
 from clvml.campaigns.treatments import Treatment
+from clvml.estimators.learned.leaving.decline import share_lost
 
 __all__ = [
     "BASES",
@@ -27,6 +28,7 @@ __all__ = [
     "linear_gain",
     "sd_of",
     "sd_of_sum",
+    "value_at_risk",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -44,8 +46,15 @@ def _column(name: str) -> Callable[[pd.DataFrame], Array]:
     return lambda table: np.asarray(table[name].to_numpy(np.float64))
 
 
+def value_at_risk(table: pd.DataFrame) -> Array:
+    """As the scores have it, who count a decline in it; where they are another's, of silence alone."""
+    if "value_at_risk" in table:
+        return _column("value_at_risk")(table)
+    return _column("churn_probability")(table) * _column("value_if_kept")(table)
+
+
 BASES: dict[str, Callable[[pd.DataFrame], Array]] = {
-    "save_rate": lambda table: _column("churn_probability")(table) * _column("value_if_kept")(table),
+    "save_rate": value_at_risk,
     "extra_return": _column("value_if_kept"),
     "extra_contribution": lambda table: np.ones(len(table)),
     "lift": _column("clv"),
@@ -62,6 +71,7 @@ class Customers(NamedTuple):
     spend: Array  # undiscounted amount expected over the horizon
     purchases: Array  # purchases expected over the horizon
     horizon: Array  # days
+    decline: Array  # share by which spend fell below the own level; 0 where it did not
 
 
 class Belief(NamedTuple):
@@ -135,7 +145,8 @@ def incentive_of(t: Treatment, c: Customers, window_days: float | None) -> Array
 def linear_gain(kind: str, c: Customers, d: Array, rho: float, f: float) -> tuple[Array, Array]:
     """(slope, fixed) of D = effect · slope − fixed.
 
-    save_rate g:           D = p g (V − d) − (1 − p) rho d − f      (Verbraken et al. 2013, with own V)
+    save_rate g:           D = p g (V − d) + (1 − p) g s V − (1 − p) rho d − f      (Verbraken et al. 2013, with own V;
+                           s: the share that who buys on for less will lose, see `share_lost`)
     extra_return e:        D = e (V − d) − (1 − p) rho d − f
     extra_contribution m:  D = m − (1 − p) rho d − f
     lift l:                D = l CLV − (1 − p) rho d − f
@@ -143,7 +154,7 @@ def linear_gain(kind: str, c: Customers, d: Array, rho: float, f: float) -> tupl
     The second term is the discount for those who would have bought anyway.
     """
     slope = {
-        "save_rate": c.churn * (c.value - d),
+        "save_rate": c.churn * (c.value - d) + (share_lost(c.churn, c.decline) - c.churn) * c.value,
         "extra_return": c.value - d,
         "extra_contribution": np.ones_like(d),
         "lift": c.clv,
@@ -153,9 +164,13 @@ def linear_gain(kind: str, c: Customers, d: Array, rho: float, f: float) -> tupl
 
 
 def break_even(g: Array, c: Customers, d: Array, rho: float, f: float) -> Array:
-    """p* = (f + rho d) / (g (V − d) + rho d): the churn probability at which a save rate of g just pays."""
-    bottom = g * (c.value - d) + rho * d
-    return np.divide(f + rho * d, bottom, out=np.full_like(d, np.inf), where=(bottom > 0) & (c.value > d))
+    """p* = (f + rho d − g s V) / (g (V − d) + rho d − g s V): the churn probability at which a save rate of g just
+    pays; 0 where what it saves of a decline pays for it alone.
+    """
+    of_decline = g * share_lost(0.0, c.decline) * c.value
+    bottom = g * (c.value - d) + rho * d - of_decline
+    found = np.divide(f + rho * d - of_decline, bottom, out=np.full_like(d, np.inf), where=(bottom > 0) & (c.value > d))
+    return np.maximum(found, 0.0)
 
 
 def economics(t: Treatment, belief: Belief, c: Customers, window_days: float | None) -> Economics:

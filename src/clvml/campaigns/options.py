@@ -26,6 +26,7 @@ __all__ = [
     "beliefs_of",
     "checked",
     "customers_of",
+    "decline_of",
     "eligible",
     "kept_out",
     "may_get",
@@ -41,9 +42,9 @@ NEEDED = (
 _MONEY = ("churn_probability", "value_if_kept", "clv", "expected_spend", "expected_purchases")
 _WHOLE = ("frequency", "days_since_last", "horizon_days")
 NUMBERS = (*_MONEY, *_WHOLE)
-_OPTIONAL = ("p_return", "p_alive", "clv_low", "clv_high", "value_at_risk")
+_OPTIONAL = ("p_return", "p_alive", "clv_low", "clv_high", "value_at_risk", "decline")
 _RANGES = {
-    **dict.fromkeys(("churn_probability", "p_return", "p_alive"), (0.0, 1.0)),
+    **dict.fromkeys(("churn_probability", "p_return", "p_alive", "decline"), (0.0, 1.0)),
     **dict.fromkeys(("expected_purchases", "frequency", "days_since_last"), (0.0, np.inf)),
     "horizon_days": (1.0, np.inf),
 }
@@ -136,21 +137,37 @@ def kept_out(
 
 
 def eligible(t: Treatment, table: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Whom the treatment is for, by tier, state, number of purchases, value, days of silence, and further columns."""
-    allowed = np.ones(len(table), dtype=np.bool_)
-    for column, words in (("tier", t.allowed("tiers")), ("state", t.allowed("states")), *t.where.items()):
-        if words is not None:
-            allowed &= table[column].astype("string").isin(list(words)).to_numpy(np.bool_)
+    """Whom the treatment is for, by tier, state, decline, number of purchases, value, days of silence, and further
+    columns.
+    """
+    falling = decline_of(table) > 0
+    allowed = _among(table, "state", t.allowed("states"))
+    if t.declining is not None:
+        allowed = allowed | falling if t.declining else allowed & ~falling
+    for column, words in (("tier", t.allowed("tiers")), *t.where.items()):
+        allowed = allowed & _among(table, column, words)
     if t.buyers is not None:
-        allowed &= (table["frequency"].to_numpy() == 0) == t.buyers
+        allowed = allowed & ((table["frequency"].to_numpy() == 0) == t.buyers)
     for column, least, most in (
         ("value_if_kept", t.min_value, t.max_value),
         ("days_since_last", t.min_days, t.max_days),
     ):
         value = table[column].to_numpy(np.float64)
-        allowed &= value >= (-np.inf if least is None else least)
-        allowed &= value <= (np.inf if most is None else most)
+        allowed = allowed & (value >= (-np.inf if least is None else least))
+        allowed = allowed & (value <= (np.inf if most is None else most))
     return allowed
+
+
+def _among(table: pd.DataFrame, column: str, words: tuple[str, ...] | None) -> npt.NDArray[np.bool_]:
+    """Whose word in the column is one of these; everybody's where None."""
+    if words is None:
+        return np.ones(len(table), dtype=np.bool_)
+    return table[column].astype("string").isin(list(words)).to_numpy(np.bool_)
+
+
+def decline_of(table: pd.DataFrame) -> Array:
+    """As the scores have it; none where they are another's."""
+    return table["decline"].to_numpy(np.float64) if "decline" in table else np.zeros(len(table))
 
 
 # --- what it would bring ---
@@ -232,8 +249,8 @@ def options_of(
         ],
         dtype=object,
     )[rank]
-    at_risk = table["state"].astype("string").isin(["late", "at risk"]).to_numpy(np.bool_)
-    why[(rank == 2) & at_risk] = "at risk, but with too little to gain by treating them"
+    losing = _among(table, "state", ("late", "at risk")) | (customers.decline > 0)
+    why[(rank == 2) & losing] = "at risk or in decline, but with too little to gain by treating them"
     why = np.where(kept_out != "", kept_out, why)
     return Options(tuple(found), beliefs, gain, cost, why, sources)
 
@@ -246,4 +263,5 @@ def outlay_of(plan: Plan, t: Treatment, e: Economics) -> Array:
 
 def customers_of(table: pd.DataFrame) -> Customers:
     """The score columns that the formulas need."""
-    return Customers(*(table[name].to_numpy(np.float64) for name in (*_MONEY, "horizon_days")))
+    columns = [table[name].to_numpy(np.float64) for name in (*_MONEY, "horizon_days")]
+    return Customers(*columns, *[decline_of(table)])

@@ -11,8 +11,8 @@ import pandas as pd
 
 from clvml.campaigns.allocation import Allocation
 from clvml.campaigns.explore import EXPLORED_CONTROL
-from clvml.campaigns.gain import NORMAL_90, Array, sd_of_sum
-from clvml.campaigns.options import NEEDED, UNIT, Options
+from clvml.campaigns.gain import NORMAL_90, Array, sd_of_sum, value_at_risk
+from clvml.campaigns.options import NEEDED, UNIT, Options, decline_of
 from clvml.campaigns.power import Power, predicted_sd
 from clvml.campaigns.result import AUDIENCE_COLUMNS
 from clvml.campaigns.treatments import Plan
@@ -77,7 +77,7 @@ def table_of(draft: Draft) -> pd.DataFrame:
     horizon = int(draft.table["horizon_days"].iloc[0])
     days = horizon if draft.plan.window_days is None else min(horizon, draft.plan.window_days)
     columns = zip(
-        control, planned, cost, gain, churn, value, threshold, scores["tier"], scores["state"],
+        control, planned, cost, gain, churn, value, threshold, decline_of(scores), scores["tier"], scores["state"],
         scores["days_since_last"], scores["frequency"], draft.explored[rows], strict=True,
     )  # fmt: skip
     frame = pd.DataFrame(
@@ -96,7 +96,7 @@ def table_of(draft: Draft) -> pd.DataFrame:
             "churn_probability": np.round(churn, 6),
             "threshold": np.round(threshold, 4),
             "value_if_kept": np.round(value, 4),
-            "value_at_risk": np.round(_value_at_risk(scores), 4),
+            "value_at_risk": np.round(value_at_risk(scores), 4),
             "tier": scores["tier"],
             "state": scores["state"],
             "stratum": strata_of(scores, draft.explored[rows]),
@@ -127,6 +127,7 @@ def _reason(
     churn: float,
     value: float,
     threshold: float,
+    decline: float,
     tier: str,
     state: str,
     days: int,
@@ -136,10 +137,11 @@ def _reason(
     if control:
         return f"Control group: gets nothing, so that the effect of '{name}' can be measured."
     who = "Bought once" if frequency == 0 else f"{str(tier).capitalize()} customer"
-    need = f" (treating pays from {threshold:.0%})" if np.isfinite(threshold) else ""
+    need = f" (treating pays from {threshold:.0%})" if np.isfinite(threshold) and threshold > 0 else ""
+    less = f", spent {decline:.0%} less of late than before" if decline > 0 else ""
     drawn = "drawn by chance, to learn what is not known; " if explored else ""
     return (
-        f"{who}, {state}, last purchase {int(days)} days ago: {churn:.0%} likely to stay away{need}, "
+        f"{who}, {state}, last purchase {int(days)} days ago: {churn:.0%} likely to stay away{need}{less}, "
         f"worth {money(value)} if kept; {drawn}'{name}' costs {money(cost)} and is expected to bring {money(gain)} net."
     )
 
@@ -148,17 +150,10 @@ def left_out_of(draft: Draft) -> pd.DataFrame:
     """Everybody else, and why."""
     rows = np.flatnonzero(draft.found.choice < 0)
     why = np.where(draft.options.why == "", _why_not_chosen(draft), draft.options.why)
-    at_risk = _value_at_risk(draft.table)
+    at_risk = value_at_risk(draft.table)
     columns = {name: draft.table[name].to_numpy()[rows] for name in ("tier", "state")}
     ids = draft.table["customer_id"].to_numpy()
     return pd.DataFrame({"customer_id": ids[rows], "why": why[rows], "value_at_risk": at_risk[rows], **columns})
-
-
-def _value_at_risk(scores: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """As the scores have it, who count a decline in it; where they are another's, of silence alone."""
-    if "value_at_risk" in scores:
-        return scores["value_at_risk"].to_numpy(np.float64)
-    return (scores["churn_probability"] * scores["value_if_kept"]).to_numpy(np.float64)
 
 
 def _why_not_chosen(draft: Draft) -> npt.NDArray[Any]:
@@ -217,7 +212,7 @@ def _effect_text(draft: Draft, a: int) -> str:
 def _stated(kind: str, effect: float) -> str:
     """What the plan says that a treatment does, in words."""
     return {
-        "save_rate": f"wins back {effect:.1%} of those who would stay away",
+        "save_rate": f"saves {effect:.1%} of the value at risk",
         "extra_return": f"raises the chance to buy by {100 * effect:.1f} points",
         "extra_contribution": f"brings {effect:,.2f} more per customer",
         "lift": f"raises what customers bring by {effect:.1%}",

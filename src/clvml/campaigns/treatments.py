@@ -23,14 +23,16 @@ class Purpose:
     tiers: tuple[str, ...] | None = None
     states: tuple[str, ...] | None = None
     one_time: bool | None = None
+    declining: bool | None = None  # True: who buys for less, too, whatever their state; False: nobody who does
 
 
 PURPOSES = {
     "any": Purpose(),
-    "save": Purpose(tiers=("good",), states=("late", "at risk")),
+    "save": Purpose(tiers=("good",), states=("late", "at risk"), declining=True),
     "second_purchase": Purpose(states=("bought once: early", "bought once: overdue"), one_time=True),
     "move_up": Purpose(tiers=("middle",), states=("on rhythm", "late"), one_time=False),
     "win_back": Purpose(tiers=("good", "middle"), states=("lapsed",)),
+    "reward": Purpose(tiers=("good",), states=("on rhythm",), one_time=False, declining=False),
 }
 
 
@@ -51,17 +53,19 @@ class Treatment:
     redemption : float, 0 to 1
         Share of those who would have bought anyway that redeem it.
     save_rate, extra_return, extra_contribution, lift : float, exactly one of them
-        The effect: share of those who would stay away that are won back; rise of the return probability; money per
-        customer before incentive and contact cost; share by which the contribution of the horizon rises.
+        The effect: share of the value at risk that is saved (of those who would stay away so many are won back, of what
+        a decline takes so much); rise of the return probability; money per customer before incentive and contact
+        cost; share by which the contribution of the horizon rises.
     effect_sd : float, optional
         Standard deviation of what is believed of the effect. Default: that of Beta(6, 14) at a save rate of 0.3, half
         of any other effect.
     effect_source : str
         Where the effect comes from, for those who read the plan.
     purpose : str
-        For whom, in a word: any, save, second_purchase, move_up, win_back.
+        For whom, in a word: any; save (good and late, at risk or in decline), reward (good and on rhythm),
+        second_purchase (bought once, not lapsed), move_up (middle), win_back (lapsed).
     tiers, states : tuple of str, optional
-        For whom, in place of what the purpose says.
+        For whom, in place of what the purpose says. With `states` a decline counts neither for nor against.
     one_time : bool, optional
         True: only buyers of one purchase; False: only repeat buyers.
     min_value, max_value : float, money, optional
@@ -130,6 +134,11 @@ class Treatment:
         own: tuple[str, ...] | None = getattr(self, field_name)
         usual: tuple[str, ...] | None = getattr(PURPOSES[self.purpose], field_name)
         return own if own is not None else usual
+
+    @property
+    def declining(self) -> bool | None:
+        """True: for who buys for less, too, whatever their state; False: not for them; None: the state decides."""
+        return PURPOSES[self.purpose].declining if self.states is None else None
 
     @property
     def buyers(self) -> bool | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clvml.estimators.forecast import ForecastCache
 from clvml.estimators.learned.hybrid import HybridValueModel
-from clvml.estimators.learned.leaving.decline import MIN_BEFORE, SHORTFALL_SHARE, decline
+from clvml.estimators.learned.leaving.decline import MIN_BEFORE, decline, share_lost
 from clvml.estimators.learned.leaving.features import GAPS_TO_LEAVE, Asked
 from clvml.estimators.learned.leaving.model import KnownReturn, LeavingModel
 from clvml.estimators.lifetime_value import LifetimeValueModel
@@ -103,7 +103,10 @@ def score_rows(
     contribution = _contribution(frame, margin)
     tier_value = _before_silence(own_kept, leaving, asked, leaving.clock_days(own_horizon, as_of))
     break_even = economics.break_even(own_kept)
-    risk = _share_lost(np.minimum(p_leaving, 1.0 - own["p_return"]), falling)
+    # To the flag who is gone stays silent through the horizon and through three own gaps. Three gaps of a fast buyer
+    # are soon over, and many are back within the horizon; a slow one may well be silent for the horizon and on rhythm.
+    # The longer silence implies the shorter, so that its probability is the lesser of both.
+    risk = share_lost(np.minimum(p_leaving, 1.0 - own["p_return"]), falling)
     columns = {
         "customer_id": frame["customer_id"] if "customer_id" in frame else np.arange(len(frame)),
         **{column: frame[column].to_numpy() for column in ("frequency", "recency", "T", "monetary_value")},
@@ -135,7 +138,7 @@ def scores_table(rows: ScoredRows, cutoffs: segments.Cutoffs) -> pa.Table:
     columns = dict(rows.columns)
     columns["days_since_last"] = columns["T"] - columns["recency"]
     columns["churn_probability"] = 1.0 - columns["p_return"]
-    lost = _share_lost(columns["churn_probability"], columns["decline"])
+    lost = share_lost(columns["churn_probability"], columns["decline"])
     columns["value_at_risk"] = lost * columns["value_if_kept"]
     columns["tier"] = segments.assign_tiers(columns["tier_value"], columns["contribution"], cutoffs)
     good = columns["tier"] == segments.GOOD
@@ -244,17 +247,6 @@ def _share_sooner(leaving: LeavingModel, asked: Asked, state: segments.Ranks) ->
     once = np.flatnonzero(asked.x == 0)
     share[once] = leaving.second_.share_sooner(asked.since[once] - 1.0)
     return share
-
-
-def _share_lost(gone: Floats, falling: Floats) -> Floats:
-    """The share of the value if kept that may be lost: all of it with the probability to be gone, otherwise what a
-    fall of spend takes that is not expected already.
-
-    To the flag who is gone stays silent through the horizon and through three own gaps. Three gaps of a fast buyer are
-    soon over, and many are back within the horizon; a slow one may well be silent for the horizon and on rhythm. The
-    longer silence implies the shorter, so that its probability is the lesser of both.
-    """
-    return gone + (1.0 - gone) * SHORTFALL_SHARE * falling
 
 
 def _longest(frame: pd.DataFrame) -> NDArray[np.bool_]:

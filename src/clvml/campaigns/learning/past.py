@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from clvml.campaigns.gain import value_at_risk
 from clvml.errors import DataError, did_you_mean
 from clvml.files import write_aside
 from clvml.redaction import shown_id
@@ -43,6 +44,7 @@ PAST_CAMPAIGNS = (
     Column("propensity", "float64", "chance of group treat when it was drawn, given what was planned", "probability"),
     Column("churn_probability", "float64", "of the scores planned from", "probability"),
     Column("value_if_kept", "float64", "of the scores planned from", "money"),
+    Column("value_at_risk", "float64", "of the scores planned from", "money"),
     Column("clv", "float64", "of the scores planned from", "money"),
     Column("clv_sd", "float64", "standard deviation of what the scores predicted; NaN where not known", "money"),
     Column("tier", "str", "of the scores planned from"),
@@ -147,6 +149,8 @@ def _read(file: Path) -> pd.DataFrame:
 
 def _checked(rows: pd.DataFrame, what: str) -> pd.DataFrame:
     """The columns of PAST_CAMPAIGNS with their types. Raises DataError."""
+    if "value_at_risk" not in rows and {"churn_probability", "value_if_kept"} <= {*rows}:
+        rows = rows.assign(value_at_risk=value_at_risk(rows))  # kept before declines counted
     for column in PAST_CAMPAIGNS:
         if column.name not in rows:
             raise DataError(f"The {what} has no column '{column.name}'.{did_you_mean(column.name, map(str, rows))}")

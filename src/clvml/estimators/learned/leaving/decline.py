@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, betainc
 
-__all__ = ["MIN_BEFORE", "SHORTFALL_SHARE", "decline"]
+__all__ = ["MIN_BEFORE", "SHORTFALL_SHARE", "decline", "share_lost"]
 
 Floats = NDArray[np.float64]
 
@@ -20,6 +20,13 @@ or was chance: those who fell the most did so in part by chance (`benchmarks/hou
 """
 MIN_BEFORE = 4
 """Purchases before, with which there is a level to fall from."""
+
+
+def share_lost(gone: Floats | float, fall: Floats) -> Floats:
+    """The share of the value if kept that may be lost: all of it with the probability to be gone, otherwise what a
+    fall of spend takes that is not expected already.
+    """
+    return np.asarray(gone + (1.0 - gone) * SHORTFALL_SHARE * fall)
 
 
 def decline(
