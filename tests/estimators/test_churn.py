@@ -11,10 +11,8 @@ from sklearn.base import clone
 
 from clvml import ChurnClassifier, LifetimeValueModel, Transactions, load_cdnow, take_snapshots
 from clvml.errors import DataError, NotFittedError, OptionError
-from clvml.estimators.learned.churn import RHYTHM_HORIZONS
 from clvml.estimators.learned.ensemble.model import labelled_rows
 from clvml.estimators.learned.features import FEATURE_WORDS
-from clvml.estimators.learned.trial import share_of_gaps_ended
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.horizon import day_number
 from clvml.maths import metrics
@@ -178,21 +176,6 @@ def test_a_sentence_names_what_moved_a_customer_most_and_which_way():
         way = "raised" if row[strongest] > 0 else "lowered"
         assert sentence == f"Chance of return {way} by {strongest}."
     assert {"raised", "lowered"} <= set(" ".join(sentences).split())
-
-
-def test_a_horizon_of_their_own_is_the_least_within_which_most_of_their_gaps_end():
-    found = churn().own_rhythm(now(), share=0.9)
-    purchases, rows = churn().value_.purchases_, now()
-    ended = np.stack([share_of_gaps_ended(purchases, rows, np.full(len(rows), float(d))) for d in RHYTHM_HORIZONS])
-    for i, horizon in enumerate(found["horizon"]):
-        at = RHYTHM_HORIZONS.index(horizon)
-        assert at == len(RHYTHM_HORIZONS) - 1 or ended[at, i] >= 0.9
-        assert at == 0 or ended[at - 1, i] < 0.9
-    assert found["horizon"].nunique() > 2
-    for horizon in RHYTHM_HORIZONS:
-        same = (found["horizon"] == horizon).to_numpy()
-        chances = 1.0 - churn().p_return(rows, horizon)
-        np.testing.assert_allclose(found["churn_probability"][same], chances[same], rtol=1e-12)
 
 
 def test_what_a_feature_is_worth_is_what_shuffling_it_loses():

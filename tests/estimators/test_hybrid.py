@@ -168,7 +168,8 @@ def test_it_is_an_estimator_like_others():
 def test_thirty_customers_leave_btyd_nearly_as_it_is(seed):
     told = take_snapshots(log(shop(30, seed=seed)), day(730), 91)
     model = HybridValueModel().fit(told)
-    p, purchases, spend = model.correct(told.now, 91)
+    found = model.predict(told.now, 91)
+    p, purchases, spend = (found[name].to_numpy() for name in ("p_return", "expected_purchases", "expected_spend"))
     expected = expect(model.value_, told.now, 91)
     assert model.churn_.ensemble_.members.purchases_trees is None  # far too few customers
     assert model.churn_.ensemble_.blend.base > 0.9
@@ -182,7 +183,7 @@ def test_a_heavy_penalty_leaves_nothing_but_the_level():
     """One factor for all: the order of customers is that of BTYD alone."""
     told = take_snapshots(log(shop(40, seed=2)), day(730), 91)
     model = HybridValueModel(churn=ChurnClassifier(penalty=1e7)).fit(told)
-    _, purchases, _ = model.correct(told.now, 91)
+    purchases = model.predict(told.now, 91)["expected_purchases"].to_numpy()
     expected = expect(model.value_, told.now, 91).purchases
     some = expected > 0.05 * expected.mean()
     factor = purchases[some] / expected[some]

@@ -21,7 +21,6 @@ from clvml.estimators.saved import ESTIMATOR_FORMAT, settings_from
 from clvml.estimators.spend import GammaGammaModel
 from clvml.horizon import as_date, horizon_days
 from clvml.maths import discount
-from clvml.maths.predictive import spend_quantile
 from clvml.maths.sample import Floats
 
 __all__ = ["LifetimeValueModel", "check_margin", "prediction_frame"]
@@ -307,8 +306,9 @@ class LifetimeValueModel(LikelihoodScore, Estimator):
         ------
         DataError, NotFittedError, OptionError
         """
-        below = 0.5 * (1.0 - check_level(level))
-        return self._spend_quantile(summary, horizon, below), self._spend_quantile(summary, horizon, 1.0 - below)
+        ahead = self._customer_forecast(summary)
+        _, _, low, high = ahead.intervals(self._horizon(horizon), check_level(level))
+        return low, high
 
     def predict(
         self, summary: Customers, horizon: int | str | None = None, *, cache: ForecastCache | None = None
@@ -442,16 +442,6 @@ class LifetimeValueModel(LikelihoodScore, Estimator):
             "purchases_low": few,
             "purchases_high": many,
         }
-
-    def _spend_quantile(self, summary: Customers, horizon: int | str | None, level: float) -> Floats:
-        """Solved once per distinct history: given it, spend over (v + x m) has one distribution for all."""
-        purchases, (p, q, _) = self._purchases(), self.spend_.params_
-        frame = summary_frame(summary)
-        t = purchases._units(self._horizon(horizon), frame.attrs.get("as_of"))
-        rows = purchases._histories(frame)
-        normalised = spend_quantile(purchases._future(rows), t, level, p, p * rows.x + q)
-        spend: Floats = normalised[rows.place] * self.spend_._spend_scale(frame)
-        return spend
 
     def _purchases(self) -> PurchaseModel:
         self._check_fitted("purchases_")

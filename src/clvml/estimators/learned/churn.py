@@ -24,7 +24,7 @@ from clvml.estimators.learned.ensemble.special_days import calendar_of, log_fact
 from clvml.estimators.learned.expectation import Expectation, expect, expected_over
 from clvml.estimators.learned.features import FEATURE_WORDS
 from clvml.estimators.learned.leaks import leaking_attributes
-from clvml.estimators.learned.trial import Settings, Trial, share_of_gaps_ended
+from clvml.estimators.learned.trial import Settings, Trial
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.purchases.regular_gaps import regularity_of
@@ -33,12 +33,9 @@ from clvml.maths import metrics
 from clvml.orders.origins import Snapshots
 from clvml.resources import WHOLE_MACHINE, one_thread, side_by_side
 
-__all__ = ["RHYTHM_HORIZONS", "ChurnClassifier"]
+__all__ = ["ChurnClassifier"]
 
 Floats = NDArray[np.float64]
-
-RHYTHM_HORIZONS = (28, 60, 91, 120, 182, 365)
-"""Days among which `own_rhythm` chooses."""
 
 
 class ChurnClassifier(Estimator):
@@ -323,33 +320,6 @@ class ChurnClassifier(Estimator):
 
     def _columns(self) -> tuple[str, ...]:
         return COLUMNS
-
-    def own_rhythm(self, frame: pd.DataFrame, share: float = 0.9) -> pd.DataFrame:
-        """Churn over a horizon of each customer's own: a fixed one is too short for slow buyers and too late for fast
-        ones.
-
-        Parameters
-        ----------
-        frame : DataFrame
-            Summary and features, one row a customer.
-        share : float
-            Of a customer's own gaps that would have ended within their horizon.
-
-        Returns
-        -------
-        DataFrame
-            horizon, the least of RHYTHM_HORIZONS (days) that is long enough, and churn_probability over it.
-        """
-        self._check_fitted("ensemble_")
-        steps = np.array(RHYTHM_HORIZONS)
-        since = (np.full(len(frame), float(days)) for days in steps)
-        ended = np.stack([share_of_gaps_ended(self.value_.purchases_, frame, days) for days in since])
-        horizon = steps[np.minimum((ended < share).sum(axis=0), len(steps) - 1)]
-        churn = np.empty(len(frame))
-        for days in np.unique(horizon):
-            rows = np.flatnonzero(horizon == days)
-            churn[rows] = 1.0 - self.p_return(frame.iloc[rows].reset_index(drop=True), int(days))
-        return pd.DataFrame({"horizon": horizon, "churn_probability": churn}, index=frame.index)
 
     def explain(self, frame: pd.DataFrame, most: int = 3) -> list[str]:
         """Which features moved the return probability most, against the average customer, and which way. They are the

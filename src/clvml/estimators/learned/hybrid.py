@@ -111,23 +111,6 @@ class HybridValueModel(Estimator):
         self.value_ = self.churn_.value_ = value
         return self
 
-    def correct(self, frame: pd.DataFrame, horizon: int) -> tuple[Floats, Floats, Floats]:
-        """Return, purchases and spend, corrected.
-
-        Parameters
-        ----------
-        frame : DataFrame
-            Summary and features, one row a customer.
-        horizon : int
-            Days ahead.
-
-        Returns
-        -------
-        p_return, purchases, spend : arrays of (n,)
-        """
-        p_return, purchases, spend = self.churn_.predict_ahead(self._customer_forecast(frame), horizon)
-        return p_return, purchases, spend
-
     def _customer_forecast(self, frame: pd.DataFrame, cache: ForecastCache | None = None) -> CustomerForecast:
         """What BTYD expects of these customers, to be asked once or several times."""
         self._check_fitted("churn_")

@@ -17,7 +17,7 @@ from clvml.estimators.purchases.regular_gaps import regularity_of
 from clvml.maths.rhythm import LAPSED_SHARE, LATE_SHARE, overdue_share
 from clvml.orders.origins import Snapshots
 
-__all__ = ["Settings", "Trial", "share_of_gaps_ended"]
+__all__ = ["Settings", "Trial"]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -96,7 +96,7 @@ def _p_return(
     return ensemble.forecast(asked.rows, near, near).p_return, ensemble.forecast(asked.rows, near, far).p_return
 
 
-def share_of_gaps_ended(purchases: PurchaseModel, frame: pd.DataFrame, since: Floats) -> Floats:
+def _share_of_gaps_ended(purchases: PurchaseModel, frame: pd.DataFrame, since: Floats) -> Floats:
     """The share of each customer's own gaps that would have ended within `since` days."""
     r, alpha = purchases.params_.r, purchases.params_.alpha * purchases.unit_days
     return overdue_share(r, alpha, frame["frequency"].to_numpy(float), frame["recency"].to_numpy(float), since)
@@ -106,7 +106,7 @@ def _asked(purchases: PurchaseModel, frame: pd.DataFrame, bought: Floats) -> NDA
     """Those of whom a threshold is asked: late by their own rhythm, not yet lapsed; everybody where too few of them
     are.
     """
-    overdue = share_of_gaps_ended(purchases, frame, frame["days_since_last"].to_numpy(float))
+    overdue = _share_of_gaps_ended(purchases, frame, frame["days_since_last"].to_numpy(float))
     late = (overdue >= LATE_SHARE) & (overdue < LAPSED_SHARE)
     enough = min(bought[late].sum(), (1 - bought[late]).sum()) >= _MIN_LATE
     return late if enough else np.ones_like(late)
