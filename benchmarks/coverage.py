@@ -53,7 +53,7 @@ def corrected(model: ClvModel, frame: pd.DataFrame, holdout: pd.DataFrame, days:
     """Places of outcomes in what ClvModel predicts: no purchase, or BTYD's distribution given one, scaled."""
     value = model.value_
     found = model.model_.predict(frame, days)
-    p_return, purchases, spend = (found[name].to_numpy() for name in ("p_return", "expected_purchases", "expected_spend"))
+    p_return, purchases, spend = found[["p_return", "expected_purchases", "expected_spend"]].to_numpy().T
     base = expect(value, frame, days)
     chance = p_return / base.p_return
     stretch = np.maximum(purchases / p_return - 1.0, 1e-9) / np.maximum(base.purchases / base.p_return - 1.0, 1e-9)
