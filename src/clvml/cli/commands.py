@@ -1,18 +1,10 @@
-"""clvml: the command line. Options may stand in clv.toml; results go to standard output, the rest to standard error.
-
-Exit codes: 0 done; 1 internal error; 2 the input or the options break their contract; 3 the champion is better than the
-new model, or a new model is due.
-"""
+"""The commands: what each can be asked, and the job that it asks for. Options may stand in clv.toml."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import io
-import os
-import sys
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -32,11 +24,16 @@ from clvml.cli.options import (
     treating_options,
 )
 from clvml.cli.overlap import check_overlap
-from clvml.errors import ClvError, OptionError, without_secrets
+from clvml.errors import ClvError, OptionError
 from clvml.horizon import as_date
-from clvml.redaction import ids_are_hidden, ids_hidden
+from clvml.redaction import ids_are_hidden
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["cli"]
+
+Job = TypeVar("Job", bound="DataclassInstance")
 
 _SEED = click.IntRange(0, 2**32 - 1)
 _STATE = click.option(
@@ -73,6 +70,11 @@ def cli(context: click.Context, config: Path | None) -> None:
     path = config or Path(CONFIG)
     if config is not None or path.exists():
         context.default_map = read_defaults(path, {str(k): v for k, v in cli.commands.items()})
+
+
+def _job(kind: type[Job], settings: dict[str, Any], **given: Any) -> Job:
+    """The job that options describe, which are taken out of the settings: what it does not know describes the log."""
+    return kind(**given, **{f.name: settings.pop(f.name) for f in fields(kind) if f.name in settings})
 
 
 @cli.command()
@@ -146,30 +148,11 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
 @show_options
 @click.pass_context
-def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **settings: Any) -> None:
+def train(context: click.Context, /, source: tuple[str, ...], **settings: Any) -> None:
     """Backtest, train, record in MLflow, and register. Exit code 3 where the champion stays."""
     from clvml.cli.jobs import TrainJob, train_job
 
-    own = (
-        "horizon",
-        "discount_rate",
-        "contact_cost",
-        "incentive",
-        "save_rate",
-        "redemption",
-        "seed",
-        "sample",
-        "register",
-        "out",
-        "backtest",
-        "calendar",
-        "no_seasonality",
-        "experiment",
-        "tracking_uri",
-        "verbose",
-        "quiet",
-    )
-    job = TrainJob(as_of=as_of, **{name: settings.pop(name) for name in own})
+    job = _job(TrainJob, settings)
     read = {"SOURCE": source, "--calendar": job.calendar, "--state": settings["state"]}
     check_overlap({"--out": job.out, "--backtest": job.backtest}, read)
     trained = train_job(open_log(source, settings), job)
@@ -197,12 +180,11 @@ def train(context: click.Context, /, source: tuple[str, ...], as_of: str, **sett
 @_STATE
 @click.option("--tracking-uri", help="MLflow store. Default: MLFLOW_TRACKING_URI, else mlflow.db in this folder.")
 @show_options
-def predict(source: tuple[str, ...], as_of: str, **settings: Any) -> None:
+def predict(source: tuple[str, ...], **settings: Any) -> None:
     """Score every customer of a log with a trained model."""
     from clvml.cli.jobs import PredictJob, predict_job
 
-    own = ("model", "out", "horizon", "history", "tracking_uri", "verbose", "quiet")
-    job = PredictJob(as_of=as_of, **{name: settings.pop(name) for name in own})
+    job = _job(PredictJob, settings)
     read = {"SOURCE": source, "--model": job.model, "--state": settings["state"]}
     if isinstance(job.out, Path):
         check_overlap({"--out": job.out}, read | {"--history": job.history})
@@ -252,13 +234,11 @@ def _no_as_of(context: click.Context, option: click.Parameter, value: str | None
 @season_options
 @_STATE
 @show_options
-def backtest(source: tuple[str, ...], cuts: tuple[str, ...], **settings: Any) -> None:
+def backtest(source: tuple[str, ...], **settings: Any) -> None:
     """How good would predictions made at an earlier day have been, beside what a shopkeeper would guess?"""
     from clvml.cli.jobs import BacktestJob, backtest_job
 
-    season = ("calendar", "no_seasonality")
-    own = ("horizon", "out", "bootstrap", "seed", "sample", "lifetimes", *season, "verbose", "quiet")
-    job = BacktestJob(cuts=cuts, **{name: settings.pop(name) for name in own})
+    job = _job(BacktestJob, settings)
     read = {"SOURCE": source, "--calendar": job.calendar, "--state": settings["state"]}
     check_overlap({"--out": job.out}, read)
     click.echo(backtest_job(open_log(source, settings), job))
@@ -412,8 +392,7 @@ def monitor(context: click.Context, /, source: tuple[str, ...], **settings: Any)
     """Compare past scores with the orders since, and record it in MLflow. Exit code 3 where a new model is due."""
     from clvml.cli.campaign_jobs import MonitorJob, monitor_job
 
-    own = ("scores", "sample", "experiment", "tracking_uri", "out", "verbose", "quiet")
-    job = MonitorJob(**{name: settings.pop(name) for name in own})
+    job = _job(MonitorJob, settings)
     check_overlap({"--out": job.out}, {"SOURCE": source, "--scores": job.scores, "--state": settings["state"]})
     if settings["engine"] == "spark":
         from clvml.cli.spark_job import monitor_on_spark as monitor_job
@@ -447,21 +426,7 @@ def report(source: tuple[str, ...], **settings: Any) -> None:
     """
     from clvml.cli.report_job import ReportJob, report_job
 
-    own = (
-        "scores",
-        "backtest",
-        "audience",
-        "outcome",
-        "cac",
-        "out",
-        "title",
-        "currency",
-        "numbers",
-        "rows",
-        "verbose",
-        "quiet",
-    )
-    job = ReportJob(redact=ids_are_hidden(), **{name: settings.pop(name) for name in own})
+    job = _job(ReportJob, settings, redact=ids_are_hidden())
     check_overlap({"--out": job.out}, {"--log": source, **job.inputs})
     if source and settings["engine"] == "spark":
         raise OptionError(
@@ -470,91 +435,3 @@ def report(source: tuple[str, ...], **settings: Any) -> None:
             "orders, where they fit. On Spark, `clvml insights` looks at a sample of the customers."
         )
     click.echo(report_job((lambda: open_log(source, settings)) if source else None, job))
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point of the `clvml` command."""
-    # MLflow reports usage to its makers unless asked not to; our commands ask, the library leaves it to the user.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    _open_streams()
-    with ids_hidden(False):  # until --redact
-        sys.exit(_exit_code(sys.argv[1:] if arguments is None else arguments))
-
-
-def _open_streams() -> None:
-    """What a daemon has closed leads nowhere: else a file that is written later would take its place and its text."""
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
-        try:
-            os.fstat(number)
-        except OSError:
-            nowhere = os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
-            setattr(sys, name, os.fdopen(nowhere, mode, encoding="utf-8"))
-
-
-def _exit_code(arguments: list[str]) -> int:
-    """Run the command; its exit code, once what went wrong is printed."""
-    try:
-        code = cli.main(arguments, prog_name="clvml", standalone_mode=False)
-    except click.ClickException as error:
-        usage = io.StringIO()
-        error.show(usage)
-        _say(without_secrets(usage.getvalue()).rstrip("\n"))
-        code = error.exit_code
-    except ClvError as error:
-        _complain(f"Error: {error}")
-        code = 2
-    except (click.Abort, KeyboardInterrupt):
-        _say("Stopped; nothing was left half-written.")
-        code = 130
-    except (BrokenPipeError, SystemExit):  # click's own way to end where standard output is a broken pipe
-        code = _pipe_closed()
-    except OSError as error:
-        code = _no_room(error) if error.errno in _NO_ROOM else _internal(error, "--verbose" in arguments)
-    except Exception as error:  # noqa: BLE001  the last door: whatever it is becomes one line, not a traceback in a batch job's log
-        code = _internal(error, "--verbose" in arguments)
-    return code if isinstance(code, int) else 0
-
-
-def _complain(message: str) -> None:
-    """On standard error, without passwords: in lines where somebody reads, in one line where a log collects them."""
-    message = without_secrets(message)
-    if sys.stderr.isatty():
-        from clvml.cli.terminal import wrapped
-
-        message = wrapped(message)
-    _say(message)
-
-
-def _say(message: str) -> None:
-    """On standard error, if it takes it."""
-    with contextlib.suppress(OSError):
-        click.echo(message, err=True)
-
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-
-
-def _no_room(error: OSError) -> int:
-    """Standard output, or a temporary file, could not be written: outputs have messages of their own."""
-    place = "What the command prints, or a temporary file," if error.filename is None else str(error.filename)
-    _complain(f"Error: {place} could not be written: {error.strerror}. Make room, or choose another place.")
-    return 2
-
-
-def _pipe_closed() -> int:
-    """The reader of standard output has gone, as `head` does: nothing more to say, and no second complaint at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
-
-
-def _internal(error: Exception, verbose: bool) -> int:
-    import traceback
-
-    if verbose and ids_are_hidden():
-        traceback.print_tb(error.__traceback__)  # a message may quote what stands in a table
-    elif verbose:
-        _say(without_secrets(traceback.format_exc()))
-    hint = "" if verbose else " Run it again with --verbose for the traceback."
-    text = "its text is left out, as --redact asks" if ids_are_hidden() else str(error)
-    _complain(f"Internal error: {type(error).__name__}: {text}. This is a fault of clvml, please report it.{hint}")
-    return 1
