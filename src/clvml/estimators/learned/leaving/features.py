@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clvml.estimators.learned.leaving.second_purchase import SecondPurchase
 from clvml.maths.regularity import Regularities
 from clvml.maths.rhythm import Rhythm
 
@@ -68,8 +69,8 @@ class Rules(NamedTuple):
     rhythm: Rhythm
     regularities: Regularities | None
     """None where one regularity is everybody's."""
-    once_days: float
-    """Over which those are asked who have bought once."""
+    second: SecondPurchase
+    """Those who have bought once are asked until it has lapsed."""
     limits: tuple[float, float]
     """The least and the most days that anybody is asked over."""
 
@@ -84,7 +85,7 @@ def asked_of(
     if rules.regularities is not None and "log_gaps" in frame:
         k = rules.regularities.each(x, t_x, frame["log_gaps"].to_numpy(np.float64), float(rhythm.k))
     gap = rhythm.of(k).mean_gap(x, t_x)
-    days = np.clip(np.where(x > 0, np.rint(GAPS_TO_LEAVE * gap), rules.once_days), *limits)
+    days = np.clip(np.where(x > 0, np.rint(GAPS_TO_LEAVE * gap), rules.second.lapsed), *limits)
     until = days if to_calendar is None else np.clip(to_calendar(days), 1.0, limits[1])
     return Asked(x, t_x, T, T - t_x, p_alive, gap, days, until, k)
 
