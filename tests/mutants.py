@@ -34,7 +34,7 @@ TESTS = {
     "evaluation/deciles.py": ["evaluation/test_deciles.py"],
     "evaluation/monitoring.py": ["evaluation/test_monitoring.py"],
     "horizon.py": ["test_horizon.py"],
-    "insights/channels.py": ["insights/test_channels.py"],
+    "insights/channels": ["insights/test_channels.py"],
     "insights/over_time": ["insights/test_migration.py", "insights/test_history.py"],
     "insights/profit.py": ["insights/test_profit.py"],
     "orders/origins.py": ["orders/test_snapshots.py"],

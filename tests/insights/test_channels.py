@@ -9,7 +9,9 @@ from scipy.stats import norm
 
 from clvml.errors import DataError, OptionError
 from clvml.estimators.encoding import Encoding
-from clvml.insights.channels import _pooled, _same_mix, _shrunk, channel_values, lifetime_by_formula, payback_month
+from clvml.insights.channels import channel_values
+from clvml.insights.channels.estimates import pooled_errors, same_mix, shrink
+from clvml.insights.channels.life import lifetime_by_formula, payback_month
 from clvml.orders.transactions import Transactions
 
 AS_OF = "2011-12-31"
@@ -132,7 +134,7 @@ def test_the_mix_is_taken_out_as_least_squares_over_all_customers_does():
     facts.loc[::50, "age"] = np.nan
     value = rng.gamma(1.0, 50.0, n) + 20 * (table["channel"] == "web") + 5.0 * facts["age"].fillna(22.0)
     names = ["mail", "shop", "web"]
-    found = _same_mix(table, facts, value.to_numpy(), names)
+    found = same_mix(table, facts, value.to_numpy(), names)
     M = Encoding.of(facts).matrix(facts)
     X = np.hstack([np.column_stack([table["channel"] == name for name in names]), M - M.mean(axis=0)]).astype(float)
     beta, *_ = np.linalg.lstsq(X, value, rcond=None)
@@ -166,7 +168,7 @@ def test_cohorts_are_named_in_full_without_a_mix_that_was_not_taken_out():
 def test_what_is_drawn_to_the_mean_keeps_the_mean():
     """Of skewed money a channel that misses its few good customers looks exact: it must not draw the others down."""
     errors, customers = np.array([1.0, 10.0]), np.array([100, 100])
-    pooled = _pooled(errors, customers)
+    pooled = pooled_errors(errors, customers)
     assert pooled == pytest.approx(np.sqrt((1.0 + 100.0) / 2), rel=1e-12)
-    assert _shrunk(np.array([50.0, 70.0]), pooled).mean() == pytest.approx(60.0)
-    assert _pooled(np.array([np.nan, 2.0]), np.array([1, 50])) == pytest.approx([2.0 * np.sqrt(50), 2.0])
+    assert shrink(np.array([50.0, 70.0]), pooled).mean() == pytest.approx(60.0)
+    assert pooled_errors(np.array([np.nan, 2.0]), np.array([1, 50])) == pytest.approx([2.0 * np.sqrt(50), 2.0])
