@@ -162,8 +162,8 @@ def test_train_registers_and_predict_finds_the_champion(here, store, clvml):
         "train", "log.csv", "--as-of", AS_OF, *TRAIN, "--out", "models/clv", "--backtest", "tested.json"
     )
     assert code == 0
-    assert "backtest t.json" in out
-    assert json.loads((here / "t.json").read_text())["cuts"]
+    assert "backtest tested.json" in out
+    assert json.loads((here / "tested.json").read_text())["cuts"]
     assert "models:/clv/1, now @champion: the first champion of this name" in out
     assert "saved    models/clv" in out
     assert "In words: of 2,349 customers" in out
