@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from clvml.errors import OptionError
-from clvml.horizon import MAX_HORIZON_DAYS, as_date, horizon_days
+from clvml.horizon import MAX_HORIZON_DAYS, as_date, horizon_days, latest_start
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,11 @@ def test_horizons_in_calendar_units():
     assert horizon_days("100y", "2024-01-01") == MAX_HORIZON_DAYS - 1  # 2100 has no leap day
     with pytest.raises(OptionError, match="ends beyond the calendar"):
         horizon_days("99y", "9950-01-01")
+
+
+@pytest.mark.parametrize("horizon", ["6m", "1m", "1y", "39w", 30, 1])
+def test_the_latest_start_is_the_last_whose_horizon_ends_by_the_day(horizon):
+    for end in (dt.date(2024, 6, 29), dt.date(2024, 3, 1), dt.date(2024, 2, 29), dt.date(2023, 8, 31)):
+        days = [end - dt.timedelta(days=n) for n in range(400)]
+        within = [day for day in days if day + dt.timedelta(days=horizon_days(horizon, day)) <= end]
+        assert latest_start(horizon, end) == max(within)

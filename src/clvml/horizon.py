@@ -9,7 +9,16 @@ from typing import Any
 
 from clvml.errors import OptionError
 
-__all__ = ["EPOCH", "MAX_HORIZON_DAYS", "add_months", "as_date", "day_number", "day_of_number", "horizon_days"]
+__all__ = [
+    "EPOCH",
+    "MAX_HORIZON_DAYS",
+    "add_months",
+    "as_date",
+    "day_number",
+    "day_of_number",
+    "horizon_days",
+    "latest_start",
+]
 
 EPOCH = dt.date(1970, 1, 5)
 """A Monday, so that floor(day / 7) is an ISO week. Day numbers count from here, in SQL and in Python alike."""
@@ -69,6 +78,14 @@ def horizon_days(horizon: int | str, as_of: Any = None, name: str = "horizon") -
     if days > MAX_HORIZON_DAYS:
         raise OptionError(f"{name}={horizon!r} is more than the hundred years that can be looked ahead.")
     return days
+
+
+def latest_start(horizon: int | str, end: dt.date) -> dt.date:
+    """The last day whose horizon ends by another: six months have 181 to 184 days."""
+    start = end - dt.timedelta(days=max(horizon_days(horizon, end) - 3, 1))
+    while start + dt.timedelta(days=horizon_days(horizon, start)) > end:
+        start -= dt.timedelta(days=1)
+    return start
 
 
 def _days(horizon: int | str, number: int, unit: str, as_of: Any, name: str) -> int:

@@ -209,8 +209,10 @@ def check_summary(frame: pd.DataFrame, needs: Iterable[str]) -> pd.DataFrame:
     for name in needs:
         if name not in frame.columns:
             known = [str(c) for c in frame.columns]
+            make = " Transactions(orders, …).summarize(as_of) makes one." if "frequency" not in known else ""
             raise DataError(
                 f"The summary has no column '{name}'.{did_you_mean(name, known)} It has: {listed(known) or 'none'}."
+                f"{make}"
             )
     numeric = [c.name for c in SUMMARY if c.name in needs and c.dtype in ("int64", "float64")]
     values = {name: _numbers(frame, name) for name in numeric}

@@ -471,3 +471,19 @@ def test_backtest_as_of_points_to_cut(here, clvml):
     assert "has no --as-of" not in clvml("backtest", "log.csv", "--cut", "soon")[2]
     (here / "clv.toml").write_text('[backtest]\nas_of = "1997-06-30"\n')
     assert "backtest has no option 'as_of'" in clvml("backtest", "log.csv", "--cut", "soon")[2]
+
+
+def test_amounts_with_a_decimal_comma_are_read_by_an_option(clvml, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    amounts = ["12,50", "1.234,50", *[f"{n},99" for n in range(20)]]
+    rows = pd.DataFrame({"customer_id": range(22), "date": "31.12.2024", "amount": amounts})
+    rows.to_csv("log.csv", sep=";", index=False)
+    code, out, err = clvml("check", "log.csv")
+    assert (code, out) == (2, "")
+    assert "22 of 22 amounts in 'amount' have a comma" in err
+    assert "With --decimal ',' they are read." in err
+    code, out, _ = clvml("check", "log.csv", "--decimal", ",")
+    assert code == 0
+    assert "22 rows, 22 usable" in out
+    (tmp_path / "clv.toml").write_text("decimal = ','\n", encoding="utf-8")
+    assert clvml("check", "log.csv")[0] == 0

@@ -3,6 +3,7 @@
 import copy
 from collections import Counter
 
+import pandas as pd
 import pytest
 
 from clvml import Transactions, load_cdnow
@@ -64,6 +65,8 @@ def test_options_of_the_rules_stand_as_they_are_typed():
     assert "with --timezone …)" in said
     assert "(--returns ignore)" in said
     assert "out (--exclude)" in said
+    slip = pd.DataFrame({"customer_id": 1, "date": "2024-01-01", "amount": ["1,5"] + ["5"] * 200})
+    assert "--decimal , reads 1.234,50" in " ".join(check_text(Transactions(slip).check()).split())
 
 
 def test_a_half_life_beyond_the_log_is_not_told():

@@ -68,6 +68,26 @@ def assert_same(spark_log, duck_log, as_of):
     pd.testing.assert_frame_equal(got, expected.drop(columns=traits), check_exact=True)
 
 
+def test_a_decimal_comma_is_the_same_number(spark, tmp_path):
+    written = [
+        "27,70",
+        "1.234,50",
+        "1 234,5",
+        "1'234,50",
+        "1\u202f234,50",
+        " 12,5 ",
+        ",5",
+        "12.50",
+        "1,2,3",
+        "5 EUR",
+    ]
+    rows = pd.DataFrame({"customer_id": range(1, 11), "date": "2024-01-01", "amount": written})
+    log, expected = Transactions(on_spark(spark, rows, tmp_path), decimal=","), Transactions(rows, decimal=",")
+    assert_same(log, expected, "2024-01-01")
+    with pytest.raises(DataError, match="With decimal=',' they are read"):
+        Transactions(on_spark(spark, rows, tmp_path))
+
+
 def orders(seed=7, lines=800):
     """Sales, refunds, orders cancelled in full at once and later, in part, twice, without id."""
     draw = random.Random(seed)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from clvml import ClvModel, Transactions
+from clvml import BetaGeoModel, ClvModel, Transactions, backtest, load_cdnow, monitor, take_snapshots
 from clvml.errors import ClvWarning, DataError, NotFittedError, OptionError
 from clvml.estimators.learned.hybrid import HybridValueModel
 from clvml.scores import cutoffs
@@ -296,3 +296,22 @@ def test_a_seed_is_one_that_every_generator_takes(cdnow_log, trained, seed):
 def test_a_sample_too_small_is_refused(cdnow_log, sample):
     with pytest.raises(OptionError, match="is not a whole number of 1,000 or more"):
         ClvModel(sample=sample).fit(cdnow_log, CUT)
+
+
+def test_orders_that_are_no_log_yet_are_refused_with_the_way(trained):
+    orders = load_cdnow(sample=True)
+    calls = (
+        lambda: ClvModel(horizon="39w").fit(orders, "1998-06-30"),
+        lambda: trained.score(orders),
+        lambda: trained.frame(orders),
+        lambda: backtest(orders, "1997-09-30", "13w"),
+        lambda: monitor(orders, orders),
+        lambda: take_snapshots(orders, "1997-09-30", "13w"),
+    )
+    for call in calls:
+        with pytest.raises(OptionError, match=r"not a DataFrame\. Make one: log = Transactions\(orders, customer='…'"):
+            call()
+    with pytest.raises(
+        DataError, match=r"no column 'frequency'.* Transactions\(orders, …\)\.summarize\(as_of\) makes one"
+    ):
+        BetaGeoModel().fit(orders.rename(columns={"customer_id": "Kunde"}))

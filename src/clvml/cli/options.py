@@ -68,6 +68,11 @@ _LOG_OPTIONS = (
         metavar="ID",
         help="Customer to leave out, such as a test account, or a file of them (customer_id, or .txt); repeatable.",
     ),
+    click.option(
+        "--decimal",
+        type=click.Choice([",", "."]),
+        help="Before the decimals of amounts in CSV: , reads 1.234,50 and . reads 1,234.50. Default: plain 1234.50.",
+    ),
     click.option("--timezone", help="The business's own, for times that name a zone. Default: UTC."),
     click.option(
         "--table", help="Table of the log in a data base (a DuckDB file, postgresql://user@host/db, sqlite:///shop.db)."
@@ -223,7 +228,7 @@ _GROUPS = {
         "channel",
         "covariates",
     ),
-    "How the log is read": ("returns", "grain", "free_orders", "exclude", "timezone", "table", "query"),
+    "How the log is read": ("returns", "grain", "free_orders", "exclude", "decimal", "timezone", "table", "query"),
     "Where and with what the work is done": ("engine", "master", "memory", "threads", "spill"),
     "What is printed": ("verbose", "quiet", "redact", "help"),
 }

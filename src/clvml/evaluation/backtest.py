@@ -26,10 +26,10 @@ from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.evaluation.deciles import captured, decile_table
 from clvml.evaluation.differences import paired_differences
-from clvml.horizon import as_date, horizon_days
+from clvml.horizon import as_date, horizon_days, latest_start
 from clvml.maths import metrics
 from clvml.orders.summaries import net_spend
-from clvml.orders.transactions import Transactions
+from clvml.orders.transactions import Transactions, check_log
 from clvml.progress import Progress
 from clvml.resources import one_thread, side_by_side
 from clvml.scores.model import ClvModel
@@ -205,6 +205,7 @@ def backtest(
     >>> tested.totals()[["target", "actual"]].round(0).values.tolist()
     [['purchases', 726.0], ['spend', 27873.0]]
     """
+    check_log(log)
     cuts = [as_date(c, "cut") for c in (cut if pd.api.types.is_list_like(cut) else [cut])]
     if not cuts:
         raise OptionError("A backtest needs at least one cut: a day, or a list of days.")
@@ -214,7 +215,7 @@ def backtest(
     progress, threads = Progress("backtest", len(cuts)), log.resources.n_workers
     for day in cuts:
         days = horizon_days(horizon, day)
-        _check_end(log, day, days)
+        _check_end(log, day, horizon)
         with one_thread():  # of the BLAS: its own would spin beside ours
             forecasts, actual, facts = _forecasts(log, day, days, settings, champion, others or {})
             tables.append(_table(forecasts, actual).assign(cut=day.isoformat()))
@@ -234,10 +235,11 @@ def _first(table: pd.DataFrame) -> pd.DataFrame:
     return table[["cut", *(c for c in table.columns if c != "cut")]]
 
 
-def _check_end(log: Transactions, cut: dt.date, days: int) -> None:
-    end, last = cut + dt.timedelta(days=days), log.last_date
+def _check_end(log: Transactions, cut: dt.date, horizon: int | str) -> None:
+    days, last = horizon_days(horizon, cut), log.last_date
+    end = cut + dt.timedelta(days=days)
     if end > last:
-        latest = last - dt.timedelta(days=days)
+        latest = latest_start(horizon, last)
         way = f"Choose a cut up to {latest}" if latest > log.first_date else "Choose a shorter horizon"
         raise OptionError(
             f"A backtest at cut={cut} needs the {days} days after it, up to {end}, and the log ends on {last}. {way}."

@@ -16,7 +16,7 @@ from clvml.evaluation.deciles import decile_table
 from clvml.evaluation.drift import MIN_JUDGED_CUSTOMERS, drift_table
 from clvml.horizon import as_date
 from clvml.maths import metrics
-from clvml.orders.transactions import Transactions
+from clvml.orders.transactions import Transactions, check_log
 from clvml.redaction import shown_id
 from clvml.scores.totals import level_sd_of, total_interval_around
 from clvml.tables import canonical_ids, finite_column
@@ -156,6 +156,7 @@ def monitor(log: Transactions, scores: pd.DataFrame) -> Monitor:
     >>> found.until, found.days
     ('1997-12-30', 91)
     """
+    check_log(log)
     as_of, horizon = _one_day(scores)
     until = min(as_of + dt.timedelta(days=horizon), log.last_date)
     days = (until - as_of).days

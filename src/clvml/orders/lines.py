@@ -12,6 +12,7 @@ from clvml.orders.reading.columns import Columns, Probe, lines_sql, missing_id, 
 from clvml.orders.reading.csv_files import encodings_of, scan_csv
 from clvml.orders.reading.databases import LINE, DuckDBFile, Postgres, SqlDatabase
 from clvml.orders.reading.dates import DayOrder, shows_day_first, shows_month_first, zoned_text, zoneless_text
+from clvml.orders.reading.numbers import check_plain, reading_decimals
 from clvml.orders.reading.rules import Condition, Policy, line_rules, log_rules
 from clvml.orders.reading.sources import Source
 from clvml.resources import WHOLE_MACHINE, Resources
@@ -129,10 +130,13 @@ class LoadedLines:
         """
         self.columns, self.policy = columns, policy
         self.engine = _engine(source, policy.timezone, resources)
+        self.engine.dialect = reading_decimals(self.engine.dialect, policy.decimal)
         self.encoding = _load(self.engine, source, columns)
         if not source.on_spark:
             self.engine.close_files(() if source.once else source.files, folder)
         self.types = self.engine.columns("source")
+        if policy.decimal is None and self.types["src_amount"] == "VARCHAR":
+            check_plain(self.engine, "src_amount", columns.amount)
         self.evidence = _text_evidence(self.engine, self.types, untyped=_is_untyped(source, self.types))
         self.probe = before.plus(self.evidence).probe()
         lines = lines_sql(columns, self.types, self.probe, self.engine.dialect, policy.excluded_sql)

@@ -24,7 +24,7 @@ from clvml.orders.origins import (
     year_ago_origin,
 )
 from clvml.orders.past import Past
-from clvml.orders.transactions import Transactions
+from clvml.orders.transactions import Transactions, check_log
 
 __all__ = ["FEATURES", "OriginPlan", "Snapshots", "one_vote", "plan_origins", "take_snapshots"]
 
@@ -66,6 +66,7 @@ def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, n_origins:
     >>> int(snapshots.labelled["purchases"].sum())
     1055
     """
+    check_log(log)
     day = as_date(as_of)
     days = horizon_days(horizon, day)
     check_whole("n_origins", n_origins)

@@ -21,6 +21,7 @@ from clvml.orders.lines import RETURNS_FILTERS, LoadedLines, Policy
 from clvml.orders.log import PERIODS, Log
 from clvml.orders.outliers import Outliers
 from clvml.orders.reading.columns import Columns
+from clvml.orders.reading.numbers import DECIMALS
 from clvml.orders.reading.sources import open_source
 from clvml.orders.state.kept_lines import KeptLines
 from clvml.orders.summaries import (
@@ -41,10 +42,19 @@ from clvml.tables import canonical_ids
 if TYPE_CHECKING:
     from clvml.orders.engines.spark import SparkBookings, SparkEngine
 
-__all__ = ["Split", "Transactions"]
+__all__ = ["Split", "Transactions", "check_log"]
 
 BATCH_LINES = PART_CUSTOMERS = 122_880
 """Lines drawn from the engine at once, and customers of a part: those of a row group of DuckDB."""
+
+
+def check_log(log: object) -> None:
+    """Raise OptionError for what is no log, as a frame of orders is none yet."""
+    if not isinstance(log, Transactions):
+        raise OptionError(
+            f"A log of orders is needed here, not a {type(log).__name__}. "
+            "Make one: log = Transactions(orders, customer='…', date='…', amount='…')."
+        )
 
 
 class Split(NamedTuple):
@@ -107,6 +117,9 @@ class Transactions:
         "net" takes refunds out of the money, "ignore" leaves refund lines out, "error" refuses a log with any.
     grain : {"day", "week"}
         Within which several orders are one purchase; weeks are Monday to Sunday.
+    decimal : {",", "."}, optional
+        How amounts that are text, as in CSV, are written: "," reads 1.234,50, 1 234,50 and 1'234,50, "." reads 1,234.50
+        and so on. By default plain numbers such as 1234.50.
     timezone : str, optional
         The business's own (IANA name), for times that name a zone; UTC by default. Times without one are taken as they
         are.
@@ -161,6 +174,7 @@ class Transactions:
         covariates: Sequence[str] = (),
         returns: Literal["net", "ignore", "error"] = "net",
         grain: Literal["day", "week"] = "day",
+        decimal: Literal[",", "."] | None = None,
         timezone: str | None = None,
         free_orders: bool = False,
         exclude: Sequence[object] = (),
@@ -173,6 +187,8 @@ class Transactions:
     ) -> None:
         check_choice("returns", returns, RETURNS_FILTERS)
         check_choice("grain", grain, PERIODS)
+        if decimal is not None:
+            check_choice("decimal", decimal, DECIMALS)
         listed = isinstance(covariates, Iterable) and not isinstance(covariates, str)
         carried: tuple[Any, ...] = tuple(covariates) if listed else (covariates,)
         columns = Columns(customer, date, amount, order, is_return, margin, cost, service_cost, channel, carried)
@@ -181,7 +197,7 @@ class Transactions:
         self._resources = resources_of(memory, threads, spill)
         if isinstance(exclude, str | bytes | pd.DataFrame) or not isinstance(exclude, Iterable):
             raise OptionError(f"exclude={shown_id(exclude)!r} is no list of customer ids. Write it as a list.")
-        policy = Policy(returns, timezone or "UTC", free_orders, tuple(sorted(set(canonical_ids(exclude)))))
+        policy = Policy(returns, timezone or "UTC", free_orders, tuple(sorted(set(canonical_ids(exclude)))), decimal)
         opened = open_source(source, table, query)
         self._lines: LoadedLines | KeptLines
         if state is None:

@@ -34,7 +34,7 @@ from clvml.horizon import as_date, day_of_number, horizon_days
 from clvml.orders.origins import Snapshots
 from clvml.orders.silence import silence_note, warn_of_silence
 from clvml.orders.snapshots import take_snapshots
-from clvml.orders.transactions import Transactions
+from clvml.orders.transactions import Transactions, check_log
 from clvml.progress import Progress
 from clvml.scores import score as scoring, segments
 from clvml.scores.cutoffs import cutoffs_of_base
@@ -171,6 +171,7 @@ class ClvModel(Estimator):
             For each of `notes_` that lowers what the scores can be trusted with, such as a log that is short for the
             horizon.
         """
+        check_log(log)
         for name in ("good_share", "bad_share"):
             check_share(name, getattr(self, name))
         self._economics(1.0)  # refuses costs that are none before anything is learned
@@ -336,6 +337,7 @@ class ClvModel(Estimator):
             Summary and features, one row a customer who had bought by then.
         """
         self._check_fitted("model_")
+        check_log(log)
         return log.summarize(as_of or self.as_of_, self.window_)
 
     def predict(self, frame: Customers, horizon: int | str | None = None) -> pd.DataFrame:
@@ -391,6 +393,7 @@ class ClvModel(Estimator):
             Where the log ended long before that day.
         """
         self._check_fitted("cutoffs_")
+        check_log(log)
         warn_of_silence(log, as_date(as_of or self.as_of_))
         rows = self.score_rows(self.frame(log, as_of), horizon, cache=ForecastCache(log.lines))
         cutoffs = self.tier_cutoffs(rows.columns["tier_value"], rows.columns["contribution"])
@@ -475,9 +478,10 @@ class ClvModel(Estimator):
         """The settings that differ from their defaults; once fitted, what was learned and what to know of it."""
         if not hasattr(self, "economics_"):
             return super().__repr__()
+        margin = "all" if self.margin_ == 1 else f"{self.margin_:.1%}"
         facts = (
-            f"{self.n_customers_:,} customers, {self.horizon_days_} days ahead; {self.margin_:.3g} of the amount is "
-            f"earned; good from {self.cutoffs_.good_value:,.2f} if kept"
+            f"{self.n_customers_:,} customers, {self.horizon_days_} days ahead; {margin} of the amount is earned; "
+            f"good from {self.cutoffs_.good_value:,.2f} if kept"
         )
         notes = [f"note: {note}" for note in self.notes_]
         return "\n".join([super().__repr__(), self.name, facts, *notes])

@@ -9,6 +9,7 @@ from clvml.horizon import day_number
 from clvml.orders.engines.duckdb import ID_KEY, SCALE, Dialect, id_key, literal
 from clvml.orders.reading.columns import MISSING_WORDS, Columns, Probe, finite, flag_words, number_of, text_of
 from clvml.orders.reading.dates import DayOrder, day_month_text, is_zoned, zoneless_text
+from clvml.orders.reading.numbers import number_example
 
 __all__ = ["Condition", "Policy", "line_rules", "log_rules"]
 
@@ -25,6 +26,8 @@ class Policy(NamedTuple):
     free_orders: bool
     exclude: tuple[str, ...] = ()
     """Canonical ids of customers whose lines do not count."""
+    decimal: str | None = None
+    """The sign before the decimals of numbers that are text; None: plain numbers alone."""
 
     @property
     def excluded_sql(self) -> str:
@@ -76,7 +79,7 @@ def line_rules(
             "unparsable amount",
             f"amount IS NULL AND NOT {no_amount} AND COALESCE({plain}, TRUE)",
             "dropped",
-            "no plain number (or above 14 digits); write 1234.50: a decimal point, no currency, no thousands sign",
+            _number_hint(policy.decimal),
         ),
         Condition(
             "placeholder date",
@@ -221,6 +224,11 @@ def _date_hint(probe: Probe) -> str:
     if probe.day_order is DayOrder.UNKNOWN:
         return hint + "; whether 03/04/2011 is in March or April is never guessed"
     return hint
+
+
+def _number_hint(decimal: str | None) -> str:
+    hint = f"no number such as {number_example(decimal)} (or above 14 digits); leave currencies out"
+    return hint if decimal is not None else f"{hint}; decimal=',' reads {number_example(',')} too"
 
 
 def _zoned(types: Mapping[str, str], dialect: Dialect) -> str:

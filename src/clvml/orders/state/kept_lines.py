@@ -11,6 +11,7 @@ from clvml.orders.data_report import Counts, DataReport, Rule, count_rules
 from clvml.orders.engines.duckdb import Engine
 from clvml.orders.lines import Extent, Policy
 from clvml.orders.reading.columns import Columns
+from clvml.orders.reading.numbers import reading_decimals
 from clvml.orders.reading.rules import Condition, line_rules, log_rules
 from clvml.orders.reading.sources import Source
 from clvml.orders.state.folder import State
@@ -44,6 +45,7 @@ class KeptLines:
         self.note, self._manifest = kept.note, kept.manifest
         self.encoding = kept.manifest.encoding
         self.engine = Engine(policy.timezone, resources)
+        self.engine.dialect = reading_decimals(self.engine.dialect, policy.decimal)
         self.engine.close_files(folder=str(self._state.folder))
         self.engine.view("lines", self._state.lines_sql(columns, kept.manifest, self.engine.dialect))
         self._report: DataReport | None = None
