@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test keeps it equal to _HO
         study_uplift as study_uplift,
     )
     from clvml.estimators import interop as interop
-    from clvml.estimators.compare import compare as compare
+    from clvml.estimators.compare import compare_models as compare_models
     from clvml.estimators.learned.churn import ChurnClassifier as ChurnClassifier
     from clvml.estimators.learned.hybrid import HybridValueModel as HybridValueModel
     from clvml.estimators.lifetime_value import LifetimeValueModel as LifetimeValueModel
@@ -63,7 +63,7 @@ if TYPE_CHECKING:  # for type checkers and editors; a test keeps it equal to _HO
     from clvml.insights.attributes import attributes_of_lines as attributes_of_lines
     from clvml.insights.audit import base_audit as base_audit
     from clvml.insights.channels import channel_values as channel_values
-    from clvml.insights.lookalikes import look_alikes as look_alikes
+    from clvml.insights.look_alikes import look_alikes as look_alikes
     from clvml.insights.over_time.migration import migration as migration
     from clvml.insights.over_time.movers import movers as movers
     from clvml.insights.over_time.value_over_time import value_over_time as value_over_time
@@ -113,14 +113,14 @@ _HOMES = {
     "campaign_experiment": "clvml.campaigns.outcome",
     "channel_values": "clvml.insights.channels",
     "check_spend": "clvml.estimators.uncertainty.spend_tests",
-    "compare": "clvml.estimators.compare",
+    "compare_models": "clvml.estimators.compare",
     "customer_profit": "clvml.insights.profit",
     "expected_totals": "clvml.scores.totals",
     "keep_scores": "clvml.scores.kept",
     "learn_level_sd": "clvml.estimators.uncertainty.level_sd",
     "load_cdnow": "clvml.orders.datasets",
     "load_model": "clvml.tracking",
-    "look_alikes": "clvml.insights.lookalikes",
+    "look_alikes": "clvml.insights.look_alikes",
     "make_page": "clvml.report.page",
     "measure_outcome": "clvml.campaigns.outcome",
     "measure_surrogate": "clvml.campaigns.outcome",

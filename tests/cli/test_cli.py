@@ -290,8 +290,8 @@ MISTAKES = {
     "margin of nothing": (("check", "log.csv", "--margin", "profit"), "no column 'profit'"),
     "unknown option": (("train", "log.csv", "--as-off", AS_OF), "train has no option --as-off. Did you mean '--as-of'"),
     "option of another": (
-        ("insights", "lookalikes", "log.csv", "--scores", "s.csv"),
-        "lookalikes has no option --scores; it is one of monitor, insights profile, insights channels.",
+        ("insights", "look-alikes", "log.csv", "--scores", "s.csv"),
+        "look-alikes has no option --scores; it is one of monitor, insights profile, insights channels.",
     ),
     "option of many others": (
         ("insights", "tiers", "log.csv", "--channel", "c"),

@@ -151,8 +151,8 @@ def test_those_left_out_are_written_with_the_reason(here, clvml):
 
 
 def test_one_time_buyers_are_treated_by_when_second_purchases_come(here, clvml):
-    """What `insights second-purchase` writes goes into the plan's where."""
-    arguments = ("insights", "second-purchase", "log.csv", "--as-of", AS_OF, "--by", "size", "--out", "due.csv")
+    """What `insights second-purchases` writes goes into the plan's where."""
+    arguments = ("insights", "second-purchases", "log.csv", "--as-of", AS_OF, "--by", "size", "--out", "due.csv")
     assert clvml(*arguments)[0] == 0
     treatment = '[[plan.treatments]]\nname = "second"\npurpose = "second_purchase"\ncontact_cost = 0.01\nlift = 0.5\n'
     plan = f'[plan]\nname = "due"\nholdout_share = 0\n{treatment}where = {{ timing = ["late"] }}\n'

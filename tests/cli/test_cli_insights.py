@@ -88,8 +88,8 @@ def test_channels_with_their_costs(here, capsys):
     assert "--cac web is no channel and money" in err
 
 
-def test_lookalikes_rank_everybody(here, capsys):
-    code, out, _ = run(capsys, "lookalikes", "log.csv", "--as-of", AS_OF, "--days", "20", "--out", "ranked.csv")
+def test_look_alikes_rank_everybody(here, capsys):
+    code, out, _ = run(capsys, "look-alikes", "log.csv", "--as-of", AS_OF, "--days", "20", "--out", "ranked.csv")
     assert code == 0
     assert out.startswith("Learned on")
     ranked = pd.read_csv("ranked.csv")
@@ -98,14 +98,14 @@ def test_lookalikes_rank_everybody(here, capsys):
 
 
 def test_second_purchases_and_who_is_due(here, cdnow_log, capsys):
-    code, out, _ = run(capsys, "second-purchase", "log.csv", "--as-of", "1997-05-31", "--out", "due.csv")
+    code, out, _ = run(capsys, "second-purchases", "log.csv", "--as-of", "1997-05-31", "--out", "due.csv")
     assert code == 0
     found = second_purchases(cdnow_log, "1997-05-31")
     assert " ".join(out.split()).startswith(" ".join(str(found).split()))
     assert "above" in out  # the largest third of first orders
     due = pd.read_csv("due.csv")
     assert due["timing"].value_counts().to_dict() == {k: n for k, n in found.to_dict()["waiting"].items() if n}
-    code, _, err = run(capsys, "second-purchase", "log.csv", "--as-of", "1997-05-31", "--by", "channel")
+    code, _, err = run(capsys, "second-purchases", "log.csv", "--as-of", "1997-05-31", "--by", "channel")
     assert code == 2
     assert "--by 'channel' is not known of first orders here" in err
 
@@ -124,8 +124,8 @@ def test_history_of_two_days(here, scores, trained, cdnow_log, capsys):
     assert max(map(len, out.splitlines())) <= 120
 
 
-def test_whatif_and_totals(here, scores, capsys):
-    code, out, _ = run(capsys, "whatif", "scores.parquet", "--retention", "0.1", "--format", "json")
+def test_what_if_and_totals(here, scores, capsys):
+    code, out, _ = run(capsys, "what-if", "scores.parquet", "--retention", "0.1", "--format", "json")
     assert code == 0
     assert json.loads(out) == what_if(scores, retention=0.1).to_dict()
     code, out, _ = run(capsys, "totals", "scores.parquet", "--by", "tier", "--format", "csv")
@@ -136,21 +136,21 @@ def test_whatif_and_totals(here, scores, capsys):
 
 
 def test_options_may_stand_in_the_file(here, capsys):
-    (here / "clv.toml").write_text('[insights]\nformat = "json"\n[insights.whatif]\nretention = 0.2\n')
-    code, out, _ = run(capsys, "whatif", "scores.parquet")
+    (here / "clv.toml").write_text('[insights]\nformat = "json"\n[insights.what-if]\nretention = 0.2\n')
+    code, out, _ = run(capsys, "what-if", "scores.parquet")
     assert code == 0
     assert json.loads(out)["retention"] == 0.2
-    (here / "clv.toml").write_text("[insights.whatif]\nretension = 0.2\n")
-    code, _, err = run(capsys, "whatif", "scores.parquet")
+    (here / "clv.toml").write_text("[insights.what-if]\nretension = 0.2\n")
+    code, _, err = run(capsys, "what-if", "scores.parquet")
     assert code == 2
-    assert "whatif has no option 'retension'" in err
+    assert "what-if has no option 'retension'" in err
 
 
 def test_mistakes_exit_with_2_and_leave_nothing(here, capsys):
     code, _, err = run(capsys, "tiers", "log.csv", "--cost", "costs", "--out", "x.csv")
     assert code == 2
     assert "has no column 'costs'" in err
-    code, _, err = run(capsys, "whatif", "scores.parquet", "--out", "x.pdf")
+    code, _, err = run(capsys, "what-if", "scores.parquet", "--out", "x.pdf")
     assert code == 2
     assert "must end in" in err
     assert not list(here.glob("x.*"))

@@ -73,7 +73,7 @@ COMMANDS = [
     ("insights", "tiers", "lines.csv", "--cost", "cost", "--format", "csv"),
     ("insights", "history", "history"),
     ("insights", "history", "history", "--format", "json"),
-    ("insights", "lookalikes", "log.csv", "--as-of", LATER, "--format", "csv"),
+    ("insights", "look-alikes", "log.csv", "--as-of", LATER, "--format", "csv"),
     ("report", "twice.csv", "--out", "page.html"),
 ]
 

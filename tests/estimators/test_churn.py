@@ -178,6 +178,13 @@ def test_a_sentence_names_what_moved_a_customer_most_and_which_way():
     assert {"raised", "lowered"} <= set(" ".join(sentences).split())
 
 
+def test_horizons_are_written_as_elsewhere():
+    frame = now()
+    np.testing.assert_array_equal(churn().p_return(frame, "13w"), churn().p_return(frame, 91))
+    with pytest.raises(OptionError, match="horizon='soon' is not a length of time"):
+        churn().predict_proba(frame, "soon")
+
+
 def test_what_a_feature_is_worth_is_what_shuffling_it_loses():
     snaps = shop_snapshots()
     table = churn().importance(snaps, repeats=1)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvml import compare
+from clvml import compare_models
 from clvml.errors import DataError, OptionError
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import (
@@ -37,7 +37,7 @@ def holdout(summary):
 
 @pytest.fixture(scope="module")
 def compared(summary, holdout):
-    return compare(None, summary, holdout)
+    return compare_models(summary, holdout=holdout)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_likelihoods_are_of_days_and_published(compared, summary):
     np.testing.assert_allclose(table["aic"], 2 * table["parameters"] - 2 * table["log_likelihood"])
     np.testing.assert_allclose(table["bic"], np.log(2357) * table["parameters"] - 2 * table["log_likelihood"])
     assert table["aic"].is_monotonic_increasing
-    weekly = compare([BetaGeoModel(time_unit="week"), ParetoNBDModel()], summary).table.set_index("model")
+    weekly = compare_models(summary, [BetaGeoModel(time_unit="week"), ParetoNBDModel()]).table.set_index("model")
     assert weekly.loc["BG/NBD", "log_likelihood"] == pytest.approx(table.loc["BG/NBD", "log_likelihood"], rel=1e-12)
 
 
@@ -77,7 +77,7 @@ def test_out_of_time_metrics_are_those_of_the_models(compared, summary, holdout)
     assert table.loc["BG/NBD", "return_brier"] == pytest.approx(0.161, abs=1e-3)
     assert table.loc["BG/NBD", "purchases_bias"] == pytest.approx(1653.41 / 1882 - 1, abs=1e-4)
     assert table.loc["NBD", "purchases_deviance"] > table.loc["BG/NBD", "purchases_deviance"] + 0.1
-    mixed = compare(None, summary, holdout.sample(frac=1.0, random_state=1))
+    mixed = compare_models(summary, holdout=holdout.sample(frac=1.0, random_state=1))
     pd.testing.assert_frame_equal(mixed.table, compared.table)
 
 
@@ -92,7 +92,7 @@ def test_random_gaps_are_told(compared):
 
 
 def test_regular_gaps_are_told_and_worth_their_stages(regular):
-    compared = compare(None, regular)
+    compared = compare_models(regular)
     assert compared.recommended == "MBG/CNBD-2"
     assert compared.regularity == pytest.approx(2.0, abs=3 * compared.regularity_error)
     assert compared.regularity_error < 0.05
@@ -110,7 +110,7 @@ def test_what_speaks_against_a_better_likelihood_is_said(regular):
     came = BetaGeoModel().fit(regular).expected_purchases(regular, 180).round()
     later = pd.DataFrame({"customer_id": regular["customer_id"], "purchases": came})
     later.attrs = {"cut": "2024-01-01", "end": "2024-06-29"}
-    found = compare([BetaGeoModel(), BetaGeoErlangModel(k=2)], regular, later)
+    found = compare_models(regular, [BetaGeoModel(), BetaGeoErlangModel(k=2)], holdout=later)
     assert found.recommended == "BG/NBD"
     assert "BG/CNBD-2 has a lower AIC by" in found.reason
     assert ", but predicted clearly worse; out of time BG/CNBD-2 is clearly worse by purchases." in found.reason
@@ -127,40 +127,41 @@ def test_bursts_are_told(regular):
     x = regular["frequency"].to_numpy()
     gaps = (rng.dirichlet(np.full(int(n), 0.5)) if n else np.ones(1) for n in x)
     log_gaps = [np.log(np.maximum(g, 1e-12)).sum() for g in gaps] + x * np.log(np.maximum(regular["recency"], 1e-12))
-    told = compare([BetaGeoModel(), BetaGeoErlangModel()], regular.assign(log_gaps=np.where(x > 0, log_gaps, 0.0)))
+    regular = regular.assign(log_gaps=np.where(x > 0, log_gaps, 0.0))
+    told = compare_models(regular, [BetaGeoModel(), BetaGeoErlangModel()])
     assert told.regularity == pytest.approx(0.5, abs=0.05)
     assert "come in bursts" in told.reason
 
 
 def test_names_weights_and_copies(summary):
     mine = BetaGeoModel(time_unit="week")
-    told = compare({"ours": mine, "other": ParetoNBDModel()}, summary.drop(columns="log_gaps"))
+    told = compare_models(summary.drop(columns="log_gaps"), {"ours": mine, "other": ParetoNBDModel()})
     assert set(told.models) == {"ours", "other"}
     assert np.isnan(told.regularity)
     assert mine.time_unit == "week"
     assert not hasattr(mine, "params_")
     weight = np.arange(len(summary)) % 3
-    once = compare([BetaGeoModel(), ParetoNBDModel()], summary, sample_weight=weight)
+    once = compare_models(summary, [BetaGeoModel(), ParetoNBDModel()], sample_weight=weight)
     repeated = summary.loc[summary.index.repeat(weight)].drop(columns="customer_id")
-    again = compare([BetaGeoModel(), ParetoNBDModel()], repeated)
+    again = compare_models(repeated, [BetaGeoModel(), ParetoNBDModel()])
     assert once.regularity == pytest.approx(again.regularity, rel=1e-9)
     np.testing.assert_allclose(once.table["bic"], again.table["bic"], rtol=1e-9)
 
 
 def test_what_cannot_be_compared_is_refused(summary, holdout):
     for nothing in ([], [3]):
-        with pytest.raises(OptionError, match="compare needs models"):
-            compare(nothing, summary)
+        with pytest.raises(OptionError, match="models needs models"):
+            compare_models(summary, nothing)
     with pytest.raises(OptionError, match="counts chances"):
-        compare([BetaGeoModel(), BetaGeoBetaBinomialModel()], summary)
+        compare_models(summary, [BetaGeoModel(), BetaGeoBetaBinomialModel()])
     with pytest.raises(DataError, match="lacks column purchases"):
-        compare([BetaGeoModel()], summary, holdout.drop(columns="purchases"))
+        compare_models(summary, [BetaGeoModel()], holdout=holdout.drop(columns="purchases"))
     with pytest.raises(DataError, match="7 of 2,357 customers"):
-        compare([BetaGeoModel()], summary, holdout.iloc[7:])
+        compare_models(summary, [BetaGeoModel()], holdout=holdout.iloc[7:])
     late = holdout.copy()
     late.attrs["cut"] = "1997-12-31"
     with pytest.raises(DataError, match="begins after 1997-12-31"):
-        compare([BetaGeoModel()], summary, late)
+        compare_models(summary, [BetaGeoModel()], holdout=late)
 
 
 def test_lifetime_value_takes_the_recommended_model(regular, summary):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvml import compare
+from clvml import compare_models
 from clvml.errors import ClvWarning, DataError, ModelError, OptionError
 from clvml.estimators.fit import Fit, fit
 from clvml.estimators.lifetime_value import LifetimeValueModel
@@ -103,7 +103,7 @@ def test_published_fit_of_apparel():
     assert both["df"] == 2
     assert both["p_value"] < 1e-6
     light = ParetoNBDModel(covariates=("gender", "channel"))
-    assert compare([light, ParetoNBDModel()], words).recommended == "Pareto/NBD by gender, channel"
+    assert compare_models(words, [light, ParetoNBDModel()]).recommended == "Pareto/NBD by gender, channel"
 
 
 def draw(rng, size):
@@ -284,7 +284,7 @@ def test_lifetime_value_and_comparison_with_covariates(summary):
     assert (told["clv_low"] <= told["clv_high"]).all()
     again = LifetimeValueModel.from_dict(json.loads(json.dumps(model.to_dict())))
     pd.testing.assert_frame_equal(again.predict(summary, "39w"), told)
-    table = compare([ParetoNBDModel(), ParetoNBDModel(covariates="channel")], summary).table.set_index("model")
+    table = compare_models(summary, [ParetoNBDModel(), ParetoNBDModel(covariates="channel")]).table.set_index("model")
     assert table["parameters"].to_dict() == {"Pareto/NBD": 4, "Pareto/NBD by channel": 8}
     bare = fit(paretonbd, sample_of(summary["frequency"], summary["recency"], summary["T"]))
     assert table.loc["Pareto/NBD", "log_likelihood"] == pytest.approx(bare.log_likelihood, rel=1e-9)

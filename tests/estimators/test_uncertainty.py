@@ -167,10 +167,10 @@ def test_people_alone_have_the_variance_of_the_closed_form(summary, value):
 
 def test_large_groups_by_the_limit_are_as_simulated(summary, value, monkeypatch):
     groups = np.where(summary["frequency"] > 1, "often", "seldom")
-    exact = total_draws(value, summary, "39w", groups, 2000, level_sd=0.0)
+    exact = total_draws(value, summary, "39w", by=groups, draws=2000, level_sd=0.0)
     monkeypatch.setattr(sums, "_CELLS", 0)
     monkeypatch.setattr(sums, "_FEW", 0)
-    limit = total_draws(value, summary, "39w", groups, 2000, level_sd=0.0)
+    limit = total_draws(value, summary, "39w", by=groups, draws=2000, level_sd=0.0)
     assert list(limit.groups) == ["often", "seldom"]
     for name in ("purchases", "spend"):
         a, b = getattr(exact, name), getattr(limit, name)
@@ -186,12 +186,12 @@ def test_large_groups_by_the_limit_are_as_simulated(summary, value, monkeypatch)
 
 def test_groups_add_up_and_stay_whole_numbers(summary, value):
     table = summary.assign(month=summary["first_date"].dt.month)
-    drawn = total_draws(value.purchases_, table, "39w", "month", 300)
+    drawn = total_draws(value.purchases_, table, "39w", by="month", draws=300)
     assert drawn.spend is None
     assert list(drawn.groups) == [1, 2, 3]
     assert drawn.customers.sum() == 2357
     np.testing.assert_array_equal(drawn.purchases, np.floor(drawn.purchases))
-    told = total_interval(value.purchases_, table, "39w", groups="month", draws=300)
+    told = total_interval(value.purchases_, table, "39w", by="month", draws=300)
     assert list(told.columns) == ["group", "customers", "purchases", "purchases_low", "purchases_high"]
     assert told["purchases"].sum() == pytest.approx(1653.41, abs=0.01)
     corr = np.corrcoef(drawn.purchases.T)
@@ -226,18 +226,18 @@ def test_intervals_of_totals_hold_what_they_promise():
                     break
             rows.append((x, t_x, T))
         shop = pd.DataFrame(rows, columns=["frequency", "recency", "T"], dtype=float)
-        told = total_interval(BetaGeoModel().fit(shop), shop, 180, 0.8, draws=100, level_sd=0.0).iloc[0]
+        told = total_interval(BetaGeoModel().fit(shop), shop, 180, level=0.8, draws=100, level_sd=0.0).iloc[0]
         covered.append(told["purchases_low"] <= later <= told["purchases_high"])
     assert 0.74 < np.mean(covered) < 0.88
 
 
 def test_what_cannot_be_answered_is_refused(summary, value):
     with pytest.raises(OptionError, match="no column of the summary"):
-        total_interval(value, summary, 91, groups="region")
+        total_interval(value, summary, 91, by="region")
     with pytest.raises(DataError, match="missing in 1 of 2357 rows, first in row 3"):
-        total_interval(value, summary, 91, groups=["a"] * 3 + [None] + ["a"] * 2353)
+        total_interval(value, summary, 91, by=["a"] * 3 + [None] + ["a"] * 2353)
     with pytest.raises(DataError, match="one label a row"):
-        total_interval(value, summary, 91, groups=["a"])
+        total_interval(value, summary, 91, by=["a"])
     with pytest.raises(OptionError, match="standard deviation"):
         total_interval(value, summary, 91, level_sd=-0.1)
     with pytest.raises(OptionError, match="whole number"):

@@ -75,7 +75,7 @@ def test_cac_and_payback(scores, log):
     assert frame.loc["mail", "payback_month"] == 4
     assert np.isnan(frame.loc["web", "payback_month"])
     assert frame.loc["mail", "ltv_cac"] == pytest.approx(frame.loc["mail", "ltv"] / 55)
-    spent = channel_values(scores, log, spend={"mail": 55.0 * 200}).to_frame().set_index("channel")
+    spent = channel_values(scores, log, spent={"mail": 55.0 * 200}).to_frame().set_index("channel")
     assert spent.loc["mail", "cac"] == pytest.approx(55)
     assert found.to_dict()["rows"][0]["payback_month"] in (4, None)
     assert "month 4" in str(found)
@@ -119,7 +119,7 @@ def test_messages(scores, log):
     with pytest.raises(OptionError, match=r"'male' is no channel of the log\. Did you mean 'mail'"):
         channel_values(scores, log, cac={"male": 1.0})
     with pytest.raises(OptionError, match="not both"):
-        channel_values(scores, log, cac={"mail": 1.0}, spend={"mail": 1.0})
+        channel_values(scores, log, cac={"mail": 1.0}, spent={"mail": 1.0})
     with pytest.raises(DataError, match="no column 'clv'"):
         channel_values(scores.drop(columns="clv"), log)
     with pytest.raises(DataError, match="None of the scored customers"):

@@ -50,7 +50,7 @@ def test_value_over_time():
 
 def test_changes_split_exactly():
     before, after = scores("2011-07-31", 100), scores("2011-08-31", 100, 1)
-    found = movers(before, after, top=10)
+    found = movers(before, after, most=10)
     np.testing.assert_allclose(found["by_returning"] + found["by_spending"], found["change"])
     assert found["change"].abs().is_monotonic_decreasing
     assert (found["change"] == found["after"] - found["before"]).all()

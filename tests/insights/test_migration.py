@@ -110,7 +110,7 @@ def test_messages():
     with pytest.raises(DataError, match="Only 5 customers are in both"):
         migration(table(5), table(5, AFTER))
     with pytest.raises(OptionError, match="room for a middle"):
-        migration(table(50), table(50, AFTER), good=0.6, bad=0.5)
+        migration(table(50), table(50, AFTER), good_share=0.6, bad_share=0.5)
     with pytest.raises(OptionError, match="give them in order"):
         migration(table(50, AFTER), table(50, BEFORE))
     with pytest.raises(OptionError, match="value='frequency': how it moves by chance is not known"):

@@ -8,7 +8,7 @@ import pytest
 
 from clvml.errors import DataError, OptionError
 from clvml.insights.attributes import attributes_of, attributes_of_lines, bought_after
-from clvml.insights.lookalikes import look_alikes
+from clvml.insights.look_alikes import look_alikes
 from clvml.insights.profiles import Difference, benjamini_hochberg, cliffs_delta, delta_of_shares, profile
 from clvml.orders.transactions import Transactions
 

@@ -94,7 +94,7 @@ def test_messages():
     with pytest.raises(DataError, match="1 lines are not"):
         customer_profit(lines().assign(discount=[1.0, 0, 0, 0, 0]), cost="cost", discount="discount")
     with pytest.raises(OptionError, match="leave room"):
-        profit_tiers(customer_profit(lines(), cost="cost"), good=0.9, bad=0.3)
+        profit_tiers(customer_profit(lines(), cost="cost"), good_share=0.9, bad_share=0.3)
 
 
 def test_superstore_has_customers_that_cost_money():

@@ -568,8 +568,8 @@ def test_insights_are_those_of_a_sample(spark, trained, cdnow_log, tmp_path, mon
     for command, *options in (
         ("profile", "--scores", "scores"),
         ("channels", "--scores", "scores", "--channel", "shop", "--margin", "0.3"),
-        ("lookalikes", "--as-of", "1997-09-30", "--days", "20"),
-        ("second-purchase", "--as-of", "1997-09-30", "--by", "size"),
+        ("look-alikes", "--as-of", "1997-09-30", "--days", "20"),
+        ("second-purchases", "--as-of", "1997-09-30", "--by", "size"),
     ):
         words = (command, "log.parquet", *options)
         assert said(*words, "--engine", "spark") == said(*words)

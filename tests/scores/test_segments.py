@@ -71,7 +71,7 @@ def test_profit_knows_the_same_tiers():
     expected = tiers(contribution, contribution, segments.cutoffs(contribution, contribution, 0.3, 0.1))
     profit = pd.DataFrame({"customer_id": np.arange(200), "list_value": 100.0, "contribution": contribution})
     profit = profit.assign(discount=0.0, returns=0.0, goods=100 - contribution, handling=0.0, service=0.0)
-    assert profit_tiers(profit, good=0.3, bad=0.1).table["tier"].tolist() == expected.tolist()
+    assert profit_tiers(profit, good_share=0.3, bad_share=0.1).table["tier"].tolist() == expected.tolist()
 
 
 def test_ten_customers():

@@ -268,7 +268,7 @@ def _example(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option(
     "--attributes",
     type=click.Path(path_type=Path),
-    help="Further columns by customer_id, for the plan's where, such as `clvml insights second-purchase --out`.",
+    help="Further columns by customer_id, for the plan's where, such as `clvml insights second-purchases --out`.",
 )
 @click.option("--left-out", type=click.Path(path_type=Path), help="left.csv: who is left alone, and why.")
 @click.option(

@@ -27,7 +27,7 @@ from clvml.maths import metrics
 from clvml.maths.regularity import regularity
 from clvml.maths.sample import Floats
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare_models"]
 
 _CLEAR_DIFFERENCE = 2.0
 """A smaller difference in AIC is none; so are fewer standard errors of a difference out of time."""
@@ -72,11 +72,11 @@ class Comparison:
         return str(self)
 
 
-def compare(
-    models: Sequence[PurchaseModel] | Mapping[str, PurchaseModel] | None,
+def compare_models(
     summary: pd.DataFrame,
-    holdout: pd.DataFrame | None = None,
+    models: Sequence[PurchaseModel] | Mapping[str, PurchaseModel] | None = None,
     *,
+    holdout: pd.DataFrame | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> Comparison:
     """Fit each model to the summary, compare them, and recommend one.
@@ -86,11 +86,11 @@ def compare(
 
     Parameters
     ----------
-    models : sequence or mapping of str to PurchaseModel, or None
-        The models to compare, which stay as they are; None for the whole family, those of regular gaps where the
-        summary has `log_gaps`.
     summary : pandas.DataFrame
         One row a customer, as `Transactions.summarize` gives it.
+    models : sequence or mapping of str to PurchaseModel, optional
+        The models to compare, which stay as they are; without it the whole family, with those of regular gaps where
+        the summary has `log_gaps`.
     holdout : pandas.DataFrame, optional
         What the same customers bought next, as `Transactions.split` gives it.
     sample_weight : array-like of shape (n,), optional
@@ -114,9 +114,9 @@ def compare(
 
     Examples
     --------
-    >>> from clvml import BetaGeoModel, NBDModel, Transactions, compare, load_cdnow
+    >>> from clvml import BetaGeoModel, NBDModel, Transactions, compare_models, load_cdnow
     >>> summary = Transactions(load_cdnow(sample=True)).summarize("1997-09-30")
-    >>> found = compare([BetaGeoModel(), NBDModel()], summary)
+    >>> found = compare_models(summary, [BetaGeoModel(), NBDModel()])
     >>> found.recommended
     'BG/NBD'
     >>> found.reason
@@ -154,7 +154,7 @@ def _named(
     wrong = [name for name, model in named.items() if not isinstance(model, PurchaseModel)]
     if not named or wrong:
         found = f"{wrong[0]} is none" if wrong else "none was given"
-        raise OptionError(f"compare needs models of purchases, such as BetaGeoModel() and ParetoNBDModel(); {found}.")
+        raise OptionError(f"models needs models of purchases, such as [BetaGeoModel(), ParetoNBDModel()]; {found}.")
     chances = [name for name, model in named.items() if isinstance(model, BetaGeoBetaBinomialModel)]
     if chances and len(named) > 1:
         raise OptionError(f"{chances[0]} counts chances, the others days: their likelihoods cannot be compared.")

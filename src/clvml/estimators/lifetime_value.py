@@ -12,7 +12,7 @@ from clvml.checks import check_choice, check_level, check_rate
 from clvml.display import card
 from clvml.errors import ModelError, OptionError
 from clvml.estimators.base import Estimator
-from clvml.estimators.compare import compare
+from clvml.estimators.compare import compare_models
 from clvml.estimators.fitted import LikelihoodScore
 from clvml.estimators.forecast import CustomerForecast, ForecastCache, customer_forecast
 from clvml.estimators.histories import Customers, summary_frame
@@ -52,7 +52,7 @@ class LifetimeValueModel(LikelihoodScore, Estimator):
     Parameters
     ----------
     purchases : PurchaseModel, 'auto' or None
-        The model of purchases to fit; None for BetaGeoModel(), 'auto' for the one that `clvml.compare` recommends.
+        The model of purchases to fit; None for BetaGeoModel(), 'auto' for what `clvml.compare_models` recommends.
     spend : GammaGammaModel or None
         The model of spend to fit; None for GammaGammaModel().
     horizon : int or str, default '12m'
@@ -173,7 +173,7 @@ class LifetimeValueModel(LikelihoodScore, Estimator):
     def _fit_purchases(self, summary: pd.DataFrame, sample_weight: ArrayLike | None) -> None:
         if isinstance(self.purchases, str):
             check_choice("purchases", self.purchases, ("auto",))
-            compared = compare(None, summary, sample_weight=sample_weight)
+            compared = compare_models(summary, sample_weight=sample_weight)
             self.purchases_, self.choice_ = compared.models[compared.recommended], compared.reason
             return
         purchases = self.purchases or BetaGeoModel()

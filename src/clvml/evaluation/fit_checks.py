@@ -19,7 +19,7 @@ from clvml.estimators.histories import Histories
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.model import PurchaseModel
 from clvml.estimators.spend import GammaGammaModel
-from clvml.estimators.uncertainty.totals import COMMON_LEVEL_SD, check_level_sd
+from clvml.estimators.uncertainty.totals import COMMON_LEVEL_SD, LevelSd, as_level_sd
 from clvml.horizon import as_date, day_number, day_of_number
 from clvml.maths.metrics import NORMAL_95
 from clvml.maths.models import gammagamma
@@ -57,7 +57,7 @@ def track_purchases(
     *,
     period: int = 7,
     level: float = 0.9,
-    level_sd: float = COMMON_LEVEL_SD,
+    level_sd: float | LevelSd = COMMON_LEVEL_SD,
 ) -> pd.DataFrame:
     """Set the repeat purchases of each period beside what the model expects: in what it was fitted to, and after it.
 
@@ -75,7 +75,7 @@ def track_purchases(
         Days of a period.
     level : float, default 0.9
         Of the intervals after `as_of`.
-    level_sd : float, optional
+    level_sd : float or LevelSd, optional
         How far the level of all customers together can be off, as the standard deviation of a logarithm; what logs show
         in general unless given.
 
@@ -111,7 +111,8 @@ def track_purchases(
     days = check_whole("period", period)
     if end < day:
         raise OptionError(f"until={end} lies before as_of={day}.")
-    check_level(level), check_level_sd(level_sd)
+    check_level(level)
+    off = as_level_sd(level_sd).purchases
     summary = log.summarize(day)
     edges = _edges(day_number(summary["first_date"].min().date()), day_number(day), day_number(end), days)
     actual = _repeats(log, summary, edges, end)
@@ -127,7 +128,7 @@ def track_purchases(
     later = table["expected"].where(~known)
     for name, mean, base in (("", later, 0.0), ("_total", later.cumsum(), done)):
         variance = mean + excess * mean**2
-        low, high = total_interval_around(mean.to_numpy(), variance.to_numpy(), level_sd, level)
+        low, high = total_interval_around(mean.to_numpy(), variance.to_numpy(), off, level)
         table[f"low{name}"], table[f"high{name}"] = (np.where(known, np.nan, base + v) for v in (low, high))
     table.attrs = {"as_of": day.isoformat(), "level": level, "period": days}
     return table

@@ -219,7 +219,9 @@ class ProfitTiers:
         return str(self)
 
 
-def profit_tiers(profit: pd.DataFrame, *, good: float = 0.20, bad: float = 0.20, sentences: bool = True) -> ProfitTiers:
+def profit_tiers(
+    profit: pd.DataFrame, *, good_share: float = 0.20, bad_share: float = 0.20, sentences: bool = True
+) -> ProfitTiers:
     """Place customers by their contribution, and say why the bad ones are bad.
 
     good: the top share by contribution, if above zero; bad: the lowest share, and everyone who has brought nothing or
@@ -230,7 +232,7 @@ def profit_tiers(profit: pd.DataFrame, *, good: float = 0.20, bad: float = 0.20,
     ----------
     profit : pandas.DataFrame
         The table of `customer_profit`.
-    good, bad : float, default 0.20
+    good_share, bad_share : float, default 0.20
         Shares of the tiers.
     sentences : bool, default True
         Whether to write the reason of each bad customer; without, they are only counted.
@@ -249,18 +251,20 @@ def profit_tiers(profit: pd.DataFrame, *, good: float = 0.20, bad: float = 0.20,
     >>> import pandas as pd
     >>> from clvml import customer_profit, profit_tiers
     >>> lines = pd.DataFrame({"customer_id": range(10), "amount": [50.0] * 9 + [20.0], "discount": [0.0] * 9 + [0.6]})
-    >>> found = profit_tiers(customer_profit(lines.assign(cost=30.0), cost="cost", discount="discount"), bad=0.1)
+    >>> found = profit_tiers(customer_profit(lines.assign(cost=30.0), cost="cost", discount="discount"), bad_share=0.1)
     >>> found.losing, found.lost, found.reasons
     (1, -10.0, (('discounts', 1),))
     >>> print(found.table["reason"].iloc[9])
     Brings -10.00: 60% of the list value goes on discounts, 6% over all customers; at the usual share it would be 17.00.
     """
-    if check_share("good", good) + check_share("bad", bad, zero=True) > 1:
-        raise OptionError(f"good={good} and bad={bad} must be shares that leave room for each other.")
+    if check_share("good_share", good_share) + check_share("bad_share", bad_share, zero=True) > 1:
+        raise OptionError(
+            f"good_share={good_share} and bad_share={bad_share} must be shares that leave room for each other."
+        )
     table = profit.copy()
     value = table["contribution"].to_numpy(np.float64)
     n = len(table)
-    edges = segments.cutoffs(value, value, good, bad)
+    edges = segments.cutoffs(value, value, good_share, bad_share)
     table["tier"] = np.array(segments.TIERS)[segments.assign_tiers(value, value, edges)]
     table["loses"] = value < 0
     reasons, part = _reasons(table, sentences=sentences)

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 from clvml.checks import check_amount
 from clvml.display import about, money_in, unit_within
 from clvml.errors import OptionError, did_you_mean
-from clvml.estimators.uncertainty.totals import check_level_sd
+from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.insights.score_tables import require_columns
 from clvml.scores.totals import level_sd_of, variance_within
 from clvml.tables import finite_column
@@ -85,7 +85,7 @@ def what_if(
     tier: str | None = None,
     new_customer_value: float | None = None,
     cac: float | None = None,
-    level_sd: float | None = None,
+    level_sd: float | LevelSd | None = None,
 ) -> WhatIf:
     """Work out what it would be worth if more customers of a tier, or of all, came back.
 
@@ -105,7 +105,7 @@ def what_if(
         Expected contribution of an acquired customer over the same horizon, to compare with.
     cac : float, optional
         Cost of acquiring one customer.
-    level_sd : float, optional
+    level_sd : float or LevelSd, optional
         How far the level of all values together can be off, as the standard deviation of a logarithm; by default what
         the scores say of it (spend_level_sd).
 
@@ -147,7 +147,7 @@ def what_if(
     spread = variance_within(*(finite_column(own, name, "scores") for name in ("clv_low", "clv_high")))
     extra = float(added @ value)
     each = added * value**2 + added * spread - (added * value) ** 2
-    off = level_sd_of(scores).spend if level_sd is None else check_level_sd(level_sd)
+    off = level_sd_of(scores, level_sd).spend
     error = float(np.sqrt(np.maximum(each, 0.0).sum() + (off * extra) ** 2))
     z = float(ndtri(0.95))
     new = extra / new_customer_value if new_customer_value else float("nan")

@@ -32,7 +32,7 @@ _PAST_CUSTOMERS = 20_000
 """Enough to show the level of all."""
 
 
-def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, n_origins: int = 6) -> Snapshots:
+def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, *, n_origins: int = 6) -> Snapshots:
     """Snapshots of a log at earlier days, each labelled with what came in the window after it, and as of today.
 
     Parameters

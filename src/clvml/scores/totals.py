@@ -16,7 +16,7 @@ from scipy.special import ndtri
 
 from clvml.checks import check_level
 from clvml.errors import DataError, did_you_mean
-from clvml.estimators.uncertainty.totals import LevelSd, check_level_sd
+from clvml.estimators.uncertainty.totals import LevelSd, as_level_sd
 from clvml.tables import finite_column
 
 __all__ = ["SCORES_LEVEL", "expected_totals", "level_sd_of", "total_interval_around", "variance_sql", "variance_within"]
@@ -58,23 +58,24 @@ def total_interval_around(
     return (float(low), float(high)) if low.ndim == 0 else (low, high)
 
 
-def level_sd_of(scores: pd.DataFrame) -> LevelSd:
-    """How far the level can be off by what scores say of their model; else, as of scores of former versions, what logs
-    show in general. Of scores of several models the larger one counts.
+def level_sd_of(scores: pd.DataFrame, given: float | LevelSd | None = None) -> LevelSd:
+    """How far the level can be off: as given, else by what scores say of their model; else, as of scores of former
+    versions, what logs show in general. Of scores of several models the larger one counts.
     """
+    if given is not None:
+        return as_level_sd(given)
     general = LevelSd()
-    return LevelSd(
-        _highest(scores, "purchases_level_sd", general.purchases), _highest(scores, "spend_level_sd", general.spend)
-    )
+    purchases = _highest(scores, "purchases_level_sd", general.purchases)
+    return as_level_sd(LevelSd(purchases, _highest(scores, "spend_level_sd", general.spend)))
 
 
 def _highest(scores: pd.DataFrame, column: str, otherwise: float) -> float:
     highest = scores[column].max() if column in scores else None
-    return otherwise if pd.isna(highest) else check_level_sd(float(highest))
+    return otherwise if pd.isna(highest) else float(highest)
 
 
 def expected_totals(
-    scores: pd.DataFrame, *, by: str | None = None, level_sd: LevelSd | None = None, level: float = 0.9
+    scores: pd.DataFrame, *, by: str | None = None, level: float = 0.9, level_sd: float | LevelSd | None = None
 ) -> pd.DataFrame:
     """Add up what groups of customers are expected to buy, to spend and to be worth, each total with its interval.
 
@@ -84,11 +85,11 @@ def expected_totals(
         Scores of one day: the output of `ClvModel.score` or of `clvml predict`.
     by : str, optional
         Column of groups, such as ``"tier"``; without it all customers are one group.
-    level_sd : LevelSd, optional
-        How far the level of all customers together can be off; by default what the scores say of it, which is
-        `ClvModel.level_sd` of their model.
     level : float, default 0.9
         Of the intervals.
+    level_sd : float or LevelSd, optional
+        How far the level of all customers together can be off; by default what the scores say of it, which is
+        `ClvModel.level_sd` of their model.
 
     Returns
     -------
@@ -134,8 +135,7 @@ def expected_totals(
         turned = int((table[f"{name}_low"] > table[f"{name}_high"]).sum())
         if turned:
             raise DataError(f"{name}_low is above {name}_high in {turned:,} of {len(table):,} rows of the scores.")
-    off = level_sd or level_sd_of(scores)
-    purchases_sd, spend_sd = check_level_sd(off.purchases), check_level_sd(off.spend)
+    off = level_sd_of(scores, level_sd)
     group = pd.Series("all", index=scores.index) if by is None else scores[by]
     if group.isna().any():
         raise DataError(
@@ -151,9 +151,9 @@ def expected_totals(
     spend_variance = sums["_clv"].to_numpy(np.float64) * np.square(spend / np.maximum(clv, 1e-300))
     found: dict[str, Any] = {"group": sums.index.to_numpy(), "customers": group.value_counts()[sums.index].to_numpy()}
     for name, total, variance, sd in (
-        ("purchases", purchases, sums["_purchases"].to_numpy(np.float64), purchases_sd),
-        ("spend", spend, spend_variance, spend_sd),
-        ("clv", clv, sums["_clv"].to_numpy(np.float64), spend_sd),
+        ("purchases", purchases, sums["_purchases"].to_numpy(np.float64), off.purchases),
+        ("spend", spend, spend_variance, off.spend),
+        ("clv", clv, sums["_clv"].to_numpy(np.float64), off.spend),
     ):
         low, high = total_interval_around(total, variance, sd, level)
         found |= {name: total, f"{name}_low": low, f"{name}_high": high}

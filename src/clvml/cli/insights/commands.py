@@ -125,8 +125,8 @@ def profile(source: tuple[str, ...], scores: Path, out: Path | None, form: str |
     "--date", default="date", show_default=True, help="Column of the day: a basket taken back on it is no order."
 )
 @click.option("--as-of", help="The last day that counts, YYYY-MM-DD. Default: all lines.")
-@click.option("--good", type=float, default=0.20, show_default=True, help="Share of the good tier.")
-@click.option("--bad", type=float, default=0.20, show_default=True, help="Share of the bad tier.")
+@click.option("--good-share", type=float, default=0.20, show_default=True, help="Share of the good tier.")
+@click.option("--bad-share", type=float, default=0.20, show_default=True, help="Share of the bad tier.")
 @_delivery
 def tiers(source: tuple[str, ...], out: Path | None, form: str | None, **settings: Any) -> None:
     """Customers of the order lines in SOURCE (Parquet or CSV) by profit, and why the bad ones are bad."""
@@ -154,7 +154,7 @@ def channels(source: tuple[str, ...], scores: Path, out: Path | None, form: str 
     wanted = _wanted(out, form, {"SOURCE": source, "--scores": scores})
     own: dict[str, Any] = {
         "cac": costs_of(settings.pop("cac"), "--cac"),
-        "spend": costs_of(settings.pop("spent"), "--spent"),
+        "spent": costs_of(settings.pop("spent"), "--spent"),
     }
     own |= {"mix": list(settings.pop("mix")), "cohorts": settings.pop("cohorts")}
     settings["covariates"] = tuple(dict.fromkeys((*settings["covariates"], *own["mix"])))
@@ -170,23 +170,23 @@ def _formula_margin(settings: dict[str, Any]) -> dict[str, float]:
         return {}
 
 
-@insights.command(short_help="Who resembles good customers at the first order already.")
+@insights.command("look-alikes", short_help="Who resembles good customers at the first order already.")
 @log_options
 @click.option("--as-of", required=True, help="The last day that may be known, YYYY-MM-DD.")
 @click.option("--days", type=click.IntRange(1), default=180, show_default=True, help="After the first order.")
 @click.option("--top", type=float, default=0.20, show_default=True, help="Share of customers that are good.")
 @_SAMPLE
 @_delivery
-def lookalikes(source: tuple[str, ...], as_of: str, out: Path | None, form: str | None, **settings: Any) -> None:
+def look_alikes(source: tuple[str, ...], as_of: str, out: Path | None, form: str | None, **settings: Any) -> None:
     """Learn who becomes good from first orders, and test it on later cohorts. CSV: all customers, ranked."""
-    from clvml.cli.insights.jobs import lookalikes_answer
+    from clvml.cli.insights.jobs import look_alikes_answer
 
     wanted = _wanted(out, form, {"SOURCE": source})
     own = {name: settings.pop(name) for name in ("days", "top")}
-    _print(lookalikes_answer(_sampled(source, settings, as_of), as_of, **own), wanted)
+    _print(look_alikes_answer(_sampled(source, settings, as_of), as_of, **own), wanted)
 
 
-@insights.command("second-purchase", short_help="When those who bought once buy again, and who is due.")
+@insights.command("second-purchases", short_help="When those who bought once buy again, and who is due.")
 @log_options
 @click.option("--as-of", required=True, help="The last day that may be known, YYYY-MM-DD.")
 @click.option(
@@ -196,7 +196,7 @@ def lookalikes(source: tuple[str, ...], as_of: str, out: Path | None, form: str 
 )
 @_SAMPLE
 @_delivery
-def second_purchase(
+def second_purchases(
     source: tuple[str, ...], as_of: str, by: str | None, out: Path | None, form: str | None, **settings: Any
 ) -> None:
     """When second purchases come, by size, season and channel of the first order: the steep part is when to act.
@@ -223,19 +223,19 @@ def history(out: Path | None, form: str | None, **settings: Any) -> None:
     _print(history_answer(**settings), wanted)
 
 
-@insights.command(short_help="What more returning customers would be worth.")
+@insights.command("what-if", short_help="What more returning customers would be worth.")
 @click.argument("scores", type=click.Path(path_type=Path))
 @click.option("--retention", type=float, default=0.05, show_default=True, help="Points of return probability to add.")
 @click.option("--tier", help="Only customers of this tier.")
 @click.option("--new-customer-value", type=float, help="Expected contribution of an acquired customer.")
 @click.option("--cac", type=float, help="Cost of acquiring one customer.")
 @_delivery
-def whatif(scores: Path, out: Path | None, form: str | None, **settings: Any) -> None:
+def what_if(scores: Path, out: Path | None, form: str | None, **settings: Any) -> None:
     """What it would be worth if more of the SCORES' customers came back."""
-    from clvml.cli.insights.jobs import whatif_answer
+    from clvml.cli.insights.jobs import what_if_answer
 
     wanted = _wanted(out, form, {"SCORES": scores})
-    _print(whatif_answer(scores, **settings), wanted)
+    _print(what_if_answer(scores, **settings), wanted)
 
 
 @insights.command(short_help="How sure the total is: expected purchases, spend and value, with intervals.")

@@ -30,13 +30,13 @@ __all__ = [
     "costs_of",
     "deliver",
     "history_answer",
-    "lookalikes_answer",
+    "look_alikes_answer",
     "profile_answer",
     "read_lines",
     "second_purchase_answer",
     "tiers_answer",
     "totals_answer",
-    "whatif_answer",
+    "what_if_answer",
 ]
 
 _ENDINGS = {".csv": "csv", ".json": "json", ".txt": "table"}
@@ -131,11 +131,11 @@ def profile_answer(log: Transactions, scores: pd.DataFrame, **settings: Any) -> 
     return _of_sample(Answer(str(found), found.to_frame(), found.to_dict()), log)
 
 
-def tiers_answer(lines: pd.DataFrame, *, good: float, bad: float, **settings: Any) -> Answer:
+def tiers_answer(lines: pd.DataFrame, *, good_share: float, bad_share: float, **settings: Any) -> Answer:
     """Who earns and who costs; settings: those of `clvml.customer_profit`."""
     from clvml.insights.profit import customer_profit, profit_tiers
 
-    found = profit_tiers(customer_profit(lines, **settings), good=good, bad=bad)
+    found = profit_tiers(customer_profit(lines, **settings), good_share=good_share, bad_share=bad_share)
     worst = found.table[found.table["loses"]].nsmallest(_SHOWN_MOVERS, "contribution")
     text = str(found)
     if len(worst):
@@ -155,10 +155,10 @@ def channels_answer(log: Transactions, scores: pd.DataFrame, **settings: Any) ->
     return _of_sample(Answer(str(found), found.to_frame(), found.to_dict()), log)
 
 
-def lookalikes_answer(log: Transactions, as_of: str, **settings: Any) -> Answer:
+def look_alikes_answer(log: Transactions, as_of: str, **settings: Any) -> Answer:
     """Who resembles good customers at the first order; rows: all customers ranked by it."""
     from clvml.insights.attributes import attributes_of
-    from clvml.insights.lookalikes import look_alikes
+    from clvml.insights.look_alikes import look_alikes
 
     found = look_alikes(log, as_of, **settings)
     ranked = found.rank(attributes_of(log, as_of, known_at="first_order"))
@@ -179,7 +179,7 @@ def history_answer(folder: Path, *, value: str, by: str | None, since: str | Non
     days = sorted(history["as_of"].unique())
     if len(days) > 1:
         before, after = (history[history["as_of"] == day] for day in days[-2:])
-        moved, most = migration(before, after), movers(before, after, value="clv", top=_SHOWN_MOVERS)
+        moved, most = migration(before, after), movers(before, after, value="clv", most=_SHOWN_MOVERS)
         shown = _money_columns(most.drop(columns="customer_id"))
         shown.insert(0, "customer_id", shown_ids(most["customer_id"]))
         text += [heading("Between tiers of value"), str(moved)]
@@ -207,7 +207,7 @@ def _p_value(value: float) -> str:
     return f"{value:.4f}" if value >= 0.0001 else "<0.0001"
 
 
-def whatif_answer(scores: Path, **settings: Any) -> Answer:
+def what_if_answer(scores: Path, **settings: Any) -> Answer:
     """What more returning customers would be worth; settings: those of `clvml.what_if`."""
     from clvml.insights.what_if import what_if
 

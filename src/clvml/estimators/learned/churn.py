@@ -28,7 +28,7 @@ from clvml.estimators.learned.trial import Settings, Trial
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.purchases.regular_gaps import regularity_of
-from clvml.horizon import day_number
+from clvml.horizon import day_number, horizon_days
 from clvml.maths import metrics
 from clvml.orders.origins import Snapshots
 from clvml.resources import WHOLE_MACHINE, one_thread, side_by_side
@@ -221,23 +221,27 @@ class ChurnClassifier(Estimator):
         value = self.value or _btyd(snapshots.horizon)
         return type(value)(**value.get_params(deep=False))
 
-    def p_return(self, frame: pd.DataFrame, horizon: int | None = None) -> Floats:
+    def p_return(self, frame: pd.DataFrame, horizon: int | str | None = None) -> Floats:
         """Probability of at least one purchase within the horizon.
 
         Parameters
         ----------
         frame : DataFrame
             Summary and features, one row a customer.
-        horizon : int, optional
-            Days ahead; by default those trained for.
+        horizon : int or str, optional
+            Days, '39w', '12m' or '1y'; by default as trained.
 
         Returns
         -------
         array of (n,)
         """
         self._check_fitted("ensemble_")
-        rows = one_customer_a_row(frame)
-        return self.predict_ahead(self.value_._customer_forecast(rows), horizon or self.horizon_).p_return
+        ahead = self.value_._customer_forecast(one_customer_a_row(frame))
+        return self.predict_ahead(ahead, self._days(horizon, frame)).p_return
+
+    def _days(self, horizon: int | str | None, frame: pd.DataFrame) -> int:
+        """How many days ahead the customers of a frame are looked at."""
+        return self.horizon_ if horizon is None else horizon_days(horizon, frame.attrs.get("as_of"))
 
     def predict_ahead(self, ahead: CustomerForecast, days: int) -> Predicted:
         """Return, purchases and spend over some days, from what BTYD expects of the same customers.
@@ -262,15 +266,15 @@ class ChurnClassifier(Estimator):
         near, *far = expected_over(ahead, self.value_.purchases_, self.regularity_, *spans)
         return near, far[0] if far else near
 
-    def predict_proba(self, frame: pd.DataFrame, horizon: int | None = None) -> Floats:
+    def predict_proba(self, frame: pd.DataFrame, horizon: int | str | None = None) -> Floats:
         """Probability of return, and of churn.
 
         Parameters
         ----------
         frame : DataFrame
             Summary and features, one row a customer.
-        horizon : int, optional
-            Days ahead; by default those trained for.
+        horizon : int or str, optional
+            Days, '39w', '12m' or '1y'; by default as trained.
 
         Returns
         -------
@@ -280,15 +284,15 @@ class ChurnClassifier(Estimator):
         p = self.p_return(frame, horizon)
         return np.column_stack([p, 1.0 - p])
 
-    def predict(self, frame: pd.DataFrame, horizon: int | None = None) -> NDArray[np.int64]:
+    def predict(self, frame: pd.DataFrame, horizon: int | str | None = None) -> NDArray[np.int64]:
         """Who churns.
 
         Parameters
         ----------
         frame : DataFrame
             Summary and features, one row a customer.
-        horizon : int, optional
-            Days ahead; by default those trained for.
+        horizon : int or str, optional
+            Days, '39w', '12m' or '1y'; by default as trained.
 
         Returns
         -------

@@ -117,7 +117,7 @@ class HybridValueModel(Estimator):
         return self.value_._customer_forecast(frame, cache)
 
     def predict(
-        self, frame: pd.DataFrame, horizon: int | None = None, *, cache: ForecastCache | None = None
+        self, frame: pd.DataFrame, horizon: int | str | None = None, *, cache: ForecastCache | None = None
     ) -> pd.DataFrame:
         """The table of LifetimeValueModel.predict, with purchases, spend and return corrected.
 
@@ -125,8 +125,8 @@ class HybridValueModel(Estimator):
         ----------
         frame : DataFrame
             Summary and features, one row a customer.
-        horizon : int, optional
-            Days ahead; by default those trained for.
+        horizon : int or str, optional
+            Days, '39w', '12m' or '1y'; by default as trained.
         cache : ForecastCache, optional
             What the batches of a base have in common, see `clvml.estimators.forecast`.
 
@@ -150,9 +150,9 @@ class HybridValueModel(Estimator):
         """What discounting and the margin leave of an amount; the margin, where BTYD expects nothing to divide by."""
         return np.divide(clv, spend, out=np.full_like(spend, self.value_.margin), where=spend > _TINY)
 
-    def _prediction_columns(self, ahead: CustomerForecast, horizon: int | None = None) -> dict[str, Floats]:
+    def _prediction_columns(self, ahead: CustomerForecast, horizon: int | str | None = None) -> dict[str, Floats]:
         """The columns of `predict` that are numbers."""
-        days = horizon or self.churn_.horizon_
+        days = self.churn_._days(horizon, ahead.summary)
         table = self.value_._value_columns(ahead, days)
         predicted = self.churn_.predict_ahead(ahead, days)
         worth = self._worth(table["clv"], table["expected_spend"])

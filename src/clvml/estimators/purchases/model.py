@@ -29,7 +29,8 @@ _UNIT_DAYS = {"day": 1.0, "week": 7.0}
 
 
 class PurchaseModel(FittedModel[Any]):
-    """What every model of repeat purchases can do. Choose one: `BetaGeoModel`, `ParetoNBDModel`, …, or `clvml.compare`.
+    """What every model of repeat purchases can do. Choose one: `BetaGeoModel`, `ParetoNBDModel`, …, or by
+    `clvml.compare_models`.
 
     Parameters
     ----------

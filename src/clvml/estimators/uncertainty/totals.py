@@ -23,7 +23,7 @@ from clvml.estimators.uncertainty.draws import ParameterDraws, parameter_draws
 from clvml.estimators.uncertainty.sums import Job, totals
 from clvml.maths.sample import Floats, tally
 
-__all__ = ["COMMON_LEVEL_SD", "LevelSd", "TotalDraws", "check_level_sd", "total_draws", "total_interval"]
+__all__ = ["COMMON_LEVEL_SD", "LevelSd", "TotalDraws", "as_level_sd", "total_draws", "total_interval"]
 
 COMMON_LEVEL_SD = 0.25
 """Standard deviation of the log of actual over predicted totals where nothing has been learned of it: with it, nine of
@@ -70,10 +70,11 @@ def total_interval(
     model: PurchaseModel | LifetimeValueModel,
     summary: pd.DataFrame,
     horizon: int | str,
+    *,
+    by: str | ArrayLike | None = None,
     level: float = 0.9,
-    groups: str | ArrayLike | None = None,
-    draws: int = 1000,
     level_sd: float | LevelSd | None = None,
+    draws: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Give predictive intervals of what groups of customers will buy and spend together.
@@ -89,15 +90,15 @@ def total_interval(
         One row a customer, as of one day: the output of `Transactions.summarize`.
     horizon : int or str
         How far ahead, in days or as ``"39w"``.
+    by : str or array-like, optional
+        A column of the summary, or one label a row, to split by; without it all customers are one group.
     level : float, default 0.9
         Of the intervals.
-    groups : str or array-like, optional
-        A column of the summary, or one label a row; without it all customers are one group.
-    draws : int, default 1000
-        Of the totals.
     level_sd : float or LevelSd, optional
         How far the level can be off: what `learn_level_sd` found, a standard deviation of a logarithm, or 0 for not at
         all. Without it COMMON_LEVEL_SD, what logs show in general.
+    draws : int, default 1000
+        Of the totals.
     seed : int
         Of the draws.
 
@@ -110,7 +111,7 @@ def total_interval(
     Raises
     ------
     OptionError
-        If `groups` is no column, or a number is out of range.
+        If `by` is no column, or a number is out of range.
     DataError
         If labels are missing, or are not one a row.
 
@@ -127,8 +128,8 @@ def total_interval(
     expected_totals : of scores, by any trained model.
     """
     below = 0.5 * (1.0 - check_level(level))
-    drawn = total_draws(model, summary, horizon, groups, draws, level_sd=level_sd, seed=seed)
-    place = _places(summary, groups)[1]
+    drawn = total_draws(model, summary, horizon, by=by, level_sd=level_sd, draws=draws, seed=seed)
+    place = _places(summary, by)[1]
     expected = {"purchases": model.expected_purchases(summary, horizon)}
     if isinstance(model, LifetimeValueModel):
         expected["spend"] = model.expected_spend(summary, horizon)
@@ -145,10 +146,10 @@ def total_draws(
     model: PurchaseModel | LifetimeValueModel,
     summary: pd.DataFrame,
     horizon: int | str,
-    groups: str | ArrayLike | None = None,
-    draws: int = 1000,
     *,
+    by: str | ArrayLike | None = None,
     level_sd: float | LevelSd | None = None,
+    draws: int = 1000,
     parameters: ParameterDraws | None = None,
     seed: int = 0,
 ) -> TotalDraws:
@@ -157,7 +158,7 @@ def total_draws(
     parameters: draws of the purchase model's parameters; None for Laplace draws where the summary is the one the model
     was fitted to, and for its normal approximation elsewhere.
     """
-    labels, place = _places(summary, groups)
+    labels, place = _places(summary, by)
     purchases, spend = (model, None) if isinstance(model, PurchaseModel) else (model.purchases_, model.spend_)
     rows = purchases._histories(summary)
     x = summary["frequency"].to_numpy(float)
@@ -169,49 +170,46 @@ def total_draws(
     theta = parameters or parameter_draws(purchases, summary, draws, seed=seed)
     phi = None if spend is None else parameter_draws(spend, summary, len(theta.values), seed=seed + 1)
     counts, amounts = totals(job, theta.values, None if phi is None else phi.values)
-    sd_counts, sd_amounts = _level_sds(level_sd)
+    off = as_level_sd(LevelSd() if level_sd is None else level_sd)
     z = rng.standard_normal((len(counts), 1))
-    counts = np.floor(counts * np.exp(sd_counts * z) + rng.random(counts.shape))  # rounded at random: the mean stays
-    amounts = amounts * np.exp(sd_amounts * z)
+    counts = np.floor(counts * np.exp(off.purchases * z) + rng.random(counts.shape))  # rounded so that the mean stays
+    amounts = amounts * np.exp(off.spend * z)
     effective = theta.effective if phi is None else min(theta.effective, phi.effective)
     size = np.bincount(place, minlength=len(labels))
     return TotalDraws(labels, size, counts, None if spend is None else amounts, effective)
 
 
-def _places(summary: pd.DataFrame, groups: str | ArrayLike | None) -> tuple[NDArray[Any], NDArray[np.intp]]:
+def _places(summary: pd.DataFrame, by: str | ArrayLike | None) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """The groups' labels, sorted, and the place of each row's among them."""
-    if groups is None:
+    if by is None:
         return np.array(["all"]), np.zeros(len(summary), dtype=np.intp)
-    if isinstance(groups, str):
-        if groups not in summary.columns:
-            raise OptionError(
-                f"groups={groups!r} is no column of the summary. Its columns: {', '.join(summary.columns)}."
-            )
-        values = summary[groups].to_numpy()
+    if isinstance(by, str):
+        if by not in summary.columns:
+            raise OptionError(f"by={by!r} is no column of the summary. Its columns: {', '.join(summary.columns)}.")
+        values = summary[by].to_numpy()
     else:
-        values = np.asarray(groups)
+        values = np.asarray(by)
     if values.shape != (len(summary),):
-        raise DataError(f"groups has shape {values.shape}, the summary has {len(summary)} rows. Give one label a row.")
+        raise DataError(f"by has shape {values.shape}, the summary has {len(summary)} rows. Give one label a row.")
     missing = pd.isna(values)
     if missing.any():
         raise DataError(
-            f"groups is missing in {int(missing.sum())} of {len(values)} rows, first in row {int(missing.argmax())}. "
+            f"by is missing in {int(missing.sum())} of {len(values)} rows, first in row {int(missing.argmax())}. "
             "Give those customers a group of their own, such as 'unknown'."
         )
     labels, place = np.unique(values, return_inverse=True)
     return labels, place.astype(np.intp)
 
 
-def _level_sds(level_sd: float | LevelSd | None) -> tuple[float, float]:
-    """Standard deviations for purchases and for spend."""
-    if isinstance(level_sd, LevelSd) or level_sd is None:
-        found = level_sd or LevelSd()
-        return check_level_sd(found.purchases), check_level_sd(found.spend)
-    return check_level_sd(level_sd), check_level_sd(level_sd)
+def as_level_sd(given: float | LevelSd) -> LevelSd:
+    """What was learned, or one number for purchases and spend, once it is a standard deviation. Raises OptionError."""
+    if isinstance(given, LevelSd):
+        _check_level_sd(given.purchases), _check_level_sd(given.spend)
+        return given
+    return LevelSd(_check_level_sd(given), _check_level_sd(given))
 
 
-def check_level_sd(value: Any) -> float:
-    """The value, once it is a standard deviation. Raises OptionError."""
+def _check_level_sd(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < math.inf:
         raise OptionError(
             f"level_sd={value!r} is no standard deviation of a logarithm. Give a number such as 0.1, 0 for none, "

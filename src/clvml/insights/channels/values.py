@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from clvml.checks import check_amount
 from clvml.errors import DataError, OptionError, did_you_mean
 from clvml.estimators.baselines import MONTH_DAYS
-from clvml.estimators.uncertainty.totals import check_level_sd
+from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.insights.channels.estimates import mean_value, pooled_errors, same_mix, shrink
 from clvml.insights.channels.life import life_curve, lifetime_by_formula, payback_month
 from clvml.insights.channels.result import NOTHING, Channels, ChannelValue
@@ -39,12 +39,12 @@ def channel_values(
     *,
     channel: pd.DataFrame | None = None,
     cac: Mapping[str, float] | None = None,
-    spend: Mapping[str, float] | None = None,
+    spent: Mapping[str, float] | None = None,
     margin: float = 1.0,
     mix: Sequence[str] = (),
     cohorts: bool = False,
     min_customers: int = 10,
-    level_sd: float | None = None,
+    level_sd: float | LevelSd | None = None,
 ) -> Channels:
     """Compare what a customer of each acquisition channel has earned and is expected to, with what they cost.
 
@@ -56,7 +56,7 @@ def channel_values(
         The log that was scored.
     channel : pandas.DataFrame, optional
         A table of customer_id, channel and the columns of `mix`; without it the log's own channel.
-    cac, spend : mapping of str to float, optional
+    cac, spent : mapping of str to float, optional
         Cost of acquiring one customer, by channel; or what was spent on each channel in all. Give one of them.
     margin : float, default 1.0
         Share of the amount that is earned, for the shopkeeper's formula only.
@@ -66,7 +66,7 @@ def channel_values(
         A row for each channel and quarter of first purchase.
     min_customers : int, default 10
         Rows of fewer customers are put together as '(small)'.
-    level_sd : float, optional
+    level_sd : float or LevelSd, optional
         How far the level of all expected values together can be off, as the standard deviation of a logarithm; by
         default what the scores say of it (spend_level_sd).
 
@@ -79,7 +79,7 @@ def channel_values(
     DataError
         If a column is missing, or none of the scored customers is in the log.
     OptionError
-        If `cac` or `spend` names a channel that there is none of or is no amount of at least 0, or both are given.
+        If `cac` or `spent` names a channel that there is none of or is no amount of at least 0, or both are given.
 
     References
     ----------
@@ -109,7 +109,7 @@ def channel_values(
         *log.summary_and_days(scores["as_of"].iloc[0]),
         channel=channel,
         cac=cac,
-        spend=spend,
+        spent=spent,
         margin=margin,
         mix=mix,
         cohorts=cohorts,
@@ -125,18 +125,18 @@ def channel_values_of(
     *,
     channel: pd.DataFrame | None = None,
     cac: Mapping[str, float] | None = None,
-    spend: Mapping[str, float] | None = None,
+    spent: Mapping[str, float] | None = None,
     margin: float = 1.0,
     mix: Sequence[str] = (),
     cohorts: bool = False,
     min_customers: int = 10,
-    level_sd: float | None = None,
+    level_sd: float | LevelSd | None = None,
 ) -> Channels:
     """`channel_values` of a log that has been summarized."""
-    table = _grouped(_joined(scores, summary, channel, mix), cac, spend, cohorts, min_customers)
+    table = _grouped(_joined(scores, summary, channel, mix), cac, spent, cohorts, min_customers)
     names = sorted(table["channel"].unique())
     value = (table["contribution"] + table["clv"]).to_numpy(np.float64)
-    off = level_sd_of(scores).spend if level_sd is None else check_level_sd(level_sd)
+    off = level_sd_of(scores, level_sd).spend
     estimates = [mean_value(table, value, name, off) for name in names]
     means, errors, _ = np.array(estimates).T  # the level moves all alike and tells none apart
     shrunk = shrink(means, pooled_errors(errors, np.array([(table["channel"] == name).sum() for name in names])))
@@ -189,23 +189,23 @@ def _joined(
 def _grouped(
     table: pd.DataFrame,
     cac: Mapping[str, float] | None,
-    spend: Mapping[str, float] | None,
+    spent: Mapping[str, float] | None,
     cohorts: bool,
     min_customers: int,
 ) -> pd.DataFrame:
     """With the CAC of each customer, and channels renamed to the rows that are shown."""
-    if cac is not None and spend is not None:
-        raise OptionError("Give cac (per customer) or spend (in all), not both.")
+    if cac is not None and spent is not None:
+        raise OptionError("Give cac (per customer) or spent (in all), not both.")
     sizes = table["channel"].value_counts()
-    option = "cac" if spend is None else "spend"
-    for name, cost in {**(cac or {}), **(spend or {})}.items():
+    option = "cac" if spent is None else "spent"
+    for name, cost in {**(cac or {}), **(spent or {})}.items():
         check_amount(f"{option} of '{name}'", cost)
         if name not in sizes:
             raise OptionError(
                 f"'{name}' is no channel of the log.{did_you_mean(name, map(str, sizes.index))} "
                 f"It has: {', '.join(map(str, sizes.index))}."
             )
-    each = dict(cac or {}) | {name: float(cost) / int(sizes[name]) for name, cost in (spend or {}).items()}
+    each = dict(cac or {}) | {name: float(cost) / int(sizes[name]) for name, cost in (spent or {}).items()}
     table = table.assign(cac=table["channel"].map(each).astype(np.float64))
     if cohorts:
         table["channel"] = table["channel"] + " " + pd.PeriodIndex(table["first_date"], freq="Q").astype(str)

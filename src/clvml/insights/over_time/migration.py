@@ -76,11 +76,11 @@ class Migration:
 
 
 def migration(
-    before: pd.DataFrame, after: pd.DataFrame, *, value: str = "clv", good: float = 0.20, bad: float = 0.20
+    before: pd.DataFrame, after: pd.DataFrame, *, value: str = "clv", good_share: float = 0.20, bad_share: float = 0.20
 ) -> Migration:
     """Draw up the matrix of moves between tiers of value from one day to another.
 
-    The tiers are the top `good` share by value, the lowest `bad` share, and those between, of the customers in both
+    The tiers are the top `good_share` by value, the lowest `bad_share`, and those between, of the customers in both
     tables, on each of the two days: a season, or another model, that lifts all values moves nobody. Many leave a tier
     though they are who they were: values are estimates, which rise with a purchase and fall with silence. So each share
     stands beside the one to be expected if nobody had changed: Pareto/NBD and Gamma-Gamma are fitted to the earlier
@@ -92,7 +92,7 @@ def migration(
         Scores of two days; the earlier ones with frequency, recency, T, monetary_value and horizon_days.
     value : {"clv", "expected_spend", "expected_purchases"}
         Column that the tiers are made of.
-    good, bad : float
+    good_share, bad_share : float
         Shares of the tiers, between 0 and 1.
 
     Returns
@@ -120,8 +120,10 @@ def migration(
     """
     require_columns(before, ("customer_id", value, "as_of", *HISTORY, "horizon_days"), "earlier scores")
     require_columns(after, ("customer_id", value, "as_of"), "later scores")
-    if check_share("good", good) + check_share("bad", bad) >= 1:
-        raise OptionError(f"good={good} and bad={bad} must be shares that leave room for a middle.")
+    if check_share("good_share", good_share) + check_share("bad_share", bad_share) >= 1:
+        raise OptionError(
+            f"good_share={good_share} and bad_share={bad_share} must be shares that leave room for a middle."
+        )
     first, second = by_customer(before, ("customer_id", value)), by_customer(after, ("customer_id", value))
     both = first.merge(second, left_index=True, right_index=True, suffixes=("_before", "_after"))
     if len(both) < MIN_CUSTOMERS:
@@ -129,8 +131,8 @@ def migration(
             f"Only {len(both)} customers are in both scores; a migration matrix needs at least {MIN_CUSTOMERS}."
         )
     v0, v1 = both[f"{value}_before"].to_numpy(np.float64), both[f"{value}_after"].to_numpy(np.float64)
-    start, end = (segments.tiers_of_shares(v, good, bad) for v in (v0, v1))
-    expected = expected_moves(before, _days_between(before, after), value, good, bad)
+    start, end = (segments.tiers_of_shares(v, good_share, bad_share) for v in (v0, v1))
+    expected = expected_moves(before, _days_between(before, after), value, good_share, bad_share)
     rows = [_cell(i, j, start, end, expected[i, j], v1 - v0) for i in range(3) for j in range(3)]
     return Migration(
         before=str(before["as_of"].iloc[0])[:10],

@@ -10,7 +10,7 @@ from clvml.insights.score_tables import by_customer, require_columns
 __all__ = ["movers"]
 
 
-def movers(before: pd.DataFrame, after: pd.DataFrame, *, value: str = "clv", top: int = 20) -> pd.DataFrame:
+def movers(before: pd.DataFrame, after: pd.DataFrame, *, value: str = "clv", most: int = 20) -> pd.DataFrame:
     """Find the customers whose value changed most, and say why.
 
     The value is the return probability times the value given a return, v = p w, so that its change splits exactly:
@@ -22,7 +22,7 @@ def movers(before: pd.DataFrame, after: pd.DataFrame, *, value: str = "clv", top
         Scores of two days. Only customers in both take part.
     value : str, default "clv"
         Column whose change is looked at, in the log's currency.
-    top : int, default 20
+    most : int, default 20
         How many customers, those with the largest change up or down first.
 
     Returns
@@ -70,7 +70,7 @@ def movers(before: pd.DataFrame, after: pd.DataFrame, *, value: str = "clv", top
     )
     found["why"] = [_why(*row) for row in zip(bought, days, found["by_returning"], found["by_spending"], strict=True)]
     order = np.lexsort((found["customer_id"].astype(str), -found["change"].abs()))
-    return found.iloc[order[:top]].reset_index(drop=True)
+    return found.iloc[order[:most]].reset_index(drop=True)
 
 
 def _why(bought: int, days: int, by_returning: float, by_spending: float) -> str:
