@@ -1,6 +1,7 @@
 """A fall of spend: who falls is found, who is steady seldom looks so."""
 
 import numpy as np
+import pytest
 
 from clvml.estimators.learned.leaving.decline import decline
 
@@ -31,6 +32,21 @@ def test_fewer_purchases_and_smaller_ones_are_found():
         assert (found > 0).mean() > 0.6  # of falls by three quarters, and by three fifths
         assert found[found > 0].mean() > 0.4
     assert (customers(0.1, 30.0, 0.2, 45.0) == 0).mean() > 0.99  # who buys more has not fallen
+
+
+def test_a_fall_is_the_share_by_which_spend_a_day_came_down():
+    found = decline(
+        np.array([2.0, 1.0, 12.0]),
+        np.array([60.0, 4.0, 40.0]),  # four purchases before are enough
+        np.array([60.0, 1.0, 400.0]),
+        np.array([1200.0, 400.0, 1200.0]),
+        90.0,
+        np.array([360.0, 360.0, 360.0]),
+        SHAPE,
+    )
+    assert found.tolist() == pytest.approx(
+        [0.8, 0.99, 0.0]
+    )  # of late 0.67 a day for 3.33, 0.011 for 1.11, 4.44 for 3.33
 
 
 def test_without_a_level_before_there_is_nothing_to_fall_from():

@@ -53,4 +53,4 @@ def decline(
         smaller = betainc(shape * np.maximum(recent, 1), shape * np.maximum(before, 1), paid) <= _CHANCE
         fall = 1.0 - (spend_recent / days) / (spend_before / days_before)
     measured = (before >= MIN_BEFORE) & (recent >= 1) & (days_before >= days) & (fewer | smaller) & (fall > 0)
-    return np.where(measured, np.clip(fall, 0.0, 1.0), 0.0)
+    return np.where(measured, fall, 0.0)
