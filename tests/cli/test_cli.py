@@ -344,7 +344,7 @@ def test_an_internal_error_is_one_line_and_code_1(here, clvml, monkeypatch):
     def broken(*_):
         raise RuntimeError("the cat sat on it")
 
-    monkeypatch.setattr("clvml.cli.jobs.scores_text", broken)
+    monkeypatch.setattr("clvml.cli.jobs.models.scores_text", broken)
     code, out, err = clvml(*PREDICT, "s.csv")
     assert (code, out) == (1, "")
     assert err.startswith("Internal error: RuntimeError: the cat sat on it. This is a fault of clvml")

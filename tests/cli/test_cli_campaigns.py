@@ -23,7 +23,7 @@ from clvml import (
     read_plan,
 )
 from clvml.campaigns.learning.past import Delivered, campaign_rows, keep_campaign, read_campaigns
-from clvml.cli.campaign_jobs import read_table
+from clvml.cli.tables import read_table
 from clvml.errors import DataError
 
 AS_OF, PAGE = "1997-09-30", 100

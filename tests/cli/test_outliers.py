@@ -33,7 +33,7 @@ def test_predict_points_to_the_test_account_among_the_flagged(folder, clvml):
 
 
 def test_predict_says_that_it_did_not_look_in_a_large_log(folder, clvml, monkeypatch):
-    monkeypatch.setattr("clvml.cli.jobs.OUTLIER_LINES", 1_000)
+    monkeypatch.setattr("clvml.cli.jobs.models.OUTLIER_LINES", 1_000)
     asked = ("--as-of", AS_OF, "--model", folder / "model", "--out", folder / "scores.parquet")
     code, out, _ = clvml("predict", folder / "log.csv", *asked)
     assert code == 0

@@ -109,7 +109,7 @@ def test_an_internal_error_is_told_without_its_text(here, clvml, monkeypatch):
     def fail(*_):
         raise RuntimeError(text)
 
-    monkeypatch.setattr("clvml.cli.jobs.predict_job", fail)
+    monkeypatch.setattr("clvml.cli.jobs.models.predict_job", fail)
     command = ("predict", "log.csv", "--as-of", AS_OF, "--model", "model", "--out", "x.csv")
     for options in ((), ("--verbose",)):
         code, out, err = clvml(*command, "--redact", *options)

@@ -5,7 +5,7 @@ import warnings
 import click
 import pytest
 
-from clvml.cli.jobs import TrainJob, _where
+from clvml.cli.jobs.models import TrainJob, _where
 from clvml.errors import ClvError, ClvWarning, ModelError
 from clvml.tracking.record import RunInfo
 
@@ -27,7 +27,7 @@ def test_no_error_tells_it(clvml, monkeypatch, address, kind, options):
     def fail(*_):
         raise kind(f"cannot reach {address} now")
 
-    monkeypatch.setattr("clvml.cli.jobs.predict_job", fail)
+    monkeypatch.setattr("clvml.cli.jobs.models.predict_job", fail)
     job = ("predict", "log.csv", "--as-of", "1997-09-30", "--model", "m", "--out", "x.csv", "--tracking-uri", address)
     code, out, err = clvml(*job, *options)
     assert code in (1, 2)
@@ -47,6 +47,6 @@ def test_no_note_and_no_result_tells_it(clvml, monkeypatch, address):
             warnings.warn(f"{address} is slow", ClvWarning, stacklevel=1)
         return "done"
 
-    monkeypatch.setattr("clvml.cli.jobs.predict_job", note)
+    monkeypatch.setattr("clvml.cli.jobs.models.predict_job", note)
     code, out, err = clvml("predict", "log.csv", "--as-of", "1997-09-30", "--model", "m", "--out", "x.csv")
     assert (code, "Note: " in err, "s3cret" in out + err) == (0, True, False)

@@ -8,7 +8,7 @@ import pyarrow.dataset
 import pytest
 
 from clvml import Transactions
-from clvml.cli.campaign_jobs import read_table
+from clvml.cli.tables import read_table
 from clvml.errors import DataError, OptionError
 
 ORDERS = pd.DataFrame(

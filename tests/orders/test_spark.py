@@ -25,7 +25,7 @@ from clvml import (
 from clvml.campaigns.outcome import measure_programme, universal_on_spark
 from clvml.campaigns.plan_file import example_plan
 from clvml.cli import main
-from clvml.cli.spark_job import _address
+from clvml.cli.jobs.spark import _address
 from clvml.errors import DataError, NotFittedError, OptionError
 from clvml.maths import comparison
 from clvml.orders.engines.spark import gathered

@@ -66,7 +66,7 @@ ONLY = {
     "duckdb": {"orders.engines"},
     "adbc_driver_postgresql": {"orders.reading"},
     "sqlalchemy": {"orders.reading", "scores.sinks", "tracking"},
-    "pyspark": {"orders.engines", "scores.spark", "cli.spark_job"},
+    "pyspark": {"orders.engines", "scores.spark", "cli.jobs.spark"},
     "sklearn": {"estimators", "campaigns.uplift", "insights"},
     "click": {"cli"},
 }

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from clvml import ClvModel, Transactions, load_cdnow, score_spark
-from clvml.cli.spark_job import write_scores
+from clvml.cli.jobs.spark import write_scores
 from tests.support.spark import Cluster, assert_same_model, assert_same_scores, session
 
 pytestmark = pytest.mark.slow
@@ -142,7 +142,7 @@ def _when_both_are_at_work(spark, job, since):
 _DRIVER = """
 import json, sys
 from clvml import ClvModel, Transactions, score_spark
-from clvml.cli.spark_job import write_scores
+from clvml.cli.jobs.spark import write_scores
 from pyspark.sql import SparkSession
 
 url, model, log, target, settings = sys.argv[1:]

@@ -150,7 +150,7 @@ def check(source: tuple[str, ...], as_of: str | None, as_json: bool, **columns: 
 @click.pass_context
 def train(context: click.Context, /, source: tuple[str, ...], **settings: Any) -> None:
     """Backtest, train, record in MLflow, and register. Exit code 3 where the champion stays."""
-    from clvml.cli.jobs import TrainJob, train_job
+    from clvml.cli.jobs.models import TrainJob, train_job
 
     job = _job(TrainJob, settings)
     read = {"SOURCE": source, "--calendar": job.calendar, "--state": settings["state"]}
@@ -182,7 +182,7 @@ def train(context: click.Context, /, source: tuple[str, ...], **settings: Any) -
 @show_options
 def predict(source: tuple[str, ...], **settings: Any) -> None:
     """Score every customer of a log with a trained model."""
-    from clvml.cli.jobs import PredictJob, predict_job
+    from clvml.cli.jobs.models import PredictJob, predict_job
 
     job = _job(PredictJob, settings)
     read = {"SOURCE": source, "--model": job.model, "--state": settings["state"]}
@@ -190,7 +190,7 @@ def predict(source: tuple[str, ...], **settings: Any) -> None:
         check_overlap({"--out": job.out}, read | {"--history": job.history})
     check_overlap({"--history": job.history}, read)
     if settings["engine"] == "spark":
-        from clvml.cli.spark_job import predict_on_spark as predict_job
+        from clvml.cli.jobs.spark import predict_on_spark as predict_job
     click.echo(predict_job(lambda: open_log(source, settings), job))
 
 
@@ -236,7 +236,7 @@ def _no_as_of(context: click.Context, option: click.Parameter, value: str | None
 @show_options
 def backtest(source: tuple[str, ...], **settings: Any) -> None:
     """How good would predictions made at an earlier day have been, beside what a shopkeeper would guess?"""
-    from clvml.cli.jobs import BacktestJob, backtest_job
+    from clvml.cli.jobs.models import BacktestJob, backtest_job
 
     job = _job(BacktestJob, settings)
     read = {"SOURCE": source, "--calendar": job.calendar, "--state": settings["state"]}
@@ -295,7 +295,7 @@ def audience(**settings: Any) -> None:
 
     Writes the file that a CRM imports, one row a customer with the reason in words, and the whole plan beside it.
     """
-    from clvml.cli.campaign_jobs import AudienceJob, audience_job
+    from clvml.cli.jobs.campaigns import AudienceJob, audience_job
 
     job = AudienceJob(**settings)
     check_overlap({"--out": job.out, "--json": job.account, "--left-out": job.left_out}, job.inputs)
@@ -341,7 +341,7 @@ def outcome(context: click.Context, /, source: tuple[str, ...], *, universal: bo
     the log: what were all campaigns together worth? Everybody else against those whom the plans never treat. With
     --ahead, weeks after it began: what will it have been worth in a year, by what its customers have done so far?
     """
-    from clvml.cli.campaign_jobs import (
+    from clvml.cli.jobs.campaigns import (
         OutcomeJob,
         ProgrammeJob,
         SurrogateJob,
@@ -390,12 +390,12 @@ def outcome(context: click.Context, /, source: tuple[str, ...], *, universal: bo
 @click.pass_context
 def monitor(context: click.Context, /, source: tuple[str, ...], **settings: Any) -> None:
     """Compare past scores with the orders since, and record it in MLflow. Exit code 3 where a new model is due."""
-    from clvml.cli.campaign_jobs import MonitorJob, monitor_job
+    from clvml.cli.jobs.campaigns import MonitorJob, monitor_job
 
     job = _job(MonitorJob, settings)
     check_overlap({"--out": job.out}, {"SOURCE": source, "--scores": job.scores, "--state": settings["state"]})
     if settings["engine"] == "spark":
-        from clvml.cli.spark_job import monitor_on_spark as monitor_job
+        from clvml.cli.jobs.spark import monitor_on_spark as monitor_job
     text, due = monitor_job(lambda: open_log(source, settings), job)
     click.echo(text)
     context.exit(3 if due else 0)
@@ -424,7 +424,7 @@ def report(source: tuple[str, ...], **settings: Any) -> None:
     What the base is worth, who is leaving, what sets the best apart, what to do, which channels pay, how value moved,
     and whether to trust it. Without --log it tells what the scores alone know.
     """
-    from clvml.cli.report_job import ReportJob, report_job
+    from clvml.cli.jobs.report import ReportJob, report_job
 
     job = _job(ReportJob, settings, redact=ids_are_hidden())
     check_overlap({"--out": job.out}, {"--log": source, **job.inputs})

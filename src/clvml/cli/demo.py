@@ -19,7 +19,7 @@ _FILES = ("cdnow.csv", "mlartifacts", "mlflow.db", "model", "scores.parquet")
 
 def run_demo(out: Path, *, verbose: bool, quiet: bool) -> None:
     """Check, backtest, train, record, register, score; everything lands in the folder `out`. Prints as it goes."""
-    from clvml.cli.jobs import PredictJob, TrainJob, predict_job, train_job
+    from clvml.cli.jobs.models import PredictJob, TrainJob, predict_job, train_job
     from clvml.cli.terminal import Terminal
     from clvml.orders.datasets import load_cdnow
     from clvml.orders.transactions import Transactions

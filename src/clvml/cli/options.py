@@ -197,7 +197,7 @@ def _excluded(entry: str) -> list[object]:
     """The customers of a file, or the one that is named."""
     if Path(entry).suffix.lower() not in (".txt", ".csv", ".parquet"):
         return [entry]
-    from clvml.cli.campaign_jobs import read_customers
+    from clvml.cli.tables import read_customers
 
     found = read_customers(Path(entry), "customers to exclude")
     if not isinstance(found, list) and "customer_id" not in found:

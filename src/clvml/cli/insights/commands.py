@@ -80,8 +80,8 @@ def _sampled(source: tuple[str, ...], settings: dict[str, Any], as_of: str) -> T
 
 def _scored(source: tuple[str, ...], settings: dict[str, Any], scores: Path) -> tuple[Transactions, pd.DataFrame]:
     """The log and its scores; on Spark those of some customers."""
-    from clvml.cli.campaign_jobs import read_table
-    from clvml.cli.spark_job import sample_scored
+    from clvml.cli.jobs.spark import sample_scored
+    from clvml.cli.tables import read_table
 
     customers, log = settings.pop("sample"), open_log(source, settings)
     return sample_scored(log, str(scores), customers) if log.on_spark else (log, read_table(scores, "scores"))

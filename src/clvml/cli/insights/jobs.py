@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from clvml.cli.campaign_jobs import read_table
+from clvml.cli.tables import read_table
 from clvml.cli.terminal import Terminal, grid, heading, wrapped
 from clvml.display import money
 from clvml.errors import DataError, OptionError

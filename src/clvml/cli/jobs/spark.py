@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clvml.cli.campaign_jobs import MonitorJob, monitored
-from clvml.cli.jobs import PredictJob, outliers_of
+from clvml.cli.jobs.campaigns import MonitorJob, monitored
+from clvml.cli.jobs.models import PredictJob, outliers_of
 from clvml.cli.printed import scores_text
 from clvml.cli.terminal import Terminal
 from clvml.errors import DataError, OptionError

@@ -186,7 +186,7 @@ def _calendar(path: Path | None) -> pd.DataFrame | None:
     """Special days from a file, checked before any work."""
     if path is None:
         return None
-    from clvml.cli.campaign_jobs import read_table
+    from clvml.cli.tables import read_table
     from clvml.estimators.learned.ensemble.special_days import calendar_of
 
     table = read_table(path, "days of the calendar")

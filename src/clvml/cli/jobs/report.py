@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clvml.cli.campaign_jobs import read_table
 from clvml.cli.insights.jobs import costs_of
+from clvml.cli.tables import read_table
 from clvml.cli.terminal import Terminal
 from clvml.errors import DataError
 from clvml.files import check_target, working_on

@@ -1,0 +1,1 @@
+"""The jobs behind the commands: each from files and a log to what is printed."""
