@@ -95,11 +95,9 @@ class Candidate:
     learner: str
     base: str
     weight: float  # in the stack; of the stack itself: their sum
-    free_gain: float  # value of its free policy minus that of the best uniform rule, per customer
-    free_bound: float  # its one-sided lower bound, adjusted for the number of candidates
+    free_bound: float  # one-sided lower bound of what its free policy adds to the best uniform rule, per customer
     qini: float
     qini_bound: float
-    auuc: float
     slope: float  # regression of the scores on the predicted effects: 1 = calibrated, 0 = nothing in it
     beyond_value: float = float("nan")  # qini minus that of the order by value; NaN where no value was named
     beyond_value_bound: float = float("nan")  # its one-sided lower bound
@@ -364,7 +362,7 @@ def _judge(learner: str, base: str, weight: float, held: Held, value: Array | No
     Against the order by value as well (average effect times value): both must be passed, so that costs no more alpha.
     """
     alpha = _ALPHA / 2
-    policy = np.where(held.tau.max(axis=1) > 0, held.tau.argmax(axis=1) + 1, 0)
+    policy = _free_policy(held)
     free = value_of(policy, held.dr)
     against = [mean_of(free - held.dr[:, a]) for a in range(held.dr.shape[1])]
     bounds = [
@@ -381,15 +379,18 @@ def _judge(learner: str, base: str, weight: float, held: Held, value: Array | No
         learner=learner,
         base=base,
         weight=weight,
-        free_gain=min(m.value for m in against),
         free_bound=min(bounds),
         qini=area.value,
         qini_bound=area.lower(alpha),
-        auuc=area.value + float(effect.mean()) / 2,
         slope=_slope(held),
         beyond_value=beyond.value,
         beyond_value_bound=beyond.lower(_ALPHA),
     )
+
+
+def _free_policy(held: Held) -> npt.NDArray[np.intp]:
+    """The arm that gains most for each customer, 0 for those whom none is expected to gain."""
+    return np.where(held.tau.max(axis=1) > 0, held.tau.argmax(axis=1) + 1, 0)
 
 
 def _slope(held: Held) -> float:
@@ -457,7 +458,7 @@ def _compare(
         rules: list[tuple[str, float, Array]] = [
             (_uniform_name(experiment.arms, a), float(a > 0), scores[:, a]) for a in range(scores.shape[1])
         ]
-        free = np.where(held.tau.max(axis=1) > 0, held.tau.argmax(axis=1) + 1, 0)
+        free = _free_policy(held)
         rules.append(("by expected gain, free", float((free > 0).mean()), value_of(free, scores)))
         found += [_policy(name, share, rows, reference, base, method) for name, share, rows in rules]
         for share in shares:
@@ -485,9 +486,5 @@ def _orders(
 
 
 def _policy(name: str, share: float, rows: Array, against: str, base: Array, method: str) -> PolicyValue:
-    own, paired = mean_of(rows), _paired(rows, base)
+    own, paired = mean_of(rows), mean_of(rows - base)
     return PolicyValue(name, share, own.value, *own.interval(), against, paired.value, *paired.interval(), method)
-
-
-def _paired(rows: Array, base: Array) -> Measured:
-    return mean_of(rows - base)
