@@ -38,7 +38,7 @@ def test_no_error_tells_it(clvml, monkeypatch, address, kind, options):
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_no_note_and_no_result_tells_it(clvml, monkeypatch, address):
     run = RunInfo("1", "clvml", "models:/1", None, None, "0", address)
-    assert "s3cret" not in "\n".join(_where(run, "", TrainJob("1997-09-30")))
+    assert "s3cret" not in "\n".join(_where(run, "", TrainJob("1997-09-30"), tested=True))
 
     def note(_log, job):
         from clvml.cli.terminal import Terminal
