@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -24,7 +25,9 @@ __all__ = [
     "check_folder",
     "check_target",
     "claim_folder",
+    "json_text",
     "part_of",
+    "plain",
     "read_toml",
     "sha256",
     "sha256_of_file",
@@ -271,3 +274,20 @@ def sha256_of_file(path: str | os.PathLike[str]) -> str:
     """The same of a file of any size."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: numpy's numbers as Python's, None for what is not finite, days as text."""
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def json_text(payload: Any) -> str:
+    """`plain` of it, as our files hold it."""
+    return json.dumps(plain(payload), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

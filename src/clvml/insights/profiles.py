@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
 from clvml.checks import check_level, check_share
 from clvml.errors import DataError, did_you_mean
@@ -23,6 +23,7 @@ from clvml.insights.attributes import (
     attributes_of_summary,
     known_before,
 )
+from clvml.maths.comparison import two_sided
 from clvml.orders.transactions import Transactions
 from clvml.tables import canonical_ids, finite_column
 
@@ -342,7 +343,7 @@ def _difference(
 ) -> Difference:
     """found: delta and its standard error."""
     delta, se = found
-    z = float(ndtri(0.5 + level / 2))
+    z = two_sided(level)
     p = float(2 * ndtr(-abs(delta) / se)) if se > 0 else float(delta == 0)
     low, high = max(-1.0, delta - z * se), min(1.0, delta + z * se)
     return Difference(name, word, *centres, delta, low, high, p, 1.0)

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
 
 from clvml.checks import check_amount
 from clvml.display import about, money_in, unit_within
 from clvml.errors import OptionError, did_you_mean
 from clvml.estimators.uncertainty.totals import LevelSd
+from clvml.files import plain
 from clvml.insights.score_tables import require_columns
+from clvml.maths.comparison import two_sided
 from clvml.scores.totals import level_sd_of, variance_within
 from clvml.tables import finite_column
 
@@ -57,7 +58,8 @@ class WhatIf:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, None where there is none."""
-        return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in asdict(self).items()}
+        payload: dict[str, Any] = plain(asdict(self))
+        return payload
 
     def __str__(self) -> str:
         who = "all customers" if self.tier == "all" else f"the tier '{self.tier}'"
@@ -149,7 +151,7 @@ def what_if(
     each = added * value**2 + added * spread - (added * value) ** 2
     off = level_sd_of(scores, level_sd).spend
     error = float(np.sqrt(np.maximum(each, 0.0).sum() + (off * extra) ** 2))
-    z = float(ndtri(0.95))
+    z = two_sided(0.9)
     new = extra / new_customer_value if new_customer_value else float("nan")
     return WhatIf(
         tier=tier or "all",

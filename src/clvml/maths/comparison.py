@@ -19,6 +19,7 @@ __all__ = [
     "cuped",
     "joined_strata",
     "stratified_difference",
+    "two_sided",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -61,8 +62,8 @@ class Comparison(NamedTuple):
         is at most 1 − level where what a customer spends early and late is not negatively correlated (Slepian).
         """
         each = level ** (1 / groups)
-        z = _two_sided(each) if elapsed is None else float(-ndtri((1 - each) / 4) / np.sqrt(min(elapsed, 1.0)))
-        stretch = z / _two_sided(self.level) * self.se
+        z = two_sided(each) if elapsed is None else float(-ndtri((1 - each) / 4) / np.sqrt(min(elapsed, 1.0)))
+        stretch = z / two_sided(self.level) * self.se
         return self.effect - self.below * stretch, self.effect + self.above * stretch
 
     def p_value(self, groups: int = 1) -> float:
@@ -75,10 +76,11 @@ class Comparison(NamedTuple):
         if self.se == 0:
             return float(self.effect == 0)
         arm = self.below if self.effect > 0 else self.above
-        return float(2 * ndtr(-_two_sided(self.level) * abs(self.effect) / (arm * self.se)))
+        return float(2 * ndtr(-two_sided(self.level) * abs(self.effect) / (arm * self.se)))
 
 
-def _two_sided(level: float) -> float:
+def two_sided(level: float) -> float:
+    """Standard deviations to either side of its mean within which this share of a normal distribution lies."""
     return float(ndtri(0.5 + level / 2))
 
 
@@ -151,7 +153,7 @@ def compare(
     few = int(min(treated.sum(), (~treated).sum()))
     count = max(draws, min(draws * groups, MAX_DRAWN_VALUES // few))
     rest, as_is = (_drawn_anew(v, treated, code, count, np.random.default_rng(seed)) for v in (y - effect * treated, y))
-    z = _two_sided(each)
+    z = two_sided(each)
     below, above = (max(_quantile(sign * rest, each), z / 2) for sign in (1.0, -1.0))
     if effect > 0:
         below = max(below, _quantile(as_is, each))
@@ -197,7 +199,7 @@ def compare_moments(treated: PairMoments, control: PairMoments, *, level: float 
 
 def _expanded(effect: float, se: float, skewness: float, level: float) -> Comparison:
     """The comparison whose interval allows for the skewness by Edgeworth expansion."""
-    z = _two_sided(level)
+    z = two_sided(level)
     shift = skewness * (2 * z**2 + 1) / 6
     below, above = (float(np.clip(arm, z / 2, 3 * z)) for arm in (z - shift, z + shift))
     return Comparison(effect, se, below, above, level)
@@ -208,7 +210,7 @@ def _quantile(drawn: Array, level: float) -> float:
     size = len(drawn) + 1
     read = min(level, 1 - 2 * _MIN_BEYOND / size)
     beyond = int((1 - read) / 2 * size + 1e-9)
-    return float(np.partition(drawn, -beyond)[-beyond]) * _two_sided(level) / _two_sided(read)
+    return float(np.partition(drawn, -beyond)[-beyond]) * two_sided(level) / two_sided(read)
 
 
 def _chance(drawn: Array, found: float) -> float:
@@ -222,7 +224,7 @@ def _chance(drawn: Array, found: float) -> float:
         return p
     level = 1 - 2 * _MIN_BEYOND / (len(drawn) + 1)
     farthest = _quantile(outwards, level)
-    return min(p, float(2 * ndtr(-_two_sided(level) * abs(found) / farthest))) if farthest > 0 else p
+    return min(p, float(2 * ndtr(-two_sided(level) * abs(found) / farthest))) if farthest > 0 else p
 
 
 def _skewness(y: Array, treated: Flags, code: npt.NDArray[np.intp]) -> float:

@@ -16,11 +16,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import clvml
 from clvml.errors import ModelError, OptionError
-from clvml.files import sha256, sync, write_folder_aside
+from clvml.files import json_text, plain, sha256, sync, write_folder_aside
 from clvml.scores import schema
 
 __all__ = ["MODEL_FORMAT", "check_replaceable", "is_model_folder", "model_digest", "read_model", "write_model"]
@@ -118,9 +116,9 @@ _MANIFEST = schema.record(
 
 def _files(payload: dict[str, Any]) -> dict[str, bytes]:
     """Name -> content, the manifest last."""
-    whole = {"model": _plain(payload)}
+    whole = {"model": plain(payload)}
     _WHOLE(whole, "")  # what is written can be read again
-    files = {MODEL: _json(whole)}
+    files = {MODEL: json_text(whole).encode()}
     manifest = {
         "type": _KIND,
         "format": MODEL_FORMAT,
@@ -128,7 +126,7 @@ def _files(payload: dict[str, Any]) -> dict[str, bytes]:
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "files": {name: {"bytes": len(data), "sha256": sha256(data)} for name, data in files.items()},
     }
-    return files | {MANIFEST: _json(manifest)}
+    return files | {MANIFEST: json_text(manifest).encode()}
 
 
 def _check_folder(place: Path) -> None:
@@ -201,18 +199,3 @@ def _finite_number(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{digits[:40]} is no finite number")
     return number
-
-
-def _json(payload: dict[str, Any]) -> bytes:
-    return (json.dumps(payload, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def _plain(value: Any) -> Any:
-    """As JSON knows it: numpy's numbers as Python's, tuples as lists, what is not finite as null."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

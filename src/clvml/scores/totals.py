@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
 
 from clvml.checks import check_level
 from clvml.errors import DataError, did_you_mean
 from clvml.estimators.uncertainty.totals import LevelSd, as_level_sd
+from clvml.maths.comparison import two_sided
 from clvml.tables import finite_column
 
 __all__ = ["SCORES_LEVEL", "expected_totals", "level_sd_of", "total_interval_around", "variance_sql", "variance_within"]
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 SCORES_LEVEL = 0.9
 """Level of the predictive intervals in scores."""
-_WIDTH = 2.0 * float(ndtri(0.5 + 0.5 * SCORES_LEVEL))
+_WIDTH = 2.0 * two_sided(SCORES_LEVEL)
 """Standard deviations between the ends of such an interval of a normal distribution."""
 
 
@@ -53,7 +53,7 @@ def total_interval_around(
     """
     mean = np.maximum(np.asarray(expected, dtype=np.float64), 0.0)
     relative = np.divide(variance, mean**2, out=np.zeros_like(mean), where=mean > 0)
-    reach = float(ndtri(0.5 + 0.5 * check_level(level))) * np.sqrt(level_sd**2 + np.log1p(relative))
+    reach = two_sided(check_level(level)) * np.sqrt(level_sd**2 + np.log1p(relative))
     low, high = mean * np.exp(-reach), mean * np.exp(reach)
     return (float(low), float(high)) if low.ndim == 0 else (low, high)
 

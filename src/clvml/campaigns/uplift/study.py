@@ -31,6 +31,7 @@ from clvml.campaigns.uplift.learners import BASES, LEARNERS, Tau
 from clvml.checks import check_choice, check_share
 from clvml.errors import OptionError, did_you_mean
 from clvml.estimators.encoding import Encoding
+from clvml.files import plain
 from clvml.progress import Progress
 from clvml.resources import one_thread
 
@@ -179,8 +180,8 @@ class UpliftResult:
             "average": [e.to_dict() for e in self.average],
             "verdict": self.verdict.name,
             "verdict_text": self.verdict.value,
-            "learner": _plain(self.chosen),
-            "candidates": [_plain(c) for c in self.candidates],
+            "learner": plain(asdict(self.chosen)),
+            "candidates": [plain(asdict(c)) for c in self.candidates],
             "best_uniform": self.uniform,
             "policies": [asdict(p) for p in self.policies],
             "curve": [dict(zip(("share", "gain", "low", "high"), point, strict=True)) for point in self.curve],
@@ -431,10 +432,6 @@ def _weighted(models: tuple[Tau, ...], weights: Array, rows: Array) -> Array:
     return np.asarray(
         sum(w * model(rows) for w, model in zip(weights, models, strict=True) if w > 0) + np.zeros(len(rows))
     )
-
-
-def _plain(candidate: Candidate) -> dict[str, Any]:
-    return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(candidate).items()}
 
 
 def _uniform_name(arms: tuple[str, ...], a: int) -> str:

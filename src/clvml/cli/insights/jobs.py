@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from clvml.cli.tables import read_table
 from clvml.cli.terminal import Terminal, grid, heading, wrapped
 from clvml.display import money
 from clvml.errors import DataError, OptionError
-from clvml.files import check_target, write_aside
+from clvml.files import check_target, json_text, write_aside
 from clvml.redaction import ids_are_hidden, shown_id, shown_ids
 from clvml.spreadsheets import neutralized, warn_of_neutralized
 
@@ -95,23 +94,11 @@ def _contents(answer: Answer, form: str) -> str:
     if form == "table":
         return answer.text + "\n"
     if form == "json":
-        return json.dumps(_plain(answer.payload), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return json_text(answer.payload)
     safe, counts = neutralized(answer.rows)
     with Terminal(1).stage("write"):
         warn_of_neutralized(counts)
     return safe.to_csv(index=False, lineterminator="\n")
-
-
-def _plain(value: Any) -> Any:
-    """As JSON knows it: numpy's numbers as Python's, None for what is not finite, days as text."""
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    value = value.item() if isinstance(value, np.generic) else value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def _of_sample(answer: Answer, log: Transactions) -> Answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import pandas as pd
 from clvml.cli.tables import read_customers, read_table
 from clvml.cli.terminal import Terminal, heading, wrapped
 from clvml.errors import DataError, OptionError
-from clvml.files import check_new_folder, check_target, write_aside
+from clvml.files import check_new_folder, check_target, json_text, write_aside
 from clvml.redaction import shown_id
 
 if TYPE_CHECKING:
@@ -278,7 +277,7 @@ def _written(parts: list[str], target: Path | None, payload: dict[str, Any]) -> 
     """The text to print, the figures beside it where a file was asked for."""
     if target is None:
         return "\n".join(parts)
-    _write_json(target, payload)
+    write_aside(target, lambda aside: aside.write_text(json_text(payload), encoding="utf-8"))
     return "\n".join([*parts, f"\nEvery figure: {target}"])
 
 
@@ -304,7 +303,7 @@ def monitored(opened: Callable[[], tuple[Transactions, pd.DataFrame]], job: Moni
     for note in unfinished:
         show.note(note)
     if target is not None:
-        _write_json(target, report.to_dict())
+        write_aside(target, lambda aside: aside.write_text(json_text(report.to_dict()), encoding="utf-8"))
     text = "\n".join(wrapped(line) if line.startswith("A new model") else line for line in str(report).splitlines())
     if log.is_sample:
         text += f"\nCompared on {report.customers:,} scored customers, drawn evenly from all (--sample)."
@@ -328,8 +327,3 @@ def _with_attributes(scores: pd.DataFrame, attributes: pd.DataFrame) -> pd.DataF
     if not own.index.isin(more.index).any():
         raise DataError("The attributes are of none of the scored customers: check how ids are written.")
     return pd.concat([scores.reset_index(drop=True), own.reset_index(drop=True)], axis=1)
-
-
-def _write_json(target: Path, payload: dict[str, Any]) -> None:
-    text = json.dumps(payload, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_aside(target, lambda aside: aside.write_text(text, encoding="utf-8"))

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import ndtri
 
 from clvml.estimators.encoding import Encoding
+from clvml.maths.comparison import two_sided
 from clvml.scores.totals import variance_within
 
 __all__ = ["mean_value", "pooled_errors", "same_mix", "shrink"]
@@ -74,7 +74,7 @@ def same_mix(
     beta = bread @ (X.T @ (n * mean))
     squares = within + n * (mean - X @ beta) ** 2  # of the residuals of a cell
     errors = np.sqrt(np.diag(bread @ (X.T @ (X * squares[:, None])) @ bread))[: len(names)]
-    z = float(ndtri(0.95))
+    z = two_sided(0.9)
     return [(float(b), float(b - z * se), float(b + z * se)) for b, se in zip(beta[: len(names)], errors, strict=True)]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from clvml.display import money
+from clvml.files import plain
 
 __all__ = ["NOTHING", "ChannelValue", "Channels"]
 
@@ -63,7 +64,8 @@ class ChannelValue:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, None where there is none."""
-        return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in asdict(self).items()}
+        payload: dict[str, Any] = plain(asdict(self))
+        return payload
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import ndtri
 
 from clvml.checks import check_amount
 from clvml.errors import DataError, OptionError, did_you_mean
@@ -17,6 +16,7 @@ from clvml.insights.channels.estimates import mean_value, pooled_errors, same_mi
 from clvml.insights.channels.life import life_curve, lifetime_by_formula, payback_month
 from clvml.insights.channels.result import NOTHING, Channels, ChannelValue
 from clvml.insights.score_tables import require_columns
+from clvml.maths.comparison import two_sided
 from clvml.orders.summaries import BookedDays
 from clvml.orders.transactions import Transactions
 from clvml.scores.totals import level_sd_of
@@ -232,7 +232,7 @@ def _row(
 ) -> ChannelValue:
     mean, error, shrunk = ltv
     cac = float(own["cac"].mean()) if own["cac"].notna().all() else float("nan")
-    z = float(ndtri(0.95))
+    z = two_sided(0.9)
     formula = lifetime_by_formula(own, margin, horizon)
     return ChannelValue(
         channel=name,
