@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from clvml.checks import check_amount, check_choice, check_level, check_rate, check_share, check_whole
+from clvml.checks import check_amount, check_choice, check_level, check_rate, check_seed, check_share, check_whole
 from clvml.errors import OptionError
 
 
@@ -51,6 +51,24 @@ def test_a_whole_number_may_have_a_greatest_value():
 def test_an_amount_is_finite_and_not_negative(value):
     with pytest.raises(OptionError, match="is not a number of at least 0; None stands for whatever pays"):
         check_amount("budget", value, "; None stands for whatever pays")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 0.5, None])
+def test_a_seed_is_one_that_numpy_and_scikit_learn_take(seed):
+    assert check_seed(0) == 0
+    assert check_seed(2**32 - 1) == 2**32 - 1
+    with pytest.raises(OptionError, match=r"seed=.* is not a whole number of 0 to 4,294,967,295"):
+        check_seed(seed)
+
+
+def test_a_rate_is_a_share_a_year():
+    assert check_rate(1_000) == 1_000.0
+    with pytest.raises(
+        OptionError, match=r"discount_rate=-0\.1 is not a number of at least 0, such as 0\.10 for 10% a"
+    ):
+        check_rate(-0.1)
+    with pytest.raises(OptionError, match="discount_rate=1001 is more than 1,000 times as much a year"):
+        check_rate(1_001)
 
 
 def test_the_nearest_choice_is_named():

@@ -8,7 +8,8 @@ from clvml import HybridValueModel, ParetoNBDModel, Transactions, take_snapshots
 from clvml.estimators.forecast import customer_forecast
 from clvml.estimators.learned.ensemble.believed import Believed
 from clvml.estimators.learned.expectation import Expectation
-from clvml.estimators.purchases.regular_gaps import RANDOM, OpenGaps, regularity_of
+from clvml.estimators.purchases.regular_gaps import RANDOM, OpenGaps, regularities_of, regularity_of
+from clvml.maths.regularity import REGULARITIES
 from tests.support.logs import subscribers
 
 DAYS = 60
@@ -47,6 +48,16 @@ def test_the_chance_of_return_of_regular_buyers_falls_when_their_order_is_overdu
     assert came < 0.05
     assert base > came + 0.2
     assert chance < base / 2
+
+
+@pytest.mark.parametrize("k", [1.0, 6.0])
+def test_how_regularity_is_spread_needs_two_gaps_of_somebody(k):
+    gaps = np.random.default_rng(0).gamma(k, 30.0 / k, (400, 8))
+    frame = pd.DataFrame({"frequency": 8.0, "recency": gaps.sum(axis=1), "log_gaps": np.log(gaps).sum(axis=1)})
+    assert regularities_of(frame).weights @ REGULARITIES == pytest.approx(k, rel=0.15)
+    once = pd.DataFrame({"frequency": 1.0, "recency": gaps[:, 0], "log_gaps": np.log(gaps[:, 0])})
+    assert regularities_of(once) is None
+    assert regularities_of(frame.drop(columns="log_gaps")) is None
 
 
 def orders_after(orders, now):

@@ -62,6 +62,7 @@ def test_costs_of_nothing_and_shares_of_all_or_none_are_taken():
     "given",
     [
         {"contact_cost": True},
+        {"contact_cost": "5"},
         {"contact_cost": -1},
         {"incentive": np.inf},
         {"incentive": -1e-9},
@@ -75,10 +76,10 @@ def test_costs_of_nothing_and_shares_of_all_or_none_are_taken():
 )
 def test_what_is_no_cost_or_share(given):
     name = next(iter(given))
-    says = "a cost per customer. Give a number from 0, or None."
+    says = "number of at least 0, the cost per customer; None stands for"
     if name in ("save_rate", "redemption"):
-        says = "a share of customers. Give a number between 0 and 1."
-    with pytest.raises(OptionError, match=f"^{name}={given[name]!r} is not {says}$"):
+        says = "share (above 0 and up to|from 0 to) 1, such as"
+    with pytest.raises(OptionError, match=f"^{name}={given[name]!r} is not a {says}"):
         assumed_economics(100.0, **{"contact_cost": 0, "incentive": 0, "save_rate": 0.3, "redemption": 1} | given)
 
 
@@ -99,8 +100,8 @@ def test_costs_are_assumed_by_the_median_good_customer(trained, cdnow_log):
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        ({"contact_cost": -1.0}, "contact_cost=-1.0 is not a cost"),
-        ({"incentive": float("nan")}, "incentive=nan is not a cost"),
+        ({"contact_cost": -1.0}, "contact_cost=-1.0 is not a number of at least 0, the cost per customer"),
+        ({"incentive": float("nan")}, "incentive=nan is not a number of at least 0"),
         ({"save_rate": 0}, "save_rate=0 is not a share"),
         ({"redemption": 1.2}, "redemption=1.2 is not a share"),
     ],

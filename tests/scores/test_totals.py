@@ -91,5 +91,5 @@ def test_messages(scores):
         expected_totals(turned)
     with pytest.raises(DataError, match=r"'clv' of the scores does not hold a finite number in 2,349 of 2,349 rows"):
         expected_totals(scores.assign(clv=np.nan))
-    with pytest.raises(OptionError, match="level_sd=-1 is no standard deviation"):
+    with pytest.raises(OptionError, match="level_sd=-1 is not a number of at least 0, the standard deviation"):
         expected_totals(scores, level_sd=LevelSd(-1, 0.1))

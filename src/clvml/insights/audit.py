@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clvml.errors import DataError, OptionError
+from clvml.checks import check_whole
+from clvml.errors import DataError
 from clvml.horizon import EPOCH, as_date, day_number
 from clvml.orders.summaries import BookedDays
 from clvml.orders.transactions import Transactions
@@ -135,10 +136,8 @@ def base_audit(log: Transactions, as_of: Any, period: int | None = None) -> Base
     >>> audit.two_periods["group"].tolist()
     ['new', 'came back', 'grew', 'shrank', 'lapsed']
     """
-    if period is not None and (isinstance(period, bool) or not isinstance(period, int) or period < MIN_PERIOD_DAYS):
-        raise OptionError(
-            f"period={period!r} is not a length in days. Give a whole number from {MIN_PERIOD_DAYS}, such as 365."
-        )
+    if period is not None:
+        check_whole("period", period, least=MIN_PERIOD_DAYS)
     day = as_date(as_of)
     return audit_days(log.summary_and_days(day)[1], day, period)
 

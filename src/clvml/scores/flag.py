@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clvml.errors import OptionError
+from clvml.checks import check_amount, check_share
 
 __all__ = ["NEVER", "Economics", "assumed_economics"]
 
@@ -54,15 +54,10 @@ def assumed_economics(
     """What the user gives; a cost that is not given is a share of what a good customer brings: 0.5% for contact, 5%
     for the incentive. good_value: of the median one, for a few huge ones say nothing of what the others are offered.
     """
-    for name, value in (("contact_cost", contact_cost), ("incentive", incentive)):
-        if value is not None and (isinstance(value, bool) or not np.isfinite(value) or value < 0):
-            raise OptionError(f"{name}={value!r} is not a cost per customer. Give a number from 0, or None.")
-    for name, share in (("save_rate", save_rate), ("redemption", redemption)):
-        if isinstance(share, bool) or not 0 <= share <= 1 or (name == "save_rate" and share == 0):
-            raise OptionError(f"{name}={share!r} is not a share of customers. Give a number between 0 and 1.")
+    unknown = ", the cost per customer; None stands for a share of what a good one brings"
     return Economics(
-        _CONTACT_SHARE * good_value if contact_cost is None else float(contact_cost),
-        _INCENTIVE_SHARE * good_value if incentive is None else float(incentive),
-        float(save_rate),
-        float(redemption),
+        _CONTACT_SHARE * good_value if contact_cost is None else check_amount("contact_cost", contact_cost, unknown),
+        _INCENTIVE_SHARE * good_value if incentive is None else check_amount("incentive", incentive, unknown),
+        check_share("save_rate", save_rate, one=True, example=0.3),
+        check_share("redemption", redemption, zero=True, one=True, example=1),
     )

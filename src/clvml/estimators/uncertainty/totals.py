@@ -7,7 +7,6 @@ far is learned from how far earlier totals fell from what was predicted of them 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from clvml.checks import check_level
+from clvml.checks import check_amount, check_level
 from clvml.errors import DataError, OptionError
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.model import PurchaseModel
@@ -203,16 +202,7 @@ def _places(summary: pd.DataFrame, by: str | ArrayLike | None) -> tuple[NDArray[
 
 def as_level_sd(given: float | LevelSd) -> LevelSd:
     """What was learned, or one number for purchases and spend, once it is a standard deviation. Raises OptionError."""
-    if isinstance(given, LevelSd):
-        _check_level_sd(given.purchases), _check_level_sd(given.spend)
-        return given
-    return LevelSd(_check_level_sd(given), _check_level_sd(given))
-
-
-def _check_level_sd(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < math.inf:
-        raise OptionError(
-            f"level_sd={value!r} is no standard deviation of a logarithm. Give a number such as 0.1, 0 for none, "
-            "or what learn_level_sd found."
-        )
-    return float(value)
+    found = given if isinstance(given, LevelSd) else LevelSd(given, given)
+    for sd in (found.purchases, found.spend):
+        check_amount("level_sd", sd, ", the standard deviation of a logarithm, or what learn_level_sd found")
+    return found
