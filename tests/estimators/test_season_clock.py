@@ -9,7 +9,7 @@ import pytest
 
 from clvml import ParetoNBDModel, Transactions
 from clvml.estimators.learned.leaving.model import LeavingModel
-from clvml.estimators.purchases.season_clock import SeasonClock
+from clvml.estimators.purchases.season_clock import SeasonClock, _covered
 from clvml.horizon import day_number
 from tests.support.logs import day, log
 
@@ -121,3 +121,12 @@ def test_the_clock_goes_both_ways():
     assert clock.time(days + 1461) - clock.time(days) == pytest.approx(1461)  # four years are four years
     assert (clock.calendar_days(730_100, np.array([1e-9, 0.5, 40.0])) >= 1).all()
     assert (clock.calendar_days(730_100, np.array([0.0, -0.5, -40.0])) <= 0).all()
+
+
+def test_a_week_is_covered_by_the_same_days_of_another_year():
+    asked = np.array([40.0, 200.0, 364.0])
+    assert _covered(asked, np.array([365.25 + 43.0, 730.5 + 1.0])).tolist() == [
+        True,
+        False,
+        True,
+    ]  # across New Year, too

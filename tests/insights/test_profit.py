@@ -68,7 +68,15 @@ def test_everyone_below_zero_is_bad():
     table = pd.DataFrame({"customer_id": range(10), "amount": [10.0] * 10, "cost": [20.0] * 6 + [1.0] * 4})
     found = profit_tiers(customer_profit(table, cost="cost"))
     assert (found.table["tier"] == "bad").sum() == 6
+    assert (found.losing, found.lost, found.total) == (6, -60.0, -24.0)
     assert (found.table.loc[found.table["tier"] == "good", "contribution"] > 0).all()
+
+
+@pytest.mark.parametrize(("cost", "peak"), [(2.0, 3.0), (2.5, np.nan)])
+def test_the_peak_is_a_share_of_what_all_bring_where_they_bring_anything(cost, peak):
+    """Two bring 1.5 together; with what the third costs all bring 0.5, or nothing."""
+    table = pd.DataFrame({"customer_id": range(3), "amount": [2.0, 1.0, 1.0], "cost": [1.0, 0.5, cost]})
+    assert profit_tiers(customer_profit(table, cost="cost")).peak == pytest.approx(peak, nan_ok=True)
 
 
 def test_who_only_returned_is_told_as_such():
