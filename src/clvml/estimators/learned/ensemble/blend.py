@@ -77,6 +77,8 @@ class Blend(NamedTuple):
 
 
 def _mixed_hazard(views: Views, purchases: Floats) -> Floats:
-    """R, C where there is one, and the blended purchases, on the complementary log-log."""
-    mixed: Floats = np.mean([*views.hazards, np.log(np.maximum(purchases, 1e-6))], axis=0)
+    """R, C where there is one, and the blended purchases, on the complementary log-log. Beyond the window purchases
+    tell no more of a return than they did within it: who stays buys ever more, and no more of them are there.
+    """
+    mixed: Floats = np.mean([*views.hazards, np.log(np.maximum(purchases, 1e-6)) - views.outgrown], axis=0)
     return mixed

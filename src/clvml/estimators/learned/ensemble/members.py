@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 
 _MIN_EXPECTED = 0.01
 """Least expectation, as a share of the mean, that a factor is applied to: a factor on nothing would stay nothing."""
+_TINY = 1e-300
+"""Of those of whom nothing at all is expected a longer window expects as much."""
 _MIN_CUSTOMERS = 100
 """Fewer customers than these correct nothing."""
 _MAX_LOG_MEAN = 50.0
@@ -64,6 +66,9 @@ class Views(NamedTuple):
     """Log cumulative hazards of return: R, then C where there is one."""
     base_hazard: Floats
     """BTYD's own, with the floor that keeps it and the purchases together."""
+    outgrown: Floats
+    """Logarithm of how much more than the hazard of return purchases grow from the window to the horizon; 0 within it.
+    """
 
 
 class Members(NamedTuple):
@@ -101,23 +106,26 @@ class Members(NamedTuple):
         return cls(unit, *lines, grow.purchases(n), grow.ticket() if spend else None, grow.returns(bought))
 
     def views(self, X: Floats, near: Expectation, far: Expectation) -> Views:
-        """near, far: what BTYD expects over the label window and over the horizon; by their ratio the window's
-        purchases are carried to the horizon.
+        """near, far: what BTYD expects over the label window and over the horizon. What the members say of the window
+        is carried to the horizon by the ratio of the two: so what never falls with the horizon there, does not here,
+        and the least expectations stay shares of the window's, of which a single day has hardly any.
         """
-        purchases = _factored(self.purchases_ridge, X, far.purchases, self.unit[0])
-        spend = _factored(self.spend_ridge, X, far.spend, self.unit[1])
-        far_hazard = _hazard_floored(far.p_return, self.unit[2])
+        longer = (far.purchases + _TINY) / (near.purchases + _TINY)
+        purchases = _factored(self.purchases_ridge, X, near.purchases, self.unit[0]) * longer
+        spend = _factored(self.spend_ridge, X, near.spend, self.unit[1]) * longer
+        later = log_hazard(far.p_return) - log_hazard(near.p_return)
+        far_hazard = _hazard_floored(near.p_return, self.unit[2]) + later
         hazards = [far_hazard + _line(self.return_ridge, X)]
         boosted = ticket = None
         if self.purchases_trees is not None:
-            longer = far.purchases / np.maximum(near.purchases, 1e-300)
             boosted = self.unit[0] * _exp_sums(self.purchases_trees, X) * longer
         if self.return_trees is not None:
             p = np.clip(expit(self.return_trees.sums(X)), 1e-6, 1 - 1e-6)
-            hazards.append(log_hazard(p) + far_hazard - _hazard_floored(near.p_return, self.unit[2]))
+            hazards.append(log_hazard(p) + later)
         if self.ticket_trees is not None:
             ticket = far.ticket * np.exp(np.clip(self.ticket_trees.sums(X), -_MAX_LOG_FACTOR, _MAX_LOG_FACTOR))
-        return Views(purchases, boosted, spend, ticket, hazards, far_hazard)
+        outgrown = np.maximum(np.log(np.maximum(longer, _TINY)) - later, 0.0)
+        return Views(purchases, boosted, spend, ticket, hazards, far_hazard, outgrown)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
