@@ -234,6 +234,7 @@ ENSEMBLE = record(
     design=record(money=_UNIT, mean=listing(_NUMBER, _FEATURES), spread=listing(_UNIT, _FEATURES)),
     members=record(
         unit=row(number(1e-9, MAX_HORIZON_DAYS), _UNIT, number(1e-9, 1.0)),
+        spread=row(_LOG_FACTOR, number(0.0, 50.0)),
         purchases_ridge=_RIDGE,
         spend_ridge=_RIDGE,
         return_ridge=_RIDGE,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clvml.estimators.learned.ensemble.blend import Predicted
+from clvml.estimators.learned.ensemble.return_spread import ReturnSpread
 from clvml.estimators.learned.expectation import NO_FACTORS, CommonFactors, Expectation, hazard_shift, log_hazard
 
 __all__ = ["NO_LEVEL", "SOURCES", "Level", "PastWindow", "drawn_to_base"]
@@ -51,9 +52,11 @@ _MIN_SD = 0.06
 _MIN_SHOWN_CHANGE = 0.005
 """Smaller changes are not mentioned."""
 _MAX_LASTING_LOG_RATIO = 1.0
-"""A past window further than this from BTYD's expectation, of returns as well, is a season or a failed fit: it says
-nothing of what lasts, but how far the level can be wrong.
+"""A past window further than this from BTYD's expectation is a season or a failed fit: it says nothing of what lasts,
+but how far the level can be wrong.
 """
+_MAX_LASTING_RETURNS = 2.0
+"""The same of returns: where purchases come in bursts BTYD gives up so many who pause that all windows are beyond 1."""
 
 
 class PastWindow(NamedTuple):
@@ -68,11 +71,33 @@ class PastWindow(NamedTuple):
     factors: CommonFactors
     history: int
     """Days of the log before the origin."""
+    hazards: Floats | None = None
+    """Log hazards of return that BTYD had expected, of each customer."""
+    returned: float = 0.0
+    """Share of the customers."""
 
     @property
     def evidence(self) -> float:
         """Purchases it rests on, expected ones too: that few came where many were expected says as much."""
         return max(self.purchases, self.expected)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it says anything of what lasts."""
+        purchases, spend, hazard = map(abs, self.factors)
+        return max(purchases, spend) <= _MAX_LASTING_LOG_RATIO and hazard <= _MAX_LASTING_RETURNS
+
+    def with_spread(self, spread: ReturnSpread) -> Self:
+        """The same, with the shift of hazards as far apart as those of the members: from the mean return that BTYD had
+        expected to the one that came.
+        """
+        if self.hazards is None:
+            return self
+        apart = self.hazards + spread.correction(self.hazards)
+        expected = float(-np.expm1(-np.exp(self.hazards)).mean())
+        shift = hazard_shift(apart, self.returned) - hazard_shift(apart, expected)
+        beyond = shift - hazard_shift(self.hazards, self.returned)
+        return self._replace(factors=self.factors.plus(CommonFactors(0.0, 0.0, beyond)))
 
 
 class Level(NamedTuple):
@@ -123,7 +148,7 @@ class Level(NamedTuple):
         years = min(1.0, window / _YEAR)
         known = 0.0 if year_ago is None else _trust(year_ago)
         season, lasts = known * (1.0 - years**2), known * years**2 + (1.0 - known) * years
-        usable = [w for w in past if max(map(abs, w.factors)) <= _MAX_LASTING_LOG_RATIO]
+        usable = [w for w in past if w.lasts]
         lasts *= _credibility(_evidence(usable, window))
         recurs = NO_FACTORS if year_ago is None else _season(year_ago, season)
         ahead = recurs.plus(CommonFactors(calendar, calendar, calendar))

@@ -1,10 +1,10 @@
 """The learned members: straight lines for each quantity that BTYD expects, and boosted trees for what lines miss.
 
 All learn on snapshots from which the origin's common factors are taken out: they tell who differs from whom, not what
-the level is. R, the ridge regressions, are factors on BTYD's expectation, so that they stay near it where data are few.
-P, Poisson boosting of purchases without an offset, knows BTYD's expectation as one feature among others, and so repairs
-a base that is wrong. T boosts the amount of a purchase over Gamma-Gamma's, among those who bought. C classifies who
-returns.
+the level is. R, the ridge regressions, are factors on BTYD's expectation, so that they stay near it where data are few;
+hazards of return are first as far apart as those who came back bear out. P, Poisson boosting of purchases without an
+offset, knows BTYD's expectation as one feature among others, and so repairs a base that is wrong. T boosts the amount
+of a purchase over Gamma-Gamma's, among those who bought. C classifies who returns.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from clvml.estimators.learned.ensemble.boosting import Trees
+from clvml.estimators.learned.ensemble.return_spread import ReturnSpread
 from clvml.estimators.learned.expectation import Expectation, log_hazard
 from clvml.maths.learners import glm
 from clvml.maths.learners.trees import Forest
@@ -65,7 +66,7 @@ class Views(NamedTuple):
     hazards: list[Floats]
     """Log cumulative hazards of return: R, then C where there is one."""
     base_hazard: Floats
-    """BTYD's own, with the floor that keeps it and the purchases together."""
+    """BTYD's own, as far apart as is borne out, with the floor that keeps it and the purchases together."""
     outgrown: Floats
     """Logarithm of how much more than the hazard of return purchases grow from the window to the horizon; 0 within it.
     """
@@ -76,6 +77,7 @@ class Members(NamedTuple):
 
     unit: tuple[float, float, float]
     """Mean purchases, spend and returns of the examples, so that penalties and floors have no unit."""
+    spread: ReturnSpread
     purchases_ridge: Floats
     spend_ridge: Floats
     return_ridge: Floats
@@ -93,17 +95,19 @@ class Members(NamedTuple):
         purchases_level, spend_level, hazard_level = of.factors.T
         n, s = of.purchases / unit[0], of.spend / unit[1]
         ridge = partial(_ridge, X=of.X, weight=of.weight, penalty=penalty)
+        hazard = _hazard_floored(of.expected.p_return, unit[2])
+        spread = ReturnSpread.learn(hazard, bought, hazard_level, of.weight, penalty)
         lines = (
             ridge(glm.POISSON, y=n, offset=_log_floored(of.expected.purchases / unit[0]) + purchases_level),
             ridge(glm.TWEEDIE, y=s, offset=_log_floored(of.expected.spend / unit[1]) + spend_level)
             if spend
             else np.zeros(of.X.shape[1] + 1),
-            ridge(glm.HAZARD, y=bought, offset=_hazard_floored(of.expected.p_return, unit[2]) + hazard_level),
+            ridge(glm.HAZARD, y=bought, offset=hazard + spread.correction(hazard) + hazard_level),
         )
         if not _enough(bought):
-            return cls(unit, *lines, None, None, None)
+            return cls(unit, spread, *lines, None, None, None)
         grow = _Grower(of, trees, seed)
-        return cls(unit, *lines, grow.purchases(n), grow.ticket() if spend else None, grow.returns(bought))
+        return cls(unit, spread, *lines, grow.purchases(n), grow.ticket() if spend else None, grow.returns(bought))
 
     def views(self, X: Floats, near: Expectation, far: Expectation) -> Views:
         """near, far: what BTYD expects over the label window and over the horizon. What the members say of the window
@@ -114,8 +118,9 @@ class Members(NamedTuple):
         purchases = _factored(self.purchases_ridge, X, near.purchases, self.unit[0]) * longer
         spend = _factored(self.spend_ridge, X, near.spend, self.unit[1]) * longer
         later = log_hazard(far.p_return) - log_hazard(near.p_return)
-        far_hazard = _hazard_floored(near.p_return, self.unit[2]) + later
-        hazards = [far_hazard + _line(self.return_ridge, X)]
+        near_hazard = _hazard_floored(near.p_return, self.unit[2])
+        base_hazard = near_hazard + self.spread.correction(near_hazard) + later
+        hazards = [base_hazard + _line(self.return_ridge, X)]
         boosted = ticket = None
         if self.purchases_trees is not None:
             boosted = self.unit[0] * _exp_sums(self.purchases_trees, X) * longer
@@ -125,7 +130,7 @@ class Members(NamedTuple):
         if self.ticket_trees is not None:
             ticket = far.ticket * np.exp(np.clip(self.ticket_trees.sums(X), -_MAX_LOG_FACTOR, _MAX_LOG_FACTOR))
         outgrown = np.maximum(np.log(np.maximum(longer, _TINY)) - later, 0.0)
-        return Views(purchases, boosted, spend, ticket, hazards, far_hazard, outgrown)
+        return Views(purchases, boosted, spend, ticket, hazards, base_hazard, outgrown)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -152,6 +157,7 @@ class Members(NamedTuple):
 
         return cls(
             (purchases, spend, returns),
+            ReturnSpread(*map(float, payload["spread"])),
             ridge("purchases"),
             ridge("spend"),
             ridge("return"),

@@ -15,7 +15,7 @@ from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.ensemble.level import NO_LEVEL, Level, PastWindow, drawn_to_base
 from clvml.estimators.learned.ensemble.members import Examples, Members
 from clvml.estimators.learned.ensemble.special_days import Calendar, log_factor
-from clvml.estimators.learned.expectation import CommonFactors, Expectation, expect, expect_origins
+from clvml.estimators.learned.expectation import CommonFactors, Expectation, expect, expect_origins, log_hazard
 from clvml.estimators.learned.features import Design
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.horizon import day_number
@@ -106,6 +106,8 @@ class Ensemble(NamedTuple):
     ) -> Self:
         """Itself at the level of these customers: today's, or those of an origin; see `Level.learn`."""
         blended = self._replace(level=NO_LEVEL).forecast(frame, near, far)
+        spread = self.members.spread
+        past, year_ago = [w.with_spread(spread) for w in past], year_ago and year_ago.with_spread(spread)
         level = Level.learn(drawn_to_base(blended, far), past, year_ago, self.window, calendar)
         return self._replace(level=level)
 
@@ -197,7 +199,8 @@ def past_windows(
         day, factors = int(str(origin)), CommonFactors.of(purchases, spend, expected)
         known = -log_factor(calendar, day, snapshots.window)
         totals = float(purchases.sum()), float(expected.purchases.sum())
-        found.append(PastWindow(day, *totals, factors.plus(CommonFactors(known, known, known)), day - first))
+        factors, returned = factors.plus(CommonFactors(known, known, known)), float((purchases > 0).mean())
+        found.append(PastWindow(day, *totals, factors, day - first, log_hazard(expected.p_return), returned))
     year_ago = next((w for w in found if w.origin == snapshots.year_ago), None)
     return [w for w in found if w.purchases >= _MIN_PURCHASES], year_ago
 
