@@ -62,6 +62,13 @@ def test_a_file_is_written_with_one_note_and_read_back(tmp_path):
     assert back["reason"].isna().tolist() == [False, False, True]
 
 
+def test_ids_are_read_as_they_stand(tmp_path):
+    (tmp_path / "a.csv").write_text("customer_id;x\n007;1\n1e5;2\nNA;3\n")
+    back = read_csv(tmp_path / "a.csv", ";")
+    assert back["customer_id"].tolist() == ["007", "1e5", "NA"]
+    assert back["x"].tolist() == [1, 2, 3]
+
+
 def test_a_file_of_harmless_text_is_written_without_a_note(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

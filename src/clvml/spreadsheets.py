@@ -58,7 +58,7 @@ def _restored(text: str) -> str:
 
 
 def _text_columns(frame: pd.DataFrame) -> list[str]:
-    return [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name]) and _is_text(frame[name])]
+    return [name for name in frame.columns if _is_text(frame[name])]
 
 
 def _is_text(column: pd.Series) -> bool:

@@ -90,6 +90,7 @@ class ClvModel(Estimator):
     level_ : Level or None
         Which level of all customers together was used, and why.
     threshold_ : float
+        The churn probability from which `churn_` calls a customer lost; where BTYD predicts alone, the median one.
     cutoffs_ : Cutoffs
         Of the tiers: of all customers, also where the corrections learn from a sample of them.
     leaving_ : LeavingModel
@@ -97,7 +98,9 @@ class ClvModel(Estimator):
     economics_ : Economics
         What treating costs and does: the probability of leaving from which it pays follows from it.
     margin_ : float
+        What of the amount is earned, over the whole base.
     as_of_ : str
+        The day of the training.
     notes_ : list of str
         What to know before trusting the result: what fell short, and where the level comes from.
     data_report_ : dict
