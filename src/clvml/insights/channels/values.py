@@ -22,7 +22,7 @@ from clvml.orders.transactions import Transactions
 from clvml.scores.totals import level_sd_of
 from clvml.tables import canonical_ids, comparable_ids
 
-__all__ = ["SMALL", "channel_values", "channel_values_of"]
+__all__ = ["SMALL", "channel_values"]
 
 Array = npt.NDArray[np.float64]
 NEEDED = ("customer_id", "contribution", "clv", "clv_low", "clv_high", "as_of", "horizon_days")
@@ -45,6 +45,7 @@ def channel_values(
     cohorts: bool = False,
     min_customers: int = 10,
     level_sd: float | LevelSd | None = None,
+    known: tuple[pd.DataFrame, BookedDays] | None = None,
 ) -> Channels:
     """Compare what a customer of each acquisition channel has earned and is expected to, with what they cost.
 
@@ -69,6 +70,8 @@ def channel_values(
     level_sd : float or LevelSd, optional
         How far the level of all expected values together can be off, as the standard deviation of a logarithm; by
         default what the scores say of it (spend_level_sd).
+    known : (DataFrame, BookedDays), optional
+        What `log.summary_and_days` gave for the day of the scores, where it has been asked.
 
     Returns
     -------
@@ -104,35 +107,7 @@ def channel_values(
     [['web', 20, 126.0, 3.15, 2.0], ['mail', 20, 90.0, 4.5, 1.0]]
     """
     require_columns(scores, NEEDED, "scores")
-    return channel_values_of(
-        scores,
-        *log.summary_and_days(scores["as_of"].iloc[0]),
-        channel=channel,
-        cac=cac,
-        spent=spent,
-        margin=margin,
-        mix=mix,
-        cohorts=cohorts,
-        min_customers=min_customers,
-        level_sd=level_sd,
-    )
-
-
-def channel_values_of(
-    scores: pd.DataFrame,
-    summary: pd.DataFrame,
-    booked: BookedDays,
-    *,
-    channel: pd.DataFrame | None = None,
-    cac: Mapping[str, float] | None = None,
-    spent: Mapping[str, float] | None = None,
-    margin: float = 1.0,
-    mix: Sequence[str] = (),
-    cohorts: bool = False,
-    min_customers: int = 10,
-    level_sd: float | LevelSd | None = None,
-) -> Channels:
-    """`channel_values` of a log that has been summarized."""
+    summary, booked = log.summary_and_days(scores["as_of"].iloc[0]) if known is None else known
     table = _grouped(_joined(scores, summary, channel, mix), cac, spent, cohorts, min_customers)
     names = sorted(table["channel"].unique())
     value = (table["contribution"] + table["clv"]).to_numpy(np.float64)

@@ -11,7 +11,7 @@ import pandas as pd
 from clvml.errors import DataError, OptionError
 from clvml.horizon import day_of_number
 from clvml.insights.audit import audit_days
-from clvml.insights.channels import channel_values_of
+from clvml.insights.channels import channel_values
 from clvml.orders.data_report import DataReport
 from clvml.orders.summaries import BookedDays
 from clvml.orders.transactions import Transactions
@@ -52,8 +52,8 @@ def sections_of(
         None if summary is None else best(scores, money, summary),
         actions(money, plan, outcome),
         None
-        if known is None or summary is None or booked is None
-        else channels(money, channel_values_of(scores, summary, booked, cac=cac), cac),
+        if log is None or known is None or summary is None or booked is None
+        else channels(money, channel_values(scores, log, cac=cac, known=(summary, booked)), cac),
         None if booked is None else _moved(booked, as_of, money),
         trust(backtest, money, _data_report(log, as_of, redact)),
     ]
