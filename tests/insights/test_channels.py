@@ -11,7 +11,7 @@ from clvml.errors import DataError, OptionError
 from clvml.estimators.encoding import Encoding
 from clvml.insights.channels import channel_values
 from clvml.insights.channels.estimates import pooled_errors, same_mix, shrink
-from clvml.insights.channels.life import lifetime_by_formula, payback_month
+from clvml.insights.channels.life import life_curve, lifetime_by_formula, payback_month
 from clvml.orders.transactions import Transactions
 
 AS_OF = "2011-12-31"
@@ -100,7 +100,10 @@ def test_a_channel_table_of_ones_own(scores):
     table = LINES.drop_duplicates("customer_id")[["customer_id", "channel"]].assign(
         land=lambda t: np.where(t["customer_id"] % 2, "A", "B")
     )
-    found = channel_values(scores, plain, channel=table, mix=["land"])
+    twice = pd.concat([table, table.head(5).assign(channel="other")])  # the first channel of a customer counts
+    found = channel_values(scores, plain, channel=twice, mix=["land"])
+    assert sum(row.customers for row in found.rows) == len(scores)
+    assert {row.channel for row in found.rows} == {"mail", "web"}
     assert found.adjusted_for == ("month of the first purchase", "land")
     with pytest.raises(DataError, match="no column 'channel' of the customers"):
         channel_values(scores, plain)
@@ -172,3 +175,19 @@ def test_what_is_drawn_to_the_mean_keeps_the_mean():
     assert pooled == pytest.approx(np.sqrt((1.0 + 100.0) / 2), rel=1e-12)
     assert shrink(np.array([50.0, 70.0]), pooled).mean() == pytest.approx(60.0)
     assert pooled_errors(np.array([np.nan, 2.0]), np.array([1, 50])) == pytest.approx([2.0 * np.sqrt(50), 2.0])
+
+
+def test_small_errors_draw_little_to_the_mean_and_no_difference_everything():
+    means, errors = np.array([1.0, 2.0]), np.array([0.1, 0.1])
+    spread = 0.5 - 0.01  # variance of the means, less that of their errors
+    assert shrink(means, errors) == pytest.approx(1.5 + np.array([-0.5, 0.5]) * spread / (spread + 0.01))
+    assert shrink(np.array([1.0, 1.1]), np.array([1.0, 1.0])) == pytest.approx([1.05, 1.05])
+
+
+def test_a_life_is_counted_in_whole_months_of_those_who_are_scored():
+    lines = [("a", 0, 10.0), ("a", 10, 5.0), ("a", 40, 7.0), ("b", 0, 20.0), ("c", 0, 100.0)]
+    days = pd.Timestamp("2011-01-01") + pd.to_timedelta([day for _, day, _ in lines], "D")
+    orders = pd.DataFrame({"customer_id": [c for c, _, _ in lines], "date": days, "amount": [m for *_, m in lines]})
+    summary, booked = Transactions(orders).summary_and_days("2011-02-20")  # day 50: one month and a part
+    table = summary.assign(channel="web", place=np.arange(3)).iloc[:2]  # c has no scores
+    assert life_curve(booked, table)["web"].tolist() == [pytest.approx(17.5)]
