@@ -26,13 +26,13 @@ def test_overdue_share_to_the_last_digits(r, alpha, x, t_x, since):
 
 @pytest.mark.parametrize(("r", "alpha", "x", "t_x", "since"), CASES)
 def test_half_of_the_gaps_end_within_the_median_gap(r, alpha, x, t_x, since):
-    gap = rhythm.median_gap(r, alpha, x, t_x)
+    gap = rhythm.Rhythm(r, alpha).quantile(0.5, x, t_x)
     if np.isfinite(gap):
         assert float(rhythm.overdue_share(r, alpha, x, t_x, gap)) == pytest.approx(0.5, rel=1e-12)
 
 
 def test_a_rate_near_zero_has_no_median_gap_and_no_warning():
-    assert rhythm.median_gap(1e-4, 1.0, 0, 0.0) == np.inf
+    assert rhythm.Rhythm(1e-4, 1.0).quantile(0.5, 0, 0.0) == np.inf
     assert float(rhythm.overdue_share(1e-4, 1.0, 0, 0.0, 1e6)) < 0.01
 
 
@@ -47,8 +47,8 @@ def test_the_share_is_a_probability_that_grows_with_silence():
 def test_days_or_weeks_are_the_same_rhythm():
     days = rhythm.overdue_share(1.2, 42.0, 3, 91.0, 35.0)
     assert float(days) == pytest.approx(float(rhythm.overdue_share(1.2, 6.0, 3, 13.0, 5.0)), rel=1e-14)
-    assert float(rhythm.median_gap(1.2, 42.0, 3, 91.0)) == pytest.approx(
-        7 * float(rhythm.median_gap(1.2, 6.0, 3, 13.0)), rel=1e-14
+    assert float(rhythm.Rhythm(1.2, 42.0).quantile(0.5, 3, 91.0)) == pytest.approx(
+        7 * float(rhythm.Rhythm(1.2, 6.0).quantile(0.5, 3, 13.0)), rel=1e-14
     )
 
 

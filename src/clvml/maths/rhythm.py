@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, betaincinv
 
-__all__ = ["LAPSED_SHARE", "LATE_SHARE", "AT_RISK_SHARE", "Rhythm", "lomax_quantile", "median_gap", "overdue_share"]
+__all__ = ["LAPSED_SHARE", "LATE_SHARE", "AT_RISK_SHARE", "Rhythm", "lomax_quantile", "overdue_share"]
 
 Floats = NDArray[np.float64]
 
@@ -128,8 +128,3 @@ def lomax_quantile(share: float, shape: Floats, scale: Floats) -> Floats:
     with np.errstate(over="ignore"):
         wait: Floats = scale * np.expm1(-np.log1p(-share) / shape)
     return wait
-
-
-def median_gap(r: float, alpha: float, x: ArrayLike, t_x: ArrayLike) -> Floats:
-    """The gap that half of a customer's own gaps exceed, where gaps are random; inf where the rate is too near zero."""
-    return Rhythm(r, alpha).quantile(0.5, x, t_x)
