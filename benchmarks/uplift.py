@@ -3,6 +3,7 @@
     python benchmarks/uplift.py --customers 10000 --draws 1
     python benchmarks/uplift.py --hillstrom customers.parquet --draws 4
     python benchmarks/uplift.py --artea experiment.parquet --draws 20
+    python benchmarks/uplift.py --promises --customers 500 --draws 12
 
 Each experiment has two arms drawn by a coin. The rule learned (treat where the predicted effect exceeds the cost) is
 applied to 20,000 other customers whose true effect is known. The ceiling treats exactly those whose true effect exceeds
@@ -17,6 +18,9 @@ With --hillstrom: MineThatData's e-mail experiment of 64,000 customers (Hillstro
 With --artea: a retailer's coupon of 20% off, sent to half of 5,000 customers (Ascarza's teaching case Artea) as a
 Parquet file. The whole chain: `study_uplift` on one half of them, `plan_audience` for the other, promised beside
 delivered.
+
+With --promises: the same chain on simulated experiments, where what is delivered is known: the true effect of those
+whom the plan treats.
 """
 
 from __future__ import annotations
@@ -257,6 +261,82 @@ def gain_of_each(others: pd.DataFrame) -> Array:
     return expected[1] - expected[0] + (y - own) * np.where(treated, 1 / chance, -1 / (1 - chance))
 
 
+PROMISED_TRUTHS = ("nothing", "all alike", "by part", "by taste", "sure buyers lose")
+CONTACT_COSTS = (0.0, 0.1)
+
+
+def shoppers(truth: str, n: int, rng: np.random.Generator) -> tuple[pd.DataFrame, Array, Array, Array, Array]:
+    """Features, contribution without and with treatment, its true effect, and what is expected without treatment."""
+    x = rng.normal(size=(n, 6))
+    logit = -0.7 + 0.9 * x[:, 0] + 0.3 * x[:, 1]
+    buys, ticket = 1 / (1 + np.exp(-logit)), 0.6 * np.exp(1.2 + 0.5 * x[:, 2])
+    part = (x[:, 3] > 0) & (x[:, 4] > -0.5)
+    treated, keep, gift = {
+        "nothing": (buys, 1.0, 0.0),
+        "all alike": (buys, 1.0, 0.2),
+        "by part": (np.where(part, 1 / (1 + np.exp(-logit - 1.2)), buys), 1.0, -0.1),
+        "by taste": (1 / (1 + np.exp(-logit - 0.25 - 0.5 * x[:, 3])), 1.0, -0.1),
+        "sure buyers lose": (buys + 0.2 * (1 - buys), 2 / 3, 0.0),  # a discount of 20 of a margin of 60 in the hundred
+    }[truth]
+    luck, u = np.exp(rng.normal(-0.32, 0.8, n)), rng.random(n)
+    without, with_it = (u < buys) * ticket * luck, keep * (u < treated) * ticket * luck + gift
+    frame = pd.DataFrame(x, columns=[f"x{i}" for i in range(6)])
+    return frame, without, with_it, (keep * treated - buys) * ticket + gift, np.column_stack([buys, ticket])
+
+
+def promises(n: int, draws: int) -> None:
+    """A line a truth: money per 1,000 customers that a plan from an experiment of n promises and delivers."""
+    print("| truth | treated | promised | delivered | promised more by | best | held |")
+    tables = []
+    for truth in PROMISED_TRUTHS:
+        found = pd.concat([promised_plans(truth, n, seed) for seed in range(draws)])
+        tables.append(found)
+        print(_promise_line(truth, found), flush=True)
+    print(_promise_line("all", pd.concat(tables)), flush=True)
+
+
+def promised_plans(truth: str, n: int, seed: int) -> pd.DataFrame:
+    """An experiment, and for each contact cost what a plan from it promises of 2,000 others, and what comes."""
+    rng = np.random.default_rng([seed, PROMISED_TRUTHS.index(truth), 9])
+    own, without, with_it, _, _ = shoppers(truth, n, rng)
+    treated = rng.random(n) < 0.5
+    data = own.assign(arm=np.where(treated, "treat", "none"), y=np.where(treated, with_it, without))
+    features = [*own]
+    past = Experiment.from_frame(
+        data, treatment="arm", control="none", outcomes=["y"], features=features, allow_observational=True
+    )  # of so many draws some would be refused as no draw
+    effect = MeasuredEffect(study_uplift(past, "y", bases=["ridge"]), "treat")
+    others, _, _, true, known = shoppers(truth, 2_000, rng)
+    buys, ticket = known.T
+    scores = others.assign(
+        customer_id=np.arange(len(others)), frequency=1, days_since_last=30, churn_probability=1 - buys,
+        value_if_kept=ticket, clv=buys * ticket, expected_spend=buys * ticket, expected_purchases=buys, tier="middle",
+        state="on rhythm", as_of="2020-01-01", horizon_days=30,
+    )  # fmt: skip
+    rows = []
+    for cost in CONTACT_COSTS:
+        treatment = Treatment(name="treat", contact_cost=cost, extra_contribution=0.0)
+        plan = Plan(name="next", treatments=(treatment,), control_share=0.0, holdout_share=0.0)
+        audience = plan_audience(scores, plan, measured={"treat": effect})
+        totals, chosen, per = audience.plan["totals"], audience.table["customer_id"].to_numpy(int), 1000 / len(others)
+        delivered = float((true - cost)[chosen].sum())
+        rows.append({
+            "treated": len(chosen) / len(others), "promised": per * totals["expected_gain"],
+            "delivered": per * delivered, "best": per * float(np.maximum(true - cost, 0).sum()),
+            "held": totals["expected_gain_low"] <= delivered <= totals["expected_gain_high"], "seed": (truth, seed),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _promise_line(name: str, found: pd.DataFrame) -> str:
+    mean, some = found[["treated", "promised", "delivered", "best"]].mean(), found[found["treated"] > 0]
+    more = (found["promised"] - found["delivered"]).groupby(found["seed"]).mean()
+    return (
+        f"| {name} | {mean['treated']:.0%} | {mean['promised']:.0f} | {mean['delivered']:.0f} | {more.mean():.0f} ± "
+        f"{more.sem():.0f} | {mean['best']:.0f} | {int(some['held'].sum())} of {len(some)} |"
+    )
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -264,7 +344,11 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1)
     parser.add_argument("--hillstrom", help="Parquet file of that experiment")
     parser.add_argument("--artea", help="Parquet file of that experiment")
+    parser.add_argument("--promises", action="store_true", help="simulated experiments, promised beside delivered")
     wanted = parser.parse_args()
+    if wanted.promises:
+        promises(wanted.customers, wanted.draws)
+        return
     if wanted.artea:
         artea(wanted.artea, wanted.draws)
         return

@@ -285,6 +285,21 @@ def test_empty_audience_is_told():
     assert "no control group" in str(a)
 
 
+def test_that_sending_nothing_is_best_or_may_be_is_said():
+    """Of a gain of 0.5 each that is known to 1 each, a loss has the chance of 0.5 standard deviations."""
+    dear = Treatment(name="gift", contact_cost=1.0, extra_contribution=0.5, effect_sd=0.1)
+    assert "sending nothing is best" in str(plan_audience(scores(), plan(dear)))
+    vague = Treatment(name="gift", contact_cost=1.0, extra_contribution=1.5, effect_sd=1.0)
+    assert "with a chance of 31% it loses money; sending nothing would bring 0" in str(
+        plan_audience(scores(), plan(vague))
+    )
+    for known in (
+        Treatment(name="gift", contact_cost=1.0, extra_contribution=1.5, effect_sd=0.1),
+        Treatment(name="gift", contact_cost=1.0, extra_contribution=1.5),  # assumed: another line says what may be
+    ):
+        assert "sending nothing" not in str(plan_audience(scores(), plan(known)))
+
+
 def test_a_measured_effect_replaces_the_assumption():
     rng = np.random.default_rng(0)
     s = scores(3000).assign(x=lambda t: rng.normal(size=len(t)))

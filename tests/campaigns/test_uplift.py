@@ -271,13 +271,14 @@ def test_the_gate_errs_in_less_than_a_tenth(effect):
     assert opened(60, effect) <= 11
 
 
-def test_no_effect_is_shrunk():
+def test_a_gain_is_shrunk_by_its_noise_and_a_loss_is_not():
     data = campaign(800, effect=lambda x: 0 * x[:, 0], seed=5)
-    result = study_uplift(experiment(data), "y", learners=("dr",), bases=RIDGE)
-    effect = result.effect_of("mail")
-    assert abs(result.shrunk[0]) < abs(effect.effect)
-    z = effect.effect / effect.se
-    assert result.shrunk[0] == pytest.approx(effect.effect * z**2 / (1 + z**2))
+    for swapped in (data, data.assign(arm=data["arm"].map({"mail": "none", "none": "mail"}))):
+        result = study_uplift(experiment(swapped), "y", learners=("dr",), bases=RIDGE)
+        effect = result.effect_of("mail")
+        z2 = (effect.effect / effect.se) ** 2
+        shrunk = effect.effect * z2 / (2 + z2) if effect.effect > 0 else effect.effect
+        assert result.shrunk[0] == pytest.approx(shrunk)
 
 
 def test_same_seed_same_result_any_order_of_columns():
@@ -295,18 +296,22 @@ def test_the_stack_takes_the_candidate_that_knows():
     truth, noise = rng.normal(size=(2, 4000))
     effect = (truth + rng.normal(size=4000))[:, None]
     fold = np.arange(4000) % 5
-    weights = stack_weights(np.stack([truth, noise], axis=1)[:, None, :], effect, fold, np.array([0.5, 0.5]))
+    parts = np.stack([truth, noise], axis=1)[:, None, :]
+    weights, covariance = stack_weights(parts, effect, fold, np.array([0.5, 0.5]))
     assert weights == pytest.approx([1.0, 0.0], abs=0.08)
-    assert (stack_weights(-truth[:, None, None], effect, fold, np.ones(1)) == 0).all()  # never a negative weight
+    assert np.sqrt(np.diag(covariance)) == pytest.approx(np.sqrt(2 / 4000), rel=0.1)  # noise of 2 in each
+    assert (stack_weights(-truth[:, None, None], effect, fold, np.ones(1))[0] == 0).all()  # never a negative weight
 
 
 def test_few_customers_leave_the_weights_of_the_prior():
     rng = np.random.default_rng(1)
     parts = rng.normal(size=(20, 1, 4)) * 1e-3
     prior = prior_weights([("s", "ridge"), ("dr", "ridge"), ("s", "splines"), ("x", "ridge")])
-    assert prior.tolist() == [0.5, 0.0, 0.5, 0.0]
-    assert prior_weights([("dr", "ridge"), ("x", "ridge")]).tolist() == [0.5, 0.5]
-    assert stack_weights(parts, rng.normal(size=(20, 1)), np.zeros(20, int), prior) == pytest.approx(prior, abs=0.01)
+    assert prior.tolist() == [0.25, 0.0, 0.25, 0.0]
+    assert prior_weights([("dr", "ridge"), ("x", "ridge")]).tolist() == [0.25, 0.25]
+    weights, covariance = stack_weights(parts, rng.normal(size=(20, 1)), np.zeros(20, int), prior)
+    assert weights == pytest.approx(prior, abs=0.01)
+    assert np.sqrt(np.diag(covariance)) == pytest.approx(0.15, rel=0.01)  # nor is more known of them
 
 
 def test_three_arms_are_studied_together():

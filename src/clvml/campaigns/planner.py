@@ -122,7 +122,7 @@ def plan_audience(
         matter = _matter(table, ids, plan, options, why, limit)
         scale, part = left_to_learn([b.campaigns for b in options.beliefs], matter)
         share = share if plan.control_share == "power" else share * scale
-        notes += _adapted(plan, options, share, scale * plan.explore_share, matter)
+        notes += _adapted(plan, options, share, scale * plan.explore_share, matter, budget is not None)
     rules = replace(plan, explore_share=plan.explore_share * scale)
     notes += [] if known is None else track_record(promised_and_delivered(known))
     notes += lists
@@ -149,10 +149,13 @@ def _matter(
     return shares_if_known(table, ids, plan, options, may_get(table, plan, why != ""), limit)
 
 
-def _adapted(plan: Plan, options: Options, share: float, explore_share: float, matter: Array) -> list[str]:
+def _adapted(
+    plan: Plan, options: Options, share: float, explore_share: float, matter: Array, limited: bool
+) -> list[str]:
     """What is left to chance, and why so much."""
     known = [b.campaigns for b in options.beliefs]
-    said = f"{explore_share:.1%} of the budget is left to chance and {share:.1%} of those planned are control"
+    of = "of the budget is" if limited else "of those for whom a treatment is are"
+    said = f"{explore_share:.1%} {of} left to chance and {share:.1%} of those planned are control"
     if not any(known):
         return [f"{said}: no past campaign has taught what the treatments do"] if plan.explore_share else []
     start = "" if plan.control_share == "power" else f" and {plan.control_share:.1%} control"

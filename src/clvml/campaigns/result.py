@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from scipy.special import ndtr
 
+from clvml.campaigns.gain import NORMAL_90
 from clvml.campaigns.power import Power
 from clvml.display import Figure, card, money, money_in, table_of, unit_within
 from clvml.errors import DataError, did_you_mean
@@ -120,6 +122,7 @@ class Audience:
             nothing = money(totals["expected_gain_if_assumed_do_nothing"])
             text = f"(assumed, not measured, is what these do: {names}; if it is nothing, all comes to {nothing})"
             lines += textwrap.wrap(text, 98, initial_indent="  ", subsequent_indent="   ")
+        lines += self._beside_sending_nothing()
         if totals["gain_forgone"] > 0:
             lines.append(f"  leaving the control group alone gives up {forgone} of gain")
         if totals["explored"]:
@@ -148,6 +151,19 @@ class Audience:
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _beside_sending_nothing(self) -> list[str]:
+        """Where nothing is the best there is, or, by what was measured, may well be. Of what is assumed alone another
+        line says what it comes to if it is nothing.
+        """
+        totals = self.plan["totals"]
+        gain, high = totals["expected_gain"], totals["expected_gain_high"]
+        if not totals["candidates"] and not totals["treated"]:
+            return ["  nobody is expected to bring more than treating them costs: sending nothing is best"]
+        if self.plan["assumed"] or totals["expected_gain_low"] >= 0 or high <= gain:
+            return []
+        loss = float(ndtr(-gain * NORMAL_90 / (high - gain)))
+        return [f"  (with a chance of {loss:.0%} it loses money; sending nothing would bring 0)"]
 
     @property
     def _unit(self) -> float:

@@ -137,6 +137,7 @@ def _reason(
     if control:
         return f"Control group: gets nothing, so that the effect of '{name}' can be measured."
     who = "Bought once" if frequency == 0 else f"{str(tier).capitalize()} customer"
+    state = str(state).removeprefix("bought once: ")
     need = f" (treating pays from {threshold:.0%})" if np.isfinite(threshold) and threshold > 0 else ""
     less = f", spent {decline:.0%} less of late than before" if decline > 0 else ""
     drawn = "drawn by chance, to learn what is not known; " if explored else ""

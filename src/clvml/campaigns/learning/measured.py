@@ -84,8 +84,8 @@ class MeasuredEffect:
         return np.full(len(scores), self._average), np.full(len(scores), self.result.effect_of(self.arm).se)
 
     def __str__(self) -> str:
-        e = self.result.effect_of(self.arm)
+        e, found = self.result.effect_of(self.arm), self.result.verdict.value.split(":")[0].rstrip(".")
         return (
             f"measured in a {self.result.assignment} campaign of {self.result.n:,} customers: {e.effect:+.4g} "
-            f"({e.low:+.4g} to {e.high:+.4g}) per customer, {self.result.verdict.name.lower()}"
+            f"({e.low:+.4g} to {e.high:+.4g}) per customer; {found[0].lower()}{found[1:]}"
         )

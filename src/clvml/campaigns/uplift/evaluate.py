@@ -30,7 +30,9 @@ __all__ = [
 ]
 
 
-_PRIOR_SD = 0.3
+_PRIOR_SUM = 0.5
+"""Sum of the weights of a stack before any data."""
+_PRIOR_SD = 0.15
 """How far weights of a stack may lie from those before any data until data are needed to take them there."""
 
 
@@ -64,6 +66,7 @@ class Held(NamedTuple):
     tau: Array  # (rows, treated arms), of the stack
     parts: Array  # (rows, treated arms, candidates)
     weights: Array  # of the candidates in the stack, learned on all rows
+    weights_covariance: Array  # what is not known of them
     models: tuple[tuple[tuple[Tau, ...], ...], ...]  # by fold, treated arm, candidate
     dr: Array  # (rows, arms)
     ipw: Array  # (rows, arms)
@@ -114,10 +117,11 @@ def held_out(
     effect = dr[:, 1:] - dr[:, :1]
     tau, prior = np.empty((n, arms - 1)), prior_weights(candidates)
     for k in range(folds):
-        tau[fold == k] = parts[fold == k] @ stack_weights(parts[fold != k], effect[fold != k], fold[fold != k], prior)
-    weights = stack_weights(parts, effect, fold, prior)
+        own = fold != k
+        tau[fold == k] = parts[fold == k] @ stack_weights(parts[own], effect[own], fold[own], prior)[0]
+    weights, covariance = stack_weights(parts, effect, fold, prior)
     ipw = ipw_scores(y, experiment.arm, experiment.propensity)
-    return Held(fold, tau, parts, weights, tuple(models), dr, ipw, best, best_treated)
+    return Held(fold, tau, parts, weights, covariance, tuple(models), dr, ipw, best, best_treated)
 
 
 def fit_effects(
@@ -134,14 +138,17 @@ def fit_effects(
 
 
 def prior_weights(candidates: Sequence[tuple[str, str]]) -> Array:
-    """Weights before any data: equal among the S-learners, which vary least with the sample, else among all."""
+    """Weights before any data: equal among the S-learners, which vary least with the sample, else among all; half in
+    all, for about half of the differences that they find between customers is chance (`benchmarks/uplift.md`).
+    """
     single = np.array([learner == "s" for learner, _ in candidates])
     some = single if single.any() else np.ones(len(candidates), dtype=np.bool_)
-    return np.asarray(some / some.sum())
+    return np.asarray(_PRIOR_SUM * some / some.sum())
 
 
-def stack_weights(parts: Array, effect: Array, fold: npt.NDArray[Any], prior: Array) -> Array:
-    """Non-negative weights of the candidates: least squares of the doubly robust scores on the held-out effects.
+def stack_weights(parts: Array, effect: Array, fold: npt.NDArray[Any], prior: Array) -> tuple[Array, Array]:
+    """Non-negative weights of the candidates: least squares of the doubly robust scores on the held-out effects. And
+    the covariance of what is not known of them.
 
     Both are centred within folds, so only who gains more than others counts (the loss of Nie & Wager 2021, Biometrika
     108, section 4.2; van der Laan et al. 2007 for stacking). Pulled towards the prior weights, of sd `_PRIOR_SD`, which
@@ -154,10 +161,11 @@ def stack_weights(parts: Array, effect: Array, fold: npt.NDArray[Any], prior: Ar
         rows = fold == k
         x[rows] -= x[rows].mean(axis=0)
         y[rows] -= y[rows].mean(axis=0)
-    count = parts.shape[2]
-    pull = float(y.std()) / _PRIOR_SD
+    count, noise = parts.shape[2], max(float(y.std()), 1e-12)
+    pull = noise / _PRIOR_SD
     design = np.vstack([x.reshape(-1, count), pull * np.eye(count)])
-    return np.asarray(nnls(design, np.concatenate([y.ravel(), pull * prior]))[0], dtype=np.float64)
+    weights = nnls(design, np.concatenate([y.ravel(), pull * prior]))[0]
+    return np.asarray(weights, dtype=np.float64), noise**2 * np.linalg.inv(design.T @ design)
 
 
 def value_of(policy: npt.NDArray[Any], scores: Array) -> Array:
