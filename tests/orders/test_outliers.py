@@ -1,5 +1,6 @@
 """Test accounts, outsize orders and the revenue of a few are named; a clean log shows none; exclude leaves them out."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -160,3 +161,30 @@ def test_customers_from_before_the_log():
     assert beginning_of([3] * 90, 40) is None
     assert beginning_of([0, 1, 30], 90, [50, 30, 12]) == (80, 12)
     assert beginning_of([0, 30], 90, [12, 5]) is None
+
+
+def daily(lines_a_day=6, days=200, closed=()):
+    """A log with as many lines on each day but Sundays, and none on the days closed."""
+    dates = [d for d in pd.date_range("2024-01-01", periods=days) if d.day_of_week < 6 and d not in closed]
+    rows = pd.DataFrame({"date": np.repeat(dates, lines_a_day)})
+    return rows.assign(customer_id=np.arange(len(rows)) % 97, amount=10.0, order=np.arange(len(rows)))
+
+
+def test_a_stretch_without_orders_is_named():
+    month, week = pd.date_range("2024-03-01", "2024-03-28"), pd.date_range("2024-05-06", "2024-05-12")
+    count, first, message = named(daily(closed=month.union(week)))["days without orders"]
+    assert (count, first) == (28 + 8, "2024-03-01 to 2024-03-28; 2024-05-05 to 2024-05-12")
+    assert f"have {(24 + 6) * 6:,} lines or more on as many: load them if orders are missing" in message
+
+
+@pytest.mark.parametrize(
+    ("lines", "closed"),
+    [
+        (6, []),  # Sundays
+        (6, pd.date_range("2024-05-07", "2024-05-11")),  # with the Sunday six days: a holiday
+        (1, pd.date_range("2024-03-01", "2024-03-28")),  # 24 lines of a small shop
+        (6, pd.date_range("2024-01-02", "2024-07-30")),  # an order of long before the others
+    ],
+)
+def test_holidays_and_a_small_shop_are_no_stretch_without_orders(lines, closed):
+    assert "days without orders" not in named(daily(lines, 300 if len(closed) > 100 else 200, closed))

@@ -408,3 +408,21 @@ def test_an_index_is_told_from_a_column_that_is_missing(column):
     lines = pd.DataFrame({"customer_id": [1, 1], "date": ["2024-01-01", "2024-02-01"], "amount": [5.0, 6.0]})
     with pytest.raises(DataError, match=rf"'{column}' is the frame's index.*reset_index"):
         Transactions(lines.set_index(column)).summarize("2024-03-01")
+
+
+@pytest.mark.parametrize("kind", ["csv", "csv.gz", "parquet"])
+def test_a_file_that_was_delivered_twice_is_refused(log, tmp_path, kind):
+    write = pd.DataFrame.to_parquet if kind == "parquet" else pd.DataFrame.to_csv
+    for name, rows in (("a", log[:200]), ("b", log[200:]), ("empty", log[:0]), ("holiday", log[:0])):
+        write(rows, tmp_path / f"{name}.{kind}", index=False)
+    assert Transactions(str(tmp_path / f"*.{kind}")).lines == 500
+    (tmp_path / f"b (1).{kind}").write_bytes((tmp_path / f"b.{kind}").read_bytes())
+    with pytest.raises(DataError, match=rf"b \(1\)\.{kind} and .*b\.{kind} are the same file twice.* Remove one\."):
+        Transactions(str(tmp_path / f"*.{kind}"))
+
+
+def test_partitions_may_hold_the_same_rows(tmp_path):
+    for day in ("2021-01-01", "2021-01-02"):
+        (tmp_path / f"date={day}").mkdir()
+        pd.DataFrame({"customer_id": [1], "amount": [5.0]}).to_parquet(tmp_path / f"date={day}" / "part-0.parquet")
+    assert Transactions(tmp_path).lines == 2

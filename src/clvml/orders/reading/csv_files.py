@@ -12,7 +12,7 @@ from typing import IO
 from clvml.errors import DataError
 from clvml.orders.engines.duckdb import literal, literals
 
-__all__ = ["CSV_ENDINGS", "DELIMITERS", "check_content", "encodings_of", "scan_csv"]
+__all__ = ["CSV_ENDINGS", "DELIMITERS", "check_content", "encodings_of", "has_rows", "scan_csv"]
 
 CSV_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 DELIMITERS = ",;\t|"
@@ -38,6 +38,13 @@ def check_content(file: str) -> None:
     for mark, advice in _OTHER_KINDS.items():
         if head.startswith(mark) and not (mark == b"\x1f\x8b" and file.lower().endswith(".gz")):
             raise DataError(f"{file} is named as CSV, but is {advice}.")
+
+
+def has_rows(file: str) -> bool:
+    """Whether anything stands below the line of column names."""
+    with _opened(file) as stream:
+        stream.readline()
+        return any(line.strip() for line in stream)
 
 
 def encodings_of(files: Sequence[str]) -> dict[str, str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clvml.errors import DataError, OptionError, did_you_mean
+from clvml.files import sha256_of_file
 from clvml.orders.engines.duckdb import literals
-from clvml.orders.reading.csv_files import CSV_ENDINGS, check_content
+from clvml.orders.reading.csv_files import CSV_ENDINGS, check_content, has_rows
 from clvml.orders.reading.databases import (
     DuckDBFile,
     Postgres,
@@ -197,6 +198,7 @@ def source_of_files(paths: Sequence[Any]) -> Source:
     found = [file for path in paths for file in _expand(os.fspath(path))]
     check_distinct(found)
     check_no_lake(found)
+    _check_copies(found)
     label = found[0] if len(found) == 1 else f"{found[0]} and {len(found) - 1} more"
     kinds = {_kind(file) for file in found}
     if len(kinds) > 1:
@@ -218,6 +220,33 @@ def check_distinct(files: Sequence[str]) -> None:
             also = "" if known == file else f" (as {known} too)"
             raise OptionError(f"{file} is named twice{also}, so its orders would count twice. Name each file once.")
         first[place] = file
+
+
+def _check_copies(files: Sequence[str]) -> None:
+    """Refuse two files of the same bytes, as one that was delivered twice: their orders would count twice.
+
+    Files without rows may be alike, and those of partitions whose folders tell them apart.
+    """
+    alike: dict[tuple[object, ...], list[str]] = {}
+    for file in files:
+        partition = tuple(part for part in Path(file).parts[:-1] if "=" in part)
+        alike.setdefault((partition, os.path.getsize(file)), []).append(file)
+    for group in alike.values():
+        first: dict[str, str] = {}
+        for file in group if len(group) > 1 else ():
+            known = first.setdefault(sha256_of_file(file), file)
+            if known != file and _has_rows(file):
+                raise DataError(
+                    f"{known} and {file} are the same file twice, so its orders would count twice. Remove one."
+                )
+
+
+def _has_rows(file: str) -> bool:
+    if file.lower().endswith(_PARQUET):
+        import pyarrow.parquet as pq
+
+        return bool(pq.read_metadata(file).num_rows)
+    return has_rows(file)
 
 
 def _kind(file: str) -> str:
