@@ -25,10 +25,6 @@ Floats = NDArray[np.float64]
 
 SOURCES = ("year ago", "past windows", "base", "labels")
 """Where a level can come from: the same weeks a year ago, all past windows, BTYD alone, or labels that were given."""
-_TO_BASE = 0.75
-"""How far the blend's total of purchases is drawn to BTYD's, in logarithms. Its mean return is drawn all
-the way: what BTYD errs by there, given the purchases, past windows tell.
-"""
 _YEAR = 365.0
 _TICKET = 0.5
 """How much of past errors in the amount of a purchase is taken to last: a holiday among them must not raise prices."""
@@ -170,10 +166,10 @@ class Level(NamedTuple):
 
 
 def drawn_to_base(blended: Predicted, far: Expectation) -> CommonFactors:
-    """How the blend's totals are drawn to BTYD's: spend as purchases are, for amounts are learned with their level; of
-    return all the way.
+    """What takes the blend's purchases and mean return to BTYD's: past windows tell what BTYD errs by, members do not.
+    Spend goes as purchases do, for amounts are learned with their level.
     """
-    purchases = _TO_BASE * math.log(far.purchases.sum() / blended.purchases.sum())
+    purchases = math.log(far.purchases.sum() / blended.purchases.sum())
     hazard = hazard_shift(log_hazard(blended.p_return), float(far.p_return.mean()))
     return CommonFactors(purchases, purchases, hazard)
 
