@@ -216,6 +216,18 @@ def test_a_huge_order_is_no_trait_of_those_who_look_like_its_customer():
     assert amounts.max() < 1.6 * np.median(amounts)
 
 
+def test_a_customer_of_whom_nothing_was_expected_raises_nobody_elses_amounts():
+    """Refunds took all they had bought, and they came back: a ratio of a hundred thousand, in no more money."""
+    rng = np.random.default_rng(4)
+    n = 900
+    ones, nothing = np.ones(n), np.zeros((n, 3))
+    X, spend = rng.normal(size=(n, 2)), rng.gamma(9.0, 1.0 / 9.0, n)
+    bought, refunded = (np.arange(n) % 3 > 0).astype(float), np.where(np.arange(n) == 5, 1e-5, 1.0)
+    examples = Examples(X, bought, spend * bought, Expectation.of(0.5 * ones, ones, refunded), nothing, ones)
+    forest = Members.learn(examples, 20.0, Trees(), spend=True, seed=0).ticket_trees
+    assert np.median(np.exp(forest.sums(X))) == pytest.approx(1.0, rel=0.1)
+
+
 # --- any log --------------------------------------------------------------------------------------
 
 

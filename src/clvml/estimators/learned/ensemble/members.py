@@ -184,16 +184,19 @@ class _Grower(NamedTuple):
 
     def ticket(self) -> Forest:
         """T, among those who bought. Of the largest amounts over those expected only as much counts as of one in a
-        hundred: a single huge order would become a trait of all who look like its customer. The total stays.
+        hundred: a single huge order would become a trait of all who look like its customer. The total of money stays:
+        that of ratios is nothing that anybody spends, and one customer's, of whom refunds left nothing to expect, is
+        beyond all others'.
         """
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         of, buyers = self.of, np.flatnonzero((self.of.spend > 0) & (self.of.purchases > 0))
         common = np.exp(of.factors[buyers, 1] - of.factors[buyers, 0])
-        ratio = of.spend[buyers] / of.purchases[buyers] / of.expected.ticket[buyers] / common
+        expected = of.expected.ticket[buyers] * common
+        ratio = of.spend[buyers] / of.purchases[buyers] / expected
         weight = (of.weight * of.purchases)[buyers]
-        counted = np.minimum(ratio, np.quantile(ratio, _AMOUNT_QUANTILE))
-        ratio = counted * ((weight @ ratio) / (weight @ counted))
+        counted, money = np.minimum(ratio, np.quantile(ratio, _AMOUNT_QUANTILE)), weight * expected
+        ratio = counted * ((money @ ratio) / (money @ counted))
         learner = partial(HistGradientBoostingRegressor, loss="gamma")
         return self.trees.grow(learner, of.X[buyers], ratio, weight, self.seed)
 
