@@ -8,21 +8,32 @@ import pytest
 from clvml import ChurnClassifier, HybridValueModel, take_snapshots
 from clvml.estimators.learned.ensemble.blend import Blend
 from clvml.estimators.learned.ensemble.members import Views
+from clvml.estimators.learned.ensemble.model import Ensemble
+from clvml.estimators.learned.ensemble.window_days import PLAIN_DAYS, WindowDays
 from clvml.estimators.learned.expectation import Expectation
+from clvml.orders.origins import year_ago_days
 from tests.support.logs import day, log, shop, shop_model, shop_snapshots
 
 HORIZONS = (1, 2, 7, 28, 60, 90, 91, 92, 100, 120, 182, 365, 730, 1825)
 
 
-@functools.cache
-def spring():
-    """Snapshots, and the model, of a shop before its spring, in which twice as much is bought as in other months."""
-    rows = shop(900, 1000, seed=4)
+def spring_orders():
+    """A shop in whose spring, 91 days from day 190 of a year on, twice as much is bought as in other months."""
+    rows = shop(900, 1020, seed=4)
     number = (rows["date"] - rows["date"].min()).dt.days
     in_spring = (number % 365 >= 190) & (number % 365 < 281)
-    kept = in_spring | (number.index % 2 == 0)
-    snapshots = take_snapshots(log(rows[kept]), day(920), 91)
-    return snapshots, HybridValueModel(churn=ChurnClassifier(trial=False)).fit(snapshots)
+    return rows[in_spring | (number.index % 2 == 0)]
+
+
+def fitted(as_of, horizon, *, seasonality=True):
+    snapshots = take_snapshots(log(spring_orders()), day(as_of), horizon)
+    return snapshots, HybridValueModel(churn=ChurnClassifier(trial=False, seasonality=seasonality)).fit(snapshots)
+
+
+@functools.cache
+def spring():
+    """Snapshots, and the model, of the days before a spring."""
+    return fitted(920, 91)
 
 
 def models():
@@ -69,3 +80,59 @@ def test_beyond_the_window_many_purchases_are_no_more_returns():
     own = blend.of(views(near, 0.0, np.zeros(1)), near).p_return
     asked = blend.of(views(far, later, np.log([10.0]) - later), far).p_return
     assert np.log(-np.log1p(-asked)) - np.log(-np.log1p(-own)) == pytest.approx(later)
+
+
+def test_a_part_of_the_window_brings_what_it_brought_a_year_ago():
+    """A model of half a year that ends with the spring, asked for the quarter before it."""
+    snapshots, model = fitted(829, 182)
+    rows = spring_orders()
+    came = rows[(rows["date"] > day(829)) & (rows["date"] <= day(829 + 91))]
+    came = came[came["customer_id"].isin(snapshots.now["customer_id"].astype(came["customer_id"].dtype))]
+    whole, part = (model.predict(snapshots.now, days) for days in (182, 91))
+    assert part["expected_purchases"].sum() == pytest.approx(len(came), rel=0.15)
+    assert model.churn_.counted_days(91) < 75
+    assert model.churn_.counted_days(182) == 182
+    assert part["p_return"].sum() < 0.85 * whole["p_return"].sum()
+    ensemble = model.churn_.ensemble_
+    assert Ensemble.from_dict(ensemble.to_dict()).window_days == ensemble.window_days
+
+
+def test_without_seasonality_a_day_is_a_day():
+    _, model = fitted(829, 182, seasonality=False)
+    assert model.churn_.ensemble_.window_days == PLAIN_DAYS
+
+
+def test_days_of_the_window_count_by_what_came_within_them():
+    days, expected = [28, 91, 182], 1e9 * np.array([28.0, 91.0, 182.0])
+    same = WindowDays.learn(days, 3.0 * expected, expected, 400, 182)
+    assert same.counted == pytest.approx(same.days)  # all of the window by as much is the level's
+    late = WindowDays.learn(days, np.array([14e9, 40e9, 182e9]), expected, 400, 182)
+    assert PLAIN_DAYS.of(28) == 28
+    assert late.counted == pytest.approx((0.0, 14.0, 40.0, 182.0))
+    assert [late.of(h) for h in (1, 28, 50, 91, 182, 365)] == [1, 14, 23, 40, 182, 365]
+    early = WindowDays.learn(days, np.array([150e9, 182e9, 182e9]), expected, 400, 182)
+    assert [early.of(h) for h in (28, 91, 150, 182)] == [150, 182, 182, 182]
+
+
+def test_of_few_purchases_or_little_history_a_year_ago_tells_little():
+    days, expected = [91, 182], np.array([91.0, 182.0])
+    many = WindowDays.learn(days, 1e9 * np.array([45.5, 182.0]), 1e9 * expected, 400, 182).of(91)
+    few = WindowDays.learn(days, np.array([45.5, 182.0]), expected, 400, 182).of(91)
+    young = WindowDays.learn(days, 1e9 * np.array([45.5, 182.0]), 1e9 * expected, 90, 182).of(91)
+    assert many == 46
+    assert many < few < 91
+    assert many < young < 91
+    assert WindowDays.learn(days, np.array([0.0, 0.0]), expected, 400, 182) == PLAIN_DAYS
+
+
+@pytest.mark.parametrize("days", [[[0.0, 91.0], [0.0]], [[0.0, 91.0], [91.0, 0.0]]])
+def test_saved_days_that_do_not_grow_together_are_refused(days):
+    with pytest.raises(ValueError, match="no days that grow together"):
+        WindowDays.from_lists(days)
+
+
+def test_parts_of_a_window_a_year_ago():
+    assert year_ago_days(0, 455, 91) == [28, 60, 91]
+    assert year_ago_days(0, 454, 91) == []  # a quarter of history before it is wanted
+    assert year_ago_days(0, 2000, 365) == year_ago_days(0, 2000, 730) == [28, 60, 91, 182, 273, 365]
+    assert year_ago_days(0, 2000, 28) == []

@@ -14,12 +14,15 @@ from clvml.horizon import day_of_number
 
 __all__ = [
     "FEATURES",
+    "YEAR",
     "OriginPlan",
     "Snapshots",
+    "YearAgo",
     "one_vote",
     "past_origins",
     "plan_origins",
     "some_rows",
+    "year_ago_days",
     "year_ago_origin",
 ]
 
@@ -45,8 +48,10 @@ LONG_HISTORY_HORIZONS = 2.2
 SHORT_HISTORY_WINDOW = 0.4
 _MIN_PAST_HISTORY = 45
 _PAST_STEP = 30
-_YEAR = 365
+YEAR = 365
 _MAX_SEASON = 300
+_PARTS = 28, 60, 91, 182, 273
+"""Days after which parts of a window end."""
 _MIN_YEAR_AGO_HISTORY = 90
 """Days of history before an origin with which what BTYD expected of the window after it tells the level."""
 
@@ -56,6 +61,17 @@ class OriginPlan(NamedTuple):
 
     origins: tuple[int, ...]
     window: int
+
+
+class YearAgo(NamedTuple):
+    """The log a year ago, and how much came within parts of the window after that day."""
+
+    rows: pd.DataFrame
+    """One row a customer as of then."""
+    purchases: dict[int, float]
+    """By days after it, the last of which are the window's, or a year's."""
+    history: int
+    """Days of the log before it."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,8 @@ class Snapshots:
     as_of : date
     first_day : date
         Of the log.
+    parts : YearAgo or None
+        The parts of the window a year ago; None where the log does not know them.
     """
 
     labelled: pd.DataFrame
@@ -91,6 +109,7 @@ class Snapshots:
     horizon: int
     as_of: dt.date
     first_day: dt.date
+    parts: YearAgo | None = None
 
     @property
     def origins(self) -> list[dt.date]:
@@ -136,8 +155,17 @@ def year_ago_origin(first: int, as_of: int, window: int) -> int | None:
     """The origin whose window holds the same weeks of a year ago, where a quarter of history stands before it; of a
     window of most of a year there is no season to speak of.
     """
-    origin = as_of - _YEAR
+    origin = as_of - YEAR
     return origin if window <= _MAX_SEASON and origin - first >= _MIN_YEAR_AGO_HISTORY else None
+
+
+def year_ago_days(first: int, as_of: int, window: int) -> list[int]:
+    """Parts of the window, and the window or a year of it, as days after the same day a year ago; none where the log
+    does not know them, or the window is too short to have parts.
+    """
+    parts = [days for days in _PARTS if days < window]
+    known = as_of - YEAR - first >= _MIN_YEAR_AGO_HISTORY
+    return [*parts, min(window, YEAR)] if known and parts else []
 
 
 def one_vote(customers: pd.Series) -> np.ndarray:

@@ -6,7 +6,6 @@ of the log, tested on a later part of its past, and never sees what it will be a
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 import pandas as pd
@@ -16,11 +15,14 @@ from clvml.errors import DataError
 from clvml.horizon import as_date, day_number, horizon_days
 from clvml.orders.origins import (
     FEATURES,
+    YEAR,
     OriginPlan,
     Snapshots,
+    YearAgo,
     one_vote,
     past_origins,
     plan_origins,
+    year_ago_days,
     year_ago_origin,
 )
 from clvml.orders.past import Past
@@ -83,23 +85,35 @@ def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, *, n_origi
     first, last = day_number(log.first_date), day_number(day)
     year_ago = year_ago_origin(first, last, plan.window)
     past = sorted({*past_origins(first, last, plan.window), *([] if year_ago is None else [year_ago])}, reverse=True)
+    few = Past(log.sample(_PAST_CUSTOMERS, day), day)
     return Snapshots(
         labelled,
         now,
-        _past(log, day, past, plan.window) if past else labelled.iloc[:0],
+        _past(few, past, plan.window, labelled) if past else labelled.iloc[:0],
         year_ago,
         plan.window,
         days,
         day,
         log.first_date,
+        _parts(few, first, last, plan.window),
     )
 
 
-def _past(log: Transactions, day: dt.date, origins: list[int], window: int) -> pd.DataFrame:
+def _past(few: Past, origins: list[int], window: int, like: pd.DataFrame) -> pd.DataFrame:
     """Rows of past origins, without those by which nobody had bought."""
-    few = Past(log.sample(_PAST_CUSTOMERS, day), day)
     found = [rows for origin in origins if (rows := _known(few, origin, window)) is not None]
-    return pd.concat(found, ignore_index=True) if found else log.summarize(day).iloc[:0]
+    return pd.concat(found, ignore_index=True) if found else like.iloc[:0]
+
+
+def _parts(few: Past, first: int, last: int, window: int) -> YearAgo | None:
+    """What came within parts of the window a year ago."""
+    days = year_ago_days(first, last, window)
+    origin = last - YEAR
+    rows = _known(few, origin, days[-1]) if days else None
+    if rows is None:
+        return None
+    purchases = {n: float(few.labelled(origin, n)["purchases"].sum()) for n in days[:-1]}
+    return YearAgo(rows, purchases | {days[-1]: float(rows["purchases"].sum())}, origin - first)
 
 
 def _known(few: Past, origin: int, window: int) -> pd.DataFrame | None:

@@ -23,7 +23,7 @@ from clvml.scores import schema
 
 __all__ = ["MODEL_FORMAT", "check_replaceable", "is_model_folder", "model_digest", "read_model", "write_model"]
 
-MODEL_FORMAT = 9
+MODEL_FORMAT = 10
 """Version of the layout of the folder. 1 held two bases and corrections of another kind, 2 no values by state, 3 values
 by state, 4 amounts learned beside what repeat purchases alone let expect, 5 factors on the value of tiers, 6 no regular
 gaps: such models are to be trained again.

@@ -252,6 +252,7 @@ ENSEMBLE = record(
         reason=text(),
         log_sd=listing(number(0.0, 50.0), 2),
     ),
+    window_days=listing(listing(number(0.0, MAX_HORIZON_DAYS)), 2),
 )
 """Ensemble.to_dict."""
 

@@ -19,7 +19,7 @@ from clvml.estimators.learned.ensemble.blend import Predicted
 from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.ensemble.labels import COLUMNS, labelled_snapshots, one_customer_a_row
 from clvml.estimators.learned.ensemble.level import Level
-from clvml.estimators.learned.ensemble.model import Ensemble, Labelled, labelled_rows, past_windows
+from clvml.estimators.learned.ensemble.model import Ensemble, Labelled, labelled_rows, past_windows, window_days
 from clvml.estimators.learned.ensemble.special_days import calendar_of, log_factor
 from clvml.estimators.learned.expectation import Expectation, expect, expected_over
 from clvml.estimators.learned.features import FEATURE_WORDS
@@ -188,6 +188,8 @@ class ChurnClassifier(Estimator):
             threads,
         )
         near, far = self._expected(self.value_._customer_forecast(snapshots.now), self.horizon_)
+        if self.seasonality:
+            ensemble = ensemble._replace(window_days=window_days(self.value_, snapshots))
         return ensemble.levelled(
             snapshots.now,
             near,
@@ -258,7 +260,22 @@ class ChurnClassifier(Estimator):
         Predicted
             Arrays of (n,): p_return, purchases, spend.
         """
-        return self.ensemble_.forecast(ahead.summary, *self._expected(ahead, days))
+        return self.ensemble_.forecast(ahead.summary, *self._expected(ahead, self.counted_days(days)))
+
+    def counted_days(self, days: int) -> int:
+        """What a horizon within the label window counts as by the season within it; itself where none is known.
+
+        Parameters
+        ----------
+        days : int
+            Of the calendar.
+
+        Returns
+        -------
+        int
+        """
+        self._check_fitted("ensemble_")
+        return self.ensemble_.window_days.of(days)
 
     def _expected(self, ahead: CustomerForecast, days: int) -> tuple[Expectation, Expectation]:
         """What BTYD expects over the label window, and over some days."""

@@ -156,7 +156,7 @@ class HybridValueModel(Estimator):
         table = self.value_._value_columns(ahead, days)
         predicted = self.churn_.predict_ahead(ahead, days)
         worth = self._worth(table["clv"], table["expected_spend"])
-        few, many, little, much = predictive_intervals(ahead, days, predicted)
+        few, many, little, much = predictive_intervals(ahead, self.churn_.counted_days(days), predicted)
         return {
             "p_alive": ahead.p_alive,
             "p_return": predicted.p_return,

@@ -19,7 +19,7 @@ from clvml.estimators.learned.ensemble.blend import Predicted
 from clvml.estimators.learned.ensemble.return_spread import ReturnSpread
 from clvml.estimators.learned.expectation import NO_FACTORS, CommonFactors, Expectation, hazard_shift, log_hazard
 
-__all__ = ["NO_LEVEL", "SOURCES", "Level", "PastWindow", "drawn_to_base"]
+__all__ = ["NO_LEVEL", "SOURCES", "Level", "PastWindow", "credibility", "drawn_to_base", "trust_of_history"]
 
 Floats = NDArray[np.float64]
 
@@ -145,7 +145,7 @@ class Level(NamedTuple):
         known = 0.0 if year_ago is None else _trust(year_ago)
         season, lasts = known * (1.0 - years**2), known * years**2 + (1.0 - known) * years
         usable = [w for w in past if w.lasts]
-        lasts *= _credibility(_evidence(usable, window))
+        lasts *= credibility(_evidence(usable, window))
         recurs = NO_FACTORS if year_ago is None else _season(year_ago, season)
         ahead = recurs.plus(CommonFactors(calendar, calendar, calendar))
         source = "year ago" if known else "past windows" if usable else "base"
@@ -180,7 +180,7 @@ def _partly(log_factor: float, share: Floats) -> Floats:
     return factor
 
 
-def _credibility(purchases: float, noise: float = _NOISE_PURCHASES) -> float:
+def credibility(purchases: float, noise: float = _NOISE_PURCHASES) -> float:
     """The share of a log ratio of so many purchases that is no chance: n / (n + k), Bühlmann's credibility."""
     return purchases / (purchases + noise)
 
@@ -194,16 +194,21 @@ def _evidence(past: list[PastWindow], window: int) -> float:
     return windows * float(np.average([w.evidence for w in past], weights=_weights(past)))
 
 
+def trust_of_history(days: int) -> float:
+    """How far what BTYD expected of a window a year ago is believed, by the days of history that it was fitted to."""
+    return min(1.0, days / _WHOLE_HISTORY)
+
+
 def _trust(year_ago: PastWindow) -> float:
     """How far the weeks of a year ago are believed: by the history before them, and by what came or was expected."""
-    return min(1.0, year_ago.history / _WHOLE_HISTORY) * _credibility(year_ago.evidence)
+    return trust_of_history(year_ago.history) * credibility(year_ago.evidence)
 
 
 def _season(year_ago: PastWindow, share: float) -> CommonFactors:
     """What recurs of a year ago: a share, less of what it says of returns."""
     purchases, spend, hazard = year_ago.factors
-    returns = purchases + _credibility(year_ago.evidence, _NOISE_RETURNS) * (hazard - purchases)
-    return CommonFactors(share * purchases, share * spend, share * _credibility(year_ago.evidence) * returns)
+    returns = purchases + credibility(year_ago.evidence, _NOISE_RETURNS) * (hazard - purchases)
+    return CommonFactors(share * purchases, share * spend, share * credibility(year_ago.evidence) * returns)
 
 
 def _mean_factors(past: list[PastWindow]) -> CommonFactors:
@@ -228,11 +233,11 @@ def _lasting(
     """
     purchases, spend, hazard = _mean_factors(past)
     evidence = _evidence(past, window)
-    believed = _credibility(evidence)
+    believed = credibility(evidence)
     return CommonFactors(
         share * purchases,
         share * purchases + ticket_share * believed * (spend - purchases),
-        share * believed * purchases + return_share * _credibility(evidence, _NOISE_RETURNS) * (hazard - purchases),
+        share * believed * purchases + return_share * credibility(evidence, _NOISE_RETURNS) * (hazard - purchases),
     )
 
 
@@ -287,7 +292,7 @@ def _unknown_season_sd(past: list[PastWindow], window: int) -> tuple[float, floa
     errors = []
     for i, now in enumerate(ordered):
         before = [w for w in ordered[:i] if w.origin + window <= now.origin]
-        lasts = min(1.0, window / _YEAR) * _credibility(_evidence(before, window))
+        lasts = min(1.0, window / _YEAR) * credibility(_evidence(before, window))
         carried = _lasting(before, window, lasts, _TICKET, 1.0)
         errors.append(np.array(now.factors)[:2] - carried[:2])
     count = 1.0 + (ordered[-1].origin - ordered[0].origin) / window

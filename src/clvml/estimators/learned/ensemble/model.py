@@ -15,13 +15,22 @@ from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.ensemble.level import NO_LEVEL, Level, PastWindow, drawn_to_base
 from clvml.estimators.learned.ensemble.members import Examples, Members
 from clvml.estimators.learned.ensemble.special_days import Calendar, log_factor
-from clvml.estimators.learned.expectation import CommonFactors, Expectation, expect, expect_origins, log_hazard
+from clvml.estimators.learned.ensemble.window_days import PLAIN_DAYS, WindowDays
+from clvml.estimators.learned.expectation import (
+    CommonFactors,
+    Expectation,
+    expect,
+    expect_origins,
+    expected_over,
+    log_hazard,
+)
 from clvml.estimators.learned.features import Design
 from clvml.estimators.lifetime_value import LifetimeValueModel
+from clvml.estimators.purchases.regular_gaps import RANDOM
 from clvml.horizon import day_number
 from clvml.orders.origins import Snapshots, one_vote, some_rows
 
-__all__ = ["Ensemble", "Labelled", "labelled_rows", "past_windows"]
+__all__ = ["Ensemble", "Labelled", "labelled_rows", "past_windows", "window_days"]
 
 Floats = NDArray[np.float64]
 
@@ -80,6 +89,8 @@ class Ensemble(NamedTuple):
     members: Members
     blend: Blend
     level: Level
+    window_days: WindowDays = PLAIN_DAYS
+    """What horizons within the window count as."""
 
     @classmethod
     def learn(
@@ -139,6 +150,7 @@ class Ensemble(NamedTuple):
             "members": self.members.to_dict(),
             "blend": list(self.blend),
             "level": self.level.to_dict(),
+            "window_days": [list(days) for days in self.window_days],
         }
 
     @classmethod
@@ -151,6 +163,7 @@ class Ensemble(NamedTuple):
             Members.from_dict(payload["members"]),
             Blend(*map(float, payload["blend"])),
             Level.from_dict(payload["level"]),
+            WindowDays.from_lists(payload["window_days"]),
         )
 
 
@@ -203,6 +216,17 @@ def past_windows(
         found.append(PastWindow(day, *totals, factors, day - first, log_hazard(expected.p_return), returned))
     year_ago = next((w for w in found if w.origin == snapshots.year_ago), None)
     return [w for w in found if w.purchases >= _MIN_PURCHASES], year_ago
+
+
+def window_days(value: LifetimeValueModel, snapshots: Snapshots) -> WindowDays:
+    """What parts of the window count as, by those of a year ago. value: BTYD fitted as of today."""
+    parts = snapshots.parts
+    if parts is None:
+        return PLAIN_DAYS
+    then, days = value._refitted(parts.rows), list(parts.purchases)
+    expected = expected_over(then._customer_forecast(parts.rows), then.purchases_, RANDOM, *days)
+    due = np.array([part.purchases.sum() for part in expected])
+    return WindowDays.learn(days, np.array([*parts.purchases.values()]), due, parts.history, snapshots.window)
 
 
 def _teaches(purchases: float, factors: CommonFactors) -> bool:
