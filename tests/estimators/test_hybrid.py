@@ -211,9 +211,29 @@ def test_a_huge_order_is_no_trait_of_those_who_look_like_its_customer():
     X, spend = rng.normal(size=(n, 2)), np.where(np.arange(n) == 5, 300.0, rng.gamma(9.0, 1.0 / 9.0, n))
     bought, expected = (np.arange(n) % 3 > 0).astype(float), Expectation.of(0.5 * ones, ones, ones)
     examples = Examples(X, bought, spend * bought, expected, nothing, ones)
-    forest = Members.learn(examples, 20.0, Trees(), spend=True, seed=0).ticket_trees
-    amounts = np.exp(forest.sums(X))
-    assert amounts.max() < 1.6 * np.median(amounts)
+    members = Members.learn(examples, 20.0, Trees(), spend=True, seed=0)
+    views = members.views(X, expected, expected)
+    for amounts in (views.ticket, views.boosted_ticket):
+        assert amounts.max() < 1.6 * np.median(amounts)
+
+
+def test_amounts_follow_the_trait_that_shows_in_them():
+    """Twice as much for each unit of it, where the base expects the same of all; as expected where only purchases are
+    learned, or where too few bought.
+    """
+    rng = np.random.default_rng(5)
+    n = 4_000
+    ones, nothing, X = np.ones(n), np.zeros((n, 3)), rng.normal(size=(n, 2)).clip(-2, 2)
+    bought, expected = (np.arange(n) % 3 > 0).astype(float), Expectation.of(0.5 * ones, ones, 7.0 * ones)
+    examples = Examples(X, bought, 7.0 * 2.0 ** X[:, 0] * rng.gamma(9.0, 1 / 9, n) * bought, expected, nothing, ones)
+    views = Members.learn(examples, 20.0, Trees(), seed=0).views(X, expected, expected)
+    assert views.ticket == pytest.approx(7.0 * 2.0 ** X[:, 0], rel=0.1)
+    assert np.corrcoef(np.log(views.boosted_ticket), X[:, 0])[0, 1] > 0.97
+    plain = Members.learn(examples, 20.0, Trees(), seed=0, spend=False).views(X, expected, expected)
+    assert plain.ticket == pytest.approx(expected.ticket)
+    assert plain.boosted_ticket is None
+    few = examples._replace(purchases=np.where(np.arange(n) < 100, bought, 0.0))
+    assert Members.learn(few, 20.0, Trees(), seed=0).views(X, expected, expected).ticket == pytest.approx(7.0)
 
 
 def test_a_customer_of_whom_nothing_was_expected_raises_nobody_elses_amounts():
@@ -224,8 +244,9 @@ def test_a_customer_of_whom_nothing_was_expected_raises_nobody_elses_amounts():
     X, spend = rng.normal(size=(n, 2)), rng.gamma(9.0, 1.0 / 9.0, n)
     bought, refunded = (np.arange(n) % 3 > 0).astype(float), np.where(np.arange(n) == 5, 1e-5, 1.0)
     examples = Examples(X, bought, spend * bought, Expectation.of(0.5 * ones, ones, refunded), nothing, ones)
-    forest = Members.learn(examples, 20.0, Trees(), spend=True, seed=0).ticket_trees
-    assert np.median(np.exp(forest.sums(X))) == pytest.approx(1.0, rel=0.1)
+    views = Members.learn(examples, 20.0, Trees(), spend=True, seed=0).views(X, examples.expected, examples.expected)
+    for amounts in (views.ticket, views.boosted_ticket):
+        assert np.median(amounts) == pytest.approx(1.0, rel=0.1)
 
 
 # --- any log --------------------------------------------------------------------------------------

@@ -233,10 +233,10 @@ ENSEMBLE = record(
     window=_DAYS,
     design=record(money=_UNIT, mean=listing(_NUMBER, _FEATURES), spread=listing(_UNIT, _FEATURES)),
     members=record(
-        unit=row(number(1e-9, MAX_HORIZON_DAYS), _UNIT, number(1e-9, 1.0)),
+        unit=row(number(1e-9, MAX_HORIZON_DAYS), number(1e-9, 1.0)),
         spread=row(_LOG_FACTOR, number(0.0, 50.0)),
         purchases_ridge=_RIDGE,
-        spend_ridge=_RIDGE,
+        ticket_ridge=_RIDGE,
         return_ridge=_RIDGE,
         purchases_trees=_TREES,
         ticket_trees=_TREES,

@@ -4,7 +4,7 @@ With a ridge penalty the correction shrinks to 1 where data are few, so the know
 Every family here has eta = offset + X beta and mean or hazard exp(eta):
 
     poisson   counts           log-likelihood  y eta - exp(eta)
-    tweedie   amounts >= 0     quasi-log-likelihood of Tweedie's variance mu^1.5:  -2 y mu^(-1/2) - 2 mu^(1/2)
+    gamma     amounts > 0      log-likelihood  -y exp(-eta) - eta
     hazard    0 or 1           P(1) = 1 - exp(-exp(eta)), the complementary log-log link: exp(X beta) multiplies the
                                cumulative hazard, so that one fit serves every horizon whose own hazard is the offset
 """
@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["HAZARD", "POISSON", "TWEEDIE", "Family", "fit"]
+__all__ = ["GAMMA", "HAZARD", "POISSON", "Family", "fit"]
 
 Floats = NDArray[np.float64]
 _LIMIT = 25.0
@@ -49,18 +49,13 @@ def _hazard_score_weight(y: Floats, eta: Floats) -> tuple[Floats, Floats]:
     return np.where(y > 0, ratio, -hazard), np.where(y > 0, ratio * (hazard + ratio - 1.0), hazard)
 
 
-def _tweedie_log_likelihood(y: Floats, eta: Floats) -> Floats:
-    root = np.exp(eta / 2)
-    return -2.0 * (y / root + root)
-
-
-def _tweedie_score_weight(y: Floats, eta: Floats) -> tuple[Floats, Floats]:
-    root = np.exp(eta / 2)
-    return y / root - root, 0.5 * (y / root + root)
+def _gamma_score_weight(y: Floats, eta: Floats) -> tuple[Floats, Floats]:
+    ratio = y * np.exp(-eta)
+    return ratio - 1.0, ratio
 
 
 POISSON = Family("poisson", lambda y, eta: y * eta - np.exp(eta), lambda y, eta: (y - np.exp(eta), np.exp(eta)))
-TWEEDIE = Family("tweedie", _tweedie_log_likelihood, _tweedie_score_weight)
+GAMMA = Family("gamma", lambda y, eta: -y * np.exp(-eta) - eta, _gamma_score_weight)
 HAZARD = Family("hazard", _hazard_log_likelihood, _hazard_score_weight)
 
 

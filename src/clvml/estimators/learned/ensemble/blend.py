@@ -20,6 +20,9 @@ _SMALL_LOG = 500.0
 """Customers below which BTYD counts for more, in proportion: of so few the members err by more than they gain. With
 2,000 small logs lose half a percent; without it 3 of 20 draws of 200 customers were worse than BTYD by 2%."""
 _MIN_BASE = 0.15
+_MIN_BASE_TICKET = 0.5
+"""Of the amount of a purchase Gamma-Gamma keeps at least this share, however many purchases there were. 0.3 or 0.7 move
+spend deviance over logs by less than 0.1%."""
 _BOOSTED = 0.5
 """Most that P counts for against R: with much to learn from as much as R."""
 _BOOSTED_CUSTOMERS = 5_000.0
@@ -63,17 +66,19 @@ class Blend(NamedTuple):
         if views.boosted_purchases is not None:
             learned = (1.0 - self.boosted) * learned + self.boosted * views.boosted_purchases
         purchases = self.base * far.purchases + (1.0 - self.base) * learned
-        spend = self._spend(views, far, purchases)
+        spend = purchases * self._ticket(views, far)
         hazard = (1.0 - self.base_return) * _mixed_hazard(views, purchases)
         hazard += self.base_return * views.base_hazard
         return Predicted(-np.expm1(-np.exp(hazard)), purchases, spend)
 
-    def _spend(self, views: Views, far: Expectation, purchases: Floats) -> Floats:
-        """Purchases times an amount; of few purchases, which tell too little of amounts, the ridge beside BTYD."""
-        if self.base > 0.5 or views.ticket is None:
-            return self.base * far.spend + (1.0 - self.base) * views.spend
-        spend: Floats = purchases * 0.5 * (far.ticket + views.ticket)
-        return spend
+    def _ticket(self, views: Views, far: Expectation) -> Floats:
+        """The amount of a purchase, R and T alike beside Gamma-Gamma's."""
+        learned = views.ticket
+        if views.boosted_ticket is not None:
+            learned = 0.5 * (learned + views.boosted_ticket)
+        base = max(_MIN_BASE_TICKET, self.base)
+        ticket: Floats = base * far.ticket + (1.0 - base) * learned
+        return ticket
 
 
 def _mixed_hazard(views: Views, purchases: Floats) -> Floats:

@@ -31,13 +31,13 @@ _MIN_EXPECTED = 0.01
 _TINY = 1e-300
 """Of those of whom nothing at all is expected a longer window expects as much."""
 _MIN_CUSTOMERS = 100
-"""Fewer customers than these correct nothing."""
+"""Fewer customers than these, or of amounts fewer purchases, correct nothing."""
 _MAX_LOG_MEAN = 50.0
 """Trees predict within exp(+-50) of the mean: no fit comes near, and nothing overflows."""
 _MAX_LOG_FACTOR = 3.0
 """Corrections stay within exp(+-3) of BTYD."""
 _AMOUNT_QUANTILE = 0.99
-"""The quantile of amounts over expected ones up to which trees learn from them."""
+"""The quantile of amounts over expected ones up to which they are learned from."""
 
 
 class Examples(NamedTuple):
@@ -60,9 +60,10 @@ class Views(NamedTuple):
     purchases: Floats
     boosted_purchases: Floats | None
     """P."""
-    spend: Floats
-    ticket: Floats | None
-    """T: amount of a purchase."""
+    ticket: Floats
+    """The ridge's amount of a purchase."""
+    boosted_ticket: Floats | None
+    """T."""
     hazards: list[Floats]
     """Log cumulative hazards of return: R, then C where there is one."""
     base_hazard: Floats
@@ -75,11 +76,11 @@ class Views(NamedTuple):
 class Members(NamedTuple):
     """Coefficients of the ridges (intercept first), and the forests."""
 
-    unit: tuple[float, float, float]
-    """Mean purchases, spend and returns of the examples, so that penalties and floors have no unit."""
+    unit: tuple[float, float]
+    """Mean purchases and returns of the examples, so that penalties and floors have no unit."""
     spread: ReturnSpread
     purchases_ridge: Floats
-    spend_ridge: Floats
+    ticket_ridge: Floats
     return_ridge: Floats
     purchases_trees: Forest | None
     ticket_trees: Forest | None
@@ -87,27 +88,26 @@ class Members(NamedTuple):
 
     @classmethod
     def learn(cls, of: Examples, penalty: float, trees: Trees, seed: int, *, spend: bool = True) -> Self:
-        """From labelled rows of earlier origins. spend: else purchases and returns alone, in less time, and spend is
-        what BTYD expects of it.
+        """From labelled rows of earlier origins. spend: else purchases and returns alone, in less time, and the amount
+        of a purchase is what BTYD expects of it.
         """
         bought = (of.purchases > 0).astype(float)
-        unit = (_unit(of.purchases), _unit(of.spend), _unit(bought))
-        purchases_level, spend_level, hazard_level = of.factors.T
-        n, s = of.purchases / unit[0], of.spend / unit[1]
+        unit = (_unit(of.purchases), _unit(bought))
+        purchases_level, _, hazard_level = of.factors.T
+        n, amounts = of.purchases / unit[0], _Amounts.of(of) if spend else None
         ridge = partial(_ridge, X=of.X, weight=of.weight, penalty=penalty)
-        hazard = _hazard_floored(of.expected.p_return, unit[2])
+        hazard = _hazard_floored(of.expected.p_return, unit[1])
         spread = ReturnSpread.learn(hazard, bought, hazard_level, of.weight, penalty)
         lines = (
             ridge(glm.POISSON, y=n, offset=_log_floored(of.expected.purchases / unit[0]) + purchases_level),
-            ridge(glm.TWEEDIE, y=s, offset=_log_floored(of.expected.spend / unit[1]) + spend_level)
-            if spend
-            else np.zeros(of.X.shape[1] + 1),
+            _no_line(of.X) if amounts is None else amounts.ridge(penalty),
             ridge(glm.HAZARD, y=bought, offset=hazard + spread.correction(hazard) + hazard_level),
         )
         if not _enough(bought):
             return cls(unit, spread, *lines, None, None, None)
         grow = _Grower(of, trees, seed)
-        return cls(unit, spread, *lines, grow.purchases(n), grow.ticket() if spend else None, grow.returns(bought))
+        ticket = None if amounts is None else amounts.boosted(trees, seed)
+        return cls(unit, spread, *lines, grow.purchases(n), ticket, grow.returns(bought))
 
     def views(self, X: Floats, near: Expectation, far: Expectation) -> Views:
         """near, far: what BTYD expects over the label window and over the horizon. What the members say of the window
@@ -116,21 +116,22 @@ class Members(NamedTuple):
         """
         longer = (far.purchases + _TINY) / (near.purchases + _TINY)
         purchases = _factored(self.purchases_ridge, X, near.purchases, self.unit[0]) * longer
-        spend = _factored(self.spend_ridge, X, near.spend, self.unit[1]) * longer
+        ticket = far.ticket * np.exp(_line(self.ticket_ridge, X))
         later = log_hazard(far.p_return) - log_hazard(near.p_return)
-        near_hazard = _hazard_floored(near.p_return, self.unit[2])
+        near_hazard = _hazard_floored(near.p_return, self.unit[1])
         base_hazard = near_hazard + self.spread.correction(near_hazard) + later
         hazards = [base_hazard + _line(self.return_ridge, X)]
-        boosted = ticket = None
+        boosted = boosted_ticket = None
         if self.purchases_trees is not None:
             boosted = self.unit[0] * _exp_sums(self.purchases_trees, X) * longer
         if self.return_trees is not None:
             p = np.clip(expit(self.return_trees.sums(X)), 1e-6, 1 - 1e-6)
             hazards.append(log_hazard(p) + later)
         if self.ticket_trees is not None:
-            ticket = far.ticket * np.exp(np.clip(self.ticket_trees.sums(X), -_MAX_LOG_FACTOR, _MAX_LOG_FACTOR))
+            log_factor = np.clip(self.ticket_trees.sums(X), -_MAX_LOG_FACTOR, _MAX_LOG_FACTOR)
+            boosted_ticket = far.ticket * np.exp(log_factor)
         outgrown = np.maximum(np.log(np.maximum(longer, _TINY)) - later, 0.0)
-        return Views(purchases, boosted, spend, ticket, hazards, base_hazard, outgrown)
+        return Views(purchases, boosted, ticket, boosted_ticket, hazards, base_hazard, outgrown)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -146,7 +147,7 @@ class Members(NamedTuple):
     @classmethod
     def from_dict(cls, payload: dict[str, Any]) -> Self:
         """The inverse of `to_dict`."""
-        purchases, spend, returns = map(float, payload["unit"])
+        purchases, returns = map(float, payload["unit"])
 
         def ridge(name: str) -> Floats:
             return np.asarray(payload[f"{name}_ridge"], dtype=float)
@@ -156,10 +157,10 @@ class Members(NamedTuple):
             return None if saved is None else Forest.from_dict(saved)
 
         return cls(
-            (purchases, spend, returns),
+            (purchases, returns),
             ReturnSpread(*map(float, payload["spread"])),
             ridge("purchases"),
-            ridge("spend"),
+            ridge("ticket"),
             ridge("return"),
             forest("purchases"),
             forest("ticket"),
@@ -182,24 +183,6 @@ class _Grower(NamedTuple):
         learner = partial(HistGradientBoostingRegressor, loss="poisson")
         return self.trees.grow(learner, self.of.X, n / factor, self.of.weight * factor, self.seed)
 
-    def ticket(self) -> Forest:
-        """T, among those who bought. Of the largest amounts over those expected only as much counts as of one in a
-        hundred: a single huge order would become a trait of all who look like its customer. The total of money stays:
-        that of ratios is nothing that anybody spends, and one customer's, of whom refunds left nothing to expect, is
-        beyond all others'.
-        """
-        from sklearn.ensemble import HistGradientBoostingRegressor
-
-        of, buyers = self.of, np.flatnonzero((self.of.spend > 0) & (self.of.purchases > 0))
-        common = np.exp(of.factors[buyers, 1] - of.factors[buyers, 0])
-        expected = of.expected.ticket[buyers] * common
-        ratio = of.spend[buyers] / of.purchases[buyers] / expected
-        weight = (of.weight * of.purchases)[buyers]
-        counted, money = np.minimum(ratio, np.quantile(ratio, _AMOUNT_QUANTILE)), weight * expected
-        ratio = counted * ((money @ ratio) / (money @ counted))
-        learner = partial(HistGradientBoostingRegressor, loss="gamma")
-        return self.trees.grow(learner, of.X[buyers], ratio, weight, self.seed)
-
     def returns(self, bought: Floats) -> Forest:
         """C."""
         from sklearn.ensemble import HistGradientBoostingClassifier
@@ -209,11 +192,51 @@ class _Grower(NamedTuple):
         )
 
 
+class _Amounts(NamedTuple):
+    """The amount of a purchase over what was expected, among those who bought."""
+
+    X: Floats
+    ratio: Floats
+    weight: Floats
+    """One vote a customer, as often as they bought."""
+
+    @classmethod
+    def of(cls, of: Examples) -> Self | None:
+        """Of the largest amounts over those expected only as much counts as of one in a hundred: a single huge order
+        would become a trait of all who look like its customer. The total of money stays: that of ratios is nothing
+        that anybody spends, and one customer's, of whom refunds left nothing to expect, is beyond all others'. None
+        where there are too few.
+        """
+        buyers = np.flatnonzero((of.spend > 0) & (of.purchases > 0))
+        weight = (of.weight * of.purchases)[buyers]
+        if min(of.weight.sum(), weight.sum()) < _MIN_CUSTOMERS:
+            return None
+        common = np.exp(of.factors[buyers, 1] - of.factors[buyers, 0])
+        expected = of.expected.ticket[buyers] * common
+        ratio = of.spend[buyers] / of.purchases[buyers] / expected
+        counted, money = np.minimum(ratio, np.quantile(ratio, _AMOUNT_QUANTILE)), weight * expected
+        return cls(of.X[buyers], counted * ((money @ ratio) / (money @ counted)), weight)
+
+    def ridge(self, penalty: float) -> Floats:
+        """The coefficients of R."""
+        return glm.fit(glm.GAMMA, self.X, self.ratio, np.zeros(len(self.ratio)), self.weight, penalty)
+
+    def boosted(self, trees: Trees, seed: int) -> Forest:
+        """T."""
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        return trees.grow(partial(HistGradientBoostingRegressor, loss="gamma"), self.X, self.ratio, self.weight, seed)
+
+
 def _ridge(family: glm.Family, X: Floats, y: Floats, offset: Floats, weight: Floats, penalty: float) -> Floats:
     """The coefficients; none, so that BTYD stays as it is, with too few customers to correct it."""
     if weight.sum() < _MIN_CUSTOMERS:
-        return np.zeros(X.shape[1] + 1)
+        return _no_line(X)
     return glm.fit(family, X, y, offset, weight, penalty)
+
+
+def _no_line(X: Floats) -> Floats:
+    return np.zeros(X.shape[1] + 1)
 
 
 def _enough(bought: Floats) -> bool:
