@@ -12,7 +12,7 @@ from clvml import load_model
 from clvml.errors import ModelError
 
 ARTIFACT = Path(__file__).parent / "data" / "model-of-0.1.0"
-MESSAGE = r"has format 1, written by clvml 0\.1\.0; .* which reads format 9: .* Train it again\."
+MESSAGE = r"has format 1, written by clvml 0\.1\.0; .* which reads format 10: .* Train it again\."
 
 
 def test_mlflow_finds_its_loader_where_the_module_was(monkeypatch):
