@@ -105,7 +105,9 @@ def test_scores_do_not_depend_on_the_format_of_the_log_and_are_the_same_bytes_ag
 def test_predict_for_another_horizon(here, clvml):
     for name, horizon in (("short.csv", "4w"), ("long.csv", "12m")):
         asked = ("--as-of", AS_OF, "--model", "model", "--horizon", horizon, "--out", name)
-        assert clvml("predict", "log.csv", *asked)[0] == 0
+        code, out, _ = clvml("predict", "log.csv", *asked)
+        assert code == 0
+        assert ("trained for 182 days: beyond them no season is foreseen" in out) == (horizon == "12m")
     short, long = pd.read_csv("short.csv"), pd.read_csv("long.csv")
     assert (short["horizon_days"].iloc[0], long["horizon_days"].iloc[0]) == (28, 365)
     assert (short["expected_purchases"] <= long["expected_purchases"]).all()

@@ -88,12 +88,14 @@ def test_tiers_states_and_the_flag(scores, trained):
     assert (scores["flagged"] == (scores["at_risk"] & (scores["tier"] == "good"))).all()
 
 
-def test_a_silence_is_at_most_as_likely_as_a_shorter_one(scores):
-    days, horizon = scores["leaving_days"], scores["horizon_days"]
-    p, churn = scores["p_leaving"], scores["churn_probability"]
-    assert (p >= churn)[days <= horizon].all()
-    assert (p <= churn)[days >= horizon].all()
+@pytest.mark.parametrize("horizon", [None, 28, 150, 365])
+def test_a_silence_is_at_most_as_likely_as_a_shorter_one(scores, trained, cdnow_log, horizon):
+    asked = scores if horizon is None else trained.score(cdnow_log, horizon=horizon)
+    days, p, churn = asked["leaving_days"], asked["p_leaving"], asked["churn_probability"]
+    assert (p >= churn)[days <= asked["horizon_days"]].all()
+    assert (p <= churn)[days >= asked["horizon_days"]].all()
     assert (p != churn).mean() > 0.5
+    assert (asked["flagged"] == scores["flagged"]).all(), "who is flagged does not hang on what else is asked"
 
 
 def test_somebody_is_flagged(scores):

@@ -267,6 +267,7 @@ def scores_text(tally: Tally, model: ClvModel, outliers: Outliers | None) -> str
             f"tiers      {_counts(tally.tiers, segments.TIERS)}",
             wrapped(f"states     {_counts(tally.states, segments.STATES)}", hang=11),
             *_totals(tally, model.level_sd),
+            *_beyond(tally, model),
             f"flagged    {_good_customers(tally.flagged)} at risk, {_at_stake(tally)} value at risk",
             f"win back   {_good_customers(tally.win_back)} who lapsed",
             heading("Flagged: most value at risk"),
@@ -274,6 +275,15 @@ def scores_text(tally: Tally, model: ClvModel, outliers: Outliers | None) -> str
             *_outliers_note(tally.top, outliers),
         ]
     )
+
+
+def _beyond(tally: Tally, model: ClvModel) -> list[str]:
+    """A note where more days are asked for than were learned."""
+    learned, asked = model.horizon_days_, tally.horizon_days
+    if asked <= learned:
+        return []
+    note = f"trained for {learned} days: beyond them no season is foreseen and nothing was tested; "
+    return [wrapped(f"{'horizon':10} {note}`clvml train --horizon {asked}` does what the log allows", hang=11)]
 
 
 def _at_stake(tally: Tally) -> str:

@@ -94,8 +94,9 @@ def score_rows(
     own_kept = kept if own is forecast else _value_if_kept(own)
     asked = leaving.asked(frame, forecast["p_alive"], as_of)
     learned = isinstance(model, HybridValueModel)
-    known = KnownReturn(own["p_return"], own_horizon, as_of) if learned else None
-    p_leaving = leaving.p_leaving_of(asked, frame, known)
+    p_leaving = leaving.p_leaving_of(
+        asked, frame, KnownReturn(own["p_return"], own_horizon, as_of) if learned else None
+    )
     limits = _state_limits(leaving, asked)
     state = segments.assign_states(asked.x, asked.since, limits, asked.p_alive)
     value = model.value_ if isinstance(model, HybridValueModel) else model
@@ -112,7 +113,7 @@ def score_rows(
         **{column: frame[column].to_numpy() for column in ("frequency", "recency", "T", "monetary_value")},
         "contribution": contribution,
         **forecast,
-        "p_leaving": p_leaving,
+        "p_leaving": KnownReturn(forecast["p_return"], horizon, as_of).bound(p_leaving, asked.until),
         "leaving_days": asked.until.astype(np.int64),
         "break_even": break_even,
         "decline": falling,

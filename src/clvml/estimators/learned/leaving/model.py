@@ -66,6 +66,12 @@ class KnownReturn(NamedTuple):
     """Ahead, by the calendar."""
     as_of: Any
 
+    def bound(self, p: Floats, until: Floats) -> Floats:
+        """The chance p of a silence of `until` days, at most as likely as a shorter one."""
+        silent = 1.0 - self.p_return
+        p = np.where(until <= self.days, np.maximum(p, silent), p)
+        return np.where(until >= self.days, np.minimum(p, silent), p)
+
 
 class LeavingModel(Estimator):
     """P(silent through three of one's own gaps), for every customer with a first purchase.
@@ -217,9 +223,7 @@ class LeavingModel(Estimator):
         over = asked._replace(days=np.full_like(base, self.clock_days(known.days, known.as_of)))
         carried = np.log(-np.log(np.clip(silent, 1e-5, 1 - 1e-5))) + base - base_log_hazard(over, self.rhythm_)
         weight = 0.5 * np.minimum(asked.until / known.days, known.days / asked.until)
-        p: Floats = np.exp(-np.exp(np.clip(hazard + weight * (carried - hazard), -12.0, 4.0)))
-        p = np.where(asked.until <= known.days, np.maximum(p, silent), p)
-        return np.where(asked.until >= known.days, np.minimum(p, silent), p)
+        return known.bound(np.exp(-np.exp(np.clip(hazard + weight * (carried - hazard), -12.0, 4.0))), asked.until)
 
     def without_members(self) -> Self:
         """The same by its base alone and one regularity for all, which needs no features."""
