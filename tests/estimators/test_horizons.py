@@ -12,17 +12,9 @@ from clvml.estimators.learned.ensemble.model import Ensemble
 from clvml.estimators.learned.ensemble.window_days import PLAIN_DAYS, WindowDays
 from clvml.estimators.learned.expectation import Expectation
 from clvml.orders.origins import year_ago_days
-from tests.support.logs import day, log, shop, shop_model, shop_snapshots
+from tests.support.logs import day, log, shop_model, shop_snapshots, spring_orders
 
 HORIZONS = (1, 2, 7, 28, 60, 90, 91, 92, 100, 120, 182, 365, 730, 1825)
-
-
-def spring_orders():
-    """A shop in whose spring, 91 days from day 190 of a year on, twice as much is bought as in other months."""
-    rows = shop(900, 1020, seed=4)
-    number = (rows["date"] - rows["date"].min()).dt.days
-    in_spring = (number % 365 >= 190) & (number % 365 < 281)
-    return rows[in_spring | (number.index % 2 == 0)]
 
 
 def fitted(as_of, horizon, *, seasonality=True):

@@ -35,6 +35,14 @@ def shop(customers=300, days=730, seed=0, *, gap=45.0, refunds=0.0):
     return frame([r for r in rows if r[1] <= days])
 
 
+def spring_orders():
+    """A shop in whose spring, 91 days from day 190 of a year on, twice as much is bought as in other months."""
+    rows = shop(900, 1020, seed=4)
+    number = (rows["date"] - rows["date"].min()).dt.days
+    in_spring = (number % 365 >= 190) & (number % 365 < 281)
+    return rows[in_spring | (number.index % 2 == 0)]
+
+
 def frame(rows):
     """(customer, day from START, amount) as a log."""
     customer, day, amount = zip(*rows, strict=True)

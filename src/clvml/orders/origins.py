@@ -21,6 +21,7 @@ __all__ = [
     "one_vote",
     "past_origins",
     "plan_origins",
+    "season_origins",
     "some_rows",
     "year_ago_days",
     "year_ago_origin",
@@ -99,6 +100,8 @@ class Snapshots:
         Of the log.
     parts : YearAgo or None
         The parts of the window a year ago; None where the log does not know them.
+    seasons : tuple of int
+        Origins of `past` that are there for the season alone: windows of the coming year repeat theirs.
     """
 
     labelled: pd.DataFrame
@@ -110,6 +113,7 @@ class Snapshots:
     as_of: dt.date
     first_day: dt.date
     parts: YearAgo | None = None
+    seasons: tuple[int, ...] = ()
 
     @property
     def origins(self) -> list[dt.date]:
@@ -157,6 +161,12 @@ def year_ago_origin(first: int, as_of: int, window: int) -> int | None:
     """
     origin = as_of - YEAR
     return origin if window <= _MAX_SEASON and origin - first >= _MIN_YEAR_AGO_HISTORY else None
+
+
+def season_origins(first: int, as_of: int, window: int) -> tuple[int, ...]:
+    """Origins of the last year, a month apart, whose windows have passed: those of a year later repeat their season."""
+    origins = range(as_of - window, as_of - YEAR, -_PAST_STEP)
+    return tuple(o for o in origins if year_ago_origin(first, o + YEAR, window) is not None)
 
 
 def year_ago_days(first: int, as_of: int, window: int) -> list[int]:

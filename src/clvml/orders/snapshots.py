@@ -22,6 +22,7 @@ from clvml.orders.origins import (
     one_vote,
     past_origins,
     plan_origins,
+    season_origins,
     year_ago_days,
     year_ago_origin,
 )
@@ -84,18 +85,20 @@ def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, *, n_origi
     labelled = pd.concat([earlier.labelled(origin, plan.window) for origin in plan.origins], ignore_index=True)
     first, last = day_number(log.first_date), day_number(day)
     year_ago = year_ago_origin(first, last, plan.window)
-    past = sorted({*past_origins(first, last, plan.window), *([] if year_ago is None else [year_ago])}, reverse=True)
+    past = {*past_origins(first, last, plan.window), *([] if year_ago is None else [year_ago])}
+    seasons = tuple(origin for origin in season_origins(first, last, plan.window) if origin not in past)
     few = Past(log.sample(_PAST_CUSTOMERS, day), day)
     return Snapshots(
         labelled,
         now,
-        _past(few, past, plan.window, labelled) if past else labelled.iloc[:0],
+        _past(few, sorted({*past, *seasons}, reverse=True), plan.window, labelled),
         year_ago,
         plan.window,
         days,
         day,
         log.first_date,
         _parts(few, first, last, plan.window),
+        seasons,
     )
 
 

@@ -253,6 +253,15 @@ ENSEMBLE = record(
         log_sd=listing(number(0.0, 50.0), 2),
     ),
     window_days=listing(listing(number(0.0, MAX_HORIZON_DAYS)), 2),
+    coming_year=perhaps(
+        record(
+            day=whole(0),
+            window=_DAYS,
+            starts=listing(whole(0, 365)),
+            factors=listing(listing(_LOG_FACTOR, 3)),
+            calendar=listing(row(whole(0), number(0.0))),
+        )
+    ),
 )
 """Ensemble.to_dict."""
 

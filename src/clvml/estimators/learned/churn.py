@@ -20,7 +20,7 @@ from clvml.estimators.learned.ensemble.boosting import Trees
 from clvml.estimators.learned.ensemble.labels import COLUMNS, labelled_snapshots, one_customer_a_row
 from clvml.estimators.learned.ensemble.level import Level
 from clvml.estimators.learned.ensemble.model import Ensemble, Labelled, labelled_rows, past_windows, window_days
-from clvml.estimators.learned.ensemble.special_days import calendar_of, log_factor
+from clvml.estimators.learned.ensemble.special_days import calendar_of
 from clvml.estimators.learned.expectation import Expectation, expect, expected_over
 from clvml.estimators.learned.features import FEATURE_WORDS
 from clvml.estimators.learned.leaks import leaking_attributes
@@ -28,7 +28,7 @@ from clvml.estimators.learned.trial import Settings, Trial
 from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.purchases.regular_gaps import regularity_of
-from clvml.horizon import day_number, horizon_days
+from clvml.horizon import as_date, day_number, horizon_days
 from clvml.maths import metrics
 from clvml.orders.origins import Snapshots
 from clvml.resources import WHOLE_MACHINE, one_thread, side_by_side
@@ -182,7 +182,7 @@ class ChurnClassifier(Estimator):
             expected = expect(self.value_, one_customer_a_row(labelled.rows), self.window_, self.regularity_)
             return Ensemble.learn(labelled, self.window_, *settings).levelled_by_labels(labelled, expected)
         special = calendar_of(self.calendar)
-        ensemble, (past, year_ago) = side_by_side(
+        ensemble, past = side_by_side(
             lambda: Ensemble.learn(labelled, self.window_, *settings),
             lambda: past_windows(self.value_, snapshots, special),
             threads,
@@ -195,8 +195,9 @@ class ChurnClassifier(Estimator):
             near,
             far,
             past,
-            year_ago if self.seasonality else None,
-            log_factor(special, day_number(snapshots.as_of), self.window_),
+            day_number(snapshots.as_of),
+            special,
+            seasonality=self.seasonality,
         )
 
     def _snapshots(self, X: Snapshots | pd.DataFrame, y: ArrayLike | None) -> Snapshots:
@@ -260,22 +261,27 @@ class ChurnClassifier(Estimator):
         Predicted
             Arrays of (n,): p_return, purchases, spend.
         """
-        return self.ensemble_.forecast(ahead.summary, *self._expected(ahead, self.counted_days(days)))
+        ensemble, as_of = self.ensemble_, ahead.summary.attrs.get("as_of")
+        if as_of is not None:
+            ensemble = ensemble.on(day_number(as_date(as_of)))
+        return ensemble.forecast(ahead.summary, *self._expected(ahead, self.counted_days(days, as_of)))
 
-    def counted_days(self, days: int) -> int:
+    def counted_days(self, days: int, as_of: Any = None) -> int:
         """What a horizon within the label window counts as by the season within it; itself where none is known.
 
         Parameters
         ----------
         days : int
             Of the calendar.
+        as_of : date or str, optional
+            The day before the first of them; by default the one trained for.
 
         Returns
         -------
         int
         """
         self._check_fitted("ensemble_")
-        return self.ensemble_.window_days.of(days)
+        return self.ensemble_.counted_days(days, None if as_of is None else day_number(as_date(as_of)))
 
     def _expected(self, ahead: CustomerForecast, days: int) -> tuple[Expectation, Expectation]:
         """What BTYD expects over the label window, and over some days."""

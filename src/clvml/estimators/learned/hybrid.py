@@ -156,7 +156,9 @@ class HybridValueModel(Estimator):
         table = self.value_._value_columns(ahead, days)
         predicted = self.churn_.predict_ahead(ahead, days)
         worth = self._worth(table["clv"], table["expected_spend"])
-        few, many, little, much = predictive_intervals(ahead, self.churn_.counted_days(days), predicted)
+        few, many, little, much = predictive_intervals(
+            ahead, self.churn_.counted_days(days, ahead.summary.attrs.get("as_of")), predicted
+        )
         return {
             "p_alive": ahead.p_alive,
             "p_return": predicted.p_return,

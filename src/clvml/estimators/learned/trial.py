@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clvml.estimators.learned.audit import Audit, audit, best_threshold
 from clvml.estimators.learned.ensemble.boosting import Trees
+from clvml.estimators.learned.ensemble.level import NO_PAST
 from clvml.estimators.learned.ensemble.model import Ensemble, Labelled
 from clvml.estimators.learned.expectation import Expectation, expect
 from clvml.estimators.purchases.model import PurchaseModel
@@ -92,7 +93,7 @@ def _p_return(
     if not len(training.rows) or not 0 < training.bought.sum() < len(training.rows):
         return near.p_return, far.p_return
     ensemble = Ensemble.learn(training, window, *settings, spend=False)
-    ensemble = ensemble.levelled(asked.rows, near, near, [], None)
+    ensemble = ensemble.levelled(asked.rows, near, near, NO_PAST, int(asked.rows["origin"].max()), {})
     return ensemble.forecast(asked.rows, near, near).p_return, ensemble.forecast(asked.rows, near, far).p_return
 
 

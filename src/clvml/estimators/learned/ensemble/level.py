@@ -18,8 +18,20 @@ from numpy.typing import NDArray
 from clvml.estimators.learned.ensemble.blend import Predicted
 from clvml.estimators.learned.ensemble.return_spread import ReturnSpread
 from clvml.estimators.learned.expectation import NO_FACTORS, CommonFactors, Expectation, hazard_shift, log_hazard
+from clvml.orders.origins import YEAR, year_ago_origin
 
-__all__ = ["NO_LEVEL", "SOURCES", "Level", "PastWindow", "credibility", "drawn_to_base", "trust_of_history"]
+__all__ = [
+    "NO_LEVEL",
+    "NO_PAST",
+    "SOURCES",
+    "Level",
+    "PastWindow",
+    "PastWindows",
+    "credibility",
+    "drawn_to_base",
+    "season_again",
+    "trust_of_history",
+]
 
 Floats = NDArray[np.float64]
 
@@ -83,6 +95,10 @@ class PastWindow(NamedTuple):
         purchases, spend, hazard = map(abs, self.factors)
         return max(purchases, spend) <= _MAX_LASTING_LOG_RATIO and hazard <= _MAX_LASTING_RETURNS
 
+    def tells_season(self, window: int) -> bool:
+        """Whether it can be a year ago of a later window."""
+        return year_ago_origin(self.origin - self.history, self.origin + YEAR, window) is not None
+
     def with_spread(self, spread: ReturnSpread) -> Self:
         """The same, with the shift of hazards as far apart as those of the members: from the mean return that BTYD had
         expected to the one that came.
@@ -94,6 +110,31 @@ class PastWindow(NamedTuple):
         shift = hazard_shift(apart, self.returned) - hazard_shift(apart, expected)
         beyond = shift - hazard_shift(self.hazards, self.returned)
         return self._replace(factors=self.factors.plus(CommonFactors(0.0, 0.0, beyond)))
+
+
+class PastWindows(NamedTuple):
+    """What a level is learned from."""
+
+    lasting: list[PastWindow]
+    """Those that show what lasts."""
+    year_ago: PastWindow | None
+    """The same weeks a year ago, where the log has enough history before them."""
+    seasons: list[PastWindow]
+    """Those that show the season of windows of the coming year."""
+
+    def with_spread(self, spread: ReturnSpread) -> Self:
+        """The same, each with its spread: see `PastWindow.with_spread`."""
+        year_ago = None if self.year_ago is None else self.year_ago.with_spread(spread)
+        lasting, seasons = ([w.with_spread(spread) for w in windows] for windows in (self.lasting, self.seasons))
+        return self._replace(lasting=lasting, year_ago=year_ago, seasons=seasons)
+
+    def plain(self) -> Self:
+        """The same where no season recurs."""
+        return self._replace(year_ago=None, seasons=[])
+
+
+NO_PAST = PastWindows([], None, [])
+"""Of a log that has none."""
 
 
 class Level(NamedTuple):
@@ -143,10 +184,10 @@ class Level(NamedTuple):
         """
         years = min(1.0, window / _YEAR)
         known = 0.0 if year_ago is None else _trust(year_ago)
-        season, lasts = known * (1.0 - years**2), known * years**2 + (1.0 - known) * years
+        season, lasts = _season_share(year_ago, window), known * years**2 + (1.0 - known) * years
         usable = [w for w in past if w.lasts]
         lasts *= credibility(_evidence(usable, window))
-        recurs = NO_FACTORS if year_ago is None else _season(year_ago, season)
+        recurs = season_again(year_ago, window)
         ahead = recurs.plus(CommonFactors(calendar, calendar, calendar))
         source = "year ago" if known else "past windows" if usable else "base"
         reason = " ".join(_reasons(usable, year_ago, season, lasts, calendar))
@@ -204,8 +245,15 @@ def _trust(year_ago: PastWindow) -> float:
     return trust_of_history(year_ago.history) * credibility(year_ago.evidence)
 
 
-def _season(year_ago: PastWindow, share: float) -> CommonFactors:
-    """What recurs of a year ago: a share, less of what it says of returns."""
+def _season_share(year_ago: PastWindow | None, window: int) -> float:
+    return 0.0 if year_ago is None else _trust(year_ago) * (1.0 - min(1.0, window / _YEAR) ** 2)
+
+
+def season_again(year_ago: PastWindow | None, window: int) -> CommonFactors:
+    """What recurs of a window a year ago: a share, less of what it says of returns."""
+    if year_ago is None:
+        return NO_FACTORS
+    share = _season_share(year_ago, window)
     purchases, spend, hazard = year_ago.factors
     returns = purchases + credibility(year_ago.evidence, _NOISE_RETURNS) * (hazard - purchases)
     return CommonFactors(share * purchases, share * spend, share * credibility(year_ago.evidence) * returns)

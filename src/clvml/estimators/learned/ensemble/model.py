@@ -12,7 +12,16 @@ from clvml.errors import DataError
 from clvml.estimators.learned.ensemble.believed import Believed
 from clvml.estimators.learned.ensemble.blend import Blend, Predicted
 from clvml.estimators.learned.ensemble.boosting import Trees
-from clvml.estimators.learned.ensemble.level import NO_LEVEL, Level, PastWindow, drawn_to_base
+from clvml.estimators.learned.ensemble.coming_year import ComingYear
+from clvml.estimators.learned.ensemble.level import (
+    NO_LEVEL,
+    NO_PAST,
+    Level,
+    PastWindow,
+    PastWindows,
+    drawn_to_base,
+    season_again,
+)
 from clvml.estimators.learned.ensemble.members import Examples, Members
 from clvml.estimators.learned.ensemble.special_days import Calendar, log_factor
 from clvml.estimators.learned.ensemble.window_days import PLAIN_DAYS, WindowDays
@@ -91,6 +100,8 @@ class Ensemble(NamedTuple):
     level: Level
     window_days: WindowDays = PLAIN_DAYS
     """What horizons within the window count as."""
+    coming_year: ComingYear | None = None
+    """The season of windows that begin on another day than the level's; None where labels gave it."""
 
     @classmethod
     def learn(
@@ -111,16 +122,34 @@ class Ensemble(NamedTuple):
         frame: pd.DataFrame,
         near: Expectation,
         far: Expectation,
-        past: list[PastWindow],
-        year_ago: PastWindow | None,
-        calendar: float = 0.0,
+        past: PastWindows,
+        day: int,
+        calendar: Calendar,
+        *,
+        seasonality: bool = True,
     ) -> Self:
-        """Itself at the level of these customers: today's, or those of an origin; see `Level.learn`."""
+        """Itself at the level of these customers: today's, or those of an origin, of this day; see `Level.learn`.
+
+        calendar: special days; seasonality: whether what the same weeks of a year ago brought recurs.
+        """
         blended = self._replace(level=NO_LEVEL).forecast(frame, near, far)
-        spread = self.members.spread
-        past, year_ago = [w.with_spread(spread) for w in past], year_ago and year_ago.with_spread(spread)
-        level = Level.learn(drawn_to_base(blended, far), past, year_ago, self.window, calendar)
-        return self._replace(level=level)
+        past = past.with_spread(self.members.spread) if seasonality else past.with_spread(self.members.spread).plain()
+        special = log_factor(calendar, day, self.window)
+        level = Level.learn(drawn_to_base(blended, far), past.lasting, past.year_ago, self.window, special)
+        again = {w.origin: season_again(w, self.window) for w in past.seasons}
+        first = None if past.year_ago is None else season_again(past.year_ago, self.window)
+        return self._replace(level=level, coming_year=ComingYear.learn(day, self.window, first, again, calendar))
+
+    def on(self, day: int) -> Self:
+        """Itself in the season of a day."""
+        if self.coming_year is None or day == self.coming_year.day:
+            return self
+        return self._replace(level=self.level._replace(season=self.coming_year.at(day)))
+
+    def counted_days(self, horizon: int, day: int | None) -> int:
+        """What a horizon within the label window counts as; day: on which it begins, None: the level's."""
+        elapsed = 0 if day is None or self.coming_year is None else day - self.coming_year.day
+        return self.window_days.of(horizon, max(0, elapsed))
 
     def levelled_by_labels(self, labelled: Labelled, near: Expectation) -> Self:
         """Itself at the level of labels of which nothing else is known; near: what the base expects of their rows."""
@@ -151,6 +180,7 @@ class Ensemble(NamedTuple):
             "blend": list(self.blend),
             "level": self.level.to_dict(),
             "window_days": [list(days) for days in self.window_days],
+            "coming_year": None if self.coming_year is None else self.coming_year.to_dict(),
         }
 
     @classmethod
@@ -164,6 +194,7 @@ class Ensemble(NamedTuple):
             Blend(*map(float, payload["blend"])),
             Level.from_dict(payload["level"]),
             WindowDays.from_lists(payload["window_days"]),
+            None if payload["coming_year"] is None else ComingYear.from_dict(payload["coming_year"]),
         )
 
 
@@ -194,15 +225,13 @@ def labelled_rows(
     return Labelled(rows, expected, factors, fitted).take(kept)
 
 
-def past_windows(
-    value: LifetimeValueModel, snapshots: Snapshots, calendar: Calendar
-) -> tuple[list[PastWindow], PastWindow | None]:
+def past_windows(value: LifetimeValueModel, snapshots: Snapshots, calendar: Calendar) -> PastWindows:
     """What came in earlier windows against what BTYD, fitted as of then, had expected; and the same weeks a year ago.
     What the calendar says of a window is taken out. value: BTYD fitted as of today.
     """
     found, rows = list[PastWindow](), snapshots.past
     if rows.empty:
-        return [], None
+        return NO_PAST
     first = day_number(snapshots.first_day)
     for origin, some in rows.groupby("origin", sort=False).indices.items():
         frame = rows.iloc[some].reset_index(drop=True)
@@ -214,8 +243,11 @@ def past_windows(
         totals = float(purchases.sum()), float(expected.purchases.sum())
         factors, returned = factors.plus(CommonFactors(known, known, known)), float((purchases > 0).mean())
         found.append(PastWindow(day, *totals, factors, day - first, log_hazard(expected.p_return), returned))
-    year_ago = next((w for w in found if w.origin == snapshots.year_ago), None)
-    return [w for w in found if w.purchases >= _MIN_PURCHASES], year_ago
+    return PastWindows(
+        [w for w in found if w.purchases >= _MIN_PURCHASES and w.origin not in snapshots.seasons],
+        next((w for w in found if w.origin == snapshots.year_ago), None),
+        [w for w in found if w.tells_season(snapshots.window)],
+    )
 
 
 def window_days(value: LifetimeValueModel, snapshots: Snapshots) -> WindowDays:

@@ -19,6 +19,8 @@ __all__ = ["PLAIN_DAYS", "WindowDays"]
 
 Floats = NDArray[np.float64]
 
+_YEAR, _WEEK = 365.0, 7.0
+
 
 class WindowDays(NamedTuple):
     """Some days of the window and what they count as, both from 0 to the window; days between them in proportion."""
@@ -50,11 +52,21 @@ class WindowDays(NamedTuple):
             raise ValueError("window_days are no days that grow together")
         return found
 
-    def of(self, horizon: int) -> int:
-        """What a horizon counts as, in whole days; itself, where it is the window or more."""
+    def of(self, horizon: int, elapsed: int = 0) -> int:
+        """What a horizon counts as, in whole days; itself, where it is the window or more.
+
+        elapsed: days since the window began. The season of a year goes around, that of a shorter window ends with it.
+        """
         if not self.days or horizon >= self.days[-1]:
             return horizon
-        return max(1, round(float(np.interp(horizon, self.days, self.counted))))
+        begin, part, whole = self._counted(np.array([0.0, horizon, self.days[-1]]) + elapsed)
+        return max(1, round(self.days[-1] * (part - begin) / max(whole - begin, 1e-9)))
+
+    def _counted(self, days: Floats) -> list[float]:
+        window = self.days[-1]
+        around = np.floor(days / window) * window if abs(window - _YEAR) <= _WEEK else np.maximum(days - window, 0.0)
+        found: list[float] = (around + np.interp(days - around, self.days, self.counted)).tolist()
+        return found
 
 
 PLAIN_DAYS = WindowDays((), ())
