@@ -62,13 +62,13 @@ def test_what_is_wrong_is_named(columns, message):
 def test_missing_columns():
     with pytest.raises(DataError, match=r"no column 'frequency'\. Did you mean 'Frequency'\? It has: Frequency"):
         check_summary(pd.DataFrame({"Frequency": [1]}), BTYD)
-    with pytest.raises(DataError, match=r"no column 'frequency'\. It has: none\.$"):
+    with pytest.raises(DataError, match=r"no column 'frequency'\. It has: none\. Transactions.*makes one\.$"):
         check_summary(pd.DataFrame(), BTYD)
     with pytest.raises(
         DataError, match=r"one pandas DataFrame with the columns frequency, recency, T, not a builtins.dict"
     ):
         check_summary({}, BTYD)
-    with pytest.raises(DataError, match=r"It has: c0, .*c19, and 80 more\.$"):
+    with pytest.raises(DataError, match=r"It has: c0, .*c19, and 80 more\. Transactions"):
         check_summary(pd.DataFrame(np.zeros((1, 100)), columns=[f"c{i}" for i in range(100)]), BTYD)
 
 

@@ -17,7 +17,7 @@ _PARTED = "[1-9][0-9]?[0-9]?([.][0-9][0-9][0-9])+"
 MIN_PARTED = 10
 """Amounts such as 1.072 that are no chance: decimals of random length are hardly three digits ten times."""
 MIN_COMMAS, MIN_COMMA_SHARE = 10, 0.01
-"""Of the lines, how many amounts with a comma are more than a slip: many, or a large part."""
+"""Of the lines, how many amounts with a comma are more than a slip: many, or a large part, and never a single one."""
 
 
 def number_example(decimal: str | None) -> str:
@@ -55,7 +55,7 @@ def check_plain(engine: Engine, column: str, name: str) -> None:
             f"{_such_as(engine, texts, '.')}, and the others, below 1000, have no point. Say what it is: decimal=',' "
             "takes it for a thousands sign, decimal='.' for a decimal point."
         )
-    if commas >= MIN_COMMAS or commas > MIN_COMMA_SHARE * lines:
+    if commas >= MIN_COMMAS or commas > max(1.0, MIN_COMMA_SHARE * lines):
         _refuse_commas(engine, texts, name, commas, lines)
 
 
