@@ -290,7 +290,7 @@ MISTAKES = {
         "calendar has no column 'day'.* Give a row for each special day",
     ),
     "margin of nothing": (("check", "log.csv", "--margin", "profit"), "no column 'profit'"),
-    "unknown option": (("train", "log.csv", "--as-off", AS_OF), "train has no option --as-off. Did you mean '--as-of'"),
+    "unknown option": (("train", "log.csv", "--as-off", AS_OF), "train has no option --as-off. Did you mean '?--as-of"),
     "option of another": (
         ("insights", "look-alikes", "log.csv", "--scores", "s.csv"),
         "look-alikes has no option --scores; it is one of monitor, insights profile, insights channels.",
