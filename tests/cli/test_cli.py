@@ -107,7 +107,7 @@ def test_predict_for_another_horizon(here, clvml):
         asked = ("--as-of", AS_OF, "--model", "model", "--horizon", horizon, "--out", name)
         code, out, _ = clvml("predict", "log.csv", *asked)
         assert code == 0
-        assert ("trained for 182 days: beyond them no season is foreseen" in out) == (horizon == "12m")
+        assert ("trained for 182 days: beyond them no season is known" in out) == (horizon == "12m")
     short, long = pd.read_csv("short.csv"), pd.read_csv("long.csv")
     assert (short["horizon_days"].iloc[0], long["horizon_days"].iloc[0]) == (28, 365)
     assert (short["expected_purchases"] <= long["expected_purchases"]).all()

@@ -282,7 +282,7 @@ def _beyond(tally: Tally, model: ClvModel) -> list[str]:
     learned, asked = model.horizon_days_, tally.horizon_days
     if asked <= learned:
         return []
-    note = f"trained for {learned} days: beyond them no season is foreseen and nothing was tested; "
+    note = f"trained for {learned} days: beyond them no season is known and nothing was tested; "
     return [wrapped(f"{'horizon':10} {note}`clvml train --horizon {asked}` does what the log allows", hang=11)]
 
 
