@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvml.horizon import day_of_number
+from clvml.orders.breaks import Closure
 
 __all__ = [
     "FEATURES",
@@ -102,6 +103,9 @@ class Snapshots:
         The parts of the window a year ago; None where the log does not know them.
     seasons : tuple of int
         Origins of `past` that are there for the season alone: windows of the coming year repeat theirs.
+    closed : tuple of Closure
+        Four weeks and more without any order that are no season: no day of them is in `past`, `year_ago`, `parts` and
+        `seasons`.
     """
 
     labelled: pd.DataFrame
@@ -114,6 +118,7 @@ class Snapshots:
     first_day: dt.date
     parts: YearAgo | None = None
     seasons: tuple[int, ...] = ()
+    closed: tuple[Closure, ...] = ()
 
     @property
     def origins(self) -> list[dt.date]:

@@ -1,5 +1,5 @@
-"""What heads lists and carries totals wrongly: test and house accounts, outsize orders, a few who bring most, customers
-from before the log, days without any order, and last weeks of which orders are missing.
+"""What heads lists and carries totals wrongly: test and house accounts, outsize orders, a few who bring most, ids that
+start anew or were deleted, customers from before the log, days without any order, and last weeks that miss orders.
 
 A log of clean orders shows none of them. What is far from all others is measured on the log's own scale: sizes of
 orders, and lines of customers, are about lognormal, so their median and 99% point say how large the largest of so many
@@ -8,7 +8,6 @@ may be.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from clvml.horizon import day_of_number
+from clvml.orders.breaks import Closure, closures, deletion_of, restart_of
 from clvml.orders.data_report import Rule
 from clvml.orders.engines.duckdb import Dialect, Engine, statement
 from clvml.redaction import ids_are_hidden, shown_id
@@ -55,10 +55,6 @@ USUAL_WEEKS, THIN_WEEKS = 8, 4
 THIN = 0.5
 """A week is thin that has less than so much of the lowest of the usual ones."""
 MIN_WEEK_LINES = 20
-MIN_MISSED_DAYS, MIN_MISSED_LINES, AROUND_WEEKS = 7, 30, 4
-"""Days on end without a line, for fewer are holidays; lines that they should have brought by the least of the weeks on
-either side, of which by chance there are none once in 10^13; and so many weeks.
-"""
 NEVER = 1e300
 """Lines that nobody has, where there are too few customers to say how many are too many."""
 
@@ -212,52 +208,45 @@ def _share_rule(large: Sequence[tuple[Any, ...]], revenue: float) -> Rule | None
     return Rule("revenue of a few", len(large), shown, "kept", message)
 
 
-def _ends(engine: Engine, kept: str, as_of: int) -> tuple[Rule | None, Rule | None, Rule | None]:
-    """What is odd of the log's time: customers from before it, days without orders, and last weeks that are thin."""
+def _ends(engine: Engine, kept: str, as_of: int) -> Sequence[Rule | None]:
+    """What is odd of the log's time: ids that start anew or were deleted, customers from before it, days without
+    orders, and last weeks that are thin.
+    """
     bought = f"FROM lines WHERE clean AND {kept} AND amount > 0 AND day <= {as_of}"
     each = f"SELECT customer_id, MIN(day) AS first, MAX(day) AS last {bought} GROUP BY customer_id"
-    rows = engine.rows(f"SELECT first, COUNT(*), MAX(last) FROM ({each}) AS c GROUP BY first")
+    rows = engine.rows(f"SELECT first, last, COUNT(*) FROM ({each}) AS c GROUP BY first, last")
     if not rows:
-        return None, None, None
-    first, customers, lasts = zip(*rows, strict=True)
-    last = max(lasts)
-    found = beginning_of(first, last, customers)
+        return ()
+    first, last, customers = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
+    begin, end = int(first.min()), int(last.max())
+    found = beginning_of(first, end, customers)
     before = None if found is None else Rule("customers from before", found.first, "", "kept", str(found))
-    lines = np.zeros(last - min(first) + 1, dtype=np.int64)
+    restart, deletion = restart_of(first, last, customers), deletion_of(first, last, customers)
+    lines = np.zeros(end - begin + 1, dtype=np.int64)
     for day, n in engine.rows(f"SELECT day, COUNT(*) {bought} GROUP BY day"):
-        lines[day - min(first)] = n
+        lines[day - begin] = n
     weeks = np.zeros(THIN_WEEKS + USUAL_WEEKS, dtype=np.int64)
     recent = lines[::-1][: 7 * len(weeks)]
     np.add.at(weeks, np.arange(len(recent)) // 7, recent)
-    return before, _missing_rule(lines, min(first)), _thin_rule(weeks)
+    return (
+        None if restart is None else Rule("ids that start anew", restart.after, "", "kept", str(restart)),
+        None if deletion is None else Rule("deleted customers", deletion.before, "", "kept", str(deletion)),
+        before,
+        _closed_rule(closures(lines, begin)),
+        _thin_rule(weeks),
+    )
 
 
-def _missing_rule(lines: NDArray[np.int64], begin: int) -> Rule | None:
-    """Days without any line though the same days of the week have many in the weeks before and after: as where a file
-    is missing. lines: those of each day from the first one on.
-    """
-    bought = np.flatnonzero(lines)
-    found = []
-    for last, after in itertools.pairwise(bought):
-        if after - last <= MIN_MISSED_DAYS:
-            continue
-        days, weeks = np.arange(last + 1, after), 7 * np.arange(AROUND_WEEKS)[:, None]
-        around = np.concatenate([last - (last - days) % 7 - weeks, after + (days - after) % 7 + weeks])
-        inside = np.clip(around, 0, len(lines) - 1)
-        missed = int(np.where(around == inside, lines[inside], 0).min(axis=0).sum())
-        if missed >= MIN_MISSED_LINES:
-            found.append((missed, day_of_number(begin + int(last) + 1), day_of_number(begin + int(after) - 1)))
+def _closed_rule(found: Sequence[Closure]) -> Rule | None:
+    """Days without any line: as where a file is missing."""
     if not found:
         return None
-    total = sum(n for n, _, _ in found)
-    n_days = sum((end - start).days + 1 for _, start, end in found)
-    largest = sorted(found, key=lambda gap: -gap[0])[:SHOWN]
-    shown = "; ".join(f"{start}" if start == end else f"{start} to {end}" for _, start, end in largest)
+    shown = "; ".join(str(closure) for closure in sorted(found, key=lambda closure: -closure.missed)[:SHOWN])
     message = (
-        f"where the weeks around have {total:,} lines or more on as many: load them if orders are missing; if the "
-        "shop was closed, gaps across that time look longer than they were"
+        f"where the weeks around have {sum(c.missed for c in found):,} lines or more on as many: load them if orders "
+        "are missing; if the shop was closed, gaps across that time look longer than they were"
     )
-    return Rule("days without orders", n_days, shown, "kept", message)
+    return Rule("days without orders", sum(c.days for c in found), shown, "kept", message)
 
 
 def _thin_rule(weeks: NDArray[np.int64]) -> Rule | None:

@@ -6,13 +6,17 @@ of the log, tested on a later part of its past, and never sees what it will be a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from clvml.checks import check_whole
 from clvml.errors import DataError
 from clvml.horizon import as_date, day_number, horizon_days
+from clvml.orders.breaks import Closure, unusual_closures
 from clvml.orders.origins import (
     FEATURES,
     YEAR,
@@ -84,10 +88,13 @@ def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, *, n_origi
     earlier = Past(log, day)
     labelled = pd.concat([earlier.labelled(origin, plan.window) for origin in plan.origins], ignore_index=True)
     first, last = day_number(log.first_date), day_number(day)
-    year_ago = year_ago_origin(first, last, plan.window)
-    past = {*past_origins(first, last, plan.window), *([] if year_ago is None else [year_ago])}
-    seasons = tuple(origin for origin in season_origins(first, last, plan.window) if origin not in past)
     few = Past(log.sample(_PAST_CUSTOMERS, day), day)
+    closed = _closed(few)
+    usual = partial(_is_usual, window=plan.window, closed=closed)
+    known = year_ago_origin(first, last, plan.window)
+    year_ago = known if known is not None and usual(known) else None
+    past = {*filter(usual, past_origins(first, last, plan.window)), *([] if year_ago is None else [year_ago])}
+    seasons = tuple(o for o in season_origins(first, last, plan.window) if o not in past and usual(o))
     return Snapshots(
         labelled,
         now,
@@ -97,9 +104,23 @@ def take_snapshots(log: Transactions, as_of: Any, horizon: int | str, *, n_origi
         days,
         day,
         log.first_date,
-        _parts(few, first, last, plan.window),
+        _parts(few, first, last, plan.window) if usual(last - YEAR) else None,
         seasons,
+        closed,
     )
+
+
+def _closed(few: Past) -> tuple[Closure, ...]:
+    """Weeks on end without an order that are no season."""
+    days = few.purchases()["day"].to_numpy(np.int64)
+    return tuple(unusual_closures(np.bincount(days - days.min()), int(days.min())))
+
+
+def _is_usual(origin: int, window: int, closed: Iterable[Closure]) -> bool:
+    """Whether a window holds no day of a closed shop, nor begins so soon after one that the base, which takes it for
+    silence, expects too little.
+    """
+    return not any(c.first <= origin + window and origin < c.last + c.days for c in closed)
 
 
 def _past(few: Past, origins: list[int], window: int, like: pd.DataFrame) -> pd.DataFrame:

@@ -31,8 +31,8 @@ from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.horizon import as_date, day_of_number, horizon_days
+from clvml.orders.breaks import break_notes, closed_note, silence_note, warn_of_silence
 from clvml.orders.origins import Snapshots
-from clvml.orders.silence import silence_note, warn_of_silence
 from clvml.orders.snapshots import take_snapshots
 from clvml.orders.transactions import Transactions, check_log
 from clvml.progress import Progress
@@ -227,6 +227,8 @@ class ClvModel(Estimator):
         summary = part.summarize(day, self.horizon_days_) if isinstance(past, DataError) else past.now
         progress.step()
         base = log.fit_tables(day) if _samples(part, log) else None
+        closed = None if isinstance(past, DataError) else closed_note(past.closed)
+        self.notes_ += ([closed] if closed else []) + break_notes(summary if base is None else base.counts, day)
         self.data_report_ = summary.attrs["data_report"] if part is log else log.check(day, examples=False).to_dict()
         if base is None:
             self.n_customers_ = len(summary)
@@ -397,7 +399,7 @@ class ClvModel(Estimator):
         """
         self._check_fitted("cutoffs_")
         check_log(log)
-        warn_of_silence(log, as_date(as_of or self.as_of_))
+        warn_of_silence(log.last_date, as_date(as_of or self.as_of_))
         rows = self.score_rows(self.frame(log, as_of), horizon, cache=ForecastCache(log.lines))
         cutoffs = self.tier_cutoffs(rows.columns["tier_value"], rows.columns["contribution"])
         return scoring.to_frame(scoring.scores_table(rows, cutoffs))
@@ -638,5 +640,5 @@ def _notes(log: Transactions, day: Any, horizon: int) -> list[str]:
             f"The horizon of {horizon} days is longer than the {history} days of history before as_of={day}: "
             "predictions extrapolate beyond anything the log has shown."
         )
-    quiet = silence_note(log, day)
+    quiet = silence_note(log.last_date, day)
     return notes + ([quiet] if quiet else [])

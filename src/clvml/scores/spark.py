@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from clvml.estimators.forecast import ForecastCache
 from clvml.horizon import as_date
 from clvml.maths.customers import SummarySettings
-from clvml.orders.silence import warn_of_silence
+from clvml.orders.breaks import warn_of_silence
 from clvml.orders.summaries import customer_days
 from clvml.orders.transactions import Transactions
 from clvml.scores.cutoffs import KEYS, SPARK_ROWS, cutoff_keys, sortable
@@ -64,7 +64,7 @@ def score_spark(model: ClvModel, log: Transactions, as_of: Any = None, horizon: 
     """
     model.name  # noqa: B018  raises where the model is not fitted
     day = as_date(as_of or model.as_of_)
-    warn_of_silence(log, day)
+    warn_of_silence(log.last_date, day)
     engine, booked, settings = log.spark_bookings(day, model.window_)
     # What batches have in common is filled on each executor and kept there from batch to batch.
     broadcast = engine.broadcast((model, ForecastCache(log.lines)))

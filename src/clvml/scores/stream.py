@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from clvml.errors import DataError, OptionError
 from clvml.estimators.forecast import ForecastCache
 from clvml.horizon import as_date
-from clvml.orders.silence import warn_of_silence
+from clvml.orders.breaks import warn_of_silence
 from clvml.orders.summaries import CustomerDays, no_purchase
 from clvml.orders.transactions import Transactions
 from clvml.resources import each_in_order, in_order
@@ -147,7 +147,7 @@ def scored_base(
     step: called with the number of customers done.
     """
     resources, cache, day = log.resources, ForecastCache(log.lines), as_date(as_of)
-    warn_of_silence(log, day)
+    warn_of_silence(log.last_date, day)
     threads = resources.n_workers
     rows = part_rows(resources)
 
