@@ -9,7 +9,7 @@ import pytest
 
 from clvml.errors import OptionError
 from clvml.estimators.learned.ensemble.blend import Blend, Predicted
-from clvml.estimators.learned.ensemble.level import NO_LEVEL, Level, PastWindow, drawn_to_base
+from clvml.estimators.learned.ensemble.level import NO_LEVEL, Level, PastWindow, PastWindows, drawn_to_base
 from clvml.estimators.learned.ensemble.members import Examples
 from clvml.estimators.learned.ensemble.special_days import calendar_of, log_factor
 from clvml.estimators.learned.expectation import NO_FACTORS, CommonFactors, Expectation, hazard_shift, log_hazard
@@ -147,6 +147,40 @@ def test_a_strong_season_is_followed():
 def test_a_year_ago_with_little_history_before_it_is_believed_in_part():
     whole, half = (Level.learn(NO_FACTORS, [], window(0, 0.2, history=days), 91) for days in (180, 90))
     assert half.season.purchases == pytest.approx(whole.season.purchases / 2)
+
+
+def by_history(error, *, season=0.0, today=1000):
+    """Windows whose surplus is so much over the days of history before each, and one of a year ago with a season."""
+    lasting = [window(day, error / day, history=day) for day in range(100, 900, 50)]
+    a_year_ago = window(today - 365, error / (today - 365) + season, history=today - 365)
+    return PastWindows(lasting, a_year_ago, [a_year_ago]).with_todays_history(today)
+
+
+def test_what_little_history_explains_is_no_season():
+    """It is what is left of the surplus today."""
+    past = by_history(90.0)
+    share = 1.0 - (91 / 365) ** 2
+    level = Level.learn(NO_FACTORS, [], past.year_ago, 91)
+    assert level.season == pytest.approx([share * 90.0 / 1000] * 3)
+    assert "brought 15% more purchases" in level.reason
+    assert "; 60% of that is expected again" in level.reason
+    assert past.seasons == [past.year_ago]
+
+
+def test_a_season_beyond_what_history_explains_is_followed():
+    level = Level.learn(NO_FACTORS, [], by_history(90.0, season=0.4).year_ago, 91)
+    assert level.season.purchases == pytest.approx((1.0 - (91 / 365) ** 2) * (0.4 + 90.0 / 1000))
+
+
+@pytest.mark.parametrize(("error", "season"), [(-90.0, 0.4), (-90.0, -0.4), (0.0, 0.4), (90.0, -0.6)])
+def test_who_expected_too_much_at_first_or_a_dead_season_takes_nothing_off(error, season):
+    assert by_history(error, season=season).year_ago.early == 0.0
+
+
+def test_a_surplus_is_never_turned_around():
+    past = by_history(90.0, season=-0.1)
+    assert past.year_ago.early == past.year_ago.factors.purchases > 0.0
+    assert Level.learn(NO_FACTORS, [], past.year_ago, 91).season.purchases == 0.0
 
 
 def test_past_errors_widen_the_interval_and_calm_ones_narrow_it():

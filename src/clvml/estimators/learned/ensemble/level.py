@@ -83,6 +83,8 @@ class PastWindow(NamedTuple):
     """Log hazards of return that BTYD had expected, of each customer."""
     returned: float = 0.0
     """Share of the customers."""
+    early: float = 0.0
+    """What of its factors is due to a history shorter than today's, see `PastWindows.with_todays_history`."""
 
     @property
     def evidence(self) -> float:
@@ -127,6 +129,22 @@ class PastWindows(NamedTuple):
         year_ago = None if self.year_ago is None else self.year_ago.with_spread(spread)
         lasting, seasons = ([w.with_spread(spread) for w in windows] for windows in (self.lasting, self.seasons))
         return self._replace(lasting=lasting, year_ago=year_ago, seasons=seasons)
+
+    def with_todays_history(self, day: int) -> Self:
+        """The same, where a season is no more than what little history does not explain. day: today's number.
+
+        Where purchases come in bursts, BTYD expects too little at first and less so the more history it has: by c / h
+        after h days, as measured. Of the surplus of a year ago, what comes of it is no season.
+        """
+        surplus = [w.factors.purchases * w.history for w in self.lasting if w.lasts]
+        error = max(0.0, float(np.mean(surplus))) if surplus else 0.0
+
+        def of(window: PastWindow) -> PastWindow:
+            early = error * (1.0 / window.history - 1.0 / (window.history + day - window.origin))
+            return window._replace(early=min(early, max(0.0, window.factors.purchases)))
+
+        year_ago = None if self.year_ago is None else of(self.year_ago)
+        return self._replace(year_ago=year_ago, seasons=[of(w) for w in self.seasons])
 
     def plain(self) -> Self:
         """The same where no season recurs."""
@@ -254,7 +272,7 @@ def season_again(year_ago: PastWindow | None, window: int) -> CommonFactors:
     if year_ago is None:
         return NO_FACTORS
     share = _season_share(year_ago, window)
-    purchases, spend, hazard = year_ago.factors
+    purchases, spend, hazard = (factor - year_ago.early for factor in year_ago.factors)
     returns = purchases + credibility(year_ago.evidence, _NOISE_RETURNS) * (hazard - purchases)
     return CommonFactors(share * purchases, share * spend, share * credibility(year_ago.evidence) * returns)
 
@@ -297,7 +315,7 @@ def _reasons(
     if year_ago is not None:
         found.append(
             f"The same weeks a year ago brought {_purchases(year_ago.factors.purchases)} the model, fitted "
-            f"as of then, expected{_again(year_ago.factors.purchases, season)}."
+            f"as of then, expected{_again(year_ago.factors.purchases, season * (1.0 - _early_share(year_ago)))}."
         )
     if past:
         mean = _mean_factors(past).purchases
@@ -310,6 +328,10 @@ def _reasons(
     if calendar:
         found.append(f"The calendar makes it {math.exp(calendar):.2f} times as much.")
     return found
+
+
+def _early_share(window: PastWindow) -> float:
+    return window.early / window.factors.purchases if window.early else 0.0
 
 
 def _purchases(log_ratio: float) -> str:

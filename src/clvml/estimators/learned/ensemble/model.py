@@ -133,7 +133,8 @@ class Ensemble(NamedTuple):
         calendar: special days; seasonality: whether what the same weeks of a year ago brought recurs.
         """
         blended = self._replace(level=NO_LEVEL).forecast(frame, near, far)
-        past = past.with_spread(self.members.spread) if seasonality else past.with_spread(self.members.spread).plain()
+        past = past.with_spread(self.members.spread)
+        past = past.with_todays_history(day) if seasonality else past.plain()
         special = log_factor(calendar, day, self.window)
         level = Level.learn(drawn_to_base(blended, far), past.lasting, past.year_ago, self.window, special)
         again = {w.origin: season_again(w, self.window) for w in past.seasons}
