@@ -1,5 +1,7 @@
 """What heads the flagged list wrongly is named by `clvml check`, pointed to by predict, and left out by --exclude."""
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -51,3 +53,18 @@ def test_check_names_it_and_a_list_excludes_it(folder, clvml):
     assert "test or house accounts" not in out
     code, _, err = clvml("check", folder / "log.csv", "--exclude", folder / "none.txt")
     assert (code, "There is no file" in err) == (2, True)
+
+
+def test_predict_says_where_ids_start_anew(folder, clvml):
+    log = load_cdnow(sample=True)
+    late = pd.to_datetime(log["date"]) >= "1997-07-01"
+    log["customer_id"] = log["customer_id"].astype(str).where(~late, "new-" + log["customer_id"].astype(str))
+    log.to_csv(folder / "restart.csv", index=False)
+    asked = ("--as-of", AS_OF, "--model", folder / "model", "--out", folder / "scores.parquet")
+    code, out, _ = clvml("predict", folder / "restart.csv", *asked)
+    assert code == 0
+    shown = " ".join(out.split())
+    assert re.search(
+        r"Ids that start anew: 2,3\d\d customers bought before 1997-07-01 and none of them from then", shown
+    )
+    assert "Ids that start anew" not in clvml("predict", folder / "log.csv", *asked)[1]

@@ -84,7 +84,7 @@ def test_one_who_was_not_deleted_hides_nothing(rows):
     first, last = spans(without_the_lost(rows))
     found = deletion_of([*first, 5], [*last, 50])
     assert (found.day, found.lost) == (DELETED, 1)
-    assert str(found).startswith("all but 1 of ")
+    assert "and all but 1 of them since" in str(found)
 
 
 def test_counts_of_like_customers_say_the_same(rows):
@@ -109,12 +109,14 @@ def test_a_shop_that_closed_and_came_back_has_the_same_customers(rows):
 
 def test_what_is_said_before_a_model_is_trusted(rows):
     (note,) = notes(with_new_ids(rows))
-    assert note.startswith("Look at the customers: of ")
-    assert "none bought from then on" in note
+    assert note.startswith("Look at the customers: ")
+    assert (
+        f"customers bought before {day(restart_of(*spans(with_new_ids(rows))).day)} and none of them from then" in note
+    )
     assert note.endswith("give the two ids of a customer one, or leave out what was before.")
     (note,) = notes(without_the_lost(rows))
-    assert f"customers who bought before {day(DELETED)} have bought since" in note
-    assert note.endswith("keep what the deleted bought in the log, under ids that name nobody.")
+    assert f"customers bought before {day(DELETED)} and all of them since" in note
+    assert note.endswith("keep what the others bought in the log, under ids that name nobody.")
 
 
 def test_check_names_them(rows):

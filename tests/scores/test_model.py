@@ -201,6 +201,25 @@ def test_a_horizon_longer_than_the_history_is_told_and_goes_on():
     assert set(model.score(t)["horizon_days"]) == {730}
 
 
+def test_ids_that_start_anew_are_told_where_a_model_is_trained_or_scores_later():
+    rows = shop(300, 730, seed=5)
+    late = rows["date"] >= pd.Timestamp(day(560))
+    restarted = Transactions(rows.assign(customer_id=rows["customer_id"] + 10_000 * late))
+    _, told = warned(restarted, day(730), horizon=91)
+    assert "ids seem to start anew there" in told
+    before = fitted(restarted, day(550), horizon=91)
+    with pytest.warns(ClvWarning, match="and none of them from then on, when") as found:
+        before.score(restarted, day(730))
+    assert {warning.filename for warning in found} == {__file__}
+
+
+def test_a_month_in_which_the_shop_was_closed_is_told():
+    rows = shop(900, 1000, seed=7, gap=15.0)
+    closed = (rows["date"] >= pd.Timestamp(day(560))) & (rows["date"] <= pd.Timestamp(day(620)))
+    _, told = warned(Transactions(rows[~closed]), day(1000), horizon=91)
+    assert f"no order on 61 days where the weeks around have many: {day(560)} to {day(620)}." in told
+
+
 def test_as_of_before_the_log():
     with pytest.raises(DataError, match=r"Nothing was booked up to 2001-01-01: the log begins on"):
         ClvModel().fit(small()[1], "2001-01-01")

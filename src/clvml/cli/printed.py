@@ -13,7 +13,7 @@ import pandas as pd
 from clvml.cli.terminal import grid, heading, wrapped
 from clvml.display import money
 from clvml.horizon import as_date
-from clvml.orders.outliers import THIN_WEEKS_RULE
+from clvml.orders.outliers import RESTART_RULE, THIN_WEEKS_RULE
 from clvml.redaction import shown_id, shown_ids
 from clvml.scores import segments
 from clvml.scores.totals import total_interval_around
@@ -309,16 +309,17 @@ def _nobody(tally: Tally, model: ClvModel) -> str:
 
 
 def _outliers_note(top: pd.DataFrame, outliers: Outliers | None) -> list[str]:
-    """Last weeks that are thin, and which of the customers shown may stand there by what was no sale to them."""
+    """Ids that start anew, last weeks that are thin, and customers who may stand there by what was no sale to them."""
     if outliers is None:
         return ["Test accounts and outsize orders were not looked for in so many lines; `clvml check` does."]
     ids = [] if top.empty else canonical_ids(top["customer_id"])
     why = outliers.customers
     found = [f"{shown_id(customer)} ({why[customer]})" for customer in ids if customer in why]
+    lines = {RESTART_RULE: "", THIN_WEEKS_RULE: " {:,} lines"}
     notes = [
-        wrapped(f"{rule.name.capitalize()}: {rule.rows:,} lines {rule.message}.")
+        wrapped(f"{rule.name.capitalize()}:{lines[rule.name].format(rule.rows)} {rule.message}.")
         for rule in outliers.rules
-        if rule.name == THIN_WEEKS_RULE
+        if rule.name in lines
     ]
     if not found:
         return notes

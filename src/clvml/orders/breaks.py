@@ -32,6 +32,7 @@ __all__ = [
     "restart_of",
     "silence_note",
     "unusual_closures",
+    "warn_of_restart",
     "warn_of_silence",
 ]
 
@@ -126,10 +127,10 @@ class Restart(NamedTuple):
     """Customers who bought on it for the first time, or later."""
 
     def __str__(self) -> str:
-        bought = f"only {self.both:,}" if self.both else "none"
+        some = f"only {self.both:,}" if self.both else "none"
         return (
-            f"of {self.before:,} customers who bought before {day_of_number(self.day)}, {bought} bought from then on, "
-            f"and {self.after:,} others did: ids seem to start anew there. Old ids look lost, and new ones like new "
+            f"{self.before:,} customers bought before {day_of_number(self.day)} and {some} of them from then on, when "
+            f"{self.after:,} others did: ids seem to start anew there. Old ids look lost, and new ones like new "
             "customers, so all are valued wrongly: give the two ids of a customer one, or leave out what was before"
         )
 
@@ -145,11 +146,11 @@ class Deletion(NamedTuple):
     """Of these, who did not buy on it or later."""
 
     def __str__(self) -> str:
-        all_of = f"all but {self.lost:,} of" if self.lost else "all"
+        all_of = f"all but {self.lost:,} of them" if self.lost else "all of them"
         return (
-            f"{all_of} {self.before:,} customers who bought before {day_of_number(self.day)} have bought since, where "
-            "of those who bought then many have not: who had stopped buying seems to have been deleted. Those who are "
-            "left came back more often than customers do, so more is expected of all: keep what the deleted bought in "
+            f"{self.before:,} customers bought before {day_of_number(self.day)} and {all_of} since, where of those who "
+            "bought then many have not: who had stopped buying seems to have been deleted or left out. Those who are "
+            "left came back more often than customers do, so more is expected of all: keep what the others bought in "
             "the log, under ids that name nobody"
         )
 
@@ -235,11 +236,23 @@ def break_notes(histories: pd.DataFrame, day: dt.date) -> list[str]:
 
     histories: recency and T as of the day, and where rows stand for several, customers.
     """
-    first = day_number(day) - histories["T"].to_numpy(np.int64)
-    last = first + histories["recency"].to_numpy(np.int64)
-    customers = histories["customers"].to_numpy(np.int64) if "customers" in histories else 1
-    found = restart_of(first, last, customers), deletion_of(first, last, customers)
+    spans = _spans_of(histories, day)
+    found = restart_of(*spans), deletion_of(*spans)
     return [f"Look at the customers: {note}." for note in found if note is not None]
+
+
+def warn_of_restart(histories: pd.DataFrame, day: dt.date) -> None:
+    """A ClvWarning where ids start anew, of histories as of the day."""
+    found = restart_of(*_spans_of(histories, day))
+    if found is not None:
+        warnings.warn(f"Look at the customers: {found}.", ClvWarning, stacklevel=3)
+
+
+def _spans_of(histories: pd.DataFrame, day: dt.date) -> tuple[Ints, Ints, Ints | int]:
+    """First and last days, and how many customers share them."""
+    first = day_number(day) - histories["T"].to_numpy(np.int64)
+    customers = histories["customers"].to_numpy(np.int64) if "customers" in histories else 1
+    return first, first + histories["recency"].to_numpy(np.int64), customers
 
 
 def silence_note(last: dt.date, day: dt.date) -> str | None:

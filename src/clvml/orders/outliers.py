@@ -23,7 +23,7 @@ from clvml.orders.engines.duckdb import Dialect, Engine, statement
 from clvml.redaction import ids_are_hidden, shown_id
 from clvml.tables import canonical_ids
 
-__all__ = ["NO_OUTLIERS", "THIN_WEEKS_RULE", "Beginning", "Outliers", "beginning_of", "find_outliers"]
+__all__ = ["NO_OUTLIERS", "RESTART_RULE", "THIN_WEEKS_RULE", "Beginning", "Outliers", "beginning_of", "find_outliers"]
 
 CHANCE = 0.001
 """That a lognormal log of any size has one value above the fence."""
@@ -49,7 +49,7 @@ MANY_TIMES = 2.0
 """So many times as many customers are first seen in the first days as in as many days after."""
 MANY_ERRORS = 3.0
 """Standard errors of the difference of the two counts, beyond chance."""
-THIN_WEEKS_RULE = "thin last weeks"
+RESTART_RULE, THIN_WEEKS_RULE = "ids that start anew", "thin last weeks"
 USUAL_WEEKS, THIN_WEEKS = 8, 4
 """Weeks that say how many lines are usual, and the last ones, which are held against them."""
 THIN = 0.5
@@ -229,7 +229,7 @@ def _ends(engine: Engine, kept: str, as_of: int) -> Sequence[Rule | None]:
     recent = lines[::-1][: 7 * len(weeks)]
     np.add.at(weeks, np.arange(len(recent)) // 7, recent)
     return (
-        None if restart is None else Rule("ids that start anew", restart.after, "", "kept", str(restart)),
+        None if restart is None else Rule(RESTART_RULE, restart.before, "", "kept", str(restart)),
         None if deletion is None else Rule("deleted customers", deletion.before, "", "kept", str(deletion)),
         before,
         _closed_rule(closures(lines, begin)),

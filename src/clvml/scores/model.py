@@ -31,7 +31,7 @@ from clvml.estimators.lifetime_value import LifetimeValueModel
 from clvml.estimators.purchases.models import ParetoNBDModel
 from clvml.estimators.uncertainty.totals import LevelSd
 from clvml.horizon import as_date, day_of_number, horizon_days
-from clvml.orders.breaks import break_notes, closed_note, silence_note, warn_of_silence
+from clvml.orders.breaks import break_notes, closed_note, silence_note, warn_of_restart, warn_of_silence
 from clvml.orders.origins import Snapshots
 from clvml.orders.snapshots import take_snapshots
 from clvml.orders.transactions import Transactions, check_log
@@ -395,12 +395,16 @@ class ClvModel(Estimator):
         Warns
         -----
         ClvWarning
-            Where the log ended long before that day.
+            Where the log ended long before that day, or ids of customers start anew in it since the training.
         """
         self._check_fitted("cutoffs_")
         check_log(log)
-        warn_of_silence(log.last_date, as_date(as_of or self.as_of_))
-        rows = self.score_rows(self.frame(log, as_of), horizon, cache=ForecastCache(log.lines))
+        day = as_date(as_of or self.as_of_)
+        warn_of_silence(log.last_date, day)
+        frame = self.frame(log, day)
+        if day.isoformat() != self.as_of_:  # of which the training has said so
+            warn_of_restart(frame, day)
+        rows = self.score_rows(frame, horizon, cache=ForecastCache(log.lines))
         cutoffs = self.tier_cutoffs(rows.columns["tier_value"], rows.columns["contribution"])
         return scoring.to_frame(scoring.scores_table(rows, cutoffs))
 
