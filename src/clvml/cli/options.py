@@ -73,6 +73,10 @@ _LOG_OPTIONS = (
         type=click.Choice([",", "."]),
         help="Before the decimals of amounts in CSV: , reads 1.234,50 and . reads 1,234.50. Default: plain 1234.50.",
     ),
+    click.option(
+        "--encoding",
+        help="Of CSV files, such as windows-1252, cp1250 or utf-16. Default: UTF-8 or UTF-16, else Windows-1252.",
+    ),
     click.option("--timezone", help="The business's own, for times that name a zone. Default: UTC."),
     click.option(
         "--table", help="Table of the log in a data base (a DuckDB file, postgresql://user@host/db, sqlite:///shop.db)."
@@ -187,6 +191,8 @@ def _opened(source: tuple[str, ...], settings: dict[str, Any]) -> Transactions:
     if engine == "spark":
         from clvml.orders.engines.spark_session import read_source, start_session
 
+        if settings["encoding"] is not None:
+            raise ClvError("--encoding is not for --engine spark, which reads CSV as UTF-8: save the files so.")
         return Transactions(read_source(start_session(master), source), **settings)
     if master is not None:
         raise ClvError("--master names a Spark cluster: it goes with --engine spark.")
@@ -228,7 +234,17 @@ _GROUPS = {
         "channel",
         "covariates",
     ),
-    "How the log is read": ("returns", "grain", "free_orders", "exclude", "decimal", "timezone", "table", "query"),
+    "How the log is read": (
+        "returns",
+        "grain",
+        "free_orders",
+        "exclude",
+        "decimal",
+        "encoding",
+        "timezone",
+        "table",
+        "query",
+    ),
     "Where and with what the work is done": ("engine", "master", "memory", "threads", "spill"),
     "What is printed": ("verbose", "quiet", "redact", "help"),
 }

@@ -37,7 +37,7 @@ def check_text(report: DataReport) -> str:
     return str(dataclasses.replace(report, rules=rules, outliers=outliers))
 
 
-_OPTION = re.compile(r"\b(free_orders|timezone|returns|decimal)=(?:True|'([^']*)')|\((exclude)\)")
+_OPTION = re.compile(r"\b(free_orders|timezone|returns|decimal|encoding)=(?:True|'([^']*)')|\((exclude)\)")
 """Arguments of `Transactions` in the messages of rules."""
 
 

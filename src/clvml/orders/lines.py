@@ -9,9 +9,10 @@ from clvml.errors import DataError, OptionError
 from clvml.orders.data_report import Counts, DataReport, count_rules
 from clvml.orders.engines.duckdb import Engine, statement
 from clvml.orders.reading.columns import Columns, Probe, lines_sql, missing_id, source_sql, text_of, whole_id
-from clvml.orders.reading.csv_files import encodings_of, scan_csv
+from clvml.orders.reading.csv_files import scan_csv
 from clvml.orders.reading.databases import LINE, DuckDBFile, Postgres, SqlDatabase
 from clvml.orders.reading.dates import DayOrder, shows_day_first, shows_month_first, zoned_text, zoneless_text
+from clvml.orders.reading.encodings import UTF_8, readable_files
 from clvml.orders.reading.numbers import check_plain, reading_decimals
 from clvml.orders.reading.rules import Condition, Policy, line_rules, log_rules
 from clvml.orders.reading.sources import Source
@@ -131,7 +132,7 @@ class LoadedLines:
         self.columns, self.policy = columns, policy
         self.engine = _engine(source, policy.timezone, resources)
         self.engine.dialect = reading_decimals(self.engine.dialect, policy.decimal)
-        self.encoding = _load(self.engine, source, columns)
+        self.encoding = _load(self.engine, source, columns, policy.encoding, resources)
         if not source.on_spark:
             self.engine.close_files(() if source.once else source.files, folder)
         self.types = self.engine.columns("source")
@@ -194,35 +195,47 @@ def _engine(source: Source, timezone: str, resources: Resources) -> Engine:
     return SparkEngine(source.table, timezone)
 
 
-def _load(engine: Engine, source: Source, columns: Columns) -> str:
+def _load(
+    engine: Engine, source: Source, columns: Columns, encoding: str | None = None, resources: Resources = WHOLE_MACHINE
+) -> str:
     """Make the relation `source`: a view where the log can be scanned again, else a copy of the columns needed.
 
     Gives the encoding of the text files.
     """
-    encoding = "utf-8"
+    if source.csv:
+        return _load_csv(engine, source, columns, encoding, resources)
+    if encoding is not None:
+        raise OptionError(f"encoding={encoding!r} is for CSV files, and the log is a {source.label}. Leave it out.")
     if source.database is not None:
         _load_database(engine, source.database, columns)
-        return encoding
+        return UTF_8
     if source.table is not None:
         engine.register("raw", source.table)
     else:
-        engine.view("raw", source.parquet or scan_csv(source.csv))
+        engine.view("raw", source.parquet)
+    (engine.keep if source.once else engine.view)("source", _source_sql(engine, source, columns))
+    return UTF_8
+
+
+def _source_sql(engine: Engine, source: Source, columns: Columns) -> str:
     names = list(engine.columns("raw"))
     columns.check(names, source.index_names)
-    sql = source_sql(columns, "raw", names, engine.dialect)
-    if not source.once:
-        engine.view("source", sql)
-        return encoding
-    try:
-        engine.keep("source", sql)
-    except DataError as error:
-        if "not utf-8 encoded" not in str(error):
-            raise
-        encodings = encodings_of(source.csv)
-        encoding = next((other for other in encodings.values() if other != encoding), encoding)
-        engine.view("raw", scan_csv(source.csv, encodings))
-        engine.keep("source", sql)
-    return encoding
+    return source_sql(columns, "raw", names, engine.dialect)
+
+
+def _load_csv(engine: Engine, source: Source, columns: Columns, encoding: str | None, resources: Resources) -> str:
+    with readable_files(source.csv, encoding, resources.temporary()) as texts:
+        engine.view("raw", scan_csv(texts.paths))
+        sql = _source_sql(engine, source, columns)
+        try:
+            engine.keep("source", sql)
+        except DataError as error:
+            if encoding is not None or "not utf-8 encoded" not in str(error):
+                raise
+            texts.find_others()
+            engine.view("raw", scan_csv(texts.paths))
+            engine.keep("source", sql)
+        return texts.others
 
 
 def _load_database(engine: Engine, database: DuckDBFile | Postgres | SqlDatabase, columns: Columns) -> None:

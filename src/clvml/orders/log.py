@@ -12,6 +12,7 @@ from clvml.orders.data_report import Counts, DataReport, Rule, with_examples
 from clvml.orders.engines.duckdb import SCALE, statement
 from clvml.orders.lines import RETURNS_FILTERS, Extent, Lines
 from clvml.orders.outliers import Outliers, find_outliers
+from clvml.orders.reading.encodings import UTF_8
 from clvml.orders.reading.rules import Condition
 
 __all__ = ["PERIODS", "Log"]
@@ -66,8 +67,11 @@ class Log:
         """
         counted = self.lines.count(known)
         rules = [*counted.rules]
-        if self.lines.encoding != "utf-8":
-            message = f"not all files are UTF-8; those are read as {self.lines.encoding}"
+        if self.policy.encoding is None and self.lines.encoding != UTF_8:
+            message = (
+                f"not all files are UTF-8; those are read as {self.lines.encoding}: encoding='…' says what they are "
+                "where texts look wrong"
+            )
             rules.append(Rule("encoding", counted.rows, "", "converted", message))
         later = _after(as_of)
         for condition in later:

@@ -21,6 +21,7 @@ from clvml.orders.lines import RETURNS_FILTERS, LoadedLines, Policy
 from clvml.orders.log import PERIODS, Log
 from clvml.orders.outliers import Outliers
 from clvml.orders.reading.columns import Columns
+from clvml.orders.reading.encodings import check_encoding
 from clvml.orders.reading.numbers import DECIMALS
 from clvml.orders.reading.sources import open_source
 from clvml.orders.state.kept_lines import KeptLines
@@ -120,6 +121,9 @@ class Transactions:
     decimal : {",", "."}, optional
         How amounts that are text, as in CSV, are written: "," reads 1.234,50, 1 234,50 and 1'234,50, "." reads 1,234.50
         and so on. By default plain numbers such as 1234.50.
+    encoding : str, optional
+        Of all CSV files of the log, such as "windows-1252", "cp1250" or "utf-16". By default UTF-8 and UTF-16 are told
+        by their bytes, a file at a time, and what is neither is read as Windows-1252.
     timezone : str, optional
         The business's own (IANA name), for times that name a zone; UTC by default. Times without one are taken as they
         are.
@@ -175,6 +179,7 @@ class Transactions:
         returns: Literal["net", "ignore", "error"] = "net",
         grain: Literal["day", "week"] = "day",
         decimal: Literal[",", "."] | None = None,
+        encoding: str | None = None,
         timezone: str | None = None,
         free_orders: bool = False,
         exclude: Sequence[object] = (),
@@ -189,6 +194,8 @@ class Transactions:
         check_choice("grain", grain, PERIODS)
         if decimal is not None:
             check_choice("decimal", decimal, DECIMALS)
+        if encoding is not None:
+            check_encoding(encoding)
         listed = isinstance(covariates, Iterable) and not isinstance(covariates, str)
         carried: tuple[Any, ...] = tuple(covariates) if listed else (covariates,)
         columns = Columns(customer, date, amount, order, is_return, margin, cost, service_cost, channel, carried)
@@ -197,7 +204,8 @@ class Transactions:
         self._resources = resources_of(memory, threads, spill)
         if isinstance(exclude, str | bytes | pd.DataFrame) or not isinstance(exclude, Iterable):
             raise OptionError(f"exclude={shown_id(exclude)!r} is no list of customer ids. Write it as a list.")
-        policy = Policy(returns, timezone or "UTC", free_orders, tuple(sorted(set(canonical_ids(exclude)))), decimal)
+        left_out = tuple(sorted(set(canonical_ids(exclude))))
+        policy = Policy(returns, timezone or "UTC", free_orders, left_out, decimal, encoding)
         opened = open_source(source, table, query)
         self._lines: LoadedLines | KeptLines
         if state is None:

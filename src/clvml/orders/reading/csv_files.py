@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 from clvml.errors import DataError
 from clvml.orders.engines.duckdb import literal, literals
+from clvml.orders.reading.encodings import opened
 
-__all__ = ["CSV_ENDINGS", "DELIMITERS", "check_content", "encodings_of", "has_rows", "scan_csv"]
+__all__ = ["CSV_ENDINGS", "DELIMITERS", "check_content", "has_rows", "scan_csv"]
 
 CSV_ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 DELIMITERS = ",;\t|"
@@ -21,11 +19,8 @@ _OTHER_KINDS = {
     b"\x1f\x8b": "compressed by gzip: end its name in .csv.gz",
     b"PAR1": "Parquet: end its name in .parquet",
     b"PK\x03\x04": "a workbook or a zip archive: save the sheet as CSV (UTF-8)",
-    b"\xff\xfe": "UTF-16: save it as UTF-8",
-    b"\xfe\xff": "UTF-16: save it as UTF-8",
 }
 """How files of other kinds begin, and what to do with them."""
-CHUNK_BYTES = 1 << 20
 
 
 def check_content(file: str) -> None:
@@ -42,69 +37,34 @@ def check_content(file: str) -> None:
 
 def has_rows(file: str) -> bool:
     """Whether anything stands below the line of column names."""
-    with _opened(file) as stream:
+    with opened(file) as stream:
         stream.readline()
-        return any(line.strip() for line in stream)
+        return any(line.strip(b"\0 \t\r\n") for line in stream)
 
 
-def encodings_of(files: Sequence[str]) -> dict[str, str]:
-    """The encoding of each file: UTF-8 where all of it is, else Latin-1, a file at a time.
-
-    Raises DataError for a file with bytes of Windows-1252 that Latin-1 has not, such as those of € and “.
-    """
-    return {file: _encoding(file) for file in files}
-
-
-def _encoding(file: str) -> str:
-    decoder, plain, windows = codecs.getincrementaldecoder("utf-8")(), True, False
-    with _opened(file) as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            windows = windows or any(byte in chunk for byte in _WINDOWS_BYTES)
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError:
-                plain = False
-                decoder.reset()
-    if plain:
-        return "utf-8"
-    if windows:
-        raise DataError(
-            f"{file} is not UTF-8, and looks like Windows-1252 (it has € or curly quotes). Save it as UTF-8."
-        )
-    return "latin-1"
-
-
-_WINDOWS_BYTES = tuple(bytes([byte]) for byte in (0x80, 0x82, 0x84, 0x85, 0x91, 0x92, 0x93, 0x94, 0x96, 0x97, 0x99))
-
-
-def _opened(file: str) -> IO[bytes]:
-    return gzip.open(file, "rb") if file.lower().endswith(".gz") else Path(file).open("rb")  # type: ignore[return-value]
-
-
-def scan_csv(files: Sequence[str], encodings: Mapping[str, str] | None = None) -> str:
-    """The SQL that reads CSV files by column name, every field as text. encodings: of files that are not UTF-8.
+def scan_csv(files: Sequence[str]) -> str:
+    """The SQL that reads CSV files (UTF-8) by column name, every field as text.
 
     Raises DataError for a file that cannot be read, has no header, or one name twice.
     """
-    layouts: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    layouts: dict[tuple[str, ...], list[str]] = {}
     for file in files:
-        encoding = (encodings or {}).get(file, "utf-8")
-        layouts.setdefault((encoding, _layout(file, encoding)), []).append(file)
-    return " UNION ALL BY NAME ".join(_scan(group, *layout) for layout, group in layouts.items())
+        layouts.setdefault(_layout(file), []).append(file)
+    return " UNION ALL BY NAME ".join(_scan(group, layout) for layout, group in layouts.items())
 
 
-def _scan(files: list[str], encoding: str, layout: tuple[str, ...]) -> str:
+def _scan(files: list[str], layout: tuple[str, ...]) -> str:
     delimiter, *names = layout
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
-    form = f"""delim = {literal(delimiter)}, quote = '"', escape = '"', encoding = '{encoding}'"""
+    form = f"""delim = {literal(delimiter)}, quote = '"', escape = '"', encoding = 'utf-8'"""
     options = f"auto_detect = false, header = true, {form}"
     return f"SELECT * FROM read_csv({literals(files)}, columns = {{{columns}}}, {options})"
 
 
-def _layout(file: str, encoding: str) -> tuple[str, ...]:
+def _layout(file: str) -> tuple[str, ...]:
     """The delimiter, then the column names."""
     try:
-        with _opened(file) as stream:
+        with opened(file) as stream:
             head = stream.readline(1_000_000)
     except OSError as error:
         raise DataError(f"{file} could not be read: {error}.") from error
@@ -112,7 +72,7 @@ def _layout(file: str, encoding: str) -> tuple[str, ...]:
         raise DataError(
             f"{file}: its lines end in CR alone, as of an old Mac. Save it with line ends of Unix or Windows."
         )
-    header = head.decode("utf-8-sig" if encoding == "utf-8" else encoding, errors="replace").rstrip("\r\n")
+    header = head.decode("utf-8-sig", errors="replace").rstrip("\r\n")
     if not header.strip():
         raise DataError(f"{file} is empty: a log in CSV starts with a line of column names.")
     delimiter = max(DELIMITERS, key=header.count)

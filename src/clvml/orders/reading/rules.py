@@ -28,6 +28,8 @@ class Policy(NamedTuple):
     """Canonical ids of customers whose lines do not count."""
     decimal: str | None = None
     """The sign before the decimals of numbers that are text; None: plain numbers alone."""
+    encoding: str | None = None
+    """Of CSV files; None: found out, a file at a time."""
 
     @property
     def excluded_sql(self) -> str:

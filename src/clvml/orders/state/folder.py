@@ -25,6 +25,7 @@ from clvml.orders.data_report import Counts, count_rules
 from clvml.orders.engines.duckdb import Dialect, Engine, literal, literals
 from clvml.orders.lines import NO_EVIDENCE, Extent, LoadedLines, Policy
 from clvml.orders.reading.columns import Columns, earned_sql
+from clvml.orders.reading.encodings import UTF_8
 from clvml.orders.reading.sources import Source, source_of_files
 from clvml.orders.state.manifest import File, Manifest, Part, settings_of
 from clvml.resources import Resources
@@ -144,6 +145,7 @@ class State:
                 extent=old.extent.plus(log.extent),
                 rules=rules,
                 lines=self._fewer(log.engine, lines),
+                encoding=old.encoding if log.encoding == UTF_8 else log.encoding,
             )
             for file in files:
                 file.check_untouched()
@@ -221,7 +223,7 @@ def _fitting(
     if other:
         role = other[0].removeprefix("src_")
         return f"new files hold the column for {role} as {log.types[other[0]]}, not {old.types.get(other[0])}"
-    if log.encoding != old.encoding:
+    if UTF_8 not in (log.encoding, old.encoding) and log.encoding != old.encoding:
         return f"new files are {log.encoding}, not {old.encoding}"
     before, now = old.evidence.probe(), old.evidence.plus(log.evidence).probe()
     reasons = {
