@@ -58,7 +58,7 @@ def test_the_encoding_may_be_named(lines, expected, tmp_path):
 def test_what_the_file_is_not_is_said_of_the_file(lines, tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes(lines.encode("cp1252") + b"\x81;01.01.2024;1,00;x\r\n")
-    with pytest.raises(DataError, match=r"log\.csv is not cp1252: .* after line 0\. Name another"):
+    with pytest.raises(DataError, match=r"log\.csv is not cp1252: .* after line 401\. Name another"):
         Transactions(path, encoding="cp1252", **SETTINGS)
     path.write_bytes(written(lines, "utf-16"))
     with pytest.raises(DataError, match=r"no column 'Kaufer' .* Did you mean 'Käufer'"):

@@ -47,7 +47,7 @@ def test_the_encoding_is_decided_file_by_file(tmp_path):
     ("content", "advice"),
     [
         (LINES.encode() + b"\x81\xe4,2024-01-01,5\n", "2 bytes are not UTF-8, first in line 4, and some no Windows"),
-        (LINES.encode() + "ÄÖ,2024-01-01,5\n".encode() + b"\xe4,2024-01-01,5\n", "1 bytes .* though 2 characters are"),
+        (LINES.encode() + "ÄÖ,2024-01-01,5\n".encode() + b"\xe4,2024-01-01,5\n", "1 byte is .* line 5, though 2 char"),
         (LINES.replace("\n", "\r").encode(), "lines end in CR alone"),
         (gzip.compress(LINES.encode(), mtime=0), "is compressed by gzip: end its name in .csv.gz"),
         (b"PAR1" + b"\0" * 20, "is Parquet: end its name in .parquet"),

@@ -481,6 +481,8 @@ def test_predict_says_at_once_what_it_cannot_do(job, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["report", "scores", "--log", "log.parquet", "--out", "page.html", "--engine", "spark"])
     assert "Leave --log out, and it says what the scores alone know" in capsys.readouterr().err
+    assert job("--encoding", "cp1250") == 2
+    assert "which reads CSV as UTF-8" in capsys.readouterr().err
     assert job("--history", "other.parquet") == 2
     assert "--history other.parquet: " in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == [

@@ -201,7 +201,7 @@ def test_a_horizon_longer_than_the_history_is_told_and_goes_on():
     assert set(model.score(t)["horizon_days"]) == {730}
 
 
-def test_ids_that_start_anew_are_told_where_a_model_is_trained_or_scores_later():
+def test_ids_that_start_anew_are_named_where_a_model_is_trained_or_scores_later():
     rows = shop(300, 730, seed=5)
     late = rows["date"] >= pd.Timestamp(day(560))
     restarted = Transactions(rows.assign(customer_id=rows["customer_id"] + 10_000 * late))
@@ -213,7 +213,7 @@ def test_ids_that_start_anew_are_told_where_a_model_is_trained_or_scores_later()
     assert {warning.filename for warning in found} == {__file__}
 
 
-def test_a_month_in_which_the_shop_was_closed_is_told():
+def test_a_month_in_which_the_shop_was_closed_is_named():
     rows = shop(900, 1000, seed=7, gap=15.0)
     closed = (rows["date"] >= pd.Timestamp(day(560))) & (rows["date"] <= pd.Timestamp(day(620)))
     _, told = warned(Transactions(rows[~closed]), day(1000), horizon=91)

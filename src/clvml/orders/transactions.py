@@ -122,8 +122,8 @@ class Transactions:
         How amounts that are text, as in CSV, are written: "," reads 1.234,50, 1 234,50 and 1'234,50, "." reads 1,234.50
         and so on. By default plain numbers such as 1234.50.
     encoding : str, optional
-        Of all CSV files of the log, such as "windows-1252", "cp1250" or "utf-16". By default UTF-8 and UTF-16 are told
-        by their bytes, a file at a time, and what is neither is read as Windows-1252.
+        Of all CSV files of the log, such as "windows-1252", "cp1250" or "utf-16". By default UTF-8 and UTF-16 are
+        recognised by their bytes, a file at a time, and what is neither is read as Windows-1252.
     timezone : str, optional
         The business's own (IANA name), for times that name a zone; UTC by default. Times without one are taken as they
         are.

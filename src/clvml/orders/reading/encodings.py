@@ -133,7 +133,7 @@ def _encoding(file: str) -> str:
             line += text.count("\n")
     if not bad:
         return UTF_8
-    where = f"{file}: {bad:,} bytes are not UTF-8, first in line {first:,}"
+    where = f"{file}: {bad:,} byte{'s are' if bad > 1 else ' is'} not UTF-8, first in line {first:,}"
     if good > bad:
         raise DataError(
             f"{where}, though {good:,} characters are, as where text was cut or files of two encodings were joined. "
@@ -160,6 +160,8 @@ def _as_utf8(file: str, encoding: str, copy: str) -> None:
                 out.write(text.encode(UTF_8))
             out.write(decoder.decode(b"", final=True).encode(UTF_8))
         except UnicodeError as error:
+            if isinstance(error, UnicodeDecodeError):
+                lines += error.object[: error.start].count(b"\n")
             raise DataError(
                 f"{file} is not {encoding}: {error} after line {lines:,}. Name another, or save it as UTF-8: {_ADVICE}."
             ) from None

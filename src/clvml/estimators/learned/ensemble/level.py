@@ -133,8 +133,8 @@ class PastWindows(NamedTuple):
     def with_todays_history(self, day: int) -> Self:
         """The same, where a season is no more than what little history does not explain. day: today's number.
 
-        Where purchases come in bursts, BTYD expects too little at first and less so the more history it has: by c / h
-        after h days, as measured. Of the surplus of a year ago, what comes of it is no season.
+        Where purchases come in bursts, BTYD expects too little at first and less so the more history it has: in
+        simulated ones by about c / h after h days. Of the surplus of a year ago, what comes of it is no season.
         """
         surplus = [w.factors.purchases * w.history for w in self.lasting if w.lasts]
         error = max(0.0, float(np.mean(surplus))) if surplus else 0.0
